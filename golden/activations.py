@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sigmoid and tanh in fixed point: int16 Q3.12 in, int16 Q0.15 out, one table for golden and RTL.
+
+The magnitude of the input picks one of 512 segments over [0, 8) and a 6-bit fraction within it;
+the value is the segment's start plus slope * fraction, rounded. Negative inputs follow from
+symmetry: tanh(-x) = -tanh(x), sigmoid(-x) = 1 - sigmoid(x).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from .arithmetic import Ints, Reals, rshr
+
+SEGMENTS = 512
+FRACTION_BITS = 6
+SLOPE_BITS = 10
+
+
+@dataclass(frozen=True)
+class Table:
+    """One activation as start values and slopes.
+
+    start: [512] int, Q0.15 at each segment's left end, 0..32767.
+    slope: [512] int, the rise over the segment in Q0.15, 0..1023.
+    complement: whether f(-x) is 1 - f(x) (sigmoid) instead of -f(x) (tanh).
+    """
+
+    start: Ints
+    slope: Ints
+    complement: bool
+
+    def __call__(self, p: Ints) -> Ints:
+        """f(p) for p in Q3.12 (int16 range), in Q0.15."""
+        p = np.asarray(p, np.int64)
+        magnitude = np.minimum(np.abs(p), 32767)
+        segment = magnitude >> FRACTION_BITS
+        fraction = magnitude & ((1 << FRACTION_BITS) - 1)
+        positive = self.start[segment] + rshr(self.slope[segment] * fraction, FRACTION_BITS)
+        mirrored = (32768 if self.complement else 0) - positive
+        result: Ints = np.where(p < 0, mirrored, positive)
+        return result
+
+
+@cache
+def sigmoid() -> Table:
+    """1 / (1 + exp(-x))."""
+    return _table(lambda x: 1 / (1 + np.exp(-x)), complement=True)
+
+
+@cache
+def tanh() -> Table:
+    """The hyperbolic tangent."""
+    return _table(np.tanh, complement=False)
+
+
+def _table(function: Callable[[Reals], Reals], *, complement: bool) -> Table:
+    ends = np.linspace(0.0, 8.0, SEGMENTS + 1)
+    values = np.minimum(np.floor(function(ends) * 32768 + 0.5), 32767).astype(np.int64)
+    slope = np.diff(values)
+    assert slope.min() >= 0 and slope.max() < 1 << SLOPE_BITS
+    table = Table(values[:-1], slope, complement)
+    table.start.flags.writeable = table.slope.flags.writeable = False
+    return table

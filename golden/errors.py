@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one exception that users see: a single line with the field, the value, the rule, the way out."""
+
+
+class UserError(Exception):
+    """Something the user gave cannot be used; the command line prints the line and exits with 2."""

@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The quantized network: everything that golden runs and that the hardware is compiled from.
+
+Numbers are as docs/arithmetic.md defines them. On disk it is one safetensors file, written by
+`deltaloom quantize`; tensors are named `layers.N.bias` and `layers.N.paths.K.{weights,mult,shift}`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path as FilePath
+
+import numpy as np
+
+from . import storage
+from .arithmetic import WIDTHS, Ints, code_range, rshr, sat
+from .cells import CELLS, Cell
+from .errors import UserError
+
+KIND = "quantized network"
+BIAS_BITS = 20
+MULT_BITS = 16
+MAX_SHIFT = 40
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quantizer:
+    """int16 state or input -> activation code: sat(rshr(v * mult, shift) + zero_point, bits).
+
+    scale: the real value of one code (for reports; the integers above are what counts).
+    """
+
+    bits: int
+    mult: int
+    shift: int
+    zero_point: int = 0
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check("activation bits", self.bits, self.bits in WIDTHS, f"one of {WIDTHS}")
+        _check("quantizer mult", self.mult, 0 <= self.mult < 1 << 15, "0..32767")
+        _check("quantizer shift", self.shift, 0 <= self.shift <= MAX_SHIFT, f"0..{MAX_SHIFT}")
+        low, high = code_range(self.bits)
+        _check("zero point", self.zero_point, low <= self.zero_point <= high, f"{low}..{high}")
+
+    def __call__(self, values: Ints) -> Ints:
+        return sat(rshr(values * self.mult, self.shift) + self.zero_point, self.bits)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Path:
+    """One quantized matrix-vector product.
+
+    source: what it reads: "x" (the layer's input) or "h" (the layer's own previous output).
+    gates: the cell's gates that it feeds.
+    weights: [gates, units, columns] codes of `weight_bits` bits.
+    mult: [gates, units] int16; shift: [gates]: sums become rshr(M * mult, shift).
+    threshold: an element is sent iff |code - reference| > threshold, in codes; 0 is lossless.
+    weight_scale: [gates, units], the real value of one weight code (for reports).
+    """
+
+    source: str
+    gates: tuple[str, ...]
+    weights: Ints
+    weight_bits: int
+    quantizer: Quantizer
+    mult: Ints
+    shift: Ints
+    threshold: int = 0
+    weight_scale: np.ndarray = field(default_factory=lambda: np.ones((1, 1)))
+
+    def __post_init__(self) -> None:
+        _check("weight bits", self.weight_bits, self.weight_bits in WIDTHS, f"one of {WIDTHS}")
+        _within("weights", self.weights, self.weight_bits)
+        _within("mult", self.mult, MULT_BITS)
+        _shape("weights", self.weights, (len(self.gates), self.units, self.columns))
+        _shape("mult", self.mult, (len(self.gates), self.units))
+        _shape("shift", self.shift, (len(self.gates),))
+        for shift in self.shift:
+            _check("shift", int(shift), 0 <= shift <= MAX_SHIFT, f"0..{MAX_SHIFT}")
+        limit = 1 << self.quantizer.bits
+        _check("threshold", self.threshold, 0 <= self.threshold < limit, f"0..{limit - 1}")
+
+    @property
+    def units(self) -> int:
+        return int(self.weights.shape[1])
+
+    @property
+    def columns(self) -> int:
+        return int(self.weights.shape[2])
+
+    @property
+    def rows(self) -> int:
+        """Rows of the matrix: gates times units."""
+        return len(self.gates) * self.units
+
+    @property
+    def matrix(self) -> Ints:
+        """The weights as [rows, columns], gate by gate."""
+        return self.weights.reshape(self.rows, self.columns)
+
+    @property
+    def bound(self) -> int:
+        """No accumulator of this path ever exceeds this in magnitude (contract: accumulators)."""
+        largest = int(np.abs(self.matrix).sum(axis=1).max(initial=0))
+        low, high = code_range(self.quantizer.bits)
+        zero = self.quantizer.zero_point
+        return largest * max(high - zero, zero - low)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layer:
+    """Paths, a cell and its numbers.
+
+    bias: [cell gates, units], int20 in the format of the pre-activations.
+    c_exponent, h_exponent: state formats Q(e).(15-e).
+    """
+
+    name: str
+    kind: str
+    paths: tuple[Path, ...]
+    bias: Ints
+    c_exponent: int = 0
+    h_exponent: int = 0
+
+    def __post_init__(self) -> None:
+        _check("cell", self.kind, self.kind in CELLS, f"one of {', '.join(CELLS)}")
+        _within("bias", self.bias, BIAS_BITS)
+        _shape("bias", self.bias, (len(self.cell.gates), self.units))
+        for what, exponent in (("c", self.c_exponent), ("h", self.h_exponent)):
+            _check(f"{what} exponent", exponent, 0 <= exponent <= 12, "0..12")
+        for path in self.paths:
+            _check("source", path.source, path.source in self.cell.sources, f"{self.cell.sources}")
+            _shape(f"{path.source} weights", path.weights, (None, self.units, None))
+            unknown = [g for g in path.gates if g not in self.cell.gates]
+            _check("gates", path.gates, not unknown, f"gates of {self.kind}: {self.cell.gates}")
+
+    @property
+    def cell(self) -> Cell:
+        return CELLS[self.kind]
+
+    @property
+    def units(self) -> int:
+        return int(self.bias.shape[1])
+
+    @property
+    def inputs(self) -> int:
+        return next(p.columns for p in self.paths if p.source == "x")
+
+    @property
+    def gate_exponent(self) -> int:
+        """Exponent of the pre-activations' int16 format."""
+        return self.h_exponent if self.cell.gate_exponent is None else self.cell.gate_exponent
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Network:
+    """A stack of quantized layers. x_exponent: input frames are int16 Q(e).(15-e)."""
+
+    layers: tuple[Layer, ...]
+    x_exponent: int
+    labels: tuple[str, ...] = ()
+    origin: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        _check("layers", len(self.layers), len(self.layers) > 0, "at least one layer")
+        width = self.inputs
+        for layer in self.layers:
+            for path in layer.paths:
+                wanted = width if path.source == "x" else layer.units
+                _shape(f"{layer.name}.{path.source} weights", path.weights, (None, None, wanted))
+            width = layer.units
+
+    @property
+    def inputs(self) -> int:
+        return self.layers[0].inputs
+
+    @property
+    def outputs(self) -> int:
+        return self.layers[-1].units
+
+    @property
+    def y_exponent(self) -> int:
+        """Exponent of the output words' int16 format."""
+        return self.layers[-1].h_exponent
+
+    def paths(self) -> Iterator[tuple[str, Path]]:
+        """Every path with its name, "LAYER.SOURCE"; a second path of a source adds its gates."""
+        for layer in self.layers:
+            for n, path in enumerate(layer.paths):
+                yield path_name(layer, n), path
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one dense step."""
+        return sum(path.weights.size for _, path in self.paths())
+
+    @property
+    def weight_bits(self) -> int:
+        """Bits that all weights take together."""
+        return sum(path.weights.size * path.weight_bits for _, path in self.paths())
+
+    def with_thresholds(self, thresholds: dict[str, int]) -> "Network":
+        """The same network with other delta thresholds, by path name.
+
+        Raises UserError for a name that no path has, or a threshold out of range.
+        """
+        names = [name for name, _ in self.paths()]
+        for name in thresholds:
+            if name not in names:
+                raise UserError(f"threshold of {name!r}: no such path; paths: {', '.join(names)}")
+        return replace(
+            self,
+            layers=tuple(
+                replace(
+                    layer,
+                    paths=tuple(
+                        replace(path, threshold=thresholds.get(path_name(layer, n), path.threshold))
+                        for n, path in enumerate(layer.paths)
+                    ),
+                )
+                for layer in self.layers
+            ),
+        )
+
+    def save(self, file: FilePath) -> None:
+        """Write the network to one safetensors file."""
+        tensors: dict[str, np.ndarray] = {}
+        layers = []
+        for n, layer in enumerate(self.layers):
+            tensors[f"layers.{n}.bias"] = layer.bias.astype(np.int32)
+            paths = []
+            for k, path in enumerate(layer.paths):
+                at = f"layers.{n}.paths.{k}"
+                narrow = np.int8 if path.weight_bits <= 8 else np.int16
+                tensors[f"{at}.weights"] = path.weights.astype(narrow)
+                tensors[f"{at}.mult"] = path.mult.astype(np.int16)
+                tensors[f"{at}.shift"] = path.shift.astype(np.int8)
+                tensors[f"{at}.weight_scale"] = path.weight_scale.astype(np.float64)
+                paths.append(
+                    {
+                        "source": path.source,
+                        "gates": list(path.gates),
+                        "weight_bits": path.weight_bits,
+                        "threshold": path.threshold,
+                        "quantizer": asdict(path.quantizer),
+                    }
+                )
+            layers.append(
+                {
+                    "name": layer.name,
+                    "cell": layer.kind,
+                    "c_exponent": layer.c_exponent,
+                    "h_exponent": layer.h_exponent,
+                    "paths": paths,
+                }
+            )
+        header = {
+            "layers": layers,
+            "x_exponent": self.x_exponent,
+            "labels": list(self.labels),
+            "origin": self.origin,
+        }
+        storage.save(file, KIND, tensors, header)
+
+    @classmethod
+    def load(cls, file: FilePath) -> "Network":
+        """Read a network that `save` wrote. Raises UserError where the file is anything else."""
+        tensors, header = storage.load(file, KIND, made_by="deltaloom quantize")
+        with storage.reading(file):
+            layers = tuple(
+                Layer(
+                    name=entry["name"],
+                    kind=entry["cell"],
+                    paths=tuple(
+                        _read_path(p, tensors, f"layers.{n}.paths.{k}")
+                        for k, p in enumerate(entry["paths"])
+                    ),
+                    bias=tensors[f"layers.{n}.bias"].astype(np.int64),
+                    c_exponent=entry["c_exponent"],
+                    h_exponent=entry["h_exponent"],
+                )
+                for n, entry in enumerate(header["layers"])
+            )
+            return cls(
+                layers=layers,
+                x_exponent=header["x_exponent"],
+                labels=tuple(header["labels"]),
+                origin=header["origin"],
+            )
+
+
+def path_name(layer: Layer, n: int) -> str:
+    """Name of the layer's nth path: "LAYER.SOURCE", with ".GATES" where a source has two paths."""
+    path = layer.paths[n]
+    alone = sum(p.source == path.source for p in layer.paths) == 1
+    return f"{layer.name}.{path.source}" + ("" if alone else "." + "".join(path.gates))
+
+
+def _read_path(entry: dict, tensors: dict[str, np.ndarray], at: str) -> Path:
+    return Path(
+        source=entry["source"],
+        gates=tuple(entry["gates"]),
+        weights=tensors[f"{at}.weights"].astype(np.int64),
+        weight_bits=entry["weight_bits"],
+        quantizer=Quantizer(**entry["quantizer"]),
+        mult=tensors[f"{at}.mult"].astype(np.int64),
+        shift=tensors[f"{at}.shift"].astype(np.int64),
+        threshold=entry["threshold"],
+        weight_scale=tensors[f"{at}.weight_scale"],
+    )
+
+
+def _check(what: str, value: object, good: bool, rule: str) -> None:
+    if not good:
+        raise UserError(f"{what}: {value!r} is not possible, it must be {rule}")
+
+
+def _within(what: str, values: Ints, bits: int) -> None:
+    low, high = code_range(bits)
+    outside = values[(values < low) | (values > high)]
+    if outside.size:
+        raise UserError(f"{what}: {int(outside.flat[0])} is outside {low}..{high} ({bits} bits)")
+
+
+def _shape(what: str, values: Ints, wanted: tuple[int | None, ...]) -> None:
+    fits = values.ndim == len(wanted) and all(
+        w is None or w == s for w, s in zip(wanted, values.shape, strict=True)
+    )
+    if not fits:
+        text = ", ".join("any" if w is None else str(w) for w in wanted)
+        raise UserError(f"{what}: shape {values.shape}, expected [{text}]")

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading and writing deltaloom's own files: safetensors with a JSON header, whole or not at all."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from .errors import UserError
+
+METADATA_KEY = "deltaloom"
+VERSION = 1
+
+
+def save(file: Path, kind: str, tensors: dict[str, np.ndarray], header: dict[str, Any]) -> None:
+    """Write `tensors` and `header` to `file`; a failure leaves what was there before."""
+    text = json.dumps({"kind": kind, "version": VERSION, **header}, sort_keys=True)
+    contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    with replacing(file) as temporary:
+        save_file(contiguous, temporary, metadata={METADATA_KEY: text})
+
+
+def load(file: Path, kind: str, *, made_by: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Tensors and header of a file that `save` wrote with this `kind`; `made_by` names the verb.
+
+    Raises UserError where the file is missing, damaged, of another kind or of a newer version.
+    """
+    if not file.is_file():
+        raise UserError(f"{file}: no such file; `{made_by}` writes one")
+    try:
+        with safe_open(file, framework="numpy") as archive:
+            metadata = archive.metadata() or {}
+            tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{file}: not a whole safetensors file ({error}); make it anew") from error
+    try:
+        header = json.loads(metadata[METADATA_KEY])
+        found, version = header["kind"], header["version"]
+    except (KeyError, ValueError, TypeError) as error:
+        raise UserError(
+            f"{file}: a safetensors file without deltaloom's header, not a {kind}; "
+            f"`{made_by}` writes one"
+        ) from error
+    if found != kind:
+        raise UserError(f"{file}: holds a {found}, a {kind} is wanted; `{made_by}` writes one")
+    if version != VERSION:
+        raise UserError(f"{file}: format version {version}, this deltaloom reads {VERSION}")
+    return tensors, header
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """Turn what a damaged header or a missing tensor raises into one clear line."""
+    try:
+        yield
+    except KeyError as error:
+        raise UserError(f"{file}: {error.args[0]!r} is missing; make the file anew") from error
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{file}: {error}; make the file anew") from error
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """A temporary path beside `file` that takes its place only if the block succeeds."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
