@@ -20,6 +20,10 @@ def rshr(v: npt.ArrayLike, n: npt.ArrayLike) -> Ints:
 
     rshr(v, n) = (v + 2**(n-1)) >> n for n > 0, v for n = 0, v << -n for n < 0.
     """
+    if isinstance(n, int):  # the same, without arrays of shifts: the common case, and much faster
+        value = np.asarray(v, np.int64)
+        whole: Ints = (value + (1 << (n - 1))) >> n if n > 0 else value << -n
+        return whole
     value, shift = np.asarray(v, np.int64), np.asarray(n, np.int64)
     right = np.maximum(shift, 0)
     half = np.where(shift > 0, np.left_shift(1, np.maximum(shift - 1, 0)), 0)
@@ -50,7 +54,8 @@ def to_fixed(real: npt.ArrayLike, exponent: int) -> Ints:
     values = np.asarray(real, np.float64)
     if not np.isfinite(values).all():
         raise ValueError("a value is not finite: fixed point has no code for NaN or infinity")
-    scaled = np.floor(values * 2.0 ** (15 - exponent) + 0.5)
+    with np.errstate(over="ignore"):  # beyond all reals is beyond all codes too
+        scaled = np.floor(values * 2.0 ** (15 - exponent) + 0.5)
     return np.clip(scaled, -32768, 32767).astype(np.int64)
 
 
@@ -62,7 +67,8 @@ def from_fixed(codes: npt.ArrayLike, exponent: int) -> Reals:
 def multiplier(real: float, *, bits: int = 16, max_shift: int = 40) -> tuple[int, int]:
     """The (mult, shift) with mult * 2**-shift nearest to `real`, mult signed of `bits` bits.
 
-    The multiplier is as large as it can be, so its relative error is at most 2**(1-bits).
+    The multiplier is as large as it can be, so its relative error is at most 2**(1-bits), but for
+    reals so small that `max_shift` ends its growth; there the error is at most 2**(-1-max_shift).
     Raises ValueError where `real` needs a left shift or more than `max_shift`.
     """
     if not np.isfinite(real):
@@ -79,20 +85,14 @@ def multiplier(real: float, *, bits: int = 16, max_shift: int = 40) -> tuple[int
     return round(real * 2.0**shift), shift
 
 
-def exact_matmul(a: Ints, b: Ints) -> Ints:
-    """Integer a @ b through floating-point BLAS, exact because every partial sum is checked.
+def exact_dtype(bound: int) -> type[np.floating]:
+    """The fastest floating-point type that holds every integer up to `bound` in magnitude.
 
-    Shapes as for `numpy.matmul`. float32 is used while sum |a| |b| stays below 2**24, float64
-    below 2**53; raises OverflowError beyond that.
+    A matrix product in it is exact where every partial sum stays within `bound`, whatever the
+    order of summation. Raises OverflowError where no type does.
     """
-    if a.size == 0 or b.size == 0:
-        return np.zeros((*a.shape[:-1], b.shape[-1]), np.int64)
-    bound = int(np.abs(a).max()) * int(np.abs(b).sum(axis=-2).max())
     if bound < 2**24:
-        dtype: type = np.float32
-    elif bound < 2**53:
-        dtype = np.float64
-    else:
-        raise OverflowError(f"a sum may reach {bound}: exact only below 2**53")
-    result: Ints = np.matmul(a.astype(dtype), b.astype(dtype)).astype(np.int64)
-    return result
+        return np.float32
+    if bound < 2**53:
+        return np.float64
+    raise OverflowError(f"a sum may reach {bound}: exact only below 2**53")

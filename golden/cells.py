@@ -60,7 +60,7 @@ def _lstm(p: Mapping[str, Ints], state: State, e_c: int) -> State:
 
 
 def _lstm_float(p: Mapping[str, Reals], state: State) -> State:
-    i, f, o = (1 / (1 + np.exp(-p[gate])) for gate in "ifo")
+    i, f, o = (0.5 + 0.5 * np.tanh(0.5 * p[gate]) for gate in "ifo")  # sigmoid, never overflows
     c = f * state.c + i * np.tanh(p["g"])
     return State(c, o * np.tanh(c))
 

@@ -1,21 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The golden model: runs a quantized network over sequences, bit for bit as the hardware does.
 
-Accumulators are exact, so M = W (x̂ - zero point) at every step; sums over events and one product with the
-references give the same integers. `run` uses the product (BLAS, fast); `StepModel` adds events
-one by one, in any order, as the hardware does, and the tests hold the two against each other.
+Accumulators are exact, so M = W (x̂ - zero point) at every step; sums over events and one product
+with the references give the same integers. `run` uses the product (BLAS, fast); `StepModel` adds
+events one by one, in any order, as the hardware does, and the tests hold the two against each other.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from .arithmetic import Ints, exact_matmul, from_fixed, rshr, sat16, to_fixed
+from .arithmetic import Ints, code_range, exact_dtype, from_fixed, rshr, sat16, to_fixed
 from .cells import State
 from .errors import UserError
-from .network import Layer, Network, Path, path_name
+from .network import MAX_SHIFT, Layer, Network, Path, path_name
+from .packed import Packing
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,82 +59,72 @@ def run(network: Network, sequences: Iterable[Ints], *, delta: bool = True) -> l
     delta=False ignores the thresholds: the dense quantized network.
     """
     frames = [np.asarray(s, np.int64).reshape(-1, network.inputs) for s in sequences]
-    order = sorted(range(len(frames)), key=lambda n: -len(frames[n]))
-    x = [frames[n] for n in order]
-    events: list[dict[str, Ints]] = [{} for _ in x]
-    states: list[list[State]] = [[] for _ in x]
+    packing = Packing.of([len(f) for f in frames])
+    x = packing.pack(frames, network.inputs)
+    events: list[dict[str, Ints]] = [{} for _ in frames]
+    states: list[list[State]] = [[] for _ in frames]
     for layer in network.layers:
-        x, fired, final = _run_layer(layer, x, delta)
-        for n in range(len(x)):
-            states[n].append(final[n])
-            for name, count in fired.items():
-                events[n][name] = count[: len(x[n]), n]
-    results: list[Result | None] = [None] * len(x)
-    for n, place in enumerate(order):
-        results[place] = Result(x[n], events[n], tuple(states[n]))
-    return [r for r in results if r is not None]
+        x, fired, final = _run_layer(layer, packing, x, delta)
+        for name, count in fired.items():
+            for n, own in enumerate(packing.unpack(count)):
+                events[n][name] = own
+        for row, n in enumerate(packing.order):
+            states[n].append(State(final.c[row], final.h[row]))
+    return [
+        Result(outputs, events[n], tuple(states[n])) for n, outputs in enumerate(packing.unpack(x))
+    ]
 
 
 def _run_layer(
-    layer: Layer, x: Sequence[Ints], delta: bool
-) -> tuple[list[Ints], dict[str, Ints], list[State]]:
-    """One layer over sequences in order of falling length: outputs, events [steps, n], states."""
-    lengths = np.array([len(s) for s in x], int)
-    steps, batch, units = int(lengths.max(initial=0)), len(x), layer.units
-    gates = layer.cell.gates
-    frames = np.zeros((steps, batch, layer.inputs), np.int64)
-    for n, sequence in enumerate(x):
-        frames[: len(sequence), n] = sequence
-    running = [int((lengths > t).sum()) for t in range(steps)]
-
-    constant = np.broadcast_to(layer.bias, (steps, batch, *layer.bias.shape)).copy()
+    layer: Layer, packing: Packing, x: Ints, delta: bool
+) -> tuple[Ints, dict[str, Ints], State]:
+    """One layer over packed frames [frames, inputs]: packed outputs and events, final states."""
+    batch, gates = len(packing.lengths), layer.cell.gates
+    # Doubles hold the same integers as int64 while they stay below 2**53, and are much faster.
+    dtype: type = np.float64 if all(map(_fits_double, layer.paths)) else np.int64
+    constant = np.empty((len(x), *layer.bias.shape), dtype)
+    constant[:] = layer.bias
     fired: dict[str, Ints] = {}
     recurrent = []
     for k, path in enumerate(layer.paths):
-        name = path_name(layer, k)
-        rows = [gates.index(g) for g in path.gates]
+        rows = _rows(layer, path)
+        count = fired[path_name(layer, k)] = np.zeros(len(x), np.int64)
+        product, reference = _Product(path, dtype), _start(path, batch)
         if path.source == "x":
-            reference, fired[name] = _references(path, path.quantizer(frames), delta)
-            constant[:, :, rows] += _rescaled(path, reference)
+            codes = path.quantizer(x)
+            for at, n in packing.steps():
+                _send(path, codes[at], reference[:n], count[at], delta)
+                codes[at] = reference[:n]
+            constant[:, rows] += product(codes)
         else:
-            fired[name] = np.zeros((steps, batch), np.int64)
-            recurrent.append((path, rows, fired[name], _start(path, batch)))
+            recurrent.append((path, rows, product, reference, count))
 
-    c, h = np.zeros((batch, units), np.int64), np.zeros((batch, units), np.int64)
-    outputs = np.zeros((steps, batch, units), np.int64)
-    for t in range(steps):
-        n = running[t]
-        p = constant[t, :n]
-        for path, rows, count, reference in recurrent:
-            _send(path, path.quantizer(h[:n]), reference[:n], count[t, :n], delta)
-            p[:, rows] += _rescaled(path, reference[:n])
-        p = sat16(p)
-        named = {gate: p[:, g] for g, gate in enumerate(gates)}
-        c[:n], h[:n] = layer.cell.step(named, State(c[:n], h[:n]), layer.c_exponent)
-        outputs[t, :n] = h[:n]
-    return (
-        [outputs[: lengths[n], n] for n in range(batch)],
-        fired,
-        [State(c[n].copy(), h[n].copy()) for n in range(batch)],
-    )
+    state = State(*np.zeros((2, batch, layer.units), np.int64))
+    outputs = np.zeros((len(x), layer.units), np.int64)
+    for at, n in packing.steps():
+        p = constant[at]
+        before = State(state.c[:n], state.h[:n])
+        for path, rows, product, reference, count in recurrent:
+            _send(path, path.quantizer(before.h), reference[:n], count[at], delta)
+            p[:, rows] += product(reference[:n])
+        whole = np.clip(p, *code_range(16)).astype(np.int64)
+        named = {gate: whole[:, g] for g, gate in enumerate(gates)}
+        state.c[:n], state.h[:n] = layer.cell.step(named, before, layer.c_exponent)
+        outputs[at] = state.h[:n]
+    return outputs, fired, state
+
+
+def _rows(layer: Layer, path: Path) -> slice | list[int]:
+    """The path's gates among the cell's: a slice where it feeds them all, which copies nothing."""
+    gates = layer.cell.gates
+    return slice(None) if path.gates == gates else [gates.index(g) for g in path.gates]
 
 
 def _send(path: Path, q: Ints, reference: Ints, count: Ints, delta: bool) -> None:
     """One step of the delta rule: updates `reference` and `count` in place."""
     fires = np.abs(q - reference) > (path.threshold if delta else 0)
     np.copyto(reference, q, where=fires)
-    count[...] = fires.sum(axis=-1)
-
-
-def _references(path: Path, q: Ints, delta: bool) -> tuple[Ints, Ints]:
-    """References x̂ and event counts at every step of codes q [steps, batch, columns]."""
-    references = np.empty_like(q)
-    count = np.zeros(q.shape[:2], np.int64)
-    reference = _start(path, q.shape[1])
-    for t in range(len(q)):
-        _send(path, q[t], reference, count[t], delta)
-        references[t] = reference
-    return references, count
+    count[...] = np.count_nonzero(fires, axis=-1)
 
 
 def _start(path: Path, batch: int) -> Ints:
@@ -141,12 +132,33 @@ def _start(path: Path, batch: int) -> Ints:
     return np.full((batch, path.columns), path.quantizer.zero_point, np.int64)
 
 
-def _rescaled(path: Path, reference: Ints) -> Ints:
-    """The path's part of the pre-activations, [..., gates, units]."""
-    m = exact_matmul(reference - path.quantizer.zero_point, path.matrix.T).reshape(
-        *reference.shape[:-1], *path.mult.shape
-    )
-    return rshr(m * path.mult, path.shift[:, None])
+def _fits_double(path: Path) -> bool:
+    """Whether a rescale can be done in doubles: m * mult + 2**(shift-1) stays below 2**53."""
+    return path.bound * int(np.abs(path.mult).max(initial=0)) + (1 << MAX_SHIFT) < 2**53
+
+
+class _Product:
+    """A path's part of the pre-activations, from references: [n, columns] -> [n, gates, units].
+
+    Integers in floating point, for BLAS; the path's own bound proves that nothing is rounded.
+    dtype: of the result, float64 only where `_fits_double`.
+    """
+
+    def __init__(self, path: Path, dtype: type) -> None:
+        self._path = path
+        self._matrix = np.ascontiguousarray(path.matrix.T, exact_dtype(path.bound))
+        self._factor = path.mult * 0.5 ** path.shift[:, None] if dtype is np.float64 else None
+
+    def __call__(self, reference: Ints) -> np.ndarray:
+        path = self._path
+        codes = (reference - path.quantizer.zero_point).astype(self._matrix.dtype)
+        m = np.matmul(codes, self._matrix).reshape(len(codes), *path.mult.shape)
+        if self._factor is None:
+            return rshr(m.astype(np.int64) * path.mult, path.shift[:, None])
+        scaled: np.ndarray = m * self._factor
+        scaled += 0.5
+        np.floor(scaled, out=scaled)
+        return scaled
 
 
 class StepModel:
@@ -169,7 +181,7 @@ class StepModel:
         self.events: dict[str, int] = {}
 
     def step(self, frame: Ints) -> Ints:
-        """Outputs [outputs] for one int16 frame [inputs]; `events` then holds this step's counts."""
+        """Outputs [outputs] for one int16 frame [inputs]; `events` then holds its counts."""
         x = np.asarray(frame, np.int64)
         for n, layer in enumerate(self.network.layers):
             p = layer.bias.copy()

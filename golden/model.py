@@ -6,6 +6,7 @@ On disk it is one safetensors file. Tensors are named `layers.N.bias` and
 """
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path as FilePath
 
 import numpy as np
@@ -31,12 +32,46 @@ class FloatPath:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FloatLayer:
-    """Paths and a cell. bias: [cell gates, units]."""
+    """A cell and at most one path per source. bias: [cell gates, units].
+
+    Raises UserError where the cell is unknown or a path does not fit it.
+    """
 
     name: str
     kind: str
     paths: tuple[FloatPath, ...]
     bias: Floats
+
+    def __post_init__(self) -> None:
+        if self.kind not in CELLS:
+            raise UserError(
+                f"{self.name}: cell {self.kind!r} is unknown, there is {', '.join(CELLS)}"
+            )
+        if self.bias.ndim != 2 or len(self.bias) != len(self.cell.gates):
+            raise UserError(
+                f"{self.name} bias: shape {self.bias.shape}, expected [{len(self.cell.gates)}, any]"
+            )
+        sources = [path.source for path in self.paths]
+        allowed = self.cell.sources
+        if "x" not in sources or len(set(sources)) < len(sources) or not set(sources) <= {*allowed}:
+            raise UserError(f"{self.name}: paths from {sources}, expected one each from {allowed}")
+        for path in self.paths:
+            if len(set(path.gates)) < len(path.gates) or not set(path.gates) <= {*self.cell.gates}:
+                raise UserError(
+                    f"{self.name}.{path.source} gates: {path.gates} are not some of "
+                    f"{self.cell.gates}, once each"
+                )
+            columns = self.units if path.source == "h" else "any"
+            shape = path.weights.shape
+            if (
+                len(shape) != 3
+                or shape[:2] != (len(path.gates), self.units)
+                or columns not in ("any", shape[2])
+            ):
+                raise UserError(
+                    f"{self.name}.{path.source} weights: shape {shape}, "
+                    f"expected [{len(path.gates)}, {self.units}, {columns}]"
+                )
 
     @property
     def cell(self) -> Cell:
@@ -50,14 +85,32 @@ class FloatLayer:
     def inputs(self) -> int:
         return next(int(p.weights.shape[2]) for p in self.paths if p.source == "x")
 
+    @property
+    def parameters(self) -> int:
+        """How many weights and biases there are."""
+        return int(self.bias.size + sum(p.weights.size for p in self.paths))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FloatModel:
-    """A stack of layers, first to last. labels: names of the outputs, or empty."""
+    """A stack of layers, first to last. labels: names of the outputs, or empty.
+
+    Raises UserError where a layer does not take what the one before puts out.
+    """
 
     layers: tuple[FloatLayer, ...]
     labels: tuple[str, ...] = ()
     origin: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise UserError("a model needs at least one layer")
+        for first, second in pairwise(self.layers):
+            if first.units != second.inputs:
+                raise UserError(
+                    f"{second.name} takes {second.inputs} values, but {first.name} before it puts "
+                    f"out {first.units}"
+                )
 
     @property
     def inputs(self) -> int:
@@ -70,9 +123,7 @@ class FloatModel:
     @property
     def parameters(self) -> int:
         """How many weights and biases there are."""
-        return sum(
-            layer.bias.size + sum(p.weights.size for p in layer.paths) for layer in self.layers
-        )
+        return sum(layer.parameters for layer in self.layers)
 
     def save(self, file: FilePath) -> None:
         """Write the model to one safetensors file."""
@@ -133,6 +184,8 @@ def run_float(model: FloatModel, sequence: npt.ArrayLike) -> tuple[Reals, list[T
     x = np.asarray(sequence, np.float64)
     if x.ndim != 2 or x.shape[1] != model.inputs:
         raise UserError(f"features: shape {x.shape}, the network takes [steps, {model.inputs}]")
+    if not np.isfinite(x).all():
+        raise UserError("features: a value is NaN or infinite; clean the data first")
     traces = []
     for layer in model.layers:
         trace = _run_layer(layer, x)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading and writing deltaloom's own files: safetensors with a JSON header, whole or not at all."""
+"""deltaloom's own files: safetensors with a JSON header, written whole or not at all."""
 
 import json
 import os
@@ -20,11 +20,18 @@ VERSION = 1
 
 
 def save(file: Path, kind: str, tensors: dict[str, np.ndarray], header: dict[str, Any]) -> None:
-    """Write `tensors` and `header` to `file`; a failure leaves what was there before."""
+    """Write `tensors` and `header` to `file`; a failure leaves what was there before.
+
+    Raises UserError where the file cannot be written.
+    """
     text = json.dumps({"kind": kind, "version": VERSION, **header}, sort_keys=True)
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-    with replacing(file) as temporary:
-        save_file(contiguous, temporary, metadata={METADATA_KEY: text})
+    try:
+        with replacing(file) as temporary:
+            save_file(contiguous, temporary, metadata={METADATA_KEY: text})
+    except (SafetensorError, OSError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise UserError(f"{file}: cannot be written ({reason}); name another place") from error
 
 
 def load(file: Path, kind: str, *, made_by: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -38,7 +45,7 @@ def load(file: Path, kind: str, *, made_by: str) -> tuple[dict[str, np.ndarray],
         with safe_open(file, framework="numpy") as archive:
             metadata = archive.metadata() or {}
             tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, TypeError, AttributeError) as error:
         raise UserError(f"{file}: not a whole safetensors file ({error}); make it anew") from error
     try:
         header = json.loads(metadata[METADATA_KEY])
@@ -60,9 +67,11 @@ def reading(file: Path) -> Iterator[None]:
     """Turn what a damaged header or a missing tensor raises into one clear line."""
     try:
         yield
+    except UserError as error:
+        raise UserError(f"{file}: {error}; make the file anew") from error
     except KeyError as error:
         raise UserError(f"{file}: {error.args[0]!r} is missing; make the file anew") from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{file}: {error}; make the file anew") from error
 
 

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sequences of feature frames and, where there are any, what the network should say about them."""
+
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import UserError
+
+Features = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+
+IGNORED = -1
+"""Label of a frame that is not scored."""
+TASKS = ("classification",)
+CHUNK = 1 << 15
+"""Frames run at once: some 100 MB of working memory for a layer of 128 LSTM units."""
+KEYS = ("features", "lengths", "labels", "label_names", "task", "names")
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Sequences of frames.
+
+    features: one float32 array [steps, inputs] per sequence; a sequence may have no frames.
+    labels: one int array [steps] per sequence, -1 where a frame is not scored; None: unlabelled.
+    label_names: names of the classes, or empty.
+    names: one per sequence, or empty.
+    task: what the labels mean; "classification": the class of each frame.
+    """
+
+    features: tuple[Features, ...]
+    labels: tuple[Labels, ...] | None = None
+    label_names: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    task: str = "classification"
+
+    def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise UserError(
+                f"task: {self.task!r} is not supported, it must be {' or '.join(TASKS)}"
+            )
+        count = len(self.features)
+        for what, values in (("labels", self.labels), ("names", self.names or None)):
+            if values is not None and len(values) != count:
+                raise UserError(f"{what}: {len(values)} for {count} sequences, one each is needed")
+        self._check_features()
+        if self.labels is not None:
+            self._check_labels(self.labels)
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @property
+    def inputs(self) -> int:
+        """Features per frame; 0 where there are no sequences."""
+        return int(self.features[0].shape[1]) if self.features else 0
+
+    @property
+    def frames(self) -> int:
+        """Frames of all sequences together."""
+        return sum(len(x) for x in self.features)
+
+    @property
+    def scored(self) -> int:
+        """Frames that have a label."""
+        return sum(int((y != IGNORED).sum()) for y in self.labels or ())
+
+    def check_width(self, inputs: int) -> None:
+        """Raise UserError unless frames have this many features, as a network takes them."""
+        if self.features and self.inputs != inputs:
+            raise UserError(
+                f"features: {self.inputs} per frame, the network takes {inputs}; "
+                "give the data it was trained on"
+            )
+
+    def check_classes(self, classes: int) -> None:
+        """Raise UserError where a label has no output among the network's `classes`."""
+        largest = max((int(y.max(initial=IGNORED)) for y in self.labels or ()), default=IGNORED)
+        if largest >= classes:
+            raise UserError(f"labels: class {largest}, the network has outputs 0..{classes - 1}")
+
+    def check_labels(self, names: Sequence[str]) -> None:
+        """Raise UserError where label names are known on both sides and are not the same."""
+        if self.label_names and names and self.label_names != tuple(names):
+            pairs = zip_longest(self.label_names, names, fillvalue="nothing")
+            n, (own, other) = next((n, p) for n, p in enumerate(pairs) if p[0] != p[1])
+            raise UserError(
+                f"label names: class {n} is {own} in the data and {other} in the network; "
+                "give the data it was trained on"
+            )
+
+    def chunks(self, frames: int = CHUNK) -> Iterator[list[int]]:
+        """Places of sequences to run together, of similar length and about `frames` in all."""
+        chunk: list[int] = []
+        held = 0
+        for n in sorted(range(len(self)), key=lambda n: -len(self.features[n])):
+            chunk.append(n)
+            held += len(self.features[n])
+            if held >= frames:
+                yield chunk
+                chunk, held = [], 0
+        if chunk:
+            yield chunk
+
+    def subset(self, places: Iterable[int]) -> "Dataset":
+        """The sequences in these places, in this order."""
+        chosen = list(places)
+        return replace(
+            self,
+            features=tuple(self.features[n] for n in chosen),
+            labels=None if self.labels is None else tuple(self.labels[n] for n in chosen),
+            names=tuple(self.names[n] for n in chosen) if self.names else (),
+        )
+
+    @classmethod
+    def load(cls, file: Path) -> "Dataset":
+        """Read a data set.
+
+        A .npz file holds `features` float [frames, inputs], all sequences one after the other, and
+        `lengths` int [sequences]; with labels also `labels` int [frames], -1 = not scored, and
+        where wanted `label_names`, `names` and `task`. A .npy file is one sequence [steps, inputs].
+        Raises UserError where the file is anything else.
+        """
+        if not file.is_file():
+            raise UserError(f"{file}: no such file; give a .npz data set or a .npy sequence")
+        arrays = _read(file)
+        try:
+            return _assemble(arrays)
+        except UserError as error:
+            raise UserError(f"{file}: {error}") from error
+
+    def save(self, file: Path) -> None:
+        """Write the data set as a compressed .npz file that `load` reads."""
+        arrays = {
+            "features": np.concatenate([*self.features, np.zeros((0, self.inputs), np.float32)]),
+            "lengths": np.array([len(x) for x in self.features], np.int32),
+            "task": np.array(self.task),
+        }
+        if self.labels is not None:
+            arrays["labels"] = np.concatenate([*self.labels, np.zeros(0, int)]).astype(np.int32)
+        if self.label_names:
+            arrays["label_names"] = np.array(self.label_names)
+        if self.names:
+            arrays["names"] = np.array(self.names)
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+    def _check_features(self) -> None:
+        start = 0
+        for n, x in enumerate(self.features):
+            if x.ndim != 2 or x.shape[1] == 0 or x.shape[1] != self.inputs:
+                raise UserError(
+                    f"features of {self._name(n)}: shape {x.shape}, "
+                    f"expected [steps, {self.inputs or 'inputs'}]"
+                )
+            bad = np.argwhere(~np.isfinite(x))
+            if len(bad):
+                t, j = bad[0]
+                raise UserError(
+                    f"features: {x[t, j]} in frame {t} of {self._name(n)} (row {start + t}), "
+                    f"input {j}; {len(bad)} values there are not finite, clean the data first"
+                )
+            start += len(x)
+
+    def _check_labels(self, labels: tuple[Labels, ...]) -> None:
+        classes = len(self.label_names)
+        for n, (x, y) in enumerate(zip(self.features, labels, strict=True)):
+            if y.shape != (len(x),):
+                raise UserError(
+                    f"labels of {self._name(n)}: shape {y.shape}, expected [{len(x)}], one a frame"
+                )
+            wrong = y[(y < IGNORED) | (y >= classes if classes else False)]
+            if wrong.size:
+                rule = f"-1..{classes - 1}" if classes else "at least -1"
+                raise UserError(f"labels of {self._name(n)}: {wrong[0]}, expected {rule}")
+
+    def _name(self, n: int) -> str:
+        return f"sequence {n}" + (f" ({self.names[n]})" if self.names else "")
+
+
+def _read(file: Path) -> dict[str, np.ndarray]:
+    """The arrays of a .npz file, or a .npy file's one as `features`."""
+    try:
+        content = np.load(file, allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            return {"features": content}
+        with content:
+            return {key: content[key] for key in KEYS if key in content}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"{file}: not a whole .npz or .npy file ({reason}); make it anew"
+        ) from error
+
+
+def _assemble(arrays: dict[str, np.ndarray]) -> Dataset:
+    if "features" not in arrays:
+        raise UserError("no `features`; a data set holds features [frames, inputs] and lengths")
+    features = arrays["features"]
+    if features.ndim != 2 or features.dtype.kind not in "fiu":
+        raise UserError(
+            f"features: {features.dtype} {features.shape}, expected numbers [frames, inputs]"
+        )
+    lengths = arrays.get("lengths", np.array([len(features)]))
+    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 0).any():
+        raise UserError("lengths: expected one integer of at least 0 per sequence")
+    total = int(lengths.sum())
+    if total != len(features):
+        raise UserError(
+            f"lengths: they sum to {total}, features has {len(features)} frames; "
+            "each frame belongs to one sequence"
+        )
+    labels = arrays.get("labels")
+    if labels is not None and (labels.dtype.kind not in "iu" or labels.shape != (total,)):
+        raise UserError(
+            f"labels: {labels.dtype} {labels.shape}, expected integers [{total}], one a frame"
+        )
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is refused
+        features = features.astype(np.float32)
+    return Dataset(
+        features=_split(features, lengths),
+        labels=None if labels is None else _split(labels.astype(np.int64), lengths),
+        label_names=tuple(str(name) for name in arrays.get("label_names", ())),
+        names=tuple(str(name) for name in arrays.get("names", ())),
+        task=str(arrays.get("task", "classification")),
+    )
+
+
+def _split(values: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, ...]:
+    return tuple(np.split(values, np.cumsum(lengths)[:-1])) if len(lengths) else ()

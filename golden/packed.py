@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sequences of unequal length in one array, time-major and without padding, to run side by side."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .arithmetic import Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """Where each frame of some sequences lies in the packed array [frames, ...].
+
+    lengths: steps of each sequence, as given; 0 is a length.
+    running: [steps] how many sequences have a frame at each step; the rows of step t are the next
+        running[t] rows, longest sequence first, so a state's first running[t] rows belong to them.
+    order: [sequences] the given place of the sequence in each row of a state.
+    rows: [frames] the row, in the plain concatenation of the sequences, of each packed row.
+    """
+
+    lengths: tuple[int, ...]
+    running: Ints
+    order: Ints
+    rows: Ints
+
+    @classmethod
+    def of(cls, lengths: Sequence[int]) -> "Packing":
+        """The packing of sequences with these lengths."""
+        steps = np.asarray(lengths, np.int64).reshape(-1)
+        order = np.argsort(-steps, kind="stable")
+        first = (np.cumsum(steps) - steps)[order]
+        running = np.array(
+            [np.count_nonzero(steps > t) for t in range(int(steps.max(initial=0)))], np.int64
+        )
+        rows = [first[:n] + t for t, n in enumerate(running)]
+        return cls(
+            lengths=tuple(int(n) for n in steps),
+            running=running,
+            order=order,
+            rows=np.concatenate(rows) if rows else np.zeros(0, np.int64),
+        )
+
+    def pack(self, sequences: Sequence[np.ndarray], width: int) -> np.ndarray:
+        """Sequences [steps, width] in one array [frames, width]."""
+        if not self.lengths:
+            return np.zeros((0, width))
+        packed: np.ndarray = np.concatenate(sequences)[self.rows]
+        return packed
+
+    def unpack(self, packed: np.ndarray) -> list[np.ndarray]:
+        """The sequences' parts [steps, ...] of a packed array, in the given order."""
+        plain = np.empty_like(packed)
+        plain[self.rows] = packed
+        return np.split(plain, np.cumsum(self.lengths)[:-1]) if self.lengths else []
+
+    def steps(self) -> Iterator[tuple[slice, int]]:
+        """The packed rows of each step, and how many they are."""
+        start = 0
+        for n in self.running.tolist():
+            yield slice(start, start + n), n
+            start += n

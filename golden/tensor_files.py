@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading tensors by name from the files that frameworks write: PyTorch, safetensors and npz."""
+
+import importlib
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import safetensors
+
+from . import storage
+from .errors import UserError
+
+Arrays = dict[str, np.ndarray]
+
+_NESTED = ("state_dict", "model_state_dict", "model")
+_WRAPPERS = ("module.", "_orig_mod.")  # DataParallel and torch.compile put these before all names
+
+
+def read_tensors(file: Path) -> tuple[Arrays, bool]:
+    """All tensors of `file` by name, and whether their order is the one they were saved in.
+
+    bfloat16 comes as float32, all else as stored. Raises UserError where the file is missing,
+    damaged or of another kind, or has no tensors.
+    """
+    if not file.is_file():
+        raise UserError(f"{file}: no such file")
+    reader = _READERS.get(file.suffix.lower())
+    if reader is None:
+        raise UserError(f"{file}: files called {file.suffix or 'so'!r} are not read, only {KINDS}")
+    tensors = reader(file)
+    if not tensors:
+        raise UserError(f"{file}: holds no tensors; save the trained model's state_dict()")
+    for wrapper in _WRAPPERS:
+        if all(name.startswith(wrapper) for name in tensors):
+            tensors = {name.removeprefix(wrapper): array for name, array in tensors.items()}
+    return tensors, reader is not _read_safetensors  # safetensors sorts by name
+
+
+def _read_torch(file: Path) -> Arrays:
+    try:
+        torch = importlib.import_module("torch")
+    except ImportError as error:
+        raise UserError(
+            f"{file}: reading it needs torch: `pip install deltaloom[torch]`, "
+            "or save the state dict as safetensors"
+        ) from error
+    try:
+        found = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load has no base for what a damaged file may raise
+        raise UserError(
+            f"{file}: not a state dict that torch.load(weights_only=True) reads "
+            f"({_first_line(error)}); save it with torch.save(model.state_dict(), FILE)"
+        ) from error
+    if isinstance(found, Mapping):
+        found = next((found[k] for k in _NESTED if isinstance(found.get(k), Mapping)), found)
+    if not isinstance(found, Mapping):
+        raise UserError(
+            f"{file}: holds a {type(found).__name__}, not a state dict; "
+            "save it with torch.save(model.state_dict(), FILE)"
+        )
+    tensors = {}
+    for name, tensor in found.items():
+        if not isinstance(tensor, torch.Tensor):
+            raise UserError(
+                f"{file}: {name!r} is a {type(tensor).__name__}, not a tensor; save only the state "
+                f"dict, or put it under one of {', '.join(_NESTED)}"
+            )
+        try:
+            plain = tensor.detach()
+            tensors[str(name)] = (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
+        except (TypeError, RuntimeError) as error:
+            raise UserError(
+                f"{file}: {name} is {tensor.dtype} ({tensor.layout}); only dense float16, "
+                "bfloat16, float32 and float64 tensors can be read"
+            ) from error
+    return tensors
+
+
+_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2"}
+_DTYPES |= {"I8": "i1", "U8": "u1", "BOOL": "?"}
+
+
+def _read_safetensors(file: Path) -> Arrays:
+    # deserialize, unlike safetensors.numpy, gives bfloat16 without another dependency
+    deserialize: Callable[[bytes], list] = safetensors.deserialize
+    try:
+        with safetensors.safe_open(file, framework="numpy") as archive:
+            metadata = archive.metadata() or {}
+        found = deserialize(file.read_bytes())
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise UserError(
+            f"{file}: not a whole safetensors file ({_first_line(error)}); save it anew"
+        ) from error
+    if storage.METADATA_KEY in metadata:
+        raise UserError(f"{file}: is already one of deltaloom's own files; use it as it is")
+    tensors = {}
+    for name, entry in found:
+        data, shape, dtype = entry["data"], entry["shape"], entry["dtype"]
+        if dtype == "BF16":
+            widened = np.frombuffer(data, "<u2").astype(np.uint32) << 16
+            tensors[name] = widened.view(np.float32).reshape(shape)
+        elif dtype in _DTYPES:
+            tensors[name] = np.frombuffer(data, _DTYPES[dtype]).reshape(shape)
+        else:
+            raise UserError(
+                f"{file}: {name} is {dtype}; only F16, BF16, F32 and F64 tensors can be read"
+            )
+    return tensors
+
+
+def _read_npz(file: Path) -> Arrays:
+    try:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, AttributeError, TypeError) as error:
+        problem: Exception = error
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, KeyError) as error:
+        problem = error
+    raise UserError(
+        f"{file}: not a whole .npz file of plain arrays ({_first_line(problem)}); "
+        "save it anew with numpy.savez(FILE, **tensors)"
+    ) from problem
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
+_READERS: dict[str, Callable[[Path], Arrays]] = {
+    ".pt": _read_torch,
+    ".pth": _read_torch,
+    ".safetensors": _read_safetensors,
+    ".npz": _read_npz,
+}
+KINDS = ", ".join(_READERS)

@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From sums to pre-activations: keeps M, rescales it, and completes what the cell unit takes.
+
+For every D-word that drains: M += sum; part = rshr(M * mult, shift) + bias. A gate that several
+paths feed collects their parts; the chunk's last path hands p = sat16(total) to the cell unit.
+"""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from .arithmetic import Rescale, delay, sat16
+from .cells.unit import cell_word
+from .config import AcceleratorConfig
+from .image import MULT_BIAS_BITS
+from .layouts import LAYER_BITS, SLOTS, STATE_BITS, UNIT_BITS, StepTag
+from .queue import Credits, Queue
+from .sequencer import RowJob
+
+RowParameters = data.StructLayout({"mult": signed(16), "bias": signed(20)})
+"""One row of a path."""
+
+assert RowParameters.size == MULT_BIAS_BITS
+
+QUEUE_WORDS = 16
+"""Room towards the cell unit: what is on its way through the rescalers, and a few more."""
+
+LayerContext = data.StructLayout(
+    {"cell": unsigned(3), "c_exponent": unsigned(4), "state_base": STATE_BITS, "output": 1}
+)
+"""What the cell unit must know of the layer whose units it is sent."""
+
+
+class Accumulate(wiring.Component):
+    """Read-modify-write of M, the rescalers, and the pre-activation buffer; a D-word a cycle.
+
+    Nothing stalls behind the first stage: room in the queue to the cell unit is reserved before a
+    D-word is taken.
+
+    Parameters
+    ----------
+    config: the accelerator
+    init: initial row parameters, as words
+
+    Members
+    -------
+    i: passes; sums: drained D-words; o: words for the cell unit
+    layer_start, layer, step: asks for a layer's context, held until layer_ready
+    layer_ready: the cell unit and the encoders are through with the layer before, and `context`
+        is this layer's from the next cycle on
+    context: of the layer whose units are being sent
+    output_room: room for the outputs of a unit-word; output_take, output_units: reserves it
+    w_en, w_addr, w_data: loading row parameters
+    """
+
+    def __init__(self, config: AcceleratorConfig, *, init: list[int]) -> None:
+        self._config = config
+        self._init = init
+        rows = config.drain_rows
+        self._parameters = data.ArrayLayout(RowParameters, rows)
+        self._sums = data.ArrayLayout(signed(config.sum_bits), rows)
+        self._word = cell_word(rows, cells=len(config.cells), state_depth=max(config.states, 2))
+        super().__init__(
+            {
+                "i": In(stream.Signature(RowJob)),
+                "sums": In(stream.Signature(self._sums)),
+                "o": Out(stream.Signature(self._word)),
+                "layer_start": Out(1),
+                "layer": Out(LAYER_BITS),
+                "step": Out(StepTag),
+                "layer_ready": In(1),
+                "context": In(LayerContext),
+                "output_room": In(1),
+                "output_take": Out(1),
+                "output_units": Out(range(rows + 1)),
+                "w_en": In(1),
+                "w_addr": In(range(max(config.row_words, 2))),
+                "w_data": In(rows * MULT_BIAS_BITS),
+            }
+        )
+
+    i: stream.Interface
+    sums: stream.Interface
+    o: stream.Interface
+    layer_start: Signal
+    layer: Signal
+    step: data.View
+    layer_ready: Signal
+    context: data.View
+    output_room: Signal
+    output_take: Signal
+    output_units: Signal
+    w_en: Signal
+    w_addr: Signal
+    w_data: Signal
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config, rows = self._config, self._config.drain_rows
+        rescalers = [
+            Rescale(
+                value_bits=config.sum_bits,
+                shift_min=config.shifts[0],
+                shift_max=config.shifts[1],
+                out_bits=config.pre_bits,
+            )
+            for _ in range(rows)
+        ]
+        for n, rescaler in enumerate(rescalers):
+            m.submodules[f"rescale_{n}"] = rescaler
+        m.submodules.queue = queue = Queue(self._word, depth=QUEUE_WORDS)
+        m.submodules.credits = credits = Credits(total=QUEUE_WORDS, need=1)
+        wiring.connect(m, wiring.flipped(self.o), queue.o)
+        m.d.comb += credits.give.eq(queue.o.valid & queue.o.ready)
+
+        issue, tag = self._issue(m, credits.room)
+        m.d.comb += [credits.take.eq(issue & tag.last), credits.amount.eq(1)]
+
+        # 1: the sum, while M and the row's parameters are being read; 2: those.
+        m.submodules.sums = memory = Memory(shape=self._sums, depth=config.row_words, init=[])
+        m.submodules.parameters = parameters = Memory(
+            shape=self._parameters.size, depth=config.row_words, init=self._init
+        )
+        m_read, m_write = memory.read_port(), memory.write_port()
+        p_read, p_write = parameters.read_port(), parameters.write_port()
+        m.d.comb += [
+            m_read.addr.eq(tag.address),
+            p_read.addr.eq(tag.address),
+            p_write.en.eq(self.w_en),
+            p_write.addr.eq(self.w_addr),
+            p_write.data.eq(self.w_data),
+        ]
+        valid = _valid_pipe(m, issue, 4 + rescalers[0].latency + 3)
+        tags = _tag_pipe(m, tag, 3 + rescalers[0].latency + 2)
+        fresh = Signal(self._sums, reset_less=True)
+        m.d.sync += Value.cast(fresh).eq(
+            Mux(tag.flush, 0, Value.cast(self.sums.payload))
+        )
+        old, added = Signal(self._sums, reset_less=True), Signal(self._sums, reset_less=True)
+        row = Signal(self._parameters, reset_less=True)
+        m.d.sync += [
+            Value.cast(old).eq(Mux(tags[1].zero, 0, Value.cast(m_read.data))),
+            added.eq(fresh),
+            Value.cast(row).eq(p_read.data),
+        ]
+
+        # 3: M, written back and rescaled; its parameters go along.
+        total = Signal(self._sums, reset_less=True)
+        row_later = Signal(self._parameters, reset_less=True)
+        m.d.sync += row_later.eq(row)
+        for n in range(rows):
+            m.d.sync += total[n].eq(old[n] + added[n])
+        m.d.comb += [
+            m_write.addr.eq(tags[3].address),
+            m_write.data.eq(total),
+            m_write.en.eq(valid[3] & ~tags[3].flush),
+        ]
+        at = 3 + rescalers[0].latency
+        part = Signal(data.ArrayLayout(signed(config.pre_bits), rows), reset_less=True)
+        for n, rescaler in enumerate(rescalers):
+            m.d.comb += [
+                rescaler.value.eq(total[n]),
+                rescaler.mult.eq(row_later[n].mult),
+                rescaler.shift.eq(tags[3].shift),
+            ]
+            bias = Mux(tags[3].flush, 0, row_later[n].bias)
+            m.d.sync += part[n].eq(rescaler.o + delay(m, bias, rescaler.latency, f"bias_{n}"))
+
+        # Collect the gate's parts. Read, add and write in one cycle, so that the same gate may
+        # follow at once.
+        at += 1
+        m.submodules.collected = collected = Memory(
+            shape=data.ArrayLayout(signed(config.pre_bits), rows),
+            depth=SLOTS * config.chunk_words,
+            init=[],
+        )
+        c_read, c_write = collected.read_port(domain="comb"), collected.write_port()
+        both = Signal(data.ArrayLayout(signed(config.pre_bits), rows))
+        done = Signal(data.ArrayLayout(signed(config.pre_bits), rows), reset_less=True)
+        here = tags[at]
+        m.d.comb += [
+            c_read.addr.eq(Cat(here.slot, here.unit_word)),
+            c_write.addr.eq(c_read.addr),
+            c_write.data.eq(both),
+            c_write.en.eq(valid[at]),
+        ]
+        for n in range(rows):
+            m.d.comb += both[n].eq(Mux(here.init, 0, c_read.data[n]) + part[n])
+        m.d.sync += done.eq(both)
+
+        # Complete: saturate, and on to the cell unit.
+        at += 1
+        here, word = tags[at], queue.i.payload
+        m.d.comb += [
+            queue.i.valid.eq(valid[at] & here.last),
+            word.slot.eq(here.slot),
+            word.last.eq(here.completes),
+            word.unit.eq(here.unit),
+            word.count.eq(here.count),
+            word.first.eq(here.first),
+            word.end.eq(here.end),
+            word.state.eq(self.context.state_base + here.unit),
+            word.cell.eq(self.context.cell),
+            word.c_exponent.eq(self.context.c_exponent),
+        ]
+        m.d.comb += [word.p[n].eq(sat16(done[n])) for n in range(rows)]
+        return m
+
+    def _tag_layout(self) -> data.StructLayout:
+        config = self._config
+        return data.StructLayout(
+            {
+                "address": range(max(config.row_words, 2)),
+                "slot": range(SLOTS),
+                "shift": range(config.shifts[0], config.shifts[1] + 1),
+                "zero": 1,  # M starts from 0
+                "init": 1,
+                "flush": 1,
+                "last": 1,  # of the last path
+                "unit_word": range(max(config.chunk_words, 2)),
+                "unit": UNIT_BITS,
+                "count": range(config.drain_rows + 1),
+                "completes": 1,
+                "first": 1,
+                "end": 1,
+            }
+        )
+
+    def _issue(self, m: Module, room: Value) -> tuple[Signal, data.View]:
+        """Walks the passes: (a D-word is taken in this cycle, what there is to know of it)."""
+        current = Signal(RowJob)
+        running, started = Signal(), Signal()
+        unit_word = Signal(range(max(self._config.chunk_words, 2)))
+        entry_index = Signal(range(SLOTS))
+        address = Signal(range(max(self._config.row_words, 2)))
+        unit = Signal(UNIT_BITS)
+        job = current["pass"]
+        entry = job.entry[entry_index]
+        last_entry = entry_index == job.entries - 1
+        last_word = unit_word == job.unit_words - 1
+
+        issue, finish = Signal(), Signal()
+        needs_output = job.last & self.context.output & (entry_index == 0)
+        m.d.comb += [
+            issue.eq(
+                running
+                & started
+                & (entry.flush | self.sums.valid)
+                & (~job.last | room)
+                & (~needs_output | self.output_room)
+            ),
+            self.sums.ready.eq(issue & ~entry.flush),
+            finish.eq(issue & last_entry & last_word),
+            self.output_take.eq(issue & needs_output),
+        ]
+        with m.If(issue):
+            m.d.sync += entry_index.eq(entry_index + 1)
+            with m.If(~entry.flush):
+                m.d.sync += address.eq(address + 1)
+            with m.If(last_entry):
+                m.d.sync += [
+                    entry_index.eq(0),
+                    unit_word.eq(unit_word + 1),
+                    unit.eq(unit + self._config.drain_rows),
+                ]
+
+        # A layer's last path waits for the layer before to be through; a step, for its M's.
+        settled = Signal()
+        m.d.comb += [
+            self.layer.eq(job.layer),
+            self.step.eq(current.step),
+            self.layer_start.eq(running & ~started & job.layer_start & settled),
+        ]
+        with m.If(running & ~started & settled):
+            m.d.sync += started.eq(~job.layer_start | self.layer_ready)
+        recent = _valid_pipe(m, issue, 4)
+        m.d.comb += settled.eq(~job.step_start | ~Cat(*recent[1:]).any())
+
+        coming = self.i.payload["pass"]
+        with m.If(finish | ~running):
+            m.d.comb += self.i.ready.eq(1)
+            m.d.sync += [
+                running.eq(self.i.valid),
+                current.eq(self.i.payload),
+                started.eq(~(coming.step_start | coming.layer_start)),
+                unit_word.eq(0),
+                entry_index.eq(0),
+                address.eq(coming.row_base),
+                unit.eq(coming.unit_base),
+            ]
+
+        tag = Signal(self._tag_layout())
+        m.d.comb += [
+            tag.address.eq(address),
+            tag.slot.eq(entry.slot),
+            tag.shift.eq(entry.shift),
+            tag.zero.eq(current.step.first | entry.flush),
+            tag.init.eq(entry.init),
+            tag.flush.eq(entry.flush),
+            tag.last.eq(job.last),
+            tag.unit_word.eq(unit_word),
+            tag.unit.eq(unit),
+            tag.count.eq(Mux(last_word, job.tail_units, self._config.drain_rows)),
+            tag.completes.eq(last_entry),
+            tag.first.eq(current.step.first),
+            tag.end.eq(job.layer_end & last_word),
+            self.output_units.eq(tag.count),
+        ]
+        return issue, tag
+
+
+def _valid_pipe(m: Module, valid: Value, cycles: int) -> list[Value]:
+    """`valid` and what it was 1, 2, .. `cycles` cycles ago."""
+    pipe = [valid]
+    for n in range(cycles):
+        later = Signal(name=f"valid_{n + 1}")
+        m.d.sync += later.eq(pipe[-1])
+        pipe.append(later)
+    return pipe
+
+
+def _tag_pipe(m: Module, tag: data.View, cycles: int) -> list[data.View]:
+    """`tag` and what it was 1, 2, .. `cycles` cycles ago."""
+    pipe = [tag]
+    for n in range(cycles):
+        later = Signal(tag.shape(), name=f"tag_{n + 1}", reset_less=True)
+        m.d.sync += later.eq(pipe[-1])
+        pipe.append(later)
+    return pipe

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The LSTM cell (Hochreiter and Schmidhuber 1997, with forget gate, without peepholes)."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+
+from ...golden import activations
+from ...golden.cells import Q3_12
+from ..arithmetic import delay, rshr, sat16
+from .activation import Activation
+from .base import STATE_LATENCY, Cell
+
+__all__ = ["LstmCell"]
+
+MAX_C_EXPONENT = 7
+
+
+class LstmCell(Cell):
+    """c' = sat16(rshr(f*c, 15) + rshr(i*g, 15 + e_c));  h' = sat16(rshr(o * tanh(c'), 15)).
+
+    Gates i, f, g, o; i, f and o pass through sigmoid and g through tanh. tanh(c') takes
+    sat16(rshr(c', 3 - e_c)). c_exponent must be 0..7. Five block RAMs, eight multipliers.
+    """
+
+    GATES = 4
+    READS = frozenset({"c"})
+    LATENCY = 14
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        sigmoid, tanh = activations.sigmoid(), activations.tanh()
+
+        def activate(p: Value, table: activations.Table, name: str) -> Signal:
+            m.submodules[name] = activation = Activation(table)
+            m.d.comb += activation.p.eq(p)
+            return activation.o
+
+        # Cycles 0-3.
+        i = activate(self.p[0], sigmoid, "sigmoid_i")
+        f = activate(self.p[1], sigmoid, "sigmoid_f")
+        g = activate(self.p[2], tanh, "tanh_g")
+        o = activate(self.p[3], sigmoid, "sigmoid_o")
+        c = delay(m, self.c, Activation.LATENCY - STATE_LATENCY, "c")
+        e_c = delay(m, self.c_exponent[:3], Activation.LATENCY, "e_c")
+
+        # Cycle 4.
+        kept = Signal(signed(32))
+        gained = Signal(signed(32))
+        m.d.sync += [kept.eq(f * c), gained.eq(i * g)]
+        e_c = delay(m, e_c, 1, "e_c_products")
+
+        # Cycle 5: round the one product, align the other; its half bit waits for the next adder.
+        kept_rounded = Signal(signed(17))
+        gained_doubled = Signal(signed(18))
+        m.d.sync += [
+            kept_rounded.eq(rshr(kept, 15)),
+            gained_doubled.eq(gained.shift_right(14) >> e_c),
+        ]
+
+        # Cycle 6: c' = sat16(kept + (doubled + 1) >> 1), the 1 being the adder's carry.
+        # Neither term leaves -32767..32767, so 17 bits hold the sum.
+        c_next = Signal(signed(16))
+        total = Signal(signed(18))
+        m.d.comb += total.eq(Cat(1, kept_rounded).as_signed() + gained_doubled)
+        m.d.sync += c_next.eq(sat16(total.shift_right(1)))
+        e_c = delay(m, e_c, 2, "e_c_next")
+
+        # Cycle 7: c' as Q3.12, doubled.
+        left = MAX_C_EXPONENT - Q3_12
+        doubled = Signal(signed(16 + left + 1))
+        m.d.sync += doubled.eq(c_next.shift_left(left + 1) >> (MAX_C_EXPONENT - e_c)[:3])
+
+        # Cycle 8: round and saturate. Only left shifts saturate and only right shifts round, so
+        # whether it fits is known before it is rounded.
+        sign, top = doubled[-1], doubled[16:]
+        fits = top.all() | ~top.any()
+        argument = Signal(signed(16))
+        m.d.sync += argument.eq(
+            Mux(fits, (doubled[:17] + 1)[1:17], Cat((~sign).replicate(15), sign))
+        )
+
+        # Cycles 9-12.
+        tanh_c = activate(argument, tanh, "tanh_c")
+
+        # Cycle 13. o <= 32767 and |tanh| <= 32767, so h needs no saturation.
+        o_late = delay(m, o, 9, "o")
+        product = Signal(signed(32))
+        m.d.sync += product.eq(o_late * tanh_c)
+        m.d.comb += [
+            self.h_next.eq(rshr(product, 15)),
+            self.c_next.eq(delay(m, c_next, 7, "c_next")),
+        ]
+        return m

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cell unit: words of pre-activations in, the state memory beside it, one h a cycle out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.data import ArrayLayout, StructLayout
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from ..arithmetic import delay
+from ..layouts import LAYER_BITS, SLOTS, UNIT_BITS
+from .base import STATE_LATENCY, Cell
+from .linear import LinearCell
+from .lstm import LstmCell
+
+__all__ = ["CELLS", "CellUnit", "cell_output", "cell_word"]
+
+CELLS: Mapping[str, type[Cell]] = {
+    "lstm": LstmCell,
+    "linear": LinearCell,
+}
+"""Every cell that there is, by its name in `golden.cells.CELLS`."""
+
+
+def cell_word(drain_rows: int, *, cells: int, state_depth: int) -> StructLayout:
+    """What enters the cell unit: one gate of `drain_rows` consecutive units.
+
+    The words of the same units, one for each gate of the cell, form a unit-word: they follow each
+    other in any order of slots, all but `p`, `slot` and `last` being the same in each of them.
+
+    p : pre-activations, of which the first `count` are valid.
+    slot : index of the gate in `golden.cells.Cell.gates`.
+    last : this word completes the unit-word.
+    unit : index of the first unit in the layer.
+    state : state memory address of the first unit; the others follow.
+    count : valid units, 1..drain_rows.
+    cell : index into the unit's `cells`.
+    c_exponent : e_c; c is Q(e_c).(15-e_c).
+    first : the state reads as 0, as at a sequence's first step.
+    layer : passed on.
+    end : this unit-word is the layer's last.
+    """
+    return StructLayout(
+        {
+            "p": ArrayLayout(signed(16), drain_rows),
+            "slot": range(SLOTS),
+            "last": unsigned(1),
+            "unit": unsigned(UNIT_BITS),
+            "state": unsigned(ceil_log2(state_depth)),
+            "count": range(drain_rows + 1),
+            "cell": range(cells),
+            "c_exponent": unsigned(4),
+            "first": unsigned(1),
+            "layer": unsigned(LAYER_BITS),
+            "end": unsigned(1),
+        }
+    )
+
+
+def cell_output() -> StructLayout:
+    """What leaves the cell unit: one unit's h; `end` marks the layer's last unit."""
+    return StructLayout(
+        {
+            "layer": unsigned(LAYER_BITS),
+            "unit": unsigned(UNIT_BITS),
+            "h": signed(16),
+            "end": unsigned(1),
+        }
+    )
+
+
+class CellUnit(wiring.Component):
+    """Collect the gates of some units, then run them through their cell, one unit a cycle.
+
+    While the units of one unit-word run, the next unit-word is collected: a unit-word takes
+    max(its words, its count) cycles. `i.ready` falls only when both are taken.
+
+    The first unit's `o.valid` comes `latency` cycles after the cycle in which its last word was
+    accepted, if no unit-word is ahead of it. Its state is written in the cycle of `o.valid`, with
+    no interlock: a unit-word may name a state address again only if its last word is accepted at
+    least `latency` - 1 cycles after the last word that named the address before. A unit-word that
+    is accepted after `o` has shown that unit always satisfies this.
+
+    Every unit writes its state, those of a stateless cell too (c = 0, h = output).
+
+    Parameters
+    ----------
+    drain_rows : int
+        Units of a unit-word (D), at least 1.
+    cells : sequence of str
+        Names in `CELLS`; a word's `cell` indexes this sequence. Only these cost hardware.
+    state_depth : int
+        Words of the state memory, at least 2: one a unit.
+
+    Members
+    -------
+    i : In(stream.Signature(cell_word(...)))
+    o : Out(stream.Signature(cell_output(), always_ready=True))
+        In the order of the units; never waits.
+    host_addr : In(ceil_log2(state_depth))
+    host_data : Out(32)
+        {c[31:16], h[15:0]} of the state memory word that host_addr named a cycle before.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+    host_addr: Signal
+    host_data: Signal
+
+    def __init__(
+        self, drain_rows: int, *, cells: Sequence[str] = ("lstm", "linear"), state_depth: int
+    ) -> None:
+        if drain_rows < 1:
+            raise ValueError(f"drain_rows must be at least 1, got {drain_rows!r}")
+        if not cells or len(set(cells)) != len(cells) or not set(cells) <= CELLS.keys():
+            raise ValueError(f"cells must be different names out of {list(CELLS)}, got {cells!r}")
+        if state_depth < 2:
+            raise ValueError(f"state_depth must be at least 2, got {state_depth!r}")
+        self.drain_rows = drain_rows
+        self.cells = tuple(cells)
+        self.state_depth = state_depth
+        word = cell_word(drain_rows, cells=len(cells), state_depth=state_depth)
+        super().__init__(
+            {
+                "i": In(stream.Signature(word)),
+                "o": Out(stream.Signature(cell_output(), always_ready=True)),
+                "host_addr": In(ceil_log2(state_depth)),
+                "host_data": Out(32),
+            }
+        )
+
+    @property
+    def slots(self) -> int:
+        """Most gates that one of the cells has."""
+        return max(CELLS[name].GATES for name in self.cells)
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the last word of a unit-word to its first unit's h."""
+        return 2 + self._cell_latency + 1
+
+    @property
+    def _cell_latency(self) -> int:
+        return max(CELLS[name].LATENCY for name in self.cells)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        running, p, unit = self._collect(m)
+
+        # The state of the running unit, STATE_LATENCY cycles later.
+        c_memory, h_memory = self._state(m)
+        zero = delay(m, unit.first, STATE_LATENCY - 1, "zero")
+        state = {}
+        for part, memory in ("c", c_memory), ("h", h_memory):
+            if any(part in CELLS[name].READS for name in self.cells):
+                port = memory.read_port()
+                state[part] = Signal(signed(16), name=part, reset_less=True)
+                m.d.comb += port.addr.eq(unit.state)
+                read = delay(m, port.data, STATE_LATENCY - 2, f"{part}_read")
+                m.d.sync += state[part].eq(Mux(zero, 0, read))
+
+        # All cells run on whatever comes, each padded to the slowest.
+        c_results, h_results = [], []
+        for name in self.cells:
+            m.submodules[name] = cell = CELLS[name]()
+            m.d.comb += [gate.eq(p[slot]) for slot, gate in enumerate(cell.p)]
+            m.d.comb += cell.c_exponent.eq(unit.c_exponent)
+            m.d.comb += [getattr(cell, part).eq(state[part]) for part in cell.READS]
+            padding = self._cell_latency - cell.LATENCY
+            c_results.append(delay(m, cell.c_next, padding, f"{name}_c"))
+            h_results.append(delay(m, cell.h_next, padding, f"{name}_h"))
+
+        # What travels beside the cells; only the valid bit is ever reset.
+        fields = ("cell", "state", "layer", "unit", "end")
+        late = dict(zip(fields, self._late(m, [unit[field] for field in fields]), strict=True))
+        valid = running
+        for cycle in range(self._cell_latency + 1):
+            register = Signal(name=f"valid_{cycle + 1}")
+            m.d.sync += register.eq(valid)
+            valid = register
+
+        c = Signal(signed(16), reset_less=True)
+        h = Signal(signed(16), reset_less=True)
+        m.d.sync += [c.eq(Array(c_results)[late["cell"]]), h.eq(Array(h_results)[late["cell"]])]
+        out = {field: delay(m, late[field], 1, f"{field}_out") for field in fields[1:]}
+
+        m.d.comb += [
+            self.o.valid.eq(valid),
+            self.o.p.h.eq(h),
+            *(self.o.p[field].eq(out[field]) for field in ("layer", "unit", "end")),
+        ]
+        for memory, value in (c_memory, c), (h_memory, h):
+            write = memory.write_port()
+            m.d.comb += [write.addr.eq(out["state"]), write.data.eq(value), write.en.eq(valid)]
+        return m
+
+    def _collect(self, m: Module) -> tuple[Signal, list[Value], Any]:
+        """Words into units: (a unit runs in this cycle, its p by slot, the rest of its word)."""
+        word: Any = self.i.p.shape()
+        collected = [
+            [Signal(signed(16), name=f"collected_{s}_{k}", reset_less=True) for k in self._rows]
+            for s in range(self.slots)
+        ]
+        streamed = [
+            [Signal(signed(16), name=f"p_{s}_{k}", reset_less=True) for k in self._rows]
+            for s in range(self.slots)
+        ]
+        shared = StructLayout(
+            {name: shape for name, shape in word.members.items() if name not in ("p", "slot")}
+        )
+        waiting: Any = Signal(shared, reset_less=True)
+        unit: Any = Signal(shared, reset_less=True)
+        full = Signal()
+        running = Signal()
+        more = Signal()
+        load = Signal()
+
+        # `more`: the running unit-word has units after the one that runs now.
+        m.d.comb += [load.eq(full & ~more), self.i.ready.eq(~full | load)]
+        with m.If(load):
+            m.d.sync += full.eq(0)
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += full.eq(self.i.p.last)
+            m.d.sync += [waiting[name].eq(self.i.p[name]) for name in shared.members]
+            for slot, rows in enumerate(collected):
+                with m.If(self.i.p.slot == slot):
+                    m.d.sync += [row.eq(self.i.p.p[k]) for k, row in enumerate(rows)]
+
+        # The rows shift on in every cycle: what follows the last valid unit is never used.
+        for rows, source in zip(streamed, collected, strict=True):
+            for k in self._rows[:-1]:
+                m.d.sync += rows[k].eq(Mux(load, source[k], rows[k + 1]))
+            m.d.sync += rows[-1].eq(source[-1])
+        with m.If(load):
+            m.d.sync += [unit.eq(waiting), running.eq(1), more.eq(waiting.count > 1)]
+        with m.Else():
+            m.d.sync += [
+                running.eq(more),
+                more.eq(more & (unit.count > 2)),
+                unit.count.eq(unit.count - 1),
+                unit.unit.eq(unit.unit + 1),
+                unit.state.eq(unit.state + 1),
+            ]
+        shown: Any = Signal(shared)
+        m.d.comb += [shown.eq(unit), shown.end.eq(unit.end & ~more)]
+        return running, [rows[0] for rows in streamed], shown
+
+    @property
+    def _rows(self) -> range:
+        return range(self.drain_rows)
+
+    def _state(self, m: Module) -> tuple[Memory, Memory]:
+        """The memories of c and h, with the host's read ports."""
+        c_memory: Any = Memory(shape=signed(16), depth=self.state_depth, init=[])
+        h_memory: Any = Memory(shape=signed(16), depth=self.state_depth, init=[])
+        m.submodules.c_memory, m.submodules.h_memory = c_memory, h_memory
+        c_host, h_host = c_memory.read_port(), h_memory.read_port()
+        m.d.comb += [
+            c_host.addr.eq(self.host_addr),
+            h_host.addr.eq(self.host_addr),
+            self.host_data.eq(Cat(h_host.data, c_host.data)),
+        ]
+        return c_memory, h_memory
+
+    def _late(self, m: Module, values: list[Value]) -> list[Value]:
+        """`values` as they were when the results that now leave the cells entered them."""
+        return [delay(m, v, self._cell_latency, f"late_{n}") for n, v in enumerate(values)]

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is silicon: the parameters that fix an accelerator before any network image is loaded."""
+
+from dataclasses import dataclass, fields
+from math import ceil
+
+from ..golden.arithmetic import WIDTHS
+from ..golden.cells import CELLS
+from ..golden.errors import UserError
+from ..golden.network import Network
+
+MAX_WORD_BITS = 2048
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AcceleratorConfig:
+    """One accelerator. Any network whose image fits these numbers runs on it.
+
+    word_bits: bits of one weight word; weight_bits: bits of one weight; so many lanes there are.
+    activation_bits: the largest width of a code.
+    drain_rows: rows drained, rescaled and handed to the cell unit per cycle; divides the lanes.
+    cells: kinds of cell that the cell unit can do.
+    encoders: delta encoders for states, one per path that reads the same layer's output.
+    input_encoders: the same for the input frames.
+    sum_bits: accumulator M; pre_bits: pre-activation before its saturation.
+    shifts, quantizer_shifts: lowest and highest shift of the rescalers and of the encoders.
+    The rest are depths, in words of the memory that each names.
+    """
+
+    word_bits: int = 64
+    weight_bits: int = 8
+    activation_bits: int = 8
+    drain_rows: int = 8
+    cells: tuple[str, ...] = ("lstm", "linear")
+    encoders: int = 2
+    input_encoders: int = 1
+    sum_bits: int = 24
+    pre_bits: int = 24
+    shifts: tuple[int, int] = (0, 40)
+    quantizer_shifts: tuple[int, int] = (0, 40)
+    lists: int = 8
+    layers: int = 8
+    weight_words: int = 4096
+    row_words: int = 512
+    events: int = 1024
+    input_events: int = 512
+    references: int = 512
+    input_references: int = 256
+    states: int = 512
+    program: int = 128
+
+    def __post_init__(self) -> None:
+        _check("weight_bits", self.weight_bits, self.weight_bits in WIDTHS, f"one of {WIDTHS}")
+        _check(
+            "activation_bits",
+            self.activation_bits,
+            self.activation_bits in WIDTHS,
+            f"one of {WIDTHS}",
+        )
+        _check(
+            "word_bits",
+            self.word_bits,
+            0 < self.word_bits <= MAX_WORD_BITS and self.word_bits % self.weight_bits == 0,
+            f"a multiple of weight_bits ({self.weight_bits}) up to {MAX_WORD_BITS}",
+        )
+        _check(
+            "drain_rows",
+            self.drain_rows,
+            self.drain_rows > 0 and self.lanes % self.drain_rows == 0,
+            f"a divisor of the {self.lanes} lanes",
+        )
+        for cell in self.cells:
+            _check("cells", cell, cell in CELLS, f"of {', '.join(CELLS)}")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, int):
+                _check(field.name, value, value > 0, "at least 1")
+
+    @property
+    def lanes(self) -> int:
+        """R: products per cycle."""
+        return self.word_bits // self.weight_bits
+
+    @property
+    def group_words(self) -> int:
+        """D-words that one group of rows drains as."""
+        return self.lanes // self.drain_rows
+
+    @property
+    def chunk_words(self) -> int:
+        """Unit-words per pass: whole groups for any number of gates, and at least four."""
+        return self.group_words * ceil(4 / self.group_words)
+
+    @property
+    def delta_bits(self) -> int:
+        """Width of a delta: one more than a code."""
+        return self.activation_bits + 1
+
+
+def divisor_up_to(n: int, most: int) -> int:
+    """The largest divisor of `n` that is at most `most`."""
+    return max(k for k in range(1, min(n, most) + 1) if n % k == 0)
+
+
+def _check(what: str, value: object, good: bool, rule: str) -> None:
+    if not good:
+        raise UserError(f"{what}: {value!r} is not possible, it must be {rule}")
+
+
+def single_weight_width(network: Network) -> int:
+    """The one weight width of the network; UserError where paths differ."""
+    widths = {path.weight_bits for _, path in network.paths()}
+    if len(widths) > 1:
+        raise UserError(
+            f"weight bits {sorted(widths)} in one network: the hardware takes one width per "
+            "design yet; quantize all paths to the same --weight-bits"
+        )
+    return widths.pop()

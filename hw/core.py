@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The datapath: frames in, outputs out, and everything between, in the order in which data flows."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from .accumulate import Accumulate, LayerContext
+from .cells.unit import CellUnit
+from .config import AcceleratorConfig
+from .delta import DeltaEncoder, ThresholdWrite
+from .events import EventLists
+from .fetch import Fetch
+from .frames import FrameInput, FrameWord
+from .image import Image, memories
+from .layouts import LIST_BITS, layer_record, network_record
+from .mac import MacArray
+from .queue import Credits, Queue
+from .sequencer import Sequencer
+from .weights import BlockRamStore
+
+OutputWord = data.StructLayout({"value": signed(16), "last": unsigned(1)})
+"""One word of the output stream; `last` ends a frame."""
+
+OUTPUT_WORDS = 128
+"""Outputs that may wait for their reader before the network does."""
+
+
+def memory_write(depth: int, width: int) -> wiring.Signature:
+    """A loader's port to one memory, seen from the memory."""
+    return wiring.Signature(
+        {"en": In(1), "addr": In(range(max(depth, 2))), "data": In(width)}
+    )
+
+
+class Core(wiring.Component):
+    """The accelerator without its bus.
+
+    Parameters
+    ----------
+    config: what is silicon
+    image: what the memories hold after configuration; None leaves them empty, to be loaded
+
+    Members
+    -------
+    i: words of the input frames; o: words of the outputs
+    restart, restart_taken: the next frame starts a sequence; it has
+    set_threshold: from the host
+    load_NAME: write ports of the image's memories, while no frame is under way
+    state_addr, state_data: the host's view of the state memory, one cycle
+    frame: pulses when a frame starts, with its dense multiply-accumulates in dense_macs
+    frame_error, beat, macs, event, event_list: for the counters
+    """
+
+    def __init__(self, config: AcceleratorConfig, image: Image | None = None) -> None:
+        self._config = config
+        self._image = image
+        states = max(config.states, 2)
+        super().__init__(
+            {
+                "i": In(stream.Signature(FrameWord)),
+                "o": Out(stream.Signature(OutputWord)),
+                "restart": In(1),
+                "restart_taken": Out(1),
+                "set_threshold": In(ThresholdWrite),
+                **{
+                    f"load_{memory.name}": Out(memory_write(memory.depth, memory.width))
+                    for memory in memories(config)
+                },
+                "state_addr": In(range(states)),
+                "state_data": Out(32),
+                "frame": Out(1),
+                "dense_macs": Out(32),
+                "frame_error": Out(1),
+                "beat": Out(1),
+                "macs": Out(14),
+                "event": Out(1),
+                "event_list": Out(LIST_BITS),
+            }
+        )
+
+    i: stream.Interface
+    o: stream.Interface
+    restart: Signal
+    restart_taken: Signal
+    set_threshold: data.View
+    load_weights: Any
+    load_rows: Any
+    load_program: Any
+    load_layers: Any
+    load_network: Any
+    state_addr: Signal
+    state_data: Signal
+    frame: Signal
+    dense_macs: Signal
+    frame_error: Signal
+    beat: Signal
+    macs: Signal
+    event: Signal
+    event_list: Signal
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self._config
+        contents = self._image.contents if self._image else {}
+
+        m.submodules.store = store = BlockRamStore(
+            depth=config.weight_words, word_bits=config.word_bits, init=contents.get("weights", [])
+        )
+        queue_words = 16 if config.group_words <= 4 else 32
+        queue_words = max(queue_words, 2 * config.group_words)
+        m.submodules.fetch = fetch = Fetch(
+            sources=config.input_encoders + config.encoders,
+            delta_bits=config.delta_bits,
+            group_words=config.group_words,
+            queue_words=queue_words,
+            address_bits=store.address_bits,
+            word_bits=config.word_bits,
+            store_steady=store.STEADY,
+            store_outstanding=store.LATENCY + 2,
+        )
+        m.submodules.array = array = MacArray(
+            lanes=config.lanes,
+            weight_bits=config.weight_bits,
+            delta_bits=config.delta_bits,
+            drain_rows=config.drain_rows,
+            sum_bits=config.sum_bits,
+        )
+        m.submodules.accumulate = accumulate = Accumulate(config, init=contents.get("rows", []))
+        m.submodules.cells = cells = CellUnit(
+            config.drain_rows, cells=config.cells, state_depth=max(config.states, 2)
+        )
+        m.submodules.sequencer = sequencer = Sequencer(
+            depth=config.program, init=contents.get("program", [])
+        )
+        self._load(m, store, accumulate, sequencer)
+
+        # Frames -> input encoders and their event lists.
+        frames, input_lists = self._frames(m, contents)
+        m.submodules.tags = tags = Queue(frames.o.payload.shape(), depth=4)
+        wiring.connect(m, frames.o, tags.i)
+        wiring.connect(m, tags.o, sequencer.i)
+
+        # Sequencer -> passes.
+        m.submodules.fetch_jobs = fetch_jobs = Queue(fetch.i.payload.shape(), depth=4)
+        m.submodules.row_jobs = row_jobs = Queue(accumulate.i.payload.shape(), depth=8)
+        wiring.connect(m, sequencer.fetch, fetch_jobs.i)
+        wiring.connect(m, sequencer.rows, row_jobs.i)
+        wiring.connect(m, fetch_jobs.o, fetch.i)
+        wiring.connect(m, row_jobs.o, accumulate.i)
+
+        # Event lists -> weights -> MAC array -> sums -> accumulators -> cells.
+        wiring.connect(m, fetch.store, store.store)
+        m.submodules.drained = drained = Queue(array.o.payload.shape(), depth=queue_words)
+        m.d.comb += [
+            array.valid.eq(fetch.valid),
+            Value.cast(array.weights).eq(fetch.weights),
+            array.tag.eq(fetch.tag),
+            drained.i.valid.eq(array.o.valid),
+            drained.i.payload.eq(array.o.payload),
+            fetch.drained.eq(drained.o.valid & drained.o.ready),
+        ]
+        wiring.connect(m, drained.o, accumulate.sums)
+        wiring.connect(m, accumulate.o, cells.i)
+
+        # Cells -> state encoders and their event lists, and the outputs.
+        context, state_lists = self._states(m, accumulate, cells, contents)
+        self._outputs(m, accumulate, cells, context)
+
+        # Event lists -> fetch.
+        for n, lists in enumerate([*input_lists, *state_lists]):
+            m.d.comb += [
+                lists.query.eq(fetch.query),
+                fetch.closed[n].eq(lists.closed),
+                fetch.count[n].eq(lists.count),
+                lists.release.eq(fetch.release[n]),
+                lists.release_key.eq(fetch.release_key),
+                lists.r_en.eq(fetch.r_en),
+                lists.r_addr.eq(fetch.r_addr),
+                fetch.r_data[n].eq(lists.r_data),
+            ]
+        m.d.comb += [
+            cells.host_addr.eq(self.state_addr),
+            self.state_data.eq(cells.host_data),
+            self.beat.eq(fetch.valid),
+            self.macs.eq(fetch.macs),
+            self.event.eq(fetch.event),
+            self.event_list.eq(fetch.event_list),
+        ]
+        return m
+
+    def _load(
+        self, m: Module, store: BlockRamStore, accumulate: Accumulate, sequencer: Sequencer
+    ) -> None:
+        for port, target in (
+            (self.load_weights, store),
+            (self.load_rows, accumulate),
+            (self.load_program, sequencer),
+        ):
+            m.d.comb += [
+                target.w_en.eq(port.en),
+                target.w_addr.eq(port.addr),
+                target.w_data.eq(port.data),
+            ]
+
+    def _encoder(self, m: Module, name: str, *, frames: bool) -> tuple[DeltaEncoder, EventLists]:
+        """An encoder with its lists, wired to each other."""
+        config = self._config
+        thresholds = [entry.threshold for entry in self._image.lists] if self._image else []
+        encoder = DeltaEncoder(
+            references=config.input_references if frames else config.references,
+            code_bits=config.activation_bits,
+            shifts=config.quantizer_shifts,
+            thresholds=thresholds + [0] * (config.lists - len(thresholds)),
+        )
+        lists = EventLists(
+            depth=config.input_events if frames else config.events,
+            delta_bits=config.delta_bits,
+            lists=config.lists,
+        )
+        m.submodules[f"{name}_encoder"] = encoder
+        m.submodules[f"{name}_lists"] = lists
+        m.d.comb += [
+            encoder.set_threshold.eq(self.set_threshold),
+            lists.open.eq(encoder.open),
+            lists.key.eq(encoder.key),
+            lists.base.eq(encoder.base),
+            lists.push.eq(encoder.push),
+            lists.event.eq(encoder.event),
+            lists.close.eq(encoder.close),
+        ]
+        return encoder, lists
+
+    def _frames(
+        self, m: Module, contents: dict[str, list[int]]
+    ) -> tuple[FrameInput, list[EventLists]]:
+        config = self._config
+        layout = network_record(config.input_encoders)
+        record = Signal(layout, init=layout.from_bits(contents.get("network", [0])[0]))
+        with m.If(self.load_network.en):
+            m.d.sync += Value.cast(record).eq(self.load_network.data)
+        m.submodules.frames = frames = FrameInput(encoders=config.input_encoders)
+        wiring.connect(m, wiring.flipped(self.i), frames.i)
+        pairs = [
+            self._encoder(m, f"input{n}", frames=True) for n in range(config.input_encoders)
+        ]
+        m.d.comb += [
+            frames.record.eq(record),
+            frames.restart.eq(self.restart),
+            self.restart_taken.eq(frames.restart_taken),
+            frames.busy.eq(Cat(*(encoder.busy for encoder, _ in pairs)).any()),
+            frames.free.eq(~Cat(*(lists.taken for _, lists in pairs)).any()),
+            self.frame.eq(frames.start),
+            self.dense_macs.eq(record.macs),
+            self.frame_error.eq(frames.frame_error),
+        ]
+        for n, (encoder, _) in enumerate(pairs):
+            m.d.comb += [
+                encoder.start.eq(frames.start),
+                encoder.context.eq(frames.context[n]),
+                encoder.i.eq(frames.element),
+            ]
+        return frames, [lists for _, lists in pairs]
+
+    def _states(
+        self, m: Module, accumulate: Accumulate, cells: CellUnit, contents: dict[str, list[int]]
+    ) -> tuple[data.View, list[EventLists]]:
+        config = self._config
+        layout = layer_record(config.encoders)
+        m.submodules.layers = layers = Memory(
+            shape=layout.size, depth=config.layers, init=contents.get("layers", [])
+        )
+        write, read = layers.write_port(), layers.read_port()
+        record = data.View(layout, read.data)
+        pairs = [self._encoder(m, f"state{n}", frames=False) for n in range(config.encoders)]
+
+        # A layer's context changes when all units of the layer before are through.
+        context, looked_up = Signal(LayerContext), Signal()
+        busy = Cat(*(encoder.busy for encoder, _ in pairs)).any()
+        m.d.sync += looked_up.eq(accumulate.layer_start & ~accumulate.layer_ready)
+        m.d.comb += [
+            write.en.eq(self.load_layers.en),
+            write.addr.eq(self.load_layers.addr),
+            write.data.eq(self.load_layers.data),
+            read.addr.eq(accumulate.layer),
+            accumulate.layer_ready.eq(accumulate.layer_start & looked_up & ~busy),
+            accumulate.context.eq(context),
+        ]
+        with m.If(accumulate.layer_ready):
+            m.d.sync += [context[name].eq(record[name]) for name in LayerContext.members]
+        for n, (encoder, _) in enumerate(pairs):
+            m.d.comb += [
+                encoder.start.eq(accumulate.layer_ready),
+                encoder.context.record.eq(record.encoders[n]),
+                encoder.context.first.eq(accumulate.step.first),
+                encoder.context.parity.eq(accumulate.step.parity),
+                encoder.i.valid.eq(cells.o.valid),
+                encoder.i.j.eq(cells.o.payload.unit),
+                encoder.i.value.eq(cells.o.payload.h),
+                encoder.i.end.eq(cells.o.payload.end),
+            ]
+        return context, [lists for _, lists in pairs]
+
+    def _outputs(
+        self, m: Module, accumulate: Accumulate, cells: CellUnit, context: data.View
+    ) -> None:
+        m.submodules.outputs = outputs = Queue(OutputWord, depth=OUTPUT_WORDS, buffered=True)
+        m.submodules.output_credits = credits = Credits(
+            total=OUTPUT_WORDS, need=self._config.drain_rows
+        )
+        wiring.connect(m, outputs.o, wiring.flipped(self.o))
+        m.d.comb += [
+            outputs.i.valid.eq(cells.o.valid & context.output),
+            outputs.i.payload.value.eq(cells.o.payload.h),
+            outputs.i.payload.last.eq(cells.o.payload.end),
+            credits.take.eq(accumulate.output_take),
+            credits.amount.eq(accumulate.output_units),
+            credits.give.eq(outputs.o.valid & outputs.o.ready),
+            accumulate.output_room.eq(credits.room),
+        ]

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames in: takes int16 words from the stream, one frame at a time, into the input encoders."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .delta import Context, Element
+from .layouts import StepTag, network_record
+
+FrameWord = data.StructLayout(
+    {
+        "value": signed(16),
+        "last": unsigned(1),  # the frame's last word
+        "first": unsigned(1),  # with a frame's first word: the frame starts a sequence
+    }
+)
+"""One word of the input stream."""
+
+
+class FrameInput(wiring.Component):
+    """Cuts the input stream into frames and feeds them to the input encoders.
+
+    A frame that ends early is filled up with zeros; words beyond a frame's size are dropped; both
+    count as one frame error, and the next frame starts in step. The next frame is taken while the
+    network still works on the last one, into the lists' other bank.
+
+    Members
+    -------
+    i: the input stream
+    record: the network record (sizes and encoder parameters)
+    restart: the next frame starts a sequence, whatever its mark; restart_taken: one did
+    free: the banks of the next frame's parity are free; parity: that parity
+    start, context, element: to the encoders; busy: from them
+    o: one tag per frame, as soon as its first word is there
+    frame_error: pulses once per malformed frame
+    """
+
+    def __init__(self, *, encoders: int) -> None:
+        self._encoders = encoders
+        super().__init__(
+            {
+                "i": In(stream.Signature(FrameWord)),
+                "record": In(network_record(encoders)),
+                "restart": In(1),
+                "restart_taken": Out(1),
+                "free": In(1),
+                "parity": Out(1),
+                "start": Out(1),
+                "context": Out(Context).array(encoders),
+                "element": Out(Element),
+                "busy": In(1),
+                "o": Out(stream.Signature(StepTag)),
+                "frame_error": Out(1),
+            }
+        )
+
+    i: stream.Interface
+    record: data.View
+    restart: Signal
+    restart_taken: Signal
+    free: Signal
+    parity: Signal
+    start: Signal
+    context: list[data.View]
+    element: data.View
+    busy: Signal
+    o: stream.Interface
+    frame_error: Signal
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        j = Signal.like(self.record.inputs)
+        is_last = j == self.record.inputs - 1
+        fresh = Signal(init=1)  # since reset, no frame has started
+        first = self.i.payload.first | self.restart | fresh
+        for n, context in enumerate(self.context):
+            m.d.comb += [
+                context.record.eq(self.record.encoders[n]),
+                context.first.eq(first),
+                context.parity.eq(self.parity),
+            ]
+        m.d.comb += [
+            self.o.payload.first.eq(first),
+            self.o.payload.parity.eq(self.parity),
+            self.element.j.eq(j),
+            self.element.value.eq(self.i.payload.value),
+            self.element.end.eq(is_last),
+        ]
+        with m.FSM():
+            with m.State("idle"):
+                # The first word waits on the stream while the step is announced.
+                with m.If(self.i.valid & self.free & ~self.busy):
+                    m.d.comb += self.o.valid.eq(1)
+                    with m.If(self.o.ready):
+                        m.d.comb += [self.start.eq(1), self.restart_taken.eq(self.restart)]
+                        m.d.sync += [j.eq(0), fresh.eq(0)]
+                        m.next = "words"
+            with m.State("words"):
+                m.d.comb += [self.i.ready.eq(1), self.element.valid.eq(self.i.valid)]
+                with m.If(self.i.valid):
+                    m.d.sync += j.eq(j + 1)
+                    with m.If(is_last):
+                        m.d.sync += self.parity.eq(~self.parity)
+                        m.next = "idle"
+                        with m.If(~self.i.payload.last):
+                            m.d.comb += self.frame_error.eq(1)
+                            m.next = "drop"
+                    with m.Elif(self.i.payload.last):
+                        m.d.comb += self.frame_error.eq(1)
+                        m.next = "fill"
+            with m.State("fill"):
+                m.d.comb += [self.element.valid.eq(1), self.element.value.eq(0)]
+                m.d.sync += j.eq(j + 1)
+                with m.If(is_last):
+                    m.d.sync += self.parity.eq(~self.parity)
+                    m.next = "idle"
+            with m.State("drop"):
+                m.d.comb += self.i.ready.eq(1)
+                with m.If(self.i.valid & self.i.payload.last):
+                    m.next = "idle"
+        return m

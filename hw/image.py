@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A network image: the contents of every memory that a network needs in an accelerator."""
+
+from dataclasses import dataclass
+
+from .config import AcceleratorConfig
+from .layouts import Pass, layer_record, network_record
+
+MULT_BIAS_BITS = 36
+"""One row's parameters: mult (16 bits, low) and bias (20 bits)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Memory:
+    """One loadable memory: its name, depth in words, and word width in bits."""
+
+    name: str
+    depth: int
+    width: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListInfo:
+    """One event list: the path it belongs to, its size, and the threshold the image sets."""
+
+    path: str
+    columns: int
+    rows: int
+    threshold: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Image:
+    """Memory contents as integers, by memory name; and what a driver must know to use them.
+
+    lists: by list index. state_bases: address of each layer's first unit in the state memory.
+    """
+
+    contents: dict[str, list[int]]
+    lists: tuple[ListInfo, ...]
+    state_bases: tuple[int, ...]
+
+
+def memories(config: AcceleratorConfig) -> tuple[Memory, ...]:
+    """The memories that an image fills, in the order of the memory map."""
+    shapes = (
+        ("weights", config.weight_words, config.word_bits),
+        ("rows", config.row_words, config.drain_rows * MULT_BIAS_BITS),
+        ("program", config.program, Pass.size),
+        ("layers", config.layers, layer_record(config.encoders).size),
+        ("network", 1, network_record(config.input_encoders).size),
+    )
+    return tuple(Memory(name=n, depth=d, width=w) for n, d, w in shapes)

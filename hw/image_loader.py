@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loads the image memories, 32 bits at a time."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from .register_map import Window, place_windows
+from .registers import ImageWriteSignature
+
+
+class ImageLoader(wiring.Component):
+    """Collects 32-bit writes into words of the image memories.
+
+    Word n of a memory is at `base + n * stride`, its slices low first (`place_windows`). The slices
+    collect in one staging register; the write of a word's last slice commits the word, so a host
+    writes the slices of one word in order. An address between the slices of one word and the next,
+    or of no memory, gives `image.error` and does nothing.
+
+    LATENCY: 1 cycle from the last slice to the memory's write. THROUGHPUT: 1 slice per cycle.
+
+    Parameters
+    ----------
+    windows: the memories.
+
+    Members
+    -------
+    image: In(ImageWriteSignature()), always ready.
+    NAME, for each window: Out(MemoryWriteSignature(window)), one write in each cycle with `en`.
+    """
+
+    image: Any
+
+    def __init__(self, windows: Sequence[Window]) -> None:
+        if not windows:
+            raise ValueError("windows must not be empty")
+        self.windows = tuple(windows)
+        self.places = place_windows(self.windows)
+        super().__init__(
+            {
+                "image": In(ImageWriteSignature()),
+                **{w.name: Out(MemoryWriteSignature(w)) for w in self.windows},
+            }
+        )
+
+    def memory(self, name: str) -> Any:
+        """The write port of the window of that name: addr, data, en."""
+        return getattr(self, name)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        image = self.image
+        widest = max(w.width for w in self.windows)
+        staging = Signal(widest)
+        row = Signal(range(max(w.depth for w in self.windows)))
+        m.d.comb += [image.ready.eq(1), image.error.eq(1)]
+        for place in self.places:
+            window = place.window
+            port = self.memory(window.name)
+            span_bits, slice_bits = ceil_log2(window.span), ceil_log2(window.stride)
+            m.d.comb += [port.addr.eq(row), port.data.eq(staging)]
+            m.d.sync += port.en.eq(0)
+            word = image.addr[slice_bits:span_bits]
+            here = image.addr[span_bits:] == place.base >> span_bits
+            for s in range(window.slices):
+                with m.If(here & (image.addr[:slice_bits] == s) & (word < window.depth)):
+                    m.d.comb += image.error.eq(0)
+                    with m.If(image.valid):
+                        low, high = 32 * s, min(32 * s + 32, window.width)
+                        m.d.sync += staging[low:high].eq(image.data)
+                        if s == window.slices - 1:
+                            m.d.sync += [row.eq(word), port.en.eq(1)]
+        return m
+
+
+class MemoryWriteSignature(wiring.Signature):
+    """Writes of whole words: `data` goes to `addr` in each cycle with `en`."""
+
+    def __init__(self, window: Window) -> None:
+        super().__init__(
+            {"addr": Out(ceil_log2(window.depth)), "data": Out(window.width), "en": Out(1)}
+        )

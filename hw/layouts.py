@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The words that the accelerator's tables hold: passes, layers, encoders and the network record.
+
+Fixed formats, the same in every design, so that one image format serves all; `compile` writes
+them and the components read what they need.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from amaranth.hdl import Shape, signed, unsigned
+from amaranth.lib import data
+
+SLOTS = 4
+"""Gates that a cell can have at most."""
+UNIT_BITS = 12
+COLUMN_BITS = 13
+EVENT_BITS = 14
+STATE_BITS = 14
+ROW_BITS = 16
+WEIGHT_BITS = 22
+LIST_BITS = 5
+LAYER_BITS = 5
+SHIFT_BITS = 6
+WORD_COUNT_BITS = 10
+"""Bits of a count of D-words in a group or of unit-words in a pass."""
+
+FetchPass = data.StructLayout(
+    {
+        "source": unsigned(3),  # which encoder's lists: input encoders first, then state encoders
+        "list": unsigned(LIST_BITS),
+        "recurrent": unsigned(1),  # written in the step before; empty in a sequence's first step
+        "tally": unsigned(1),  # first use of the list in the step: its events are counted
+        "release": unsigned(1),  # last use of the list in the step
+        "event_base": unsigned(EVENT_BITS),  # of bank 0; bank 1 follows `columns` further
+        "columns": unsigned(COLUMN_BITS),
+        "weight_base": unsigned(WEIGHT_BITS),
+        "groups": unsigned(12),
+        "tail_words": unsigned(WORD_COUNT_BITS),  # D-words of the last group
+        "rows": unsigned(14),  # MACs per event
+    }
+)
+"""What the fetch unit needs of a pass: one path over a chunk of units."""
+
+Entry = data.StructLayout(
+    {
+        "slot": unsigned(2),
+        "shift": unsigned(SHIFT_BITS),
+        "init": unsigned(1),  # the first contribution to this slot: starts from the bias alone
+        "flush": unsigned(1),  # no rows of this pass: only hands the slot's sum on to the cell
+    }
+)
+"""One D-word of every unit-word in a pass."""
+
+RowPass = data.StructLayout(
+    {
+        "row_base": unsigned(ROW_BITS),  # address of M and of the row parameters
+        "unit_words": unsigned(WORD_COUNT_BITS),
+        "entries": unsigned(3),
+        "entry": data.ArrayLayout(Entry, SLOTS),
+        "last": unsigned(1),  # the chunk's last path: its words go on to the cell unit
+        "layer": unsigned(LAYER_BITS),
+        "layer_start": unsigned(1),
+        "layer_end": unsigned(1),
+        "step_start": unsigned(1),
+        "unit_base": unsigned(UNIT_BITS),
+        "tail_units": unsigned(8),  # units of the last unit-word
+    }
+)
+"""What the accumulators need of a pass."""
+
+Pass = data.StructLayout({"fetch": FetchPass, "rows": RowPass, "step_end": unsigned(1)})
+"""One instruction of the program."""
+
+StepTag = data.StructLayout({"first": unsigned(1), "parity": unsigned(1)})
+"""What a pass must know of its step: first of a sequence, and which bank is written."""
+
+EncoderRecord = data.StructLayout(
+    {
+        "enable": unsigned(1),
+        "list": unsigned(LIST_BITS),
+        "event_base": unsigned(EVENT_BITS),
+        "columns": unsigned(COLUMN_BITS),
+        "reference_base": unsigned(EVENT_BITS),
+        "mult": unsigned(15),
+        "shift": unsigned(SHIFT_BITS),
+        "zero": signed(16),
+        "width": unsigned(2),  # code width: 2, 4, 8 or 16 bits
+    }
+)
+"""How an encoder quantizes one layer's output for one path, and where its list is."""
+
+
+def layer_record(encoders: int) -> data.StructLayout:
+    """A layer for the cell unit and the state encoders."""
+    return data.StructLayout(
+        {
+            "cell": unsigned(3),  # index into the config's cells
+            "c_exponent": unsigned(4),
+            "state_base": unsigned(STATE_BITS),
+            "output": unsigned(1),  # the last layer: h goes out
+            "encoders": data.ArrayLayout(EncoderRecord, encoders),
+        }
+    )
+
+
+def network_record(input_encoders: int) -> data.StructLayout:
+    """What holds for the whole network."""
+    return data.StructLayout(
+        {
+            "inputs": unsigned(COLUMN_BITS),
+            "macs": unsigned(32),  # of a dense step
+            "encoders": data.ArrayLayout(EncoderRecord, input_encoders),
+        }
+    )
+
+
+def pack(layout: data.StructLayout, values: Mapping[str, Any]) -> int:
+    """The word that holds `values`; OverflowError names the field that a value does not fit."""
+    return _pack("word", layout, values)
+
+
+def _pack(name: str, shape: Any, value: Any) -> int:
+    if isinstance(shape, data.StructLayout):
+        parts = [(f.offset, _pack(str(key), f.shape, value[str(key)])) for key, f in shape]
+        return sum(part << offset for offset, part in parts)
+    if isinstance(shape, data.ArrayLayout):
+        width = Shape.cast(shape.elem_shape).width
+        return sum(_pack(name, shape.elem_shape, v) << (n * width) for n, v in enumerate(value))
+    cast = Shape.cast(shape)
+    low = -(1 << (cast.width - 1)) if cast.signed else 0
+    if not low <= int(value) < low + (1 << cast.width):
+        raise OverflowError(f"{name}: {value} does not fit {low}..{low + (1 << cast.width) - 1}")
+    return int(value) & ((1 << cast.width) - 1)

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`deltaloom evaluate`: what a quantized network gets right and what it costs."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..golden.errors import UserError
+from .progress import progress_bars
+
+if TYPE_CHECKING:
+    from ..golden.metrics import Evaluation
+    from ..golden.network import Network
+
+
+class Evaluate:
+    """Runs the float model, the quantized network and the delta network over the same data."""
+
+    help = "evaluate a quantized network: error, eliminated operations, size, ideal cycles"
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "network", type=Path, metavar="NET", help="network that `deltaloom quantize` wrote"
+        )
+        parser.add_argument(
+            "--data",
+            type=Path,
+            metavar="D",
+            required=True,
+            default=argparse.SUPPRESS,
+            help="sequences to run, .npz or .npy; with labels there are errors",
+        )
+        parser.add_argument(
+            "--model",
+            type=Path,
+            metavar="MODEL",
+            default=argparse.SUPPRESS,
+            help="float model to compare with (default: none)",
+        )
+        parser.add_argument(
+            "--threshold",
+            action="append",
+            metavar="N|PATH=N",
+            default=argparse.SUPPRESS,
+            help="delta threshold of all paths, or of one, in activation codes; may be repeated, "
+            "the last one counts (default: as in NET)",
+        )
+        parser.add_argument(
+            "--word-bits",
+            type=int,
+            metavar="W",
+            default=256,
+            help="bits of a weight word, which the hardware reads every cycle",
+        )
+        parser.add_argument(
+            "--json",
+            type=Path,
+            metavar="FILE",
+            default=argparse.SUPPRESS,
+            help="write all numbers to this file, too (default: none)",
+        )
+
+    def run(self, args: argparse.Namespace) -> None:
+        from ..golden.data import Dataset
+        from ..golden.metrics import evaluate
+        from ..golden.model import FloatModel
+        from ..golden.network import Network
+
+        network = set_thresholds(Network.load(args.network), getattr(args, "threshold", []))
+        model = FloatModel.load(args.model) if "model" in args else None
+        data = Dataset.load(args.data)
+        with progress_bars() as progress:
+            evaluation = evaluate(network, data, model, args.word_bits, progress)
+        if "json" in args:
+            _write_json(evaluation, args.json)
+        _print(evaluation, network)
+
+
+def set_thresholds(network: "Network", words: list[str]) -> "Network":
+    """The network with thresholds from words "N" (all paths) or "PATH=N", in this order."""
+    from ..golden.thresholds import uniform_thresholds
+
+    for word in words:
+        name, equals, number = word.rpartition("=")
+        try:
+            value = int(number)
+        except ValueError as error:
+            raise UserError(
+                f"threshold {word!r}: {number!r} is not a whole number; give N or PATH=N"
+            ) from error
+        if equals:
+            network = network.with_thresholds({name: value})
+        else:
+            network = uniform_thresholds(network, value)
+    return network
+
+
+def _write_json(evaluation: "Evaluation", file: Path) -> None:
+    import json
+    from dataclasses import asdict
+
+    from ..golden.storage import replacing
+
+    with replacing(file) as temporary:
+        temporary.write_text(json.dumps(asdict(evaluation), indent=2) + "\n", encoding="utf-8")
+
+
+def _print(evaluation: "Evaluation", network: "Network") -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    paths = Table("path")
+    for heading in (
+        "columns",
+        "rows",
+        "bits\nW/A",
+        "threshold\ncodes",
+        "events\nper step",
+        "eliminated\n%",
+    ):
+        paths.add_column(heading, justify="right")
+    for name, path in network.paths():
+        paths.add_row(
+            escape(name),
+            f"{path.columns:,}",
+            f"{path.rows:,}",
+            f"{path.weight_bits}/{path.quantizer.bits}",
+            f"{path.threshold}",
+            f"{evaluation.events_per_step[name]:.1f}",
+            f"{evaluation.eliminated_by_path[name]:.1f}",
+        )
+    console = Console()
+    console.print(paths)
+
+    totals = Table.grid(padding=(0, 2))
+    totals.add_column()
+    totals.add_column(justify="right")
+    dense, delta = evaluation.ideal_cycles_per_step_dense, evaluation.ideal_cycles_per_step_delta
+    rows = [
+        ("frames (sequences)", f"{evaluation.steps:,} ({evaluation.sequences:,})"),
+        ("frame error, float", _percent(evaluation.float_error)),
+        ("frame error, quantized", _percent(evaluation.quantized_error)),
+        ("frame error, quantized, delta", _percent(evaluation.delta_error)),
+        ("operations eliminated, thresholds 0", f"{evaluation.eliminated_lossless:.1f} %"),
+        ("operations eliminated", f"{evaluation.eliminated_operations:.1f} %"),
+        ("size", f"{evaluation.size_bits / 8000:,.1f} kB"),
+        (f"ideal cycles per step, {evaluation.word_bits}-bit words, dense", f"{dense:,.0f}"),
+        (f"ideal cycles per step, {evaluation.word_bits}-bit words, delta", f"{delta:,.1f}"),
+    ]
+    for row in rows:
+        totals.add_row(*row)
+    console.print(totals)
+
+
+def _percent(error: float | None) -> str:
+    return "-" if error is None else f"{error:.2f} %"

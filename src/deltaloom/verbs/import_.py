@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`deltaloom import`: a trained checkpoint in, a float model out."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..golden.errors import UserError
+
+if TYPE_CHECKING:
+    from ..golden.model import FloatModel
+
+
+class Import:
+    """Reads a state dict, finds its layers, and writes them as a float model."""
+
+    help = "import a trained PyTorch, safetensors or npz checkpoint as a float model"
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "checkpoint",
+            type=Path,
+            metavar="CKPT",
+            help="state dict with PyTorch's tensor names: .pt or .pth (needs torch), "
+            ".safetensors, .npz; float16, bfloat16, float32 or float64",
+        )
+        parser.add_argument(
+            "-o",
+            "--output",
+            type=Path,
+            metavar="MODEL",
+            required=True,
+            default=argparse.SUPPRESS,
+            help="float model to write (.safetensors, float32)",
+        )
+        parser.add_argument(
+            "--labels",
+            metavar="LABELS",
+            default=argparse.SUPPRESS,
+            help="names of the outputs: a file with one a line, or a list with commas "
+            "(default: none)",
+        )
+        parser.add_argument(
+            "--order",
+            metavar="MODULES",
+            default=argparse.SUPPRESS,
+            help="names of the modules from input to output, with commas; "
+            "needed only where the shapes fit several orders (default: from the shapes)",
+        )
+
+    def run(self, args: argparse.Namespace) -> None:
+        from ..golden.checkpoint import import_checkpoint
+
+        if args.output.exists() and args.output.samefile(args.checkpoint):
+            raise UserError(f"-o {args.output}: is the checkpoint itself; name another file")
+        order = getattr(args, "order", "")
+        model = import_checkpoint(
+            args.checkpoint,
+            labels=read_labels(args.labels) if "labels" in args else (),
+            order=[name.strip() for name in order.split(",")] if order else (),
+        )
+        model.save(args.output)
+        _print_summary(model, args.output)
+
+
+def read_labels(text: str) -> list[str]:
+    """Labels from a file with one a line if `text` is its path, else from a list with commas."""
+    file = Path(text)
+    if file.is_file():
+        try:
+            labels = file.read_text(encoding="utf-8").rstrip().splitlines()
+        except UnicodeDecodeError as error:
+            raise UserError(f"labels {text}: not UTF-8 text; give one label a line") from error
+        what = "line"
+    elif "," not in text and (file.suffix or len(file.parts) > 1):
+        raise UserError(f"labels {text}: no such file; give a file or a list with commas")
+    else:
+        labels, what = text.split(","), "place"
+    labels = [label.strip() for label in labels]
+    if "" in labels:
+        raise UserError(f"labels {text}: {what} {labels.index('') + 1} is empty; name every output")
+    return labels
+
+
+def _print_summary(model: "FloatModel", file: Path) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("layer", "cell")
+    for heading in ("inputs", "units", "parameters"):
+        table.add_column(heading, justify="right")
+    for layer in model.layers:
+        numbers = (layer.inputs, layer.units, layer.parameters)
+        table.add_row(escape(layer.name), layer.kind, *(f"{n:,}" for n in numbers))
+    console = Console()
+    console.print(table)
+    if any(layer.kind == "linear" for layer in model.layers[:-1]):
+        console.print(
+            "A checkpoint does not tell what follows a linear layer; no activation is assumed."
+        )
+    console.print(f"{model.parameters:,} parameters -> {escape(str(file))}", soft_wrap=True)

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`deltaloom quantize`: a float model and typical data in, a network of integers out."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..golden.errors import UserError
+from .progress import progress_bars
+
+if TYPE_CHECKING:
+    from ..golden.network import Network
+    from ..golden.report import PathReport
+
+
+class Quantize:
+    """Calibrates, quantizes, writes the network and prints how close each path came."""
+
+    help = "quantize a float model after training, with typical data to calibrate on"
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "model", type=Path, metavar="MODEL", help="float model that `deltaloom import` wrote"
+        )
+        parser.add_argument(
+            "--data",
+            type=Path,
+            metavar="D",
+            required=True,
+            default=argparse.SUPPRESS,
+            help="typical sequences to calibrate on, .npz or .npy; labels are not needed",
+        )
+        parser.add_argument(
+            "-o",
+            "--output",
+            type=Path,
+            metavar="NET",
+            required=True,
+            default=argparse.SUPPRESS,
+            help="quantized network to write (.safetensors)",
+        )
+        widths = (2, 4, 8, 16)
+        parser.add_argument(
+            "--weight-bits", type=int, choices=widths, default=8, help="bits of a weight"
+        )
+        parser.add_argument(
+            "--activation-bits",
+            type=int,
+            choices=widths,
+            default=8,
+            help="bits of what enters a matrix-vector product",
+        )
+        parser.add_argument(
+            "--granularity",
+            choices=("row", "tensor"),
+            default="row",
+            help="one weight scale per row, or one per gate matrix",
+        )
+        parser.add_argument(
+            "--clipping",
+            choices=("mmse", "max"),
+            default="mmse",
+            help="cut tails where that lowers the mean squared error, or nothing",
+        )
+        parser.add_argument(
+            "--threshold",
+            type=int,
+            metavar="N",
+            default=0,
+            help="delta threshold of all paths, in activation codes; 0 loses nothing",
+        )
+
+    def run(self, args: argparse.Namespace) -> None:
+        from ..golden.calibration import observe
+        from ..golden.data import Dataset
+        from ..golden.model import FloatModel
+        from ..golden.quantize import Scheme, quantize_with, with_labels
+        from ..golden.report import describe
+        from ..golden.thresholds import uniform_thresholds
+
+        if args.output.exists() and any(args.output.samefile(f) for f in (args.model, args.data)):
+            raise UserError(f"-o {args.output}: is an input itself; name another file")
+        scheme = Scheme(
+            weight_bits=args.weight_bits,
+            activation_bits=args.activation_bits,
+            granularity=args.granularity,
+            clipping=args.clipping,
+        )
+        model = FloatModel.load(args.model)
+        data = Dataset.load(args.data)
+        with progress_bars() as progress:
+            statistics = observe(model, data, progress)
+            network = quantize_with(model, statistics, scheme, progress)
+            network = uniform_thresholds(with_labels(network, data), args.threshold)
+            reports = describe(network, model, statistics)
+        network.save(args.output)
+        _print_reports(reports)
+        _print_summary(network, data.frames, args.output)
+
+
+def _print_reports(reports: "tuple[PathReport, ...]") -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    def table(*headings: str) -> Table:
+        result = Table("path")
+        for heading in headings:
+            result.add_column(heading, justify="right")
+        return result
+
+    weights = table("weight\nbits", "scale\n1e-3", "clipped\n%", "lost energy\n%", "SQNR\ndB")
+    activations = table("activation\nbits", "scale\n1e-3", "saturated\n%", "SQNR\ndB", "sums\nbits")
+    for report in reports:
+        low, high = (1e3 * scale for scale in report.weight_scale)
+        weights.add_row(
+            escape(report.name),
+            f"{report.weight_bits}",
+            f"{low:.3g}" if low == high else f"{low:.3g}..{high:.3g}",
+            f"{report.clipped:.2f}",
+            f"{report.clip_loss:.4f}",
+            f"{report.weight_sqnr:.1f}",
+        )
+        activations.add_row(
+            escape(report.name),
+            f"{report.activation_bits}",
+            f"{1e3 * report.activation_scale:.3g}",
+            f"{report.saturated:.2f}",
+            f"{report.activation_sqnr:.1f}",
+            f"{report.accumulator_bits}",
+        )
+    console = Console()
+    console.print(weights)
+    console.print(activations)
+
+
+def _print_summary(network: "Network", frames: int, file: Path) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    from ..golden.metrics import size_bits
+
+    console = Console()
+    formats = [f"input Q{network.x_exponent}.{15 - network.x_exponent}"]
+    for layer in network.layers:
+        e = layer.c_exponent if layer.cell.has_c else layer.h_exponent
+        formats.append(f"{layer.name} {'c' if layer.cell.has_c else 'output'} Q{e}.{15 - e}")
+    console.print(escape(f"Calibrated on {frames:,} frames: " + ", ".join(formats)), soft_wrap=True)
+    console.print(f"{size_bits(network) / 8000:,.1f} kB -> {escape(str(file))}", soft_wrap=True)

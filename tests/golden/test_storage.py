@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""deltaloom's own files: what comes back, what is refused, and what a failure leaves behind."""
+
+import json
+import os
+import stat
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from deltaloom.golden import storage
+from deltaloom.golden.errors import UserError
+
+TENSORS = {"b": np.arange(6.0).reshape(2, 3), "a": np.array([-1, 2], np.int8)}
+
+
+@pytest.fixture
+def saved(tmp_path):
+    file = tmp_path / "thing.safetensors"
+    storage.save(file, "thing", TENSORS, {"size": 3})
+    return file
+
+
+def load(file, kind="thing"):
+    return storage.load(file, kind, made_by="deltaloom make")
+
+
+def test_round_trip(saved):
+    tensors, header = load(saved)
+    assert header["size"] == 3
+    assert tensors.keys() == TENSORS.keys()
+    for name, tensor in TENSORS.items():
+        assert tensors[name].dtype == tensor.dtype
+        np.testing.assert_array_equal(tensors[name], tensor)
+
+
+def test_a_view_is_saved_as_it_reads(tmp_path):
+    view = np.arange(12).reshape(3, 4).T[::2]
+    storage.save(tmp_path / "view", "thing", {"v": view}, {})
+    np.testing.assert_array_equal(load(tmp_path / "view")[0]["v"], view)
+
+
+def test_same_content_gives_same_bytes(saved, tmp_path):
+    again = tmp_path / "again"
+    storage.save(again, "thing", TENSORS, {"size": 3})
+    assert again.read_bytes() == saved.read_bytes()
+
+
+def test_folders_are_made_and_only_the_file_is_left(tmp_path):
+    file = tmp_path / "new" / "folder" / "f"
+    storage.save(file, "thing", TENSORS, {})
+    assert [p.name for p in file.parent.iterdir()] == ["f"]
+
+
+def test_permissions_follow_the_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        storage.save(tmp_path / "f", "thing", TENSORS, {})
+        assert stat.S_IMODE((tmp_path / "f").stat().st_mode) == 0o640
+        assert os.umask(0o027) == 0o027  # and the umask itself is as it was
+    finally:
+        os.umask(before)
+
+
+def test_missing_file_names_the_verb(tmp_path):
+    with pytest.raises(UserError, match=r"no such file; `deltaloom make` writes one$"):
+        load(tmp_path / "absent")
+
+
+def test_wrong_kind(saved):
+    with pytest.raises(UserError, match="holds a thing, a model is wanted"):
+        load(saved, "model")
+
+
+def test_newer_version(saved, monkeypatch):
+    monkeypatch.setattr(storage, "VERSION", storage.VERSION + 1)
+    storage.save(saved, "thing", TENSORS, {})
+    monkeypatch.undo()
+    with pytest.raises(UserError, match="format version 2, this deltaloom reads 1"):
+        load(saved)
+
+
+@pytest.mark.parametrize("keep", [0, 4, 20, 0.5, -1])
+def test_truncated(saved, keep):
+    data = saved.read_bytes()
+    saved.write_bytes(data[: int(len(data) * keep) if isinstance(keep, float) else keep])
+    with pytest.raises(UserError, match=r"thing.safetensors: not a whole safetensors file"):
+        load(saved)
+
+
+def test_garbage(saved):
+    saved.write_bytes(bytes(range(256)) * 8)
+    with pytest.raises(UserError, match="not a whole safetensors file"):
+        load(saved)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [None, {"x": "y"}, {"deltaloom": "{"}, {"deltaloom": "[]"}, {"deltaloom": '{"kind": "thing"}'}],
+)
+def test_without_a_whole_header(tmp_path, metadata):
+    save_file(TENSORS, tmp_path / "f", metadata=metadata)
+    with pytest.raises(UserError, match="without deltaloom's header, not a thing"):
+        load(tmp_path / "f")
+
+
+def test_a_tensor_type_that_numpy_lacks(tmp_path):
+    header = {"a": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}}
+    text = json.dumps(header).encode()
+    (tmp_path / "f").write_bytes(len(text).to_bytes(8, "little") + text + b"\0\0")
+    with pytest.raises(UserError, match=r"not a whole safetensors file .*bfloat16"):
+        load(tmp_path / "f")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (KeyError("layers.0.bias"), "f: 'layers.0.bias' is missing; make the file anew"),
+        (TypeError("no number"), "f: no number; make the file anew"),
+        (ValueError("no number"), "f: no number; make the file anew"),
+        (UserError("bits: 3"), "f: bits: 3; make the file anew"),
+    ],
+)
+def test_damage_in_the_header_is_one_line(tmp_path, error, message):
+    with pytest.raises(UserError) as caught, storage.reading(tmp_path / "f"):
+        raise error
+    assert str(caught.value).endswith(message)
+
+
+def test_failure_keeps_the_old_file_and_leaves_nothing_else(saved):
+    before = saved.read_bytes()
+    with pytest.raises(RuntimeError), storage.replacing(saved) as temporary:
+        temporary.write_bytes(b"half")
+        assert saved.read_bytes() == before
+        raise RuntimeError
+    assert saved.read_bytes() == before
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+def test_failure_of_a_new_file_leaves_nothing(tmp_path, monkeypatch):
+    def full(tensors, file, metadata):
+        file.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(storage, "save_file", full)
+    with pytest.raises(UserError, match=r"f: cannot be written \(No space left on device\)"):
+        storage.save(tmp_path / "f", "thing", TENSORS, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_readers_see_the_old_file_or_the_new_one(saved):
+    with saved.open("rb") as reader:
+        before = saved.read_bytes()
+        storage.save(saved, "thing", {"c": np.zeros(1)}, {})
+        assert reader.read() == before
+    assert list(load(saved)[0]) == ["c"]
+
+
+def test_two_writers_do_not_meet(saved):
+    with storage.replacing(saved) as one, storage.replacing(saved) as other:
+        assert one != other
+        one.write_bytes(b"one")
+        other.write_bytes(b"other")
+    assert saved.read_bytes() == b"one"  # the outer block ends last
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+def test_a_folder_in_the_way(tmp_path):
+    (tmp_path / "f").mkdir()
+    with pytest.raises(UserError, match="f: cannot be written"):
+        storage.save(tmp_path / "f", "thing", TENSORS, {})
+    assert [p.name for p in tmp_path.iterdir()] == ["f"]
+
+
+def test_a_file_in_place_of_the_folder(saved):
+    with pytest.raises(UserError, match="below: cannot be written"):
+        storage.save(saved / "below", "thing", TENSORS, {})

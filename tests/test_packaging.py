@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pyproject.toml against the tree: what is installed is what is here."""
+
+import importlib.metadata
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import deltaloom
+from deltaloom import cli
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "deltaloom"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+SETUPTOOLS = PROJECT["tool"]["setuptools"]
+
+
+def folders():
+    """Every folder under the package with Python files, through the links, as (name, folder)."""
+    for place, inner, files in os.walk(SOURCE, followlinks=True):
+        inner[:] = [name for name in inner if name != "__pycache__"]
+        if any(name.endswith(".py") for name in files):
+            folder = Path(place)
+            yield ".".join(("deltaloom", *folder.relative_to(SOURCE).parts)), folder
+
+
+def test_the_walk_follows_the_links():
+    found = dict(folders())
+    assert {"deltaloom", "deltaloom.golden", "deltaloom.hw", "deltaloom.verbs"} <= found.keys()
+
+
+def test_every_package_is_listed_once():
+    assert sorted(SETUPTOOLS["packages"]) == sorted(name for name, _ in folders())
+
+
+@pytest.mark.parametrize(("name", "folder"), list(folders()))
+def test_every_folder_is_a_package(name, folder):
+    assert (folder / "__init__.py").is_file(), f"{name} has no __init__.py"
+
+
+@pytest.mark.parametrize(("package", "folder"), list(SETUPTOOLS["package-dir"].items()))
+def test_links_and_package_dir_agree(package, folder):
+    link = SOURCE.joinpath(*package.split(".")[1:])
+    assert link.resolve() == (ROOT / folder).resolve()
+    assert link.is_symlink() == (link != SOURCE)
+
+
+def test_links_are_relative():
+    assert all(not p.readlink().is_absolute() for p in SOURCE.iterdir() if p.is_symlink())
+
+
+def test_console_script():
+    module, _, function = PROJECT["project"]["scripts"]["deltaloom"].partition(":")
+    assert (module, getattr(cli, function)) == (cli.__name__, cli.entry)
+
+
+def test_version_is_the_installed_one():
+    assert importlib.metadata.version("deltaloom") == deltaloom.__version__
