@@ -18,7 +18,6 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from .toolchain import require
 from .process import (
     Progress,
     digest,
@@ -31,6 +30,7 @@ from .process import (
 )
 from .synthesis import Netlist
 from .timing import Timing, parse_report
+from .toolchain import require
 
 DEVICES = ("12k", "25k", "45k", "85k")
 SPEEDS = (6, 7, 8)

@@ -96,7 +96,9 @@ def _script(source: str, top: str, mapper: str, options: tuple[str, ...]) -> str
         if mapper == "abc9"
         else [f"{synth} -run begin:map_luts", "abc -lut 4:7", "clean", f"{synth} -run map_cells:"]
     )
-    return "\n".join([read, *steps, "tee -q -o stat.json stat -json", "write_json netlist.json", ""])
+    return "\n".join(
+        [read, *steps, "tee -q -o stat.json stat -json", "write_json netlist.json", ""]
+    )
 
 
 def _netlist(folder: Path, log: Path, top: str, mapper: str, *, cached: bool) -> Netlist:
@@ -171,4 +173,3 @@ def synthesize(
             progress(f"synthesis: {mapper} failed, trying the next mapper")
         (folder / "done.json").write_text(json.dumps({"mapper": mapper, "log": log.name}), "utf-8")
     return _netlist(first, first / log.name, top, mapper, cached=False)
-

@@ -53,9 +53,8 @@ class Timing:
     @property
     def slowest(self) -> str | None:
         """The clock with the least margin (achieved / wanted); None without clocked paths."""
-        return min(
-            self.fmax_mhz, key=lambda name: self.fmax_mhz[name] / self.wanted_mhz[name], default=None
-        )
+        margins = {name: rate / self.wanted_mhz[name] for name, rate in self.fmax_mhz.items()}
+        return min(margins, key=margins.__getitem__, default=None)
 
     @property
     def met(self) -> bool:

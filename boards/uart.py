@@ -81,7 +81,7 @@ class UartReceiver(wiring.Component):
 
     def __init__(self, *, clock_hz: float, baud: float) -> None:
         self._period = bit_period(clock_hz, baud)
-        super().__init__({"rx": In(1, init=1), "data": Out(8), "valid": Out(1), "error": Out(1)})
+        super().__init__({"rx": In(1), "data": Out(8), "valid": Out(1), "error": Out(1)})
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -140,17 +140,19 @@ class UartTransmitter(wiring.Component):
 
     def __init__(self, *, clock_hz: float, baud: float) -> None:
         self._period = bit_period(clock_hz, baud)
-        super().__init__({"i": In(stream.Signature(8)), "tx": Out(1, init=1)})
+        super().__init__({"i": In(stream.Signature(8)), "tx": Out(1)})
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.timer = timer = _Timer(self._period, first=self._period)
         bits = Signal(9, init=0x1FF)
         left = Signal(range(11))
+        line = Signal(init=1)
+        m.d.comb += self.tx.eq(line)
         m.d.comb += [timer.restart.eq(left == 0), self.i.ready.eq(left == 0)]
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [self.tx.eq(0), bits.eq(Cat(self.i.payload, Const(1, 1))), left.eq(10)]
+            m.d.sync += [line.eq(0), bits.eq(Cat(self.i.payload, Const(1, 1))), left.eq(10)]
         with m.Elif((left != 0) & timer.tick):
-            m.d.sync += [self.tx.eq(bits[0]), bits.eq(Cat(bits[1:], Const(1, 1)))]
+            m.d.sync += [line.eq(bits[0]), bits.eq(Cat(bits[1:], Const(1, 1)))]
             m.d.sync += left.eq(left - 1)
         return m

@@ -7,12 +7,12 @@ little endian. Bytes between packets that are not `SYNC` mean nothing.
 
 Host to board (a command), and the reply that it gets:
 
-| type | body                               | reply | body             | does                        |
-|------|------------------------------------|-------|------------------|-----------------------------|
-| `W`  | address[3], data[4]                | `w`   | response         | writes a register           |
-| `R`  | address[3]                         | `r`   | response, data[4]| reads a register            |
-| `F`  | count, flags, word[2] * count      | `f`   | response         | feeds words of a frame      |
-| `P`  | -                                  | `p`   | version, words, window[2] | greets, clears a fault |
+| type | body                          | reply | body                      | does              |
+|------|-------------------------------|-------|---------------------------|-------------------|
+| `W`  | address[3], data[4]           | `w`   | response                  | writes a register |
+| `R`  | address[3]                    | `r`   | response, data[4]         | reads a register  |
+| `F`  | count, flags, word[2] * count | `f`   | response                  | feeds a frame     |
+| `P`  | -                             | `p`   | version, words, window[2] | greets            |
 
 `response` is AXI's: 0 is OK, 2 and 3 are errors. `count` is 1 to `words`; a longer frame goes in
 several `F`. Flags of `F`: bit 0, the first word starts a sequence (tuser); bit 1, the last word
@@ -27,8 +27,8 @@ in the order of their commands. The board always sends; the host must always rea
 
 A packet with a wrong CRC, an unknown type or a count out of range, and a byte lost on the way in,
 is answered with `n` (body: reason, see `Fault`); the board then ignores every packet but `P`, so
-that commands sent behind the broken one do not take effect out of order. The host sends `RESYNC` (zeros complete whatever
-packet is under way) and `P`, and goes on after the `p`.
+that commands sent behind the broken one do not take effect out of order. The host sends `RESYNC`
+(its zeros complete whatever packet is under way) and `P`, and goes on after the `p`.
 """
 
 import binascii
@@ -112,7 +112,9 @@ def frame_commands(words: Sequence[int], *, first: bool = False) -> list[bytes]:
         part = words[start : start + MAX_WORDS]
         flags = FLAG_FIRST * (first and start == 0)
         flags |= FLAG_LAST * (start + len(part) == len(words))
-        commands.append(packet("F", bytes([len(part), flags]) + struct.pack(f"<{len(part)}h", *part)))
+        commands.append(
+            packet("F", bytes([len(part), flags]) + struct.pack(f"<{len(part)}h", *part))
+        )
     return commands
 
 
@@ -144,7 +146,10 @@ class Decoder:
             if length is None or (length >= 0 and len(self._buffer) < length + 4):
                 return None
             inner = bytes(self._buffer[1 : length + 2])
-            if length >= 0 and struct.pack("<H", crc(inner)) == self._buffer[length + 2 : length + 4]:
+            if (
+                length >= 0
+                and struct.pack("<H", crc(inner)) == self._buffer[length + 2 : length + 4]
+            ):
                 del self._buffer[: length + 4]
                 return Message(chr(inner[0]), inner[1:])
             del self._buffer[0]

@@ -183,7 +183,8 @@ def _checked(tensors: Tensors, name: str, tensor: Tensor, layout: Layout, units:
     shape = {"": rows, "x": (*rows, *array.shape[1:2]), "h": (*rows, units)}[tensor.source]
     if array.ndim != 1 + bool(tensor.source) or array.shape != shape or 0 in shape:
         rule = tensor.rule(units) if units else tensor.rule("units")
-        raise UserError(f"{_shown(name, array)}: {layout.title} expects {rule}, none of them 0")
+        empty = ", none of them 0" if 0 in array.shape else ""
+        raise UserError(f"{_shown(name, array)}: {layout.title} expects {rule}{empty}")
     return _float32(_shown(name, array), array)
 
 

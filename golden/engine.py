@@ -3,7 +3,7 @@
 
 Accumulators are exact, so M = W (x̂ - zero point) at every step; sums over events and one product
 with the references give the same integers. `run` uses the product (BLAS, fast); `StepModel` adds
-events one by one, in any order, as the hardware does, and the tests hold the two against each other.
+events one by one, in any order, as the hardware does; the tests hold the two against each other.
 """
 
 from collections.abc import Iterable

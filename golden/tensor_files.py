@@ -2,6 +2,7 @@
 """Reading tensors by name from the files that frameworks write: PyTorch, safetensors and npz."""
 
 import importlib
+import pickle
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -36,7 +37,7 @@ def read_tensors(file: Path) -> tuple[Arrays, bool]:
     for wrapper in _WRAPPERS:
         if all(name.startswith(wrapper) for name in tensors):
             tensors = {name.removeprefix(wrapper): array for name, array in tensors.items()}
-    return tensors, reader is not _read_safetensors  # safetensors sorts by name
+    return tensors, reader is not _read_safetensors  # safetensors keeps no order
 
 
 def _read_torch(file: Path) -> Arrays:
@@ -52,7 +53,7 @@ def _read_torch(file: Path) -> Arrays:
     except Exception as error:  # torch.load has no base for what a damaged file may raise
         raise UserError(
             f"{file}: not a state dict that torch.load(weights_only=True) reads "
-            f"({_first_line(error)}); save it with torch.save(model.state_dict(), FILE)"
+            f"({_torch_problem(error)}); save it with torch.save(model.state_dict(), FILE)"
         ) from error
     if isinstance(found, Mapping):
         found = next((found[k] for k in _NESTED if isinstance(found.get(k), Mapping)), found)
@@ -79,6 +80,13 @@ def _read_torch(file: Path) -> Arrays:
     return tensors
 
 
+def _torch_problem(error: Exception) -> str:
+    # torch's own text for a pickled module advises to run whatever the file says
+    if isinstance(error, pickle.UnpicklingError):
+        return "it is damaged or holds Python objects besides tensors"
+    return _first_line(error)
+
+
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2"}
 _DTYPES |= {"I8": "i1", "U8": "u1", "BOOL": "?"}
 
@@ -89,7 +97,7 @@ def _read_safetensors(file: Path) -> Arrays:
     try:
         with safetensors.safe_open(file, framework="numpy") as archive:
             metadata = archive.metadata() or {}
-        found = deserialize(file.read_bytes())
+        found = sorted(deserialize(file.read_bytes()), key=lambda entry: entry[0])
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise UserError(
             f"{file}: not a whole safetensors file ({_first_line(error)}); save it anew"
@@ -114,7 +122,11 @@ def _read_safetensors(file: Path) -> Arrays:
 def _read_npz(file: Path) -> Arrays:
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            tensors = {name: archive[name] for name in archive.files}
+            other = next((n for n, a in tensors.items() if not isinstance(a, np.ndarray)), None)
+            if other is None:
+                return tensors
+            raise ValueError(f"{other} is no array")
     except (OSError, ValueError, EOFError, AttributeError, TypeError) as error:
         problem: Exception = error
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, KeyError) as error:

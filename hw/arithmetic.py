@@ -63,12 +63,12 @@ def sat16(value: ValueLike) -> Value:
 
 def delay(m: Module, value: ValueLike, cycles: int, name: str) -> Value:
     """`value` as it was `cycles` (0 or more) cycles ago, through registers without reset."""
-    value = Value.cast(value)
+    late: Value = Value.cast(value)
     for stage in range(cycles):
-        register = Signal(value.shape(), name=f"{name}_{stage + 1}", reset_less=True)
-        m.d.sync += register.eq(value)
-        value = register
-    return value
+        register = Signal(late.shape(), name=f"{name}_{stage + 1}", reset_less=True)
+        m.d.sync += register.eq(late)
+        late = register
+    return late
 
 
 def _scaled(value: Value, n: int) -> Value:

@@ -31,6 +31,7 @@ _Current = data.StructLayout(
         "pass": FetchPass,
         "key": BankKey,
         "base": EVENT_BITS,
+        "void": unsigned(1),  # a sequence's first step: the list of the step before is discarded
         "closed": unsigned(1),
         "count": COLUMN_BITS,
     }
@@ -136,7 +137,8 @@ class Fetch(wiring.Component):
                 following.key.list.eq(job.list),
                 following.key.bank.eq(bank),
                 following.base.eq(job.event_base + Mux(bank, job.columns, 0)),
-                following.closed.eq(job.recurrent & tag.first),
+                following.void.eq(job.recurrent & tag.first),
+                following.closed.eq(job.recurrent & tag.fresh),
                 following.count.eq(0),
             ]
 
@@ -146,9 +148,12 @@ class Fetch(wiring.Component):
         source = Mux(follow, current["pass"].source, following["pass"].source)
         closed, count = Array(self.closed)[source], Array(self.count)[source]
         with m.If(follow):
-            m.d.sync += [current.closed.eq(closed), current.count.eq(count)]
+            m.d.sync += [current.closed.eq(closed), current.count.eq(Mux(current.void, 0, count))]
         with m.Elif(waiting & ~following.closed & running & ~finish):
-            m.d.sync += [following.closed.eq(closed), following.count.eq(count)]
+            m.d.sync += [
+                following.closed.eq(closed),
+                following.count.eq(Mux(following.void, 0, count)),
+            ]
 
         # Which event, of which group. A group's last event goes out only when it is known to be
         # the last, and when the drain has room for the group's sums.
@@ -197,7 +202,7 @@ class Fetch(wiring.Component):
         meta_layout = data.StructLayout(
             {
                 "source": unsigned(3),
-                "void": unsigned(1),
+                "empty": unsigned(1),
                 "group_base": WEIGHT_BITS,
                 "first": unsigned(1),
                 "last": unsigned(1),
@@ -206,7 +211,7 @@ class Fetch(wiring.Component):
         )
         asked, read = Signal(meta_layout), Signal(meta_layout)
         asked_valid, read_valid, ready_valid = Signal(), Signal(), Signal()
-        void = current.closed & (current.count == 0)
+        empty = current.closed & (current.count == 0)
         address = Signal(WEIGHT_BITS)
         beat = Signal(beat_tag(self._delta_bits))
         event = Array(self.r_data)[read.source]
@@ -216,7 +221,7 @@ class Fetch(wiring.Component):
                 asked_valid.eq(issue),
                 self.r_addr.eq(current.base + index),
                 asked.source.eq(current["pass"].source),
-                asked.void.eq(void),
+                asked.empty.eq(empty),
                 asked.group_base.eq(group_base),
                 asked.first.eq(index == 0),
                 asked.last.eq(last_event),
@@ -224,14 +229,14 @@ class Fetch(wiring.Component):
                 read_valid.eq(asked_valid),
                 read.eq(asked),
                 ready_valid.eq(read_valid),
-                address.eq(read.group_base + Mux(read.void, 0, event.j)),
-                beat.d.eq(Mux(read.void, 0, event.d)),
+                address.eq(read.group_base + Mux(read.empty, 0, event.j)),
+                beat.d.eq(Mux(read.empty, 0, event.d)),
                 beat.first.eq(read.first),
                 beat.last.eq(read.last),
                 beat.words.eq(read.words),
             ]
         first_use = Signal()
-        m.d.comb += first_use.eq(issue & ~void & (groups_left == current["pass"].groups))
+        m.d.comb += first_use.eq(issue & ~empty & (groups_left == current["pass"].groups))
         m.d.sync += [
             self.event.eq(first_use & current["pass"].tally),
             self.event_list.eq(current["pass"].list),

@@ -82,6 +82,7 @@ class FrameInput(wiring.Component):
             ]
         m.d.comb += [
             self.o.payload.first.eq(first),
+            self.o.payload.fresh.eq(fresh),
             self.o.payload.parity.eq(self.parity),
             self.element.j.eq(j),
             self.element.value.eq(self.i.payload.value),

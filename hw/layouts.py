@@ -72,8 +72,14 @@ RowPass = data.StructLayout(
 Pass = data.StructLayout({"fetch": FetchPass, "rows": RowPass, "step_end": unsigned(1)})
 """One instruction of the program."""
 
-StepTag = data.StructLayout({"first": unsigned(1), "parity": unsigned(1)})
-"""What a pass must know of its step: first of a sequence, and which bank is written."""
+StepTag = data.StructLayout(
+    {
+        "first": unsigned(1),  # of a sequence
+        "fresh": unsigned(1),  # of all since reset: no list of the step before exists
+        "parity": unsigned(1),  # the bank that is written
+    }
+)
+"""What a pass must know of its step."""
 
 EncoderRecord = data.StructLayout(
     {

@@ -80,10 +80,10 @@ class CellUnit(wiring.Component):
     max(its words, its count) cycles. `i.ready` falls only when both are taken.
 
     The first unit's `o.valid` comes `latency` cycles after the cycle in which its last word was
-    accepted, if no unit-word is ahead of it. Its state is written in the cycle of `o.valid`, with
-    no interlock: a unit-word may name a state address again only if its last word is accepted at
-    least `latency` - 1 cycles after the last word that named the address before. A unit-word that
-    is accepted after `o` has shown that unit always satisfies this.
+    accepted, or up to drain_rows - 1 cycles later behind another unit-word. Its state is written
+    in the cycle of `o.valid`, with no interlock: a unit-word may name a state address again only if
+    its last word is accepted `reuse_distance` or more cycles after that of the unit-word that named
+    it before. One that is accepted after `o` has shown the unit always satisfies this.
 
     Every unit writes its state, those of a stateless cell too (c = 0, h = output).
 
@@ -142,6 +142,11 @@ class CellUnit(wiring.Component):
     def latency(self) -> int:
         """Cycles from the last word of a unit-word to its first unit's h."""
         return 2 + self._cell_latency + 1
+
+    @property
+    def reuse_distance(self) -> int:
+        """Least cycles between the last words of two unit-words with the same state address."""
+        return self.latency - 1 + self.drain_rows - 1
 
     @property
     def _cell_latency(self) -> int:

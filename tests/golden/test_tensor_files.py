@@ -4,6 +4,7 @@
 import importlib
 import json
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -118,6 +119,12 @@ def test_npy_in_disguise(npz):
     assert refused(npz).startswith("not a whole .npz file")
 
 
+def test_npz_with_other_members(npz):
+    with zipfile.ZipFile(npz, "a") as archive:
+        archive.writestr("notes.txt", "hello")
+    assert refused(npz).startswith("not a whole .npz file of plain arrays (notes.txt is no array)")
+
+
 # safetensors
 
 
@@ -143,6 +150,10 @@ def test_safetensors_types(safe, dtype):
     tensors = {"a": np.arange(6).reshape(3, 2).astype(dtype), "scalar": np.ones((), dtype)}
     save_file(tensors, safe)
     assert_read(safe, tensors, ordered=False)
+
+
+def test_safetensors_come_in_one_order(safe):
+    assert list(read_tensors(safe)[0]) == ["a", "m.weight", "z"]
 
 
 def test_safetensors_bfloat16(safe):
@@ -227,9 +238,10 @@ def test_torch_bfloat16(torch, pt, state_dict):
 
 def test_whole_pickled_module(torch, pt):
     torch.save(torch.nn.LSTM(3, 4), pt)
-    line = refused(pt)
-    assert line.startswith("not a state dict that torch.load(weights_only=True) reads")
-    assert line.endswith("save it with torch.save(model.state_dict(), FILE)")
+    assert refused(pt) == (
+        "not a state dict that torch.load(weights_only=True) reads (it is damaged or holds Python "
+        "objects besides tensors); save it with torch.save(model.state_dict(), FILE)"
+    )
 
 
 @pytest.mark.parametrize(

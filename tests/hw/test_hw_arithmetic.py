@@ -72,7 +72,16 @@ def test_rshr_by_constant_is_exact_for_every_unsigned_value(n):
 
 @pytest.mark.parametrize(
     ("value", "n", "expected"),
-    [(5, 1, 3), (-5, 1, -2), (-3, 1, -1), (3, 1, 2), (6, 2, 2), (-6, 2, -1), (-7, 2, -2), (1, 1, 1)],
+    [
+        (5, 1, 3),
+        (-5, 1, -2),
+        (-3, 1, -1),
+        (3, 1, 2),
+        (6, 2, 2),
+        (-6, 2, -1),
+        (-7, 2, -2),
+        (1, 1, 1),
+    ],
 )
 def test_rshr_rounds_half_toward_plus_infinity(value, n, expected):
     assert evaluate(signed(4), lambda v: rshr(v, n), [value]) == [expected]
@@ -231,9 +240,7 @@ def test_rescale_with_a_narrow_multiplier():
 def test_rescale_every_small_operand():
     values, mults, shifts = range(-8, 8), range(-4, 4), range(-1, 5)
     operands = [(v, m, s) for v in values for m in mults for s in shifts]
-    outputs = rescale(
-        operands, value_bits=4, mult_bits=3, shift_min=-1, shift_max=4, out_bits=9
-    )
+    outputs = rescale(operands, value_bits=4, mult_bits=3, shift_min=-1, shift_max=4, out_bits=9)
     assert outputs == [int(golden.rshr(v * m, s)) for v, m, s in operands]
 
 

@@ -51,7 +51,7 @@ class Import:
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.checkpoint import import_checkpoint
 
-        if args.output.exists() and args.output.samefile(args.checkpoint):
+        if args.output.resolve() == args.checkpoint.resolve():
             raise UserError(f"-o {args.output}: is the checkpoint itself; name another file")
         order = getattr(args, "order", "")
         model = import_checkpoint(
@@ -68,7 +68,7 @@ def read_labels(text: str) -> list[str]:
     file = Path(text)
     if file.is_file():
         try:
-            labels = file.read_text(encoding="utf-8").rstrip().splitlines()
+            labels = file.read_text(encoding="utf-8").rstrip().splitlines() or [""]
         except UnicodeDecodeError as error:
             raise UserError(f"labels {text}: not UTF-8 text; give one label a line") from error
         what = "line"
@@ -97,6 +97,7 @@ def _print_summary(model: "FloatModel", file: Path) -> None:
     console.print(table)
     if any(layer.kind == "linear" for layer in model.layers[:-1]):
         console.print(
-            "A checkpoint does not tell what follows a linear layer; no activation is assumed."
+            "A checkpoint does not tell what follows a linear layer; no activation is assumed.",
+            soft_wrap=True,
         )
     console.print(f"{model.parameters:,} parameters -> {escape(str(file))}", soft_wrap=True)

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes a design: Verilog, the image's memory files, and a manifest that drivers read."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from amaranth.back import verilog
+
+from .. import __version__
+from ..golden import storage
+from ..golden.network import Network
+from .accelerator import Accelerator, windows
+from .axi import flat_ports
+from .compile import compile_network, derive_config
+from .config import AcceleratorConfig
+from .image import Image, memories
+from .register_map import memory_map, register_map
+
+TOP = "deltaloom"
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """Where a design was written."""
+
+    verilog: Path
+    manifest: Path
+    memories: tuple[Path, ...]
+
+
+def generate(
+    network: Network,
+    folder: Path,
+    *,
+    config: AcceleratorConfig | None = None,
+    baked: bool = True,
+) -> Design:
+    """Write `deltaloom.v`, `manifest.json` and one `NAME.hex` per memory into `folder`.
+
+    config: None derives the smallest one. baked: the Verilog's memories hold the image from the
+    start; otherwise they are empty and the image is loaded over the bus.
+    """
+    config = config or derive_config(network)
+    image = compile_network(network, config)
+    top = Accelerator(config, image if baked else None)
+    text = verilog.convert(top, name=TOP, ports=flat_ports(top), strip_internal_attrs=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    design = Design(
+        folder / f"{TOP}.v",
+        folder / "manifest.json",
+        tuple(folder / f"{memory.name}.hex" for memory in memories(config)),
+    )
+    for memory, file in zip(memories(config), design.memories, strict=True):
+        _write(file, "".join(hex_lines(image.contents[memory.name], memory.width)))
+    _write(design.verilog, text)
+    _write(design.manifest, json.dumps(manifest(network, config, image, top), indent=2) + "\n")
+    return design
+
+
+def manifest(
+    network: Network, config: AcceleratorConfig, image: Image, top: Accelerator
+) -> dict[str, Any]:
+    """Everything about a design that a driver or a testbench must know, as plain data."""
+    return {
+        "generator": f"deltaloom {__version__}",
+        "top": TOP,
+        "config": asdict(config),
+        "word_bits": config.word_bits,
+        "ports": [
+            {"name": name, "width": len(signal), "direction": direction.value}
+            for name, (signal, direction) in flat_ports(top).items()
+        ],
+        "registers": register_map(),
+        "memories": memory_map(windows(config)),
+        "lists": [
+            {"index": n, **asdict(entry)} for n, entry in enumerate(image.lists)
+        ],
+        "layers": [
+            {
+                "name": layer.name,
+                "cell": layer.kind,
+                "units": layer.units,
+                "state_base": base,
+                "c_exponent": layer.c_exponent,
+                "h_exponent": layer.h_exponent,
+            }
+            for layer, base in zip(network.layers, image.state_bases, strict=True)
+        ],
+        "inputs": network.inputs,
+        "outputs": network.outputs,
+        "x_exponent": network.x_exponent,
+        "y_exponent": network.y_exponent,
+        "labels": list(network.labels),
+    }
+
+
+def hex_lines(words: list[int], width: int) -> Iterator[str]:
+    """Words as lines for $readmemh, lowest address first."""
+    digits = (width + 3) // 4
+    return (f"{word:0{digits}x}\n" for word in words)
+
+
+def _write(file: Path, text: str) -> None:
+    with storage.replacing(file) as temporary:
+        temporary.write_text(text)

@@ -1,0 +1,422 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Simulates generated Verilog against golden, bit for bit, in Icarus or Verilator under cocotb."""
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from ..boards import toolchain
+from ..boards.process import digest, fresh_folder, moved
+from ..golden import engine
+from ..golden.arithmetic import Ints
+from ..golden.errors import UserError
+from ..golden.network import Network
+from .job import NEW_SEQUENCE, Job, LayerState, Outcome, Progress
+from .report import SimulationReport, counter_mismatch, ideal_cycles
+
+TOOLS = {
+    "icarus": ("iverilog", "vvp"),
+    "verilator": ("verilator", "g++", "make", "perl"),
+}
+SIMULATORS = tuple(TOOLS)
+PYTHON_TOOLS = {"cocotb": "cocotb", "cocotbext.axi": "cocotbext-axi"}
+POLL = 0.2
+"""Seconds between two looks at the simulator's progress."""
+LOG_LINES = 5
+"""Last lines of a log that an error quotes."""
+
+Manifest = Mapping[str, Any]
+
+
+def simulate(
+    verilog: Path | Sequence[Path],
+    network: Network,
+    frames: Sequence[Ints],
+    *,
+    workdir: Path,
+    manifest: Manifest | Path | None = None,
+    simulator: str = "verilator",
+    seed: int = 0,
+    idle: float = 0.3,
+    backpressure: float = 0.3,
+    thresholds: Mapping[str, int] | None = None,
+    image: Sequence[tuple[int, int]] | None = None,
+    new_sequence: str = "tuser",
+    reset_after: int | None = None,
+    patience: int | None = None,
+    waves: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> SimulationReport:
+    """Run int16 frames [steps, inputs] of each sequence through the design and compare with golden.
+
+    verilog: the design; its top module is `deltaloom`. manifest: what `generate` wrote beside it
+    (the default), or another one. workdir: builds, logs and waveforms; a design is built once.
+    idle, backpressure: chance that a cycle of the input or the output stream rests; both 0 measure
+    the design's own speed. thresholds: delta thresholds by path name, set over the bus. image:
+    writes (byte address, value) that load the design before it runs.
+    new_sequence: "tuser" or "register". reset_after: input words after which the design is reset
+    and everything begins again. patience: cycles without output that count as stuck.
+    progress: called with (frames done, frames in all) now and then.
+
+    Raises UserError for a tool that is missing, a design that does not build, and a bench that
+    ends in any other way than by its own report. A mismatch is in the report.
+    """
+    sources = [verilog] if isinstance(verilog, Path) else list(verilog)
+    _check(simulator, sources, idle, backpressure, new_sequence)
+    facts = _manifest(manifest, sources)
+    sequences = _sequences(network, frames)
+    if thresholds:
+        network = network.with_thresholds(dict(thresholds))
+    results = engine.run(network, sequences)
+    job = _job(network, sequences, results, facts)
+    loaded = np.array(list(image), np.int64).reshape(-1, 2) if image else job.image
+    steps = sum(len(s) for s in sequences)
+    job = replace(
+        job,
+        seed=seed,
+        idle=idle,
+        backpressure=backpressure,
+        new_sequence=new_sequence,
+        reset_after=reset_after,
+        image=loaded,
+        thresholds=_thresholds(network, facts) if thresholds or image else {},
+        patience=patience or _patience(network, facts, idle, backpressure),
+    )
+
+    tools = [toolchain.require(name) for name in TOOLS[simulator]]
+    for module, package in PYTHON_TOOLS.items():
+        if not _importable(module):
+            raise UserError(
+                f"{package} is needed and is not installed; "
+                "install it with: pip install 'deltaloom[sim]'"
+            )
+    environment = _environment(tools)
+    workdir = workdir.resolve()
+    built = _build(sources, simulator, tools, environment, workdir, waves)
+    started = time.monotonic()
+    outcome, log, wave_file = _run(
+        job,
+        simulator,
+        environment,
+        built,
+        workdir,
+        waves,
+        lambda n: progress and progress(n, steps),
+    )
+    seconds = time.monotonic() - started
+
+    events = {}
+    mismatch = outcome.mismatch
+    if outcome.events:
+        events = {entry["path"]: outcome.events[entry["index"]] for entry in facts["lists"]}
+    if mismatch is None:
+        expected = _expected_events(network, sequences, results, facts)
+        mismatch = counter_mismatch(network, results, outcome.counters, events, expected)
+    return SimulationReport(
+        simulator=simulator,
+        sequences=len(sequences),
+        steps=steps,
+        words=outcome.words,
+        states=outcome.states,
+        mismatch=mismatch,
+        counters=outcome.counters,
+        events=events,
+        frame_ends=tuple(outcome.frame_ends),
+        ideal_cycles=ideal_cycles(network, results, int(facts["word_bits"])),
+        seed=seed,
+        seconds=seconds,
+        log=log,
+        waves=wave_file,
+    )
+
+
+def _check(
+    simulator: str,
+    sources: Sequence[Path],
+    idle: float,
+    backpressure: float,
+    new_sequence: str,
+) -> None:
+    if simulator not in SIMULATORS:
+        raise UserError(f"simulator: {simulator!r} is unknown, choose {' or '.join(SIMULATORS)}")
+    for name, value in (("idle", idle), ("backpressure", backpressure)):
+        if not 0 <= value < 1:
+            raise UserError(f"{name}: {value!r} is not possible, it must be at least 0 and below 1")
+    if new_sequence not in NEW_SEQUENCE:
+        raise UserError(
+            f"new_sequence: {new_sequence!r} is unknown, choose {' or '.join(NEW_SEQUENCE)}"
+        )
+    for source in sources:
+        if not source.is_file():
+            raise UserError(f"{source}: there is no such file; run deltaloom generate first")
+
+
+def _manifest(manifest: Manifest | Path | None, sources: Sequence[Path]) -> Manifest:
+    if manifest is None:
+        manifest = sources[0].parent / "manifest.json"
+    if not isinstance(manifest, Path):
+        return manifest
+    try:
+        facts = json.loads(manifest.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{manifest}: cannot be read as a manifest ({error}); run deltaloom generate again"
+        ) from error
+    missing = [key for key in ("lists", "layers", "word_bits") if key not in facts]
+    if missing:
+        raise UserError(f"{manifest}: {missing[0]!r} is missing; run deltaloom generate again")
+    return facts  # type: ignore[no-any-return]
+
+
+def _sequences(network: Network, frames: Sequence[Ints]) -> list[Ints]:
+    sequences = [np.asarray(s, np.int64) for s in frames]
+    if not sequences:
+        raise UserError("frames: there are none; give at least one sequence of one frame")
+    for n, sequence in enumerate(sequences):
+        if sequence.ndim != 2 or sequence.shape[1] != network.inputs or not len(sequence):
+            raise UserError(
+                f"frames: sequence {n} has shape {sequence.shape}, the network takes "
+                f"[steps, {network.inputs}] with at least one step"
+            )
+        if sequence.min() < -32768 or sequence.max() > 32767:
+            raise UserError(f"frames: a value of sequence {n} is outside -32768..32767 (int16)")
+    return sequences
+
+
+def _job(
+    network: Network, sequences: list[Ints], results: list[engine.Result], facts: Manifest
+) -> Job:
+    """Frames, golden outputs and golden states, in the places that the manifest gives."""
+    layers, states = [], []
+    for entry, layer, state in zip(
+        facts["layers"], network.layers, results[-1].states, strict=True
+    ):
+        if entry["state_base"] is not None:
+            layers.append(
+                LayerState(name=layer.name, base=entry["state_base"], has_c=layer.cell.has_c)
+            )
+            states.append(state)
+    return Job(
+        frames=tuple(sequences),
+        outputs=tuple(result.outputs for result in results),
+        states=tuple(states),
+        layers=tuple(layers),
+        lists=1 + max((entry["index"] for entry in facts["lists"]), default=-1),
+        seed=0,
+        idle=0.0,
+        backpressure=0.0,
+        patience=1,
+    )
+
+
+def _thresholds(network: Network, facts: Manifest) -> dict[int, int]:
+    paths = dict(network.paths())
+    return {entry["index"]: paths[entry["path"]].threshold for entry in facts["lists"]}
+
+
+def _patience(network: Network, facts: Manifest, idle: float, backpressure: float) -> int:
+    """Four times what a dense step of one weight word a cycle could take, and some."""
+    bits = sum(
+        p.columns * (p.rows * p.weight_bits + facts["word_bits"]) for _, p in network.paths()
+    )
+    words = bits // int(facts["word_bits"]) + network.inputs + network.outputs
+    return 20_000 + int(4 * words / (1 - max(idle, backpressure)))
+
+
+def _expected_events(
+    network: Network, sequences: list[Ints], results: list[engine.Result], facts: Manifest
+) -> dict[str, int]:
+    """Events by path. A design that counts them as they are encoded (manifest: events "encoded")
+    counts those for the step after a sequence's last one, too: they are made with its outputs."""
+    if facts.get("events") == "encoded":
+        longer = [np.vstack([s, s[-1:]]) for s in sequences]
+        after = engine.run(network, longer)
+    else:
+        after = results
+    recurrent = {name for name, path in network.paths() if path.source == "h"}
+    return {
+        name: sum(
+            int((extended if name in recurrent else result).events[name].sum())
+            for result, extended in zip(results, after, strict=True)
+        )
+        for name, _ in network.paths()
+    }
+
+
+def _importable(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _environment(tools: Sequence[toolchain.Tool]) -> dict[str, str]:
+    """What the simulator's process sees: the tools, and none of the settings of another run."""
+    unwanted = re.compile(r"COCOTB_|PYTEST_|GPI_|SIM_CMD_|(WAVES|GUI|TOPLEVEL\w*|MAKEFLAGS)$")
+    ours = toolchain.environment(*tools)
+    wanted = {name for tool in tools for name in tool.environment}
+    return {n: v for n, v in ours.items() if n in wanted or not unwanted.match(n)}
+
+
+def _build(
+    sources: Sequence[Path],
+    simulator: str,
+    tools: Sequence[toolchain.Tool],
+    environment: Mapping[str, str],
+    workdir: Path,
+    waves: bool,
+) -> Path:
+    """The folder with the compiled design; compiled before, if nothing has changed."""
+    name = digest(
+        simulator,
+        [tool.version for tool in tools],
+        sys.version,
+        bool(waves),
+        *(source.read_text("utf-8") for source in sources),
+    )
+    built = workdir / "build" / f"{simulator}-{name}"
+    if built.is_dir():
+        return built
+    with fresh_folder(built) as folder:
+        log = folder / "build.log"
+        code = _launch(
+            "build",
+            {
+                "simulator": simulator,
+                "sources": [str(source.resolve()) for source in sources],
+                "folder": str(folder),
+                "waves": waves,
+            },
+            environment,
+            log,
+        )
+        if code:
+            raise UserError(
+                f"{simulator} cannot build {sources[0]}: {_tail(log)}; "
+                f"see {moved(built, 'build.log')}"
+            )
+    return built
+
+
+def _run(
+    job: Job,
+    simulator: str,
+    environment: Mapping[str, str],
+    built: Path,
+    workdir: Path,
+    waves: bool,
+    progress: Callable[[int], object],
+) -> tuple[Outcome, Path, Path | None]:
+    """Run the bench in the simulator; its outcome, the log, and the waveform if there is one."""
+    folder = _new_folder(workdir / "runs")
+    log = folder / "run.log"
+    wave_file = folder / ("waves.fst" if simulator == "icarus" else "waves.vcd") if waves else None
+    job.save(folder)
+    reader = Progress(folder)
+    code = _launch(
+        "run",
+        {
+            "simulator": simulator,
+            "build": str(built),
+            "folder": str(folder),
+            "seed": job.seed,
+            "waves": str(wave_file or ""),
+        },
+        environment,
+        log,
+        lambda: progress(reader.read()),
+    )
+    ran, failed = _tests(folder / "results.xml")
+    if code or ran != 1 or failed or not (folder / "outcome.json").is_file():
+        raise UserError(
+            f"{simulator}: the bench ended without a result (exit code {code}, {ran} tests, "
+            f"{failed} failed): {_tail(log)}; see {log}"
+        )
+    return Outcome.load(folder), log, wave_file
+
+
+def _launch(
+    step: str,
+    arguments: Mapping[str, object],
+    environment: Mapping[str, str],
+    log: Path,
+    poll: Callable[[], object] | None = None,
+) -> int:
+    """Run `launch` in a process of its own; its exit code. Everything it prints is in the log."""
+    command = [sys.executable, "-m", "deltaloom.sim.launch", step, json.dumps(arguments)]
+    with (
+        log.open("w", encoding="utf-8") as out,
+        subprocess.Popen(
+            command,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as child,
+    ):
+        try:
+            while True:
+                try:
+                    code = child.wait(POLL)
+                except subprocess.TimeoutExpired:
+                    if poll:
+                        poll()
+                    continue
+                if poll:
+                    poll()
+                return code
+        except BaseException:
+            _kill(child)
+            raise
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    """End the child and what it started: the simulator is a grandchild."""
+    import signal
+
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        child.kill()
+
+
+def _tests(results: Path) -> tuple[int, int]:
+    """(tests that ran, tests that failed) of a JUnit file; no file: none ran."""
+    try:
+        cases = ElementTree.parse(results).getroot().findall(".//testcase")
+    except (OSError, ElementTree.ParseError):
+        return 0, 0
+    failed = [c for c in cases if c.find("failure") is not None or c.find("error") is not None]
+    return len(cases), len(failed)
+
+
+def _new_folder(parent: Path) -> Path:
+    """The next free numbered folder: runs never overwrite each other's logs."""
+    parent.mkdir(parents=True, exist_ok=True)
+    n = len(list(parent.iterdir()))
+    while True:
+        folder = parent / f"{n:04d}"
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            n += 1
+            continue
+        return folder
+
+
+def _tail(log: Path) -> str:
+    """The last lines of a log as one line."""
+    lines = [line.strip() for line in log.read_text("utf-8", errors="replace").splitlines()]
+    return " | ".join([line for line in lines if line][-LOG_LINES:]) or "it printed nothing"

@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The integer engine: products against events, delta against dense, bounds, exactness."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deltaloom.golden.arithmetic import code_range, exact_dtype
+from deltaloom.golden.cells import State
+from deltaloom.golden.engine import Result, StepModel, quantize_frames, real_outputs, run
+from deltaloom.golden.errors import UserError
+from deltaloom.golden.network import Network
+from deltaloom.golden.synthetic import make_frames, make_network
+
+WIDTHS = st.sampled_from([2, 4, 8, 16])
+SIZES = st.sampled_from([1, 3, 37, 129])
+
+
+def change_paths(network: Network, change) -> Network:
+    """The network with change(path, rng) in place of each path."""
+    rng = np.random.default_rng(7)
+    return replace(
+        network,
+        layers=tuple(
+            replace(layer, paths=tuple(change(path, rng) for path in layer.paths))
+            for layer in network.layers
+        ),
+    )
+
+
+def with_zero_point(path, rng):
+    low, high = code_range(path.quantizer.bits)
+    zero = int(rng.integers(low, high + 1))
+    return replace(path, quantizer=replace(path.quantizer, zero_point=zero))
+
+
+def with_saturating_weights(path, rng):
+    return replace(
+        path,
+        weights=np.full_like(path.weights, code_range(path.weight_bits)[0]),
+        mult=np.full_like(path.mult, 32767),
+    )
+
+
+@st.composite
+def networks(draw, thresholds=True):
+    shape = [("lstm", draw(SIZES)) for _ in range(draw(st.integers(0, 2)))]
+    if not shape or draw(st.booleans()):
+        shape.append(("linear", draw(SIZES)))
+    activation_bits = draw(WIDTHS)
+    network = make_network(
+        shape,
+        draw(SIZES),
+        seed=draw(st.integers(0, 1000)),
+        weight_bits=draw(WIDTHS),
+        activation_bits=activation_bits,
+    )
+    if draw(st.booleans()):
+        network = change_paths(network, with_zero_point)
+    if draw(st.booleans()):
+        network = change_paths(network, with_saturating_weights)
+    if thresholds:
+        limit = st.integers(0, (1 << activation_bits) - 1)
+        network = network.with_thresholds({name: draw(limit) for name, _ in network.paths()})
+    return network
+
+
+LENGTHS = st.lists(st.integers(0, 6), max_size=4)
+
+
+def frames_for(network: Network, lengths: list[int]) -> list[np.ndarray]:
+    return [make_frames(network.inputs, n, seed=k, smooth=0.5) for k, n in enumerate(lengths)]
+
+
+def run_by_events(network: Network, frames: np.ndarray, order=None) -> Result:
+    model = StepModel(network, order)
+    outputs = np.zeros((len(frames), network.outputs), np.int64)
+    events = {name: np.zeros(len(frames), np.int64) for name, _ in network.paths()}
+    for t, frame in enumerate(frames):
+        outputs[t] = model.step(frame)
+        for name, count in model.events.items():
+            events[name][t] = count
+    return Result(outputs, events, tuple(model.states))
+
+
+def assert_same(a: Result, b: Result):
+    np.testing.assert_array_equal(a.outputs, b.outputs, strict=True)
+    assert a.events.keys() == b.events.keys()
+    for name, count in a.events.items():
+        np.testing.assert_array_equal(count, b.events[name], strict=True)
+    assert len(a.states) == len(b.states)
+    for one, other in zip(a.states, b.states, strict=True):
+        np.testing.assert_array_equal(one.c, other.c)
+        np.testing.assert_array_equal(one.h, other.h)
+
+
+@settings(deadline=None, max_examples=60)
+@given(networks(), LENGTHS, st.integers(0, 100))
+def test_products_equal_events_in_any_order(network, lengths, seed):
+    frames = frames_for(network, lengths)
+    results = run(network, frames)
+    assert [r.steps for r in results] == lengths
+    order = np.random.default_rng(seed)
+    for sequence, result in zip(frames, results, strict=True):
+        assert_same(result, run_by_events(network, sequence, order))
+
+
+@settings(deadline=None, max_examples=60)
+@given(networks(thresholds=False), LENGTHS)
+def test_threshold_0_is_dense(network, lengths):
+    frames = frames_for(network, lengths)
+    for delta, dense in zip(
+        run(network, frames), run(network, frames, delta=False), strict=True
+    ):
+        assert_same(delta, dense)
+
+
+@settings(deadline=None, max_examples=30)
+@given(networks(), LENGTHS)
+def test_sequences_do_not_touch_each_other(network, lengths):
+    frames = frames_for(network, lengths)
+    for sequence, together in zip(frames, run(network, frames), strict=True):
+        (alone,) = run(network, [sequence])
+        assert_same(alone, together)
+
+
+def test_thresholds_are_ignored_by_dense():
+    network = make_network([("lstm", 9), ("linear", 3)], 5, threshold=20)
+    frames = [make_frames(5, 30, smooth=0.9)]
+    zero = network.with_thresholds({name: 0 for name, _ in network.paths()})
+    (dense,), (delta,), (exact,) = run(network, frames, delta=False), run(network, frames), run(
+        zero, frames
+    )
+    assert_same(dense, exact)
+    assert (delta.outputs != exact.outputs).any()
+    assert sum(e.sum() for e in delta.events.values()) < sum(e.sum() for e in exact.events.values())
+
+
+def test_strict_threshold_by_hand():
+    """Codes 0 3 4 8 with threshold 4: 4 is not sent, as its distance to 0 is 4, but 8 is."""
+    network = make_network([("linear", 1)], 1, threshold=4)
+    (path,) = network.layers[0].paths
+    path = replace(
+        path,
+        weights=np.array([[[1]]]),
+        mult=np.array([[1]]),
+        shift=np.array([0]),
+        quantizer=replace(path.quantizer, mult=1, shift=0),
+    )
+    layer = replace(network.layers[0], paths=(path,), bias=np.array([[100]]))
+    network = replace(network, layers=(layer,))
+    (result,) = run(network, [np.array([[0], [3], [4], [8], [8]])])
+    assert result.outputs[:, 0].tolist() == [100, 100, 100, 108, 108]
+    assert result.events["linear0.x"].tolist() == [0, 0, 0, 1, 0]
+
+
+def test_lstm_by_hand():
+    """One unit, no weights, biases of 0, 0, 1 and 0 in Q3.12: sigmoid(0) tanh(1), by the formulas."""
+    network = make_network([("lstm", 1)], 1)
+    network = change_paths(network, lambda p, rng: replace(p, weights=np.zeros_like(p.weights)))
+    layer = replace(network.layers[0], bias=np.array([[0], [0], [4096], [0]]))
+    (result,) = run(replace(network, layers=(layer,)), [np.zeros((2, 1), int)])
+    g = round(np.tanh(1) * 32768)
+    first = (16384 * g + (1 << 17)) >> 18  # Q3.12
+    second = ((16384 * first + (1 << 14)) >> 15) + first
+    assert abs(int(result.states[0].c[0]) - second) <= 1
+    assert abs(int(result.outputs[1, 0]) - np.tanh(second / 4096) * 16384) <= 2
+
+
+@settings(deadline=None, max_examples=50)
+@given(networks(thresholds=False), st.integers(0, 1000))
+def test_accumulator_bound_holds(network, seed):
+    rng = np.random.default_rng(seed)
+    for _, path in network.paths():
+        low, high = code_range(path.quantizer.bits)
+        zero = path.quantizer.zero_point
+        before, after = rng.choice([low, high, zero], (2, path.columns))
+        for codes in (before, after):
+            assert np.abs(path.matrix @ (codes - zero)).max() <= path.bound
+        assert np.abs(path.matrix @ (after - before)).max() <= 2 * path.bound
+
+
+@pytest.mark.parametrize("zero", [0, 5, -5, 127, -128])
+def test_accumulator_bound_is_reached(zero):
+    network = change_paths(make_network([("linear", 3)], 11), with_saturating_weights)
+    (path,) = network.layers[0].paths
+    path = replace(path, quantizer=replace(path.quantizer, zero_point=zero))
+    reached = [np.abs(path.matrix @ np.full(11, c - zero)).max() for c in code_range(8)]
+    assert max(reached) == path.bound
+
+
+@pytest.mark.parametrize("wanted", [2**24 - 128, 2**24, 2**24 + 128])
+def test_products_are_exact_around_the_end_of_float32(wanted):
+    """One row of 8-bit weights -128 and a 16-bit one that tunes the bound; -128 codes."""
+    columns = 1030
+    network = make_network([("linear", 1)], columns, weight_bits=16)
+    weights = np.full((1, 1, columns), -127)
+    weights[0, 0, 0] = wanted // 128 - 127 * (columns - 1)
+    (path,) = network.layers[0].paths
+    path = replace(
+        path,
+        weights=weights,
+        quantizer=replace(path.quantizer, mult=1, shift=0),
+        mult=np.array([[1]]),
+        shift=np.array([9]),
+    )
+    assert path.bound == wanted
+    assert exact_dtype(path.bound) is (np.float32 if wanted < 2**24 else np.float64)
+    network = replace(network, layers=(replace(network.layers[0], paths=(path,)),))
+    frames = np.random.default_rng(0).choice([-128, 127, -127], (20, columns))
+    (result,) = run(network, [frames])
+    assert_same(result, run_by_events(network, frames))
+
+
+@pytest.mark.parametrize("kind", ["linear", "lstm"])
+def test_products_are_exact_where_rescaling_needs_integers(kind):
+    columns = 600  # 2**15 * 2**15 * 600 * 32767 is beyond 2**53
+    network = make_network([(kind, 2)], columns, weight_bits=16, activation_bits=16)
+    network = change_paths(network, with_saturating_weights)
+    frames = make_frames(columns, 4)
+    bound = max(path.bound * 32767 for _, path in network.paths())
+    assert bound > 2**53
+    (result,) = run(network, [frames])
+    assert_same(result, run_by_events(network, frames))
+
+
+def test_nothing_to_run():
+    network = make_network([("lstm", 3), ("linear", 2)], 4)
+    assert run(network, []) == []
+    (result,) = run(network, [np.zeros((0, 4), int)])
+    assert result.outputs.shape == (0, 2) and result.steps == 0
+    assert {name: len(count) for name, count in result.events.items()} == {
+        "lstm0.x": 0,
+        "lstm0.h": 0,
+        "linear1.x": 0,
+    }
+    for state in result.states:
+        assert isinstance(state, State) and not state.h.any() and not state.c.any()
+
+
+def test_reset_starts_a_new_sequence():
+    network = make_network([("lstm", 5)], 3, threshold=2)
+    frames = make_frames(3, 6, smooth=0.5)
+    model = StepModel(network)
+    first = [model.step(f) for f in frames]
+    changed = [model.step(f) for f in frames]
+    model.reset()
+    np.testing.assert_array_equal([model.step(f) for f in frames], first)
+    assert any((a != b).any() for a, b in zip(first, changed, strict=True))
+
+
+def test_frames_round_and_saturate():
+    network = replace(make_network([("linear", 1)], 2), x_exponent=2)
+    words = quantize_frames(network, [[1.0, -4.0], [4.0, 2**-14]])
+    assert words.tolist() == [[8192, -32768], [32767, 1]]
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        (np.zeros((3, 3)), r"features: shape \(3, 3\), the network takes \[steps, 2\]"),
+        (np.zeros(2), r"features: shape \(2,\), the network takes \[steps, 2\]"),
+        ([[0.0, np.nan]], "features: a value is NaN or infinite; clean the data first"),
+    ],
+)
+def test_frames_that_cannot_be(features, message):
+    with pytest.raises(UserError, match=message):
+        quantize_frames(make_network([("linear", 1)], 2), features)
+
+
+def test_real_outputs():
+    network = make_network([("linear", 1)], 2)
+    network = replace(network, layers=(replace(network.layers[0], h_exponent=4),))
+    np.testing.assert_array_equal(real_outputs(network, np.array([[2048, -1024]])), [[1.0, -0.5]])

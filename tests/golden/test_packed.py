@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packing sequences of unequal length, by hand and back again."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deltaloom.golden.packed import Packing
+
+
+def test_by_hand():
+    packing = Packing.of([2, 0, 3, 2])
+    assert packing.running.tolist() == [3, 3, 1]
+    assert packing.order.tolist() == [2, 0, 3, 1]
+    parts = [np.array(part).reshape(-1, 1) for part in ([1, 2], [], [3, 4, 5], [6, 7])]
+    packed = packing.pack(parts, 1)
+    assert packed[:, 0].tolist() == [3, 1, 6, 4, 2, 7, 5]
+    assert list(packing.steps()) == [(slice(0, 3), 3), (slice(3, 6), 3), (slice(6, 7), 1)]
+
+
+@given(st.lists(st.integers(0, 9), max_size=6), st.integers(1, 3))
+def test_round_trip(lengths, width):
+    rng = np.random.default_rng(0)
+    parts = [rng.integers(-9, 9, (n, width)) for n in lengths]
+    packing = Packing.of(lengths)
+    back = packing.unpack(packing.pack(parts, width))
+    assert len(back) == len(parts)
+    for a, b in zip(parts, back, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert sum(n for _, n in packing.steps()) == sum(lengths)
+
+
+def test_nothing():
+    packing = Packing.of([])
+    assert packing.pack([], 4).shape == (0, 4)
+    assert packing.unpack(np.zeros((0, 4))) == []
+    assert list(packing.steps()) == []
