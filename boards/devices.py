@@ -5,7 +5,7 @@ Figures are nextpnr's (LFE5U-12F and -25F are the same die and have the same 24,
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..golden.errors import UserError
 
@@ -59,6 +59,8 @@ class Memory:
     bits
         Weight bits that ``depth`` follows from, when it does: with half the bits half the words
         would do, which makes quantizing a way out when the memory does not fit.
+    asynchronous
+        A read answers in the same cycle: distributed memory, whatever its size.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Memory:
     width: int
     read_ports: int = 1
     bits: int | None = None
+    asynchronous: bool = False
 
     def __post_init__(self) -> None:
         for field in ("depth", "width", "read_ports"):
@@ -76,13 +79,7 @@ class Memory:
         """The same memory with the weights at ``bits`` bits each."""
         if self.bits is None:
             raise ValueError(f"memory {self.name!r} holds no weights")
-        return Memory(
-            name=self.name,
-            depth=-(-self.depth * bits // self.bits),
-            width=self.width,
-            read_ports=self.read_ports,
-            bits=bits,
-        )
+        return replace(self, depth=-(-self.depth * bits // self.bits), bits=bits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +112,7 @@ def memory_fit(memory: Memory) -> MemoryFit:
     """
     brams = min(_tiles(memory.depth, memory.width, shape) for shape in BLOCK_RAM_SHAPES)
     lutrams = _tiles(memory.depth, memory.width, _LUTRAM_SHAPE)
-    if lutrams * _LUTRAM_COST < brams * _BLOCK_RAM_COST:
+    if memory.asynchronous or lutrams * _LUTRAM_COST < brams * _BLOCK_RAM_COST:
         choices = (-(-memory.depth // _LUTRAM_SHAPE[0]) - 1) * memory.width  # the read multiplexer
         return MemoryFit(0, memory.read_ports * (lutrams * _LUTRAM_LUTS + choices))
     return MemoryFit(memory.read_ports * brams, 0)

@@ -103,12 +103,13 @@ def _script(source: str, top: str, mapper: str, options: tuple[str, ...]) -> str
 
 def _netlist(folder: Path, log: Path, top: str, mapper: str, *, cached: bool) -> Netlist:
     statistics = json.loads((folder / "stat.json").read_text("utf-8"))
+    counts: dict[str, int] = statistics["design"]["num_cells_by_type"]
     return Netlist(
         path=folder / "netlist.json",
         log=log,
         top=top,
         mapper=mapper,
-        cells=dict(statistics["design"]["num_cells_by_type"]),
+        cells={k: n for k, n in counts.items() if not k.startswith("$")},  # no $scopeinfo
         cached=cached,
     )
 

@@ -17,6 +17,32 @@ from .uart_commands import PACKET_BYTE, CommandUnit, crc16
 from .uart_protocol import FLAG_LAST, MAX_WORDS, SYNC
 
 
+class StreamRegister(wiring.Component):
+    """A register in a stream, for timing: block RAMs are slow to answer.
+
+    LATENCY: 1 cycle. THROUGHPUT: a transfer every 2 cycles, far more than the line carries.
+
+    Members
+    -------
+    i: In(stream.Signature(shape)); o: Out(stream.Signature(shape))
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, shape: Any) -> None:
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.d.comb += self.i.ready.eq(~self.o.valid)
+        with m.If(self.o.valid):
+            m.d.sync += self.o.valid.eq(~self.o.ready)
+        with m.Else():
+            m.d.sync += [self.o.payload.eq(self.i.payload), self.o.valid.eq(self.i.valid)]
+        return m
+
+
 class PacketSender(wiring.Component):
     """Sends the packets of two sources, whole packets in turn, with `SYNC` and CRC around each.
 
@@ -95,6 +121,7 @@ class OutputPacker(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.words = words = SyncFIFOBuffered(width=16, depth=8 * MAX_WORDS)
+        m.submodules.word = word = StreamRegister(16)
         m.submodules.chunks = chunks = SyncFIFOBuffered(width=8, depth=16)  # {last, count}
         taken = Signal(range(MAX_WORDS))  # words of the packet that fills up
         count = Signal(range(MAX_WORDS + 1))
@@ -113,6 +140,11 @@ class OutputPacker(wiring.Component):
         with m.If(accept):
             m.d.sync += taken.eq(Mux(ends, 0, count))
 
+        m.d.comb += [
+            word.i.payload.eq(words.r_data),
+            word.i.valid.eq(words.r_rdy),
+            words.r_en.eq(word.i.ready),
+        ]
         left = Signal(range(MAX_WORDS + 1))
         chunk_count, chunk_last = chunks.r_data[:7], chunks.r_data[7]
         out = self.o.payload
@@ -132,14 +164,14 @@ class OutputPacker(wiring.Component):
                     m.d.comb += chunks.r_en.eq(1)
                     m.next = "LOW"
             with m.State("LOW"):
-                m.d.comb += [self.o.valid.eq(words.r_rdy), out.value.eq(words.r_data[:8])]
+                m.d.comb += [self.o.valid.eq(word.o.valid), out.value.eq(word.o.payload[:8])]
                 with m.If(self.o.valid & self.o.ready):
                     m.next = "HIGH"
             with m.State("HIGH"):
-                m.d.comb += [self.o.valid.eq(1), out.value.eq(words.r_data[8:])]
+                m.d.comb += [self.o.valid.eq(1), out.value.eq(word.o.payload[8:])]
                 m.d.comb += out.last.eq(left == 1)
                 with m.If(self.o.ready):
-                    m.d.comb += words.r_en.eq(1)
+                    m.d.comb += word.o.ready.eq(1)
                     m.d.sync += left.eq(left - 1)
                     m.next = "LOW"
                     with m.If(left == 1):
@@ -194,6 +226,8 @@ class UartBridge(wiring.Component):
         m.submodules.rx = rx = UartReceiver(clock_hz=self._clock_hz, baud=self._baud)
         m.submodules.fifo = fifo = SyncFIFOBuffered(width=8, depth=self._window)
         m.submodules.commands = commands = CommandUnit(window=self._window)
+        m.submodules.received = received = StreamRegister(8)
+        m.submodules.packed = packed = StreamRegister(PACKET_BYTE)
         m.submodules.packer = packer = OutputPacker()
         m.submodules.sender = sender = PacketSender()
         m.submodules.tx = tx = UartTransmitter(clock_hz=self._clock_hz, baud=self._baud)
@@ -203,9 +237,9 @@ class UartBridge(wiring.Component):
             fifo.w_data.eq(rx.data),
             fifo.w_en.eq(rx.valid),
             commands.lost.eq(rx.error | (rx.valid & ~fifo.w_rdy)),
-            commands.i.payload.eq(fifo.r_data),
-            commands.i.valid.eq(fifo.r_rdy),
-            fifo.r_en.eq(commands.i.ready),
+            received.i.payload.eq(fifo.r_data),
+            received.i.valid.eq(fifo.r_rdy),
+            fifo.r_en.eq(received.i.ready),
             self.fault.eq(commands.fault),
             self.tx.eq(tx.tx),
         ]
@@ -213,6 +247,8 @@ class UartBridge(wiring.Component):
         wiring.connect(m, wiring.flipped(self.bus), commands.bus)
         wiring.connect(m, wiring.flipped(self.outputs), packer.i)
         wiring.connect(m, commands.replies, sender.replies)
-        wiring.connect(m, packer.o, sender.outputs)
+        wiring.connect(m, received.o, commands.i)
+        wiring.connect(m, packer.o, packed.i)
+        wiring.connect(m, packed.o, sender.outputs)
         wiring.connect(m, sender.o, tx.i)
         return m

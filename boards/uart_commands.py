@@ -114,11 +114,10 @@ class CommandUnit(wiring.Component):
 
         with m.FSM(name="command"):
             with m.State("SYNC"):
-                m.d.comb += [self.i.ready.eq(1), check.start.eq(1)]
+                m.d.comb += [self.i.ready.eq(self.fault | ~lost), check.start.eq(1)]
                 with m.If(lost & ~self.fault):
-                    m.d.comb += self.i.ready.eq(0)
                     refuse(Fault.LOST)
-                with m.Elif(taken & (byte == SYNC)):
+                with m.Elif(self.i.valid & (byte == SYNC)):
                     m.next = "TYPE"
             with m.State("TYPE"):
                 m.d.comb += [self.i.ready.eq(1), check.valid.eq(taken)]

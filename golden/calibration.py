@@ -54,7 +54,10 @@ def observe(
     def see(place: int, trace: Trace) -> None:
         for name, values in (("x", trace.x), ("c", trace.c), ("h", trace.h)):
             if not np.isfinite(values).all():
-                raise UserError(f"{model.layers[place].name}: the float model overflows in {name}")
+                raise UserError(
+                    f"{model.layers[place].name}: the float model's {name} is NaN or infinite; "
+                    "mend the checkpoint"
+                )
             if not values.size:
                 continue
             peak = values.flat[np.abs(values).argmax()]

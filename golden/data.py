@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import UserError
+from .storage import replacing
 
 Features = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -149,7 +150,8 @@ class Dataset:
             arrays["label_names"] = np.array(self.label_names)
         if self.names:
             arrays["names"] = np.array(self.names)
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+        with replacing(file) as temporary, temporary.open("wb") as stream:
+            np.savez_compressed(stream, allow_pickle=False, **arrays)
 
     def _check_features(self) -> None:
         start = 0
@@ -187,10 +189,10 @@ class Dataset:
 def _read(file: Path) -> dict[str, np.ndarray]:
     """The arrays of a .npz file, or a .npy file's one as `features`."""
     try:
-        content = np.load(file, allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            return {"features": content}
-        with content:
+        with file.open("rb") as stream:  # np.load leaves a file that it opens itself open on errors
+            content = np.load(stream, allow_pickle=False)
+            if isinstance(content, np.ndarray):
+                return {"features": content}
             return {key: content[key] for key in KEYS if key in content}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         reason = " ".join(str(error).split()) or type(error).__name__

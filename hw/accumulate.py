@@ -5,7 +5,9 @@ For every D-word that drains: M += sum; part = rshr(M * mult, shift) + bias. A g
 paths feed collects their parts; the chunk's last path hands p = sat16(total) to the cell unit.
 """
 
-from amaranth import *
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -118,10 +120,12 @@ class Accumulate(wiring.Component):
         m.d.comb += [credits.take.eq(issue & tag.last), credits.amount.eq(1)]
 
         # 1: the sum, while M and the row's parameters are being read; 2: those.
-        m.submodules.sums = memory = Memory(shape=self._sums, depth=config.row_words, init=[])
-        m.submodules.parameters = parameters = Memory(
+        memory: Any = Memory(shape=self._sums, depth=config.row_words, init=[])
+        m.submodules.sums = memory
+        parameters: Any = Memory(
             shape=self._parameters.size, depth=config.row_words, init=self._init
         )
+        m.submodules.parameters = parameters
         m_read, m_write = memory.read_port(), memory.write_port()
         p_read, p_write = parameters.read_port(), parameters.write_port()
         m.d.comb += [
@@ -134,11 +138,10 @@ class Accumulate(wiring.Component):
         valid = _valid_pipe(m, issue, 4 + rescalers[0].latency + 3)
         tags = _tag_pipe(m, tag, 3 + rescalers[0].latency + 2)
         fresh = Signal(self._sums, reset_less=True)
-        m.d.sync += Value.cast(fresh).eq(
-            Mux(tag.flush, 0, Value.cast(self.sums.payload))
-        )
-        old, added = Signal(self._sums, reset_less=True), Signal(self._sums, reset_less=True)
-        row = Signal(self._parameters, reset_less=True)
+        m.d.sync += Value.cast(fresh).eq(Mux(tag.flush, 0, Value.cast(self.sums.payload)))
+        old: Any = Signal(self._sums, reset_less=True)
+        added: Any = Signal(self._sums, reset_less=True)
+        row: Any = Signal(self._parameters, reset_less=True)
         m.d.sync += [
             Value.cast(old).eq(Mux(tags[1].zero, 0, Value.cast(m_read.data))),
             added.eq(fresh),
@@ -146,8 +149,8 @@ class Accumulate(wiring.Component):
         ]
 
         # 3: M, written back and rescaled; its parameters go along.
-        total = Signal(self._sums, reset_less=True)
-        row_later = Signal(self._parameters, reset_less=True)
+        total: Any = Signal(self._sums, reset_less=True)
+        row_later: Any = Signal(self._parameters, reset_less=True)
         m.d.sync += row_later.eq(row)
         for n in range(rows):
             m.d.sync += total[n].eq(old[n] + added[n])
@@ -157,7 +160,7 @@ class Accumulate(wiring.Component):
             m_write.en.eq(valid[3] & ~tags[3].flush),
         ]
         at = 3 + rescalers[0].latency
-        part = Signal(data.ArrayLayout(signed(config.pre_bits), rows), reset_less=True)
+        part: Any = Signal(data.ArrayLayout(signed(config.pre_bits), rows), reset_less=True)
         for n, rescaler in enumerate(rescalers):
             m.d.comb += [
                 rescaler.value.eq(total[n]),
@@ -170,14 +173,15 @@ class Accumulate(wiring.Component):
         # Collect the gate's parts. Read, add and write in one cycle, so that the same gate may
         # follow at once.
         at += 1
-        m.submodules.collected = collected = Memory(
+        collected: Any = Memory(
             shape=data.ArrayLayout(signed(config.pre_bits), rows),
             depth=SLOTS * config.chunk_words,
             init=[],
         )
+        m.submodules.collected = collected
         c_read, c_write = collected.read_port(domain="comb"), collected.write_port()
-        both = Signal(data.ArrayLayout(signed(config.pre_bits), rows))
-        done = Signal(data.ArrayLayout(signed(config.pre_bits), rows), reset_less=True)
+        both: Any = Signal(data.ArrayLayout(signed(config.pre_bits), rows))
+        done: Any = Signal(data.ArrayLayout(signed(config.pre_bits), rows), reset_less=True)
         here = tags[at]
         m.d.comb += [
             c_read.addr.eq(Cat(here.slot, here.unit_word)),
@@ -191,7 +195,8 @@ class Accumulate(wiring.Component):
 
         # Complete: saturate, and on to the cell unit.
         at += 1
-        here, word = tags[at], queue.i.payload
+        here = tags[at]
+        word: Any = queue.i.payload
         m.d.comb += [
             queue.i.valid.eq(valid[at] & here.last),
             word.slot.eq(here.slot),
@@ -229,7 +234,7 @@ class Accumulate(wiring.Component):
 
     def _issue(self, m: Module, room: Value) -> tuple[Signal, data.View]:
         """Walks the passes: (a D-word is taken in this cycle, what there is to know of it)."""
-        current = Signal(RowJob)
+        current: Any = Signal(RowJob)
         running, started = Signal(), Signal()
         unit_word = Signal(range(max(self._config.chunk_words, 2)))
         entry_index = Signal(range(SLOTS))
@@ -290,7 +295,7 @@ class Accumulate(wiring.Component):
                 unit.eq(coming.unit_base),
             ]
 
-        tag = Signal(self._tag_layout())
+        tag: Any = Signal(self._tag_layout())
         m.d.comb += [
             tag.address.eq(address),
             tag.slot.eq(entry.slot),
@@ -324,7 +329,7 @@ def _tag_pipe(m: Module, tag: data.View, cycles: int) -> list[data.View]:
     """`tag` and what it was 1, 2, .. `cycles` cycles ago."""
     pipe = [tag]
     for n in range(cycles):
-        later = Signal(tag.shape(), name=f"tag_{n + 1}", reset_less=True)
+        later: Any = Signal(tag.shape(), name=f"tag_{n + 1}", reset_less=True)
         m.d.sync += later.eq(pipe[-1])
         pipe.append(later)
     return pipe

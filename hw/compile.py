@@ -17,10 +17,11 @@ import numpy as np
 
 from ..golden.arithmetic import WIDTHS, Ints
 from ..golden.errors import UserError
-from ..golden.network import MULT_BITS, Layer, Network, Path, path_name
+from ..golden.network import MULT_BITS, Network, Path, path_name
+from .cells.lstm import MAX_C_EXPONENT
 from .config import AcceleratorConfig, divisor_up_to, single_weight_width
 from .image import MULT_BIAS_BITS, Image, ListInfo, memories
-from .layouts import Pass, layer_record, network_record, pack
+from .layouts import UNIT_BITS, Pass, layer_record, network_record, pack
 
 INPUT = -1
 """Stands for the frames where a layer's number is expected."""
@@ -153,9 +154,7 @@ def compile_network(network: Network, config: AcceleratorConfig) -> Image:
                 "configuration, fewer units or fewer weight bits"
             )
     lists = tuple(
-        ListInfo(
-            path=p.name, columns=p.path.columns, rows=p.path.rows, threshold=p.path.threshold
-        )
+        ListInfo(path=p.name, columns=p.path.columns, rows=p.path.rows, threshold=p.path.threshold)
         for p in plans
     )
     return Image(contents=contents, lists=lists, state_bases=state_bases)
@@ -254,11 +253,14 @@ def pack_words(values: Ints, bits: int) -> list[int]:
 
 def _program(network: Network, config: AcceleratorConfig, passes: Sequence[_PassPlan]) -> list[int]:
     return [
-        pack(Pass, {
-            "fetch": _fetch_fields(config, p),
-            "rows": _row_fields(network, config, p) | {"step_start": n == 0},
-            "step_end": n == len(passes) - 1,
-        })
+        pack(
+            Pass,
+            {
+                "fetch": _fetch_fields(config, p),
+                "rows": _row_fields(network, config, p) | {"step_start": n == 0},
+                "step_end": n == len(passes) - 1,
+            },
+        )
         for n, p in enumerate(passes)
     ]
 
@@ -286,14 +288,19 @@ def _row_fields(network: Network, config: AcceleratorConfig, p: _PassPlan) -> di
     path, layer = p.plan.path, network.layers[p.plan.layer]
     gates = layer.cell.gates
     entries = [
-        {"slot": gates.index(gate), "shift": int(shift), "init": gate not in p.slots_before,
-         "flush": 0}
+        {
+            "slot": gates.index(gate),
+            "shift": int(shift),
+            "init": gate not in p.slots_before,
+            "flush": 0,
+        }
         for gate, shift in zip(path.gates, path.shift, strict=True)
     ]
     if p.last_path:
         entries += [
             {"slot": gates.index(gate), "shift": 0, "init": 0, "flush": 1}
-            for gate in gates if gate not in path.gates
+            for gate in gates
+            if gate not in path.gates
         ]
     count = len(entries)
     nothing = {"slot": 0, "shift": 0, "init": 0, "flush": 0}
@@ -340,21 +347,27 @@ def _layer(
     network: Network, config: AcceleratorConfig, plans: Sequence[PathPlan], n: int, state_base: int
 ) -> int:
     layer = network.layers[n]
-    return pack(layer_record(config.encoders), {
-        "cell": config.cells.index(layer.kind),
-        "c_exponent": layer.c_exponent,
-        "state_base": state_base,
-        "output": n == len(network.layers) - 1,
-        "encoders": _encoders(plans, n, config.encoders),
-    })
+    return pack(
+        layer_record(config.encoders),
+        {
+            "cell": config.cells.index(layer.kind),
+            "c_exponent": layer.c_exponent,
+            "state_base": state_base,
+            "output": n == len(network.layers) - 1,
+            "encoders": _encoders(plans, n, config.encoders),
+        },
+    )
 
 
 def _network(network: Network, config: AcceleratorConfig, plans: Sequence[PathPlan]) -> int:
-    return pack(network_record(config.input_encoders), {
-        "inputs": network.inputs,
-        "macs": network.macs,
-        "encoders": _encoders(plans, INPUT, config.input_encoders),
-    })
+    return pack(
+        network_record(config.input_encoders),
+        {
+            "inputs": network.inputs,
+            "macs": network.macs,
+            "encoders": _encoders(plans, INPUT, config.input_encoders),
+        },
+    )
 
 
 def _pre_bits(network: Network) -> int:
@@ -373,9 +386,7 @@ def _pre_bits(network: Network) -> int:
     return worst.bit_length() + 1
 
 
-def _check_fits(
-    network: Network, config: AcceleratorConfig, plans: Sequence[PathPlan]
-) -> None:
+def _check_fits(network: Network, config: AcceleratorConfig, plans: Sequence[PathPlan]) -> None:
     """Everything that is silicon and not the depth of a loadable memory."""
     if single_weight_width(network) != config.weight_bits:
         raise UserError(
@@ -386,6 +397,24 @@ def _check_fits(
         if layer.kind not in config.cells:
             raise UserError(
                 f"{layer.name}: cell {layer.kind!r}, the accelerator has {', '.join(config.cells)}"
+            )
+        fed = {gate for path in layer.paths for gate in path.gates}
+        for gate in layer.cell.gates:
+            if gate not in fed:
+                raise UserError(
+                    f"{layer.name}: no path feeds gate {gate!r}, the hardware needs one; "
+                    "add it to a path's gates, with weights of 0"
+                )
+        if layer.cell.has_c and layer.c_exponent > MAX_C_EXPONENT:
+            raise UserError(
+                f"{layer.name}: c exponent {layer.c_exponent}, the hardware takes 0.."
+                f"{MAX_C_EXPONENT}; quantize with other data, or scale the model down"
+            )
+    for plan in plans:
+        size = max(plan.path.columns, plan.path.units)
+        if size > 1 << UNIT_BITS:
+            raise UserError(
+                f"{plan.name}: {size} columns or units, the hardware takes {1 << UNIT_BITS}"
             )
     for name, value in _needs(network, plans).items():
         limit = getattr(config, name)

@@ -7,9 +7,36 @@ from math import ceil
 from ..golden.arithmetic import WIDTHS
 from ..golden.cells import CELLS
 from ..golden.errors import UserError
-from ..golden.network import Network
+from ..golden.network import MAX_SHIFT, Network
+from .arithmetic import FACTOR_BITS, LOW_BITS
+from .layouts import (
+    EVENT_BITS,
+    LAYER_BITS,
+    LIST_BITS,
+    ROW_BITS,
+    SOURCE_BITS,
+    STATE_BITS,
+    WEIGHT_BITS,
+    WORD_COUNT_BITS,
+)
 
 MAX_WORD_BITS = 2048
+MAX_DRAIN_ROWS = 128
+"""Units of a unit-word: their outputs must fit the output queue together."""
+
+LIMITS = {
+    "sum_bits": LOW_BITS + FACTOR_BITS,
+    "lists": 1 << LIST_BITS,
+    "layers": 1 << LAYER_BITS,
+    "weight_words": 1 << WEIGHT_BITS,
+    "row_words": 1 << ROW_BITS,
+    "events": 1 << EVENT_BITS,
+    "input_events": 1 << EVENT_BITS,
+    "references": 1 << EVENT_BITS,
+    "input_references": 1 << EVENT_BITS,
+    "states": 1 << STATE_BITS,
+}
+"""What the rescalers take, and what the fields of `layouts` can count or address."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,15 +93,30 @@ class AcceleratorConfig:
         _check(
             "drain_rows",
             self.drain_rows,
-            self.drain_rows > 0 and self.lanes % self.drain_rows == 0,
-            f"a divisor of the {self.lanes} lanes",
+            0 < self.drain_rows <= MAX_DRAIN_ROWS
+            and self.lanes % self.drain_rows == 0
+            and self.group_words < 1 << WORD_COUNT_BITS,
+            f"a divisor of the {self.lanes} lanes, at most {MAX_DRAIN_ROWS} "
+            f"and more than a {1 << WORD_COUNT_BITS}th of them",
         )
         for cell in self.cells:
             _check("cells", cell, cell in CELLS, f"of {', '.join(CELLS)}")
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, int):
-                _check(field.name, value, value > 0, "at least 1")
+                most = LIMITS.get(field.name)
+                _check(
+                    field.name,
+                    value,
+                    value > 0 and (most is None or value <= most),
+                    "at least 1" if most is None else f"1..{most}",
+                )
+        for name in ("shifts", "quantizer_shifts"):
+            low, high = getattr(self, name)
+            _check(name, (low, high), 0 <= low <= high <= MAX_SHIFT, f"within 0..{MAX_SHIFT}")
+        encoders = self.encoders + self.input_encoders
+        most = 1 << SOURCE_BITS
+        _check("encoders + input_encoders", encoders, encoders <= most, f"at most {most}")
 
     @property
     def lanes(self) -> int:

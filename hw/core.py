@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The datapath: frames in, outputs out, and everything between, in the order in which data flows."""
+"""The datapath: frames in, outputs out, and everything between, in the order of the data."""
 
 from typing import Any
 
-from amaranth import *
+from amaranth.hdl import Cat, Module, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -31,9 +31,7 @@ OUTPUT_WORDS = 128
 
 def memory_write(depth: int, width: int) -> wiring.Signature:
     """A loader's port to one memory, seen from the memory."""
-    return wiring.Signature(
-        {"en": In(1), "addr": In(range(max(depth, 2))), "data": In(width)}
-    )
+    return wiring.Signature({"en": In(1), "addr": In(range(max(depth, 2))), "data": In(width)})
 
 
 class Core(wiring.Component):
@@ -239,14 +237,13 @@ class Core(wiring.Component):
     ) -> tuple[FrameInput, list[EventLists]]:
         config = self._config
         layout = network_record(config.input_encoders)
-        record = Signal(layout, init=layout.from_bits(contents.get("network", [0])[0]))
+        init: Any = layout.from_bits(contents.get("network", [0])[0])
+        record: Any = Signal(layout, init=init)
         with m.If(self.load_network.en):
             m.d.sync += Value.cast(record).eq(self.load_network.data)
         m.submodules.frames = frames = FrameInput(encoders=config.input_encoders)
         wiring.connect(m, wiring.flipped(self.i), frames.i)
-        pairs = [
-            self._encoder(m, f"input{n}", frames=True) for n in range(config.input_encoders)
-        ]
+        pairs = [self._encoder(m, f"input{n}", frames=True) for n in range(config.input_encoders)]
         m.d.comb += [
             frames.record.eq(record),
             frames.restart.eq(self.restart),
@@ -270,15 +267,17 @@ class Core(wiring.Component):
     ) -> tuple[data.View, list[EventLists]]:
         config = self._config
         layout = layer_record(config.encoders)
-        m.submodules.layers = layers = Memory(
+        layers: Any = Memory(
             shape=layout.size, depth=config.layers, init=contents.get("layers", [])
         )
+        m.submodules.layers = layers
         write, read = layers.write_port(), layers.read_port()
         record = data.View(layout, read.data)
         pairs = [self._encoder(m, f"state{n}", frames=False) for n in range(config.encoders)]
 
         # A layer's context changes when all units of the layer before are through.
-        context, looked_up = Signal(LayerContext), Signal()
+        context: Any = Signal(LayerContext)
+        looked_up = Signal()
         busy = Cat(*(encoder.busy for encoder, _ in pairs)).any()
         m.d.sync += looked_up.eq(accumulate.layer_start & ~accumulate.layer_ready)
         m.d.comb += [

@@ -4,7 +4,9 @@
 q = sat(rshr(v * mult, shift) + zero, bits);  d = q - x̂;  fires iff |d| > threshold, and then x̂ = q.
 """
 
-from amaranth import *
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -100,13 +102,11 @@ class DeltaEncoder(wiring.Component):
         m = Module()
         m.submodules.rescale = rescale = self._rescale
         depth = 1 << max(1, (len(self._thresholds) - 1).bit_length())
-        m.submodules.thresholds = thresholds = Memory(
-            shape=17, depth=depth, init=self._thresholds
-        )
-        m.submodules.references = references = Memory(
-            shape=signed(self._code_bits), depth=self._references, init=[]
-        )
-        context = Signal(Context)
+        thresholds: Any = Memory(shape=17, depth=depth, init=self._thresholds)
+        m.submodules.thresholds = thresholds
+        references: Any = Memory(shape=signed(self._code_bits), depth=self._references, init=[])
+        m.submodules.references = references
+        context: Any = Signal(Context)
         record = context.record
 
         # A start opens the list; the threshold is looked up once a step.
@@ -136,7 +136,7 @@ class DeltaEncoder(wiring.Component):
             rescale.shift.eq(record.shift),
         ]
         scaled = _delayed(m, self.i, rescale.latency, "scaled")
-        shifted = Signal(signed(len(rescale.o) + 1))
+        shifted = Signal(signed(max(len(rescale.o), 16) + 1))
         m.d.sync += shifted.eq(rescale.o + record.zero)
         added = _delayed(m, scaled, 1, "added")
         q = Signal(signed(self._code_bits))
@@ -191,7 +191,7 @@ class DeltaEncoder(wiring.Component):
 def _delayed(m: Module, element: data.View, cycles: int, name: str) -> data.View:
     """`element` some cycles later."""
     for n in range(cycles):
-        later = Signal(Element, name=f"{name}_{n}")
+        later: Any = Signal(Element, name=f"{name}_{n}")
         m.d.sync += later.eq(element)
         element = later
     return element

@@ -7,7 +7,9 @@ so it never fills up and nothing is ever dropped. A list may be read while it is
 written: `count` grows, and `closed` says that it is final.
 """
 
-from amaranth import *
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -85,17 +87,19 @@ class EventLists(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.memory = memory = Memory(shape=self._event, depth=self._depth, init=[])
+        memory: Any = Memory(shape=self._event, depth=self._depth, init=[])
+        m.submodules.memory = memory
         write = memory.write_port()
         read = memory.read_port()
         banks = 1 << (1 + max(1, (self._lists - 1).bit_length()))
-        m.submodules.counts = counts = Memory(shape=COLUMN_BITS, depth=banks, init=[])
+        counts: Any = Memory(shape=COLUMN_BITS, depth=banks, init=[])
+        m.submodules.counts = counts
         count_write = counts.write_port()
         count_read = counts.read_port(domain="comb")
         is_closed = Signal(banks)
 
         # The bank being written.
-        live = Signal(BankKey)
+        live: Any = Signal(BankKey)
         is_open = Signal()
         live_count = Signal(COLUMN_BITS)
         address = Signal(EVENT_BITS)

@@ -5,7 +5,9 @@ For a pass over `groups` groups, event (j, d) of the list asks for weight word
 weight_base + group * columns + j. A list that is still being written is followed as it grows.
 """
 
-from amaranth import *
+from typing import Any
+
+from amaranth.hdl import Array, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,6 +16,7 @@ from .layouts import (
     COLUMN_BITS,
     EVENT_BITS,
     LIST_BITS,
+    SOURCE_BITS,
     WEIGHT_BITS,
     WORD_COUNT_BITS,
     FetchPass,
@@ -111,7 +114,7 @@ class Fetch(wiring.Component):
     r_en: Signal
     r_addr: Signal
     r_data: list[data.View]
-    store: wiring.PureInterface
+    store: Any
     valid: Signal
     weights: Signal
     tag: data.View
@@ -122,7 +125,8 @@ class Fetch(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        current, following = Signal(_Current), Signal(_Current)
+        current: Any = Signal(_Current)
+        following: Any = Signal(_Current)
         running, waiting = Signal(), Signal()
         advance, issue, finish = Signal(), Signal(), Signal()
 
@@ -142,14 +146,16 @@ class Fetch(wiring.Component):
                 following.count.eq(0),
             ]
 
-        # One look at a list's state per cycle, for whichever pass still needs it.
+        # One look at a list's state per cycle, for whichever pass still needs it. The next pass may
+        # use the bank that is just being released, two steps later: it looks after that.
+        releasing = Signal()
         follow = running & ~current.closed
         m.d.comb += self.query.eq(Mux(follow, current.key, following.key))
         source = Mux(follow, current["pass"].source, following["pass"].source)
         closed, count = Array(self.closed)[source], Array(self.count)[source]
         with m.If(follow):
             m.d.sync += [current.closed.eq(closed), current.count.eq(Mux(current.void, 0, count))]
-        with m.Elif(waiting & ~following.closed & running & ~finish):
+        with m.Elif(waiting & ~following.closed & running & ~finish & ~releasing):
             m.d.sync += [
                 following.closed.eq(closed),
                 following.count.eq(Mux(following.void, 0, count)),
@@ -190,18 +196,14 @@ class Fetch(wiring.Component):
                 group_base.eq(following["pass"].weight_base),
                 index.eq(0),
             ]
-        m.d.comb += self.release_key.eq(current.key)
-        for n, release in enumerate(self.release):
-            m.d.comb += release.eq(
-                finish & current["pass"].release & (current["pass"].source == n)
-            )
-
         self._reserve_drain(m, issue & last_event, words, room)
 
         # Event memory, then weight memory; the beat's tag waits for the weights.
         meta_layout = data.StructLayout(
             {
-                "source": unsigned(3),
+                "source": unsigned(SOURCE_BITS),
+                "key": BankKey,
+                "release": unsigned(1),
                 "empty": unsigned(1),
                 "group_base": WEIGHT_BITS,
                 "first": unsigned(1),
@@ -209,11 +211,12 @@ class Fetch(wiring.Component):
                 "words": WORD_COUNT_BITS,
             }
         )
-        asked, read = Signal(meta_layout), Signal(meta_layout)
+        asked: Any = Signal(meta_layout)
+        read: Any = Signal(meta_layout)
         asked_valid, read_valid, ready_valid = Signal(), Signal(), Signal()
         empty = current.closed & (current.count == 0)
         address = Signal(WEIGHT_BITS)
-        beat = Signal(beat_tag(self._delta_bits))
+        beat: Any = Signal(beat_tag(self._delta_bits))
         event = Array(self.r_data)[read.source]
         m.d.comb += self.r_en.eq(advance)
         with m.If(advance):
@@ -221,6 +224,8 @@ class Fetch(wiring.Component):
                 asked_valid.eq(issue),
                 self.r_addr.eq(current.base + index),
                 asked.source.eq(current["pass"].source),
+                asked.key.eq(current.key),
+                asked.release.eq(finish & current["pass"].release),
                 asked.empty.eq(empty),
                 asked.group_base.eq(group_base),
                 asked.first.eq(index == 0),
@@ -235,6 +240,11 @@ class Fetch(wiring.Component):
                 beat.last.eq(read.last),
                 beat.words.eq(read.words),
             ]
+        # A bank is free when its last event has been read, however long the store has held that up.
+        m.d.comb += [releasing.eq(asked_valid & asked.release), self.release_key.eq(asked.key)]
+        for n, release in enumerate(self.release):
+            m.d.comb += release.eq(releasing & advance & (asked.source == n))
+
         first_use = Signal()
         m.d.comb += first_use.eq(issue & ~empty & (groups_left == current["pass"].groups))
         m.d.sync += [

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames in: takes int16 words from the stream, one frame at a time, into the input encoders."""
 
-from amaranth import *
+from amaranth.hdl import Module, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -89,14 +89,13 @@ class FrameInput(wiring.Component):
             self.element.end.eq(is_last),
         ]
         with m.FSM():
-            with m.State("idle"):
-                # The first word waits on the stream while the step is announced.
-                with m.If(self.i.valid & self.free & ~self.busy):
-                    m.d.comb += self.o.valid.eq(1)
-                    with m.If(self.o.ready):
-                        m.d.comb += [self.start.eq(1), self.restart_taken.eq(self.restart)]
-                        m.d.sync += [j.eq(0), fresh.eq(0)]
-                        m.next = "words"
+            # The first word waits on the stream while the step is announced.
+            with m.State("idle"), m.If(self.i.valid & self.free & ~self.busy):
+                m.d.comb += self.o.valid.eq(1)
+                with m.If(self.o.ready):
+                    m.d.comb += [self.start.eq(1), self.restart_taken.eq(self.restart)]
+                    m.d.sync += [j.eq(0), fresh.eq(0)]
+                    m.next = "words"
             with m.State("words"):
                 m.d.comb += [self.i.ready.eq(1), self.element.valid.eq(self.i.valid)]
                 with m.If(self.i.valid):

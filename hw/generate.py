@@ -75,9 +75,7 @@ def manifest(
         ],
         "registers": register_map(),
         "memories": memory_map(windows(config)),
-        "lists": [
-            {"index": n, **asdict(entry)} for n, entry in enumerate(image.lists)
-        ],
+        "lists": [{"index": n, **asdict(entry)} for n, entry in enumerate(image.lists)],
         "layers": [
             {
                 "name": layer.name,

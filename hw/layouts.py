@@ -20,6 +20,7 @@ STATE_BITS = 14
 ROW_BITS = 16
 WEIGHT_BITS = 22
 LIST_BITS = 5
+SOURCE_BITS = 3
 LAYER_BITS = 5
 SHIFT_BITS = 6
 WORD_COUNT_BITS = 10
@@ -27,7 +28,7 @@ WORD_COUNT_BITS = 10
 
 FetchPass = data.StructLayout(
     {
-        "source": unsigned(3),  # which encoder's lists: input encoders first, then state encoders
+        "source": unsigned(SOURCE_BITS),  # the encoder whose list it is: input encoders first
         "list": unsigned(LIST_BITS),
         "recurrent": unsigned(1),  # written in the step before; empty in a sequence's first step
         "tally": unsigned(1),  # first use of the list in the step: its events are counted

@@ -6,7 +6,9 @@ beat moves all sums to the drain register, from which D rows leave per cycle whi
 is already being summed.
 """
 
-from amaranth import *
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -72,7 +74,7 @@ class MacArray(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        tag = Signal(beat_tag(self._delta_bits))
+        tag: Any = Signal(beat_tag(self._delta_bits))
         first, valid, load = Signal(), Signal(2), Signal(2)
         words = [Signal(WORD_COUNT_BITS, name=f"words_{n}") for n in range(2)]
         m.d.sync += [
@@ -84,7 +86,7 @@ class MacArray(wiring.Component):
             words[1].eq(words[0]),
         ]
 
-        sums = Signal(data.ArrayLayout(signed(self._sum_bits), self._lanes))
+        sums: Any = Signal(data.ArrayLayout(signed(self._sum_bits), self._lanes))
         for n in range(self._lanes):
             weight = Signal(signed(self._weight_bits), name=f"weight_{n}")
             product = Signal(signed(self._weight_bits + self._delta_bits), name=f"product_{n}")
@@ -92,7 +94,7 @@ class MacArray(wiring.Component):
             with m.If(valid[1]):
                 m.d.sync += sums[n].eq(Mux(first, 0, sums[n]) + product)
 
-        drain = Signal(data.ArrayLayout(signed(self._sum_bits), self._lanes))
+        drain: Any = Signal(data.ArrayLayout(signed(self._sum_bits), self._lanes))
         left = Signal(WORD_COUNT_BITS)
         with m.If(load[1]):
             m.d.sync += [drain.eq(sums), left.eq(words[1])]

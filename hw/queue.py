@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A first-in first-out queue between two streams that keeps the payload's shape."""
 
-from amaranth import *
-from amaranth.hdl import ShapeLike
+from amaranth.hdl import Module, Mux, Shape, ShapeLike, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
@@ -22,9 +21,7 @@ class Queue(wiring.Component):
         self._shape = shape
         self._depth = depth
         self._fifo = SyncFIFOBuffered if buffered else SyncFIFO
-        super().__init__(
-            {"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))}
-        )
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 
     i: stream.Interface
     o: stream.Interface

@@ -214,8 +214,7 @@ class Registers(wiring.Component):
         bus, state = self.bus, self.state
         byte = Signal(rmap.ADDRESS_BITS)
         index = Signal(range(self.lists))
-        # The read goes by stages, so that no list's multiplexer meets the bus: what is asked for
-        # is registered, and so is the answer.
+        # The answer is registered: the multiplexer over all registers ends here.
         answer = Signal(32)
         high = Signal(32)
         m.d.comb += [byte.eq(bus.r_addr << 2), index.eq(bus.r_addr)]

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the network's program once per frame: hands each pass to the fetch unit and the accumulators."""
+"""Runs the network's program once per frame: hands each pass to the fetch unit and the rows."""
 
-from amaranth import *
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -47,9 +49,8 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.program = program = Memory(
-            shape=Pass.size, depth=self._depth, init=self._init
-        )
+        program: Any = Memory(shape=Pass.size, depth=self._depth, init=self._init)
+        m.submodules.program = program
         write, read = program.write_port(), program.read_port()
         instruction = data.View(Pass, read.data)
         counter, fresh, push = Signal(range(max(self._depth, 2))), Signal(), Signal()

@@ -5,8 +5,10 @@ A store answers requests in order, with any latency. Whoever asks may have no mo
 than the store allows (`WeightStore.OUTSTANDING`), and takes every answer at once.
 """
 
-from amaranth import *
-from amaranth.lib import data, stream, wiring
+from typing import Any
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -56,16 +58,15 @@ class BlockRamStore(wiring.Component):
             }
         )
 
-    store: wiring.PureInterface
+    store: Any
     w_en: Signal
     w_addr: Signal
     w_data: Signal
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.memory = memory = Memory(
-            shape=self._word_bits, depth=self._depth, init=self._init
-        )
+        memory: Any = Memory(shape=self._word_bits, depth=self._depth, init=self._init)
+        m.submodules.memory = memory
         write = memory.write_port()
         read = memory.read_port()
         request, response = self.store.request, self.store.response

@@ -16,7 +16,7 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.simtime import convert
 from cocotb.triggers import ClockCycles, RisingEdge, SimTimeoutError, with_timeout
-from cocotbext.axi import (
+from cocotbext.axi import (  # type: ignore[import-untyped]
     AxiLiteBus,
     AxiLiteMaster,
     AxiResp,
@@ -31,16 +31,24 @@ from ..hw.register_map import (
     ID_VALUE,
     REGISTER,
     STATUS_BUSY,
+    VERSION_VALUE,
 )
 from .job import PLUSARG, Job, Mismatch, Outcome, Progress, batches
 
+INPUTS = (
+    *(f"s_axis_{name}" for name in ("tdata", "tvalid", "tlast", "tuser")),
+    "m_axis_tready",
+    *(f"s_axil_{name}" for name in ("awaddr", "awprot", "awvalid", "wdata", "wstrb", "wvalid")),
+    *(f"s_axil_{name}" for name in ("bready", "araddr", "arprot", "arvalid", "rready")),
+)
+"""All inputs but clock and reset."""
 PERIOD = 10
 """Clock period in ns."""
 COUNTERS = ("STEPS", "CYCLES", "BUSY", "MACS_DONE", "MACS_DENSE", "FRAME_ERRORS")
+UNMAPPED = 0x3C
+"""The address behind the last counter."""
 SETTLE = 64
 """Cycles in which output that nobody asked for would show itself."""
-REPORT_EVERY = 16
-"""Frames between two reports of progress."""
 
 
 class Stop(Exception):
@@ -57,8 +65,6 @@ class Bench:
     def __init__(self, dut: Any, job: Job, progress: Progress) -> None:
         self.dut, self.job, self.progress = dut, job, progress
         self.outcome = Outcome()
-        dut.rst.value = 1
-        Clock(dut.clk, PERIOD, "ns").start()
         self.source = AxiStreamSource(
             AxiStreamBus.from_prefix(dut, "s_axis"), dut.clk, dut.rst, byte_lanes=1
         )
@@ -78,6 +84,7 @@ class Bench:
         try:
             await self._prepare()
             await self._interrupted()
+            self._axil_pauses(False)
             if self.job.new_sequence == "tuser":
                 for n in range(len(self.job.frames)):
                     self._send(n, marked=True)
@@ -92,14 +99,63 @@ class Bench:
             self.outcome.mismatch = stop.mismatch
         return self.outcome
 
+    def _axil_pauses(self, wanted: bool) -> None:
+        """Let the channels of AXI-Lite rest at random, too; not while frames run, it costs time."""
+        write, read = self.axil.write_if, self.axil.read_if
+        for n, (channel, chance) in enumerate(
+            (
+                (write.aw_channel, self.job.idle),
+                (write.w_channel, self.job.idle),
+                (read.ar_channel, self.job.idle),
+                (write.b_channel, self.job.backpressure),
+                (read.r_channel, self.job.backpressure),
+            )
+        ):
+            if wanted and chance > 0:
+                channel.set_pause_generator(_pauses(chance, self.job.seed + 2 + n))
+            else:
+                channel.clear_pause_generator()
+                channel.pause = False
+
     async def _prepare(self) -> None:
         """Reset; then what a host does before the first frame."""
         await self._reset()
-        if await self._read(REGISTER["ID"].address) != [ID_VALUE]:
-            raise Stop(Mismatch(what="register", where="ID"))
+        self._axil_pauses(True)
+        if await self._read(REGISTER["ID"].address, 2) != [ID_VALUE, VERSION_VALUE]:
+            raise Stop(Mismatch(what="register", where="ID or VERSION"))
+        await self._refusals()
         for address, values in batches(self.job.image):
             await self._write(address, values)
-        await self._set_thresholds()
+        # Reads meanwhile: the two directions of the bus must not disturb each other.
+        writer = cocotb.start_soon(self._set_thresholds())
+        for _ in range(4):
+            if await self._read(REGISTER["ID"].address) != [ID_VALUE]:
+                raise Stop(Mismatch(what="register", where="ID (while writing)"))
+        await writer
+        for n, threshold in self.job.thresholds.items():
+            if await self._read(REGISTER["THRESHOLD"].at(n)) != [threshold]:
+                raise Stop(Mismatch(what="register", where=f"THRESHOLD of list {n}"))
+
+    async def _refusals(self) -> None:
+        """What the map does not have must be answered with an error, and change nothing."""
+        threshold = REGISTER["THRESHOLD"].address
+        before = await self._read(threshold)
+        for address, data in (
+            (threshold + 1, b"\xff"),  # a part of a word
+            (threshold, b"\xff\xff\xff\xff"),  # out of range
+            (REGISTER["ID"].address, bytes(4)),
+            (REGISTER["STATE"].address, bytes(4)),
+            (UNMAPPED, bytes(4)),
+        ):
+            answer = await self._answered(self.axil.write(address, data), address, 1)
+            if answer.resp != AxiResp.SLVERR:
+                raise Stop(Mismatch(what="register", where=f"{address:#08x} (write accepted)"))
+        for address in (REGISTER["CONTROL"].address, REGISTER["IMAGE"].address, UNMAPPED):
+            answer = await self._answered(self.axil.read(address, 4), address, 1)
+            if answer.resp != AxiResp.SLVERR:
+                raise Stop(Mismatch(what="register", where=f"{address:#08x} (read accepted)"))
+        if await self._read(threshold) != before:
+            raise Stop(Mismatch(what="register", where="THRESHOLD (changed by a refused write)"))
 
     async def _set_thresholds(self) -> None:
         for n, threshold in self.job.thresholds.items():
@@ -164,14 +220,14 @@ class Bench:
                         expected=len(expected),
                     )
                 )
-            if len(outcome.frame_ends) % REPORT_EVERY == 0:
-                self.progress.write(len(outcome.frame_ends))
+            self.progress.write(len(outcome.frame_ends))
 
     async def _finish(self) -> None:
         """After the last output: nothing more comes, then states and counters."""
         await ClockCycles(self.dut.clk, SETTLE)
         if not self.sink.empty() or self.sink.active:
             raise Stop(Mismatch(what="surplus output"))
+        self._axil_pauses(True)
         await self._idle()
         for name in COUNTERS:
             register = REGISTER[name]
@@ -255,8 +311,14 @@ def _pauses(chance: float, seed: int) -> Iterator[bool]:
 async def accelerator(dut: Any) -> None:
     """Run the job that the plusarg names."""
     folder = Path(str(cocotb.plusargs[PLUSARG]))
+    # The drivers read their inputs from the first cycle on: no X may be left there by then.
+    dut.rst.value = 1
+    for name in INPUTS:
+        getattr(dut, name).value = 0
+    Clock(dut.clk, PERIOD, "ns").start()
+    await ClockCycles(dut.clk, 4)
     logging.getLogger("cocotb").setLevel(logging.WARNING)
     progress = Progress(folder)
     outcome = await Bench(dut, Job.load(folder), progress).run()
-    progress.write(len(outcome.frame_ends))
+    progress.write(len(outcome.frame_ends), last=True)
     outcome.save(folder)

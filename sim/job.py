@@ -2,6 +2,7 @@
 """What the runner asks of the bench inside the simulator, and what the bench answers, as files."""
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -14,6 +15,9 @@ from ..golden.cells import State
 
 PLUSARG = "deltaloom_job"
 """The simulator's plusarg that names the job's folder."""
+
+INTERVAL = 0.2
+"""Seconds between two reports of progress, and between two looks at them."""
 
 NEW_SEQUENCE = ("tuser", "register")
 """How the bench announces a new sequence: on the stream, or by the CONTROL register."""
@@ -160,10 +164,14 @@ class Progress:
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "progress"
+        self._written = 0.0
 
-    def write(self, frames: int) -> None:
-        """Say how many frames are done."""
-        self._file.write_text(str(frames), "utf-8")
+    def write(self, frames: int, *, last: bool = False) -> None:
+        """Say how many frames are done; no more often than anybody looks, except the last time."""
+        now = time.monotonic()
+        if last or now - self._written >= INTERVAL:
+            self._file.write_text(str(frames), "utf-8")
+            self._written = now
 
     def read(self) -> int:
         """Frames done so far; 0 before the first word from the bench."""

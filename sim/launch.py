@@ -17,20 +17,41 @@ from .job import PLUSARG
 TOP = "deltaloom"
 """Name of the generated top module."""
 BENCH = "deltaloom.sim.bench"
+DUMP = "deltaloom_dump"
+DUMP_MODULE = f"""\
+module {DUMP}();
+  reg [8*1024-1:0] file;
+  initial if ($value$plusargs("{DUMP}=%s", file)) begin
+    $dumpfile(file);
+    $dumpvars(0, {TOP});
+  end
+endmodule
+"""
 
 
 def build(simulator: str, sources: list[str], folder: str, waves: bool) -> None:
     """Compile the Verilog into `folder`."""
-    # Lint is not the matter here, and the generated Verilog has its own idea of it.
-    extra = ["-Wno-fatal", "-Wno-lint", "-Wno-style", "-O3"] if simulator == "verilator" else []
+    files = [Path(source) for source in sources]
+    if simulator == "verilator":
+        # Lint is not the matter here, and the generated Verilog has its own idea of it.
+        extra = ["-Wno-fatal", "-Wno-lint", "-Wno-style", "-O3"]
+    else:
+        # As SystemVerilog, which the runner asks for, a register's initial value is no event, and
+        # an always @* that reads nothing else would never run: X in what Yosys writes.
+        extra = ["-g2005"]
+        if waves:  # the runner's own module for it is SystemVerilog
+            dump = Path(folder) / f"{DUMP}.v"
+            dump.write_text(DUMP_MODULE, "ascii")
+            files.append(dump)
+            extra += ["-s", DUMP]
     get_runner(simulator).build(
-        sources=[Path(source) for source in sources],
+        sources=files,
         hdl_toplevel=TOP,
         build_dir=folder,
         build_args=extra,
         timescale=("1ns", "1ps"),
         always=True,
-        waves=waves,
+        waves=waves and simulator == "verilator",
     )
 
 
@@ -46,8 +67,7 @@ def run(simulator: str, build: str, folder: str, seed: int, waves: str) -> None:
         results_xml=str(Path(folder) / "results.xml"),
         seed=seed,
         waves=bool(waves),
-        plusargs=[f"+{PLUSARG}={folder}"]
-        + ([f"+dumpfile_path={waves}"] if waves and icarus else []),
+        plusargs=[f"+{PLUSARG}={folder}"] + ([f"+{DUMP}={waves}"] if waves and icarus else []),
         test_args=["--trace-file", waves] if waves and not icarus else [],
         timescale=("1ns", "1ps"),
     )
@@ -56,7 +76,13 @@ def run(simulator: str, build: str, folder: str, seed: int, waves: str) -> None:
 def main(argv: list[str]) -> None:
     step, text = argv
     arguments: dict[str, Any] = json.loads(text)
-    {"build": build, "run": run}[step](**arguments)
+    if step == "run":
+        run(**arguments)
+        return
+    try:
+        build(**arguments)
+    except RuntimeError as error:  # the compiler's own last words shall be the log's last
+        raise SystemExit(1) from error
 
 
 if __name__ == "__main__":

@@ -1,40 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Simulates generated Verilog against golden, bit for bit, in Icarus or Verilator under cocotb."""
 
-import importlib.util
 import json
-import os
-import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 
-from ..boards import toolchain
-from ..boards.process import digest, fresh_folder, moved
 from ..golden import engine
 from ..golden.arithmetic import Ints
 from ..golden.errors import UserError
 from ..golden.network import Network
-from .job import NEW_SEQUENCE, Job, LayerState, Outcome, Progress
+from .execute import SIMULATORS, build, run
+from .job import NEW_SEQUENCE, Job, LayerState
 from .report import SimulationReport, counter_mismatch, ideal_cycles
-
-TOOLS = {
-    "icarus": ("iverilog", "vvp"),
-    "verilator": ("verilator", "g++", "make", "perl"),
-}
-SIMULATORS = tuple(TOOLS)
-PYTHON_TOOLS = {"cocotb": "cocotb", "cocotbext.axi": "cocotbext-axi"}
-POLL = 0.2
-"""Seconds between two looks at the simulator's progress."""
-LOG_LINES = 5
-"""Last lines of a log that an error quotes."""
 
 Manifest = Mapping[str, Any]
 
@@ -94,26 +76,13 @@ def simulate(
         patience=patience or _patience(network, facts, idle, backpressure),
     )
 
-    tools = [toolchain.require(name) for name in TOOLS[simulator]]
-    for module, package in PYTHON_TOOLS.items():
-        if not _importable(module):
-            raise UserError(
-                f"{package} is needed and is not installed; "
-                "install it with: pip install 'deltaloom[sim]'"
-            )
-    environment = _environment(tools)
-    workdir = workdir.resolve()
-    built = _build(sources, simulator, tools, environment, workdir, waves)
+    def report_progress(done: int) -> None:
+        if progress:
+            progress(done, steps)
+
+    design = build(sources, simulator, workdir, waves=waves)
     started = time.monotonic()
-    outcome, log, wave_file = _run(
-        job,
-        simulator,
-        environment,
-        built,
-        workdir,
-        waves,
-        lambda n: progress and progress(n, steps),
-    )
+    outcome, log, wave_file = run(design, job, report_progress)
     seconds = time.monotonic() - started
 
     events = {}
@@ -252,171 +221,3 @@ def _expected_events(
         )
         for name, _ in network.paths()
     }
-
-
-def _importable(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
-
-
-def _environment(tools: Sequence[toolchain.Tool]) -> dict[str, str]:
-    """What the simulator's process sees: the tools, and none of the settings of another run."""
-    unwanted = re.compile(r"COCOTB_|PYTEST_|GPI_|SIM_CMD_|(WAVES|GUI|TOPLEVEL\w*|MAKEFLAGS)$")
-    ours = toolchain.environment(*tools)
-    wanted = {name for tool in tools for name in tool.environment}
-    return {n: v for n, v in ours.items() if n in wanted or not unwanted.match(n)}
-
-
-def _build(
-    sources: Sequence[Path],
-    simulator: str,
-    tools: Sequence[toolchain.Tool],
-    environment: Mapping[str, str],
-    workdir: Path,
-    waves: bool,
-) -> Path:
-    """The folder with the compiled design; compiled before, if nothing has changed."""
-    name = digest(
-        simulator,
-        [tool.version for tool in tools],
-        sys.version,
-        bool(waves),
-        *(source.read_text("utf-8") for source in sources),
-    )
-    built = workdir / "build" / f"{simulator}-{name}"
-    if built.is_dir():
-        return built
-    with fresh_folder(built) as folder:
-        log = folder / "build.log"
-        code = _launch(
-            "build",
-            {
-                "simulator": simulator,
-                "sources": [str(source.resolve()) for source in sources],
-                "folder": str(folder),
-                "waves": waves,
-            },
-            environment,
-            log,
-        )
-        if code:
-            raise UserError(
-                f"{simulator} cannot build {sources[0]}: {_tail(log)}; "
-                f"see {moved(built, 'build.log')}"
-            )
-    return built
-
-
-def _run(
-    job: Job,
-    simulator: str,
-    environment: Mapping[str, str],
-    built: Path,
-    workdir: Path,
-    waves: bool,
-    progress: Callable[[int], object],
-) -> tuple[Outcome, Path, Path | None]:
-    """Run the bench in the simulator; its outcome, the log, and the waveform if there is one."""
-    folder = _new_folder(workdir / "runs")
-    log = folder / "run.log"
-    wave_file = folder / ("waves.fst" if simulator == "icarus" else "waves.vcd") if waves else None
-    job.save(folder)
-    reader = Progress(folder)
-    code = _launch(
-        "run",
-        {
-            "simulator": simulator,
-            "build": str(built),
-            "folder": str(folder),
-            "seed": job.seed,
-            "waves": str(wave_file or ""),
-        },
-        environment,
-        log,
-        lambda: progress(reader.read()),
-    )
-    ran, failed = _tests(folder / "results.xml")
-    if code or ran != 1 or failed or not (folder / "outcome.json").is_file():
-        raise UserError(
-            f"{simulator}: the bench ended without a result (exit code {code}, {ran} tests, "
-            f"{failed} failed): {_tail(log)}; see {log}"
-        )
-    return Outcome.load(folder), log, wave_file
-
-
-def _launch(
-    step: str,
-    arguments: Mapping[str, object],
-    environment: Mapping[str, str],
-    log: Path,
-    poll: Callable[[], object] | None = None,
-) -> int:
-    """Run `launch` in a process of its own; its exit code. Everything it prints is in the log."""
-    command = [sys.executable, "-m", "deltaloom.sim.launch", step, json.dumps(arguments)]
-    with (
-        log.open("w", encoding="utf-8") as out,
-        subprocess.Popen(
-            command,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        ) as child,
-    ):
-        try:
-            while True:
-                try:
-                    code = child.wait(POLL)
-                except subprocess.TimeoutExpired:
-                    if poll:
-                        poll()
-                    continue
-                if poll:
-                    poll()
-                return code
-        except BaseException:
-            _kill(child)
-            raise
-
-
-def _kill(child: subprocess.Popen[bytes]) -> None:
-    """End the child and what it started: the simulator is a grandchild."""
-    import signal
-
-    try:
-        os.killpg(child.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        child.kill()
-
-
-def _tests(results: Path) -> tuple[int, int]:
-    """(tests that ran, tests that failed) of a JUnit file; no file: none ran."""
-    try:
-        cases = ElementTree.parse(results).getroot().findall(".//testcase")
-    except (OSError, ElementTree.ParseError):
-        return 0, 0
-    failed = [c for c in cases if c.find("failure") is not None or c.find("error") is not None]
-    return len(cases), len(failed)
-
-
-def _new_folder(parent: Path) -> Path:
-    """The next free numbered folder: runs never overwrite each other's logs."""
-    parent.mkdir(parents=True, exist_ok=True)
-    n = len(list(parent.iterdir()))
-    while True:
-        folder = parent / f"{n:04d}"
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            n += 1
-            continue
-        return folder
-
-
-def _tail(log: Path) -> str:
-    """The last lines of a log as one line."""
-    lines = [line.strip() for line in log.read_text("utf-8", errors="replace").splitlines()]
-    return " | ".join([line for line in lines if line][-LOG_LINES:]) or "it printed nothing"

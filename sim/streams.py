@@ -52,7 +52,7 @@ async def put(ctx: Any, target: stream.Interface, payload: Any) -> None:
     """Hold `payload` valid until it is accepted."""
     set_value(ctx, target.payload, payload)
     ctx.set(target.valid, 1)
-    await ctx.tick().until(target.ready)
+    await _until(ctx, target.ready, target.payload)
     ctx.set(target.valid, 0)
 
 
@@ -60,7 +60,7 @@ async def get(ctx: Any, source: stream.Interface) -> Any:
     """Wait for a payload and accept it."""
     if not source.signature.always_ready:
         ctx.set(source.ready, 1)
-    (payload,) = await ctx.tick().sample(source.payload).until(source.valid)
+    payload = await _until(ctx, source.valid, source.payload)
     if not source.signature.always_ready:
         ctx.set(source.ready, 0)
     return payload
@@ -84,6 +84,17 @@ async def receive(
         await _rest(ctx, pause())
         payloads.append(await get(ctx, source))
     return payloads
+
+
+async def _until(ctx: Any, condition: Value, sampled: Any) -> Any:
+    """`sampled` in the first cycle, of this and the later ones, in which `condition` holds.
+
+    Unlike `ctx.tick().until()`, this may be abandoned where `run` times out.
+    """
+    while True:
+        _, _, holds, result = await ctx.tick().sample(condition, sampled)
+        if holds:
+            return result
 
 
 async def _rest(ctx: Any, cycles: int) -> None:

@@ -8,10 +8,31 @@ only when it has moved by more than a threshold since it was last taken over:
 operations see the exact values. The gradient flows to the value that was held.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+
+
+class Layer(Protocol):
+    """A recurrent layer, taken apart so that a delta network can come between its parts.
+
+    Shapes: ``x`` ``[batch, frames, inputs]``, ``h`` and ``c`` ``[batch, units]``; the rest is up
+    to the cell.
+    """
+
+    @property
+    def units(self) -> int: ...
+
+    def input_part(self, x: Tensor, held: Tensor) -> Tensor:
+        """What the frames contribute, ``[batch, frames, any]``; ``held`` is ``x^``."""
+
+    def recurrent_part(self, held: Tensor) -> Tensor:
+        """What the previous step contributes; ``held`` is ``h^_t-1``."""
+
+    def step(self, wx: Tensor, uh: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """``h_t, c_t`` from both parts and from ``h_t-1, c_t-1``; ``c`` is what is kept small."""
 
 
 def take_over(value: Tensor, held: Tensor, threshold: float) -> Tensor:
@@ -29,66 +50,39 @@ def hold(values: Tensor, threshold: float) -> Tensor:
     return torch.stack(steps, dim=1)
 
 
-def lstm_step(wx: Tensor, uh: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    """``h_t, c_t`` from ``W x^_t + b``, ``U h^_t-1 + b`` (gates i, f, g, o) and ``c_t-1``."""
-    i, f, g, o = (wx + uh).chunk(4, dim=1)
-    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-    return torch.sigmoid(o) * torch.tanh(c), c
+def run(layer: Layer, x: Tensor, thresholds: tuple[float, float] | None) -> tuple[Tensor, Tensor]:
+    """``h`` and ``c`` of one layer, ``[batch, frames, units]``, from zero state.
 
-
-def gru_step(wx: Tensor, uh: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    """``h_t`` from ``W x^_t + b``, ``U h^_t-1 + b`` (gates r, z, n) and ``h_t-1``; no ``c``."""
-    wr, wz, wn = wx.chunk(3, dim=1)
-    ur, uz, un = uh.chunk(3, dim=1)
-    n = torch.tanh(wn + torch.sigmoid(wr + ur) * un)
-    z = torch.sigmoid(wz + uz)
-    return (1 - z) * n + z * h, c
-
-
-Step = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
-STEPS: dict[str, Step] = {"lstm": lstm_step, "gru": gru_step}
-
-
-def delta_layer(
-    step: Step, layer: nn.Module, x: Tensor, thresholds: tuple[float, float], limit: float
-) -> tuple[Tensor, Tensor]:
-    """One recurrent layer of ``nn.LSTM``/``nn.GRU`` parameters as a delta network.
-
-    Returns ``h``, ``[batch, frames, units]``, and the mean excess of ``|c|`` over ``limit``.
-    ``thresholds`` are for ``x`` and ``h``, in their own units.
+    ``thresholds`` are for ``x`` and ``h``, in their own units; None: the plain network.
     """
-    weights = dict(layer.named_parameters())
-    wx = hold(x, thresholds[0]) @ weights["weight_ih_l0"].T + weights["bias_ih_l0"]
-    recurrent, bias = weights["weight_hh_l0"].T, weights["bias_hh_l0"]
-    h = c = held = x.new_zeros(x.shape[0], recurrent.shape[0])
+    wx = layer.input_part(x, hold(x, thresholds[0]) if thresholds else x)
+    h = c = held = x.new_zeros(x.shape[0], layer.units)
     outputs, cells = [], []
     for row in wx.unbind(1):
-        held = take_over(h, held, thresholds[1])
-        h, c = step(row, torch.addmm(bias, held, recurrent), h, c)
+        held = take_over(h, held, thresholds[1]) if thresholds else h
+        h, c = layer.step(row, layer.recurrent_part(held), h, c)
         outputs.append(h)
         cells.append(c)
-    excess = (torch.stack(cells).abs() - limit).relu().mean()
-    return torch.stack(outputs, dim=1), excess
+    return torch.stack(outputs, dim=1), torch.stack(cells)
 
 
 def delta_forward(
-    cell: str,
-    layers: Sequence[nn.Module],
+    layers: Sequence[Layer],
     dropout: nn.Module,
     x: Tensor,
     thresholds: tuple[float, float],
     limit: float,
 ) -> tuple[list[Tensor], Tensor]:
-    """All layers: each one's ``h``, and the sum of the excesses of ``|c|`` over ``limit``.
+    """All layers: each one's ``h``, and the sum of the mean excesses of ``|c|`` over ``limit``.
 
-    ``thresholds`` are those of the features and of every ``h``; ``cell`` is a key of ``STEPS``.
+    ``thresholds`` are those of the features and of every ``h``.
     """
     outputs: list[Tensor] = []
     total = x.new_zeros(())
     for layer in layers:
         inputs = dropout(outputs[-1]) if outputs else x
         pair = (thresholds[1] if outputs else thresholds[0], thresholds[1])
-        h, excess = delta_layer(STEPS[cell], layer, inputs, pair, limit)
+        h, c = run(layer, inputs, pair)
         outputs.append(h)
-        total = total + excess
+        total = total + (c.abs() - limit).relu().mean()
     return outputs, total

@@ -3,14 +3,13 @@
 
 The network is ``layers`` x ``hidden`` unidirectional recurrent layers and a linear layer, run
 frame by frame from zero state at the start of each sequence. The checkpoint is a plain float32
-state dict with the names that ``nn.LSTM(..., num_layers=2)`` under the attribute ``lstm`` (or
-``nn.GRU`` under ``gru``) and ``nn.Linear`` under ``linear`` would give: ``lstm.weight_ih_l0``,
-..., ``linear.weight``, ``linear.bias``. It is written to ``<out>/<cell>.safetensors`` and
-``<out>/<cell>.pt``.
+state dict, ``<out>/<cell>.safetensors`` and ``<out>/<cell>.pt``. Its names are those of the
+multi-layer class of each cell's own package (``CELLS``) and of ``nn.Linear`` under ``linear``:
+``lstm.weight_ih_l0``, ..., ``linear.weight``, ``linear.bias``.
 
 Training has two phases: the plain network, then ``--delta-epochs`` epochs as a delta network (see
-``delta.py``) with a penalty on large LSTM cell states. The second makes the network tolerate
-the thresholds it will run with, and keeps its cell states within a small fixed-point range.
+``delta.py``) with a penalty on large states. The second makes the network tolerate the
+thresholds it will run with, and keeps its states within a small fixed-point range.
 
 The frame error is the share of scored frames (label >= 0) whose highest output is not the label.
 """
@@ -25,18 +24,47 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from delta import STEPS, delta_forward
+from delta import delta_forward
+from ligru import LiGRU
 from numpy.typing import NDArray
 from rich.progress import Progress
 from safetensors.torch import save_file
+from sru import SRU
 from torch import Tensor, nn
+from torch_cells import GRU, LSTM
 
 ROOT = Path(__file__).resolve().parents[2]
 IGNORED = -1  # label of a frame that is not scored
-CELLS: dict[str, type[nn.Module]] = {"lstm": nn.LSTM, "gru": nn.GRU}
-"""Cell name -> class of one layer: ``cls(inputs, units, batch_first=True)(x) -> (h, state)``.
 
-A cell with an entry in ``delta.STEPS`` also gets the delta phase."""
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What differs between the cells.
+
+    Parameters
+    ----------
+    layer : class
+        ``cls(inputs, units, batch_first=True)(x) -> (h, state)``; also a ``delta.Layer``.
+    tensor : str
+        Name in the checkpoint of a layer's tensor.
+    layers : int
+        Recurrent layers, if the command line does not say.
+    threshold_h : float
+        Of the delta phase, if the command line does not say; for h of +-1 in an LSTM or GRU.
+    """
+
+    layer: type[nn.Module]
+    tensor: str
+    layers: int
+    threshold_h: float
+
+
+CELLS = {
+    "lstm": Cell(LSTM, "lstm.{name}_l{n}", layers=2, threshold_h=0.1),
+    "gru": Cell(GRU, "gru.{name}_l{n}", layers=2, threshold_h=0.1),
+    "ligru": Cell(LiGRU, "rnn.{n}.{name}", layers=2, threshold_h=0.2),
+    "sru": Cell(SRU, "sru.rnn_lst.{n}.{name}", layers=4, threshold_h=0.2),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,10 +117,10 @@ class Classifier(nn.Module):
         self, cell: str, inputs: int, hidden: int, layers: int, classes: int, dropout: float
     ) -> None:
         super().__init__()
-        self.cell = cell
+        self.cell = CELLS[cell]
         sizes = [inputs, *[hidden] * layers]
         self.recurrent = nn.ModuleList(
-            CELLS[cell](size, hidden, batch_first=True) for size in sizes[:-1]
+            self.cell.layer(size, hidden, batch_first=True) for size in sizes[:-1]
         )
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(hidden, classes)
@@ -105,11 +133,12 @@ class Classifier(nn.Module):
         return logits
 
     def export(self) -> dict[str, Tensor]:
-        """The state dict under the names of one multi-layer PyTorch module."""
+        """The state dict under the names of the cell's own package."""
         state = {}
         for number, layer in enumerate(self.recurrent):
             for name, tensor in layer.state_dict().items():
-                state[f"{self.cell}.{name.removesuffix('_l0')}_l{number}"] = tensor.clone()
+                target = self.cell.tensor.format(name=name.removesuffix("_l0"), n=number)
+                state[target] = tensor.clone()
         for name, tensor in self.linear.state_dict().items():
             state[f"linear.{name}"] = tensor.clone()
         return state
@@ -166,10 +195,10 @@ def plain_loss(args: argparse.Namespace, model: Classifier, x: Tensor, y: Tensor
 
 
 def delta_loss(args: argparse.Namespace, model: Classifier, x: Tensor, y: Tensor) -> Tensor:
-    """Cross-entropy of the delta network, plus penalties on moves of ``h`` and on large ``c``."""
+    """Cross-entropy of the delta network, plus penalties on moves of ``h`` and on large states."""
     thresholds = (args.threshold_x, args.threshold_h)
     outputs, excess = delta_forward(
-        model.cell, list(model.recurrent), model.dropout, x, thresholds, args.cell_limit
+        list(model.recurrent), model.dropout, x, thresholds, args.cell_limit
     )
     logits = model.linear(model.dropout(outputs[-1]))
     moves = torch.stack([h.diff(dim=1).abs().mean() for h in outputs]).mean()
@@ -183,14 +212,13 @@ def train(args: argparse.Namespace, data: DataSet, test: DataSet) -> tuple[Class
     torch.manual_seed(args.seed)
     bands, classes = data.features[0].shape[1], len(data.label_names)
     model = Classifier(args.cell, bands, args.hidden, args.layers, classes, args.dropout)
-    delta_epochs = args.delta_epochs if args.cell in STEPS else 0
     phases = [
         ("plain", plain_loss, args.epochs, args.lr),
-        ("delta", delta_loss, delta_epochs, args.delta_lr),
+        ("delta", delta_loss, args.delta_epochs, args.delta_lr),
     ]
     error = 1.0
     with Progress() as progress:
-        task = progress.add_task(f"training {args.cell}", total=args.epochs + delta_epochs)
+        task = progress.add_task(f"training {args.cell}", total=args.epochs + args.delta_epochs)
         for phase, loss_of, epochs, lr in phases:
             optimiser = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=args.weight_decay)
             schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(epochs, 1))
@@ -227,7 +255,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--hidden", type=int, default=128, help="units per layer")
-    parser.add_argument("--layers", type=int, default=2)
+    parser.add_argument("--layers", type=int, help="recurrent layers (default: 2, sru 4)")
     parser.add_argument("--batch", type=int, default=16, help="pieces per step")
     parser.add_argument("--chunk", type=int, default=300, help="longest piece, frames")
     parser.add_argument("--lr", type=float, default=4e-3, help="peak learning rate")
@@ -240,10 +268,14 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     delta.add_argument("--delta-lr", type=float, default=1.5e-3, help="peak learning rate")
     delta.add_argument("--delta-l1", type=float, default=1.0, help="weight of mean |h_t - h_t-1|")
     delta.add_argument("--threshold-x", type=float, default=0.25, help="of the features (+-4)")
-    delta.add_argument("--threshold-h", type=float, default=0.1, help="of h (+-1)")
+    delta.add_argument("--threshold-h", type=float, help="of h (default: 0.1, ligru and sru 0.2)")
     delta.add_argument("--cell-limit", type=float, default=4.0, help="|c| free of penalty")
     delta.add_argument("--cell-weight", type=float, default=10.0, help="weight of the mean excess")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    for name in ("layers", "threshold_h"):
+        if getattr(args, name) is None:
+            setattr(args, name, getattr(CELLS[args.cell], name))
+    return args
 
 
 def main(argv: Sequence[str] | None = None) -> int:

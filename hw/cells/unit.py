@@ -103,7 +103,8 @@ class CellUnit(wiring.Component):
         In the order of the units; never waits.
     host_addr : In(ceil_log2(state_depth))
     host_data : Out(32)
-        {c[31:16], h[15:0]} of the state memory word that host_addr named a cycle before.
+        {c[31:16], h[15:0]} of the state memory word that host_addr named a cycle before;
+        undefined if that word was written in that cycle.
     """
 
     i: stream.Interface
@@ -260,8 +261,12 @@ class CellUnit(wiring.Component):
 
     def _state(self, m: Module) -> tuple[Memory, Memory]:
         """The memories of c and h, with the host's read ports."""
-        c_memory: Any = Memory(shape=signed(16), depth=self.state_depth, init=[])
-        h_memory: Any = Memory(shape=signed(16), depth=self.state_depth, init=[])
+        # No cell reads a word while it is written: without the attribute, yosys would build logic
+        # behind the block RAM that gives the old word then.
+        attrs: Any = {"no_rw_check": 1}
+        depth = self.state_depth
+        c_memory: Any = Memory(shape=signed(16), depth=depth, init=[], attrs=attrs)
+        h_memory: Any = Memory(shape=signed(16), depth=depth, init=[], attrs=attrs)
         m.submodules.c_memory, m.submodules.h_memory = c_memory, h_memory
         c_host, h_host = c_memory.read_port(), h_memory.read_port()
         m.d.comb += [

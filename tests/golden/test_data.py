@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Data sets: files of every kind, and every way a file can be wrong."""
+
+import re
+
+import numpy as np
+import pytest
+
+from deltaloom.golden.data import Dataset
+from deltaloom.golden.errors import UserError
+
+ARRAYS = {
+    "features": np.arange(12, dtype=np.float16).reshape(6, 2),
+    "lengths": np.array([2, 0, 4], np.int32),
+    "labels": np.array([-1, 1, 0, 2, -1, 0], np.int16),
+    "label_names": np.array(["a", "b", "c"]),
+    "task": np.array("classification"),
+    "names": np.array(["first", "empty", "last"]),
+}
+
+
+def saved(folder, **changes):
+    """A file of ARRAYS with some changed, or left out where they are None."""
+    arrays = {k: v for k, v in (ARRAYS | changes).items() if v is not None}
+    np.savez_compressed(folder / "data.npz", **arrays)
+    return folder / "data.npz"
+
+
+def test_whole_file(tmp_path):
+    data = Dataset.load(saved(tmp_path))
+    assert (len(data), data.inputs, data.frames, data.scored) == (3, 2, 6, 4)
+    assert [x.tolist() for x in data.features] == [
+        [[0, 1], [2, 3]],
+        [],
+        [[4, 5], [6, 7], [8, 9], [10, 11]],
+    ]
+    assert data.features[1].shape == (0, 2)
+    assert {x.dtype for x in data.features} == {np.dtype(np.float32)}
+    assert [y.tolist() for y in data.labels] == [[-1, 1], [], [0, 2, -1, 0]]
+    assert data.label_names == ("a", "b", "c")
+    assert data.names == ("first", "empty", "last")
+    assert data.task == "classification"
+
+
+def test_unlabelled(tmp_path):
+    file = saved(tmp_path, labels=None, label_names=None, task=None, names=None)
+    data = Dataset.load(file)
+    assert (data.labels, data.label_names, data.names, data.scored) == (None, (), (), 0)
+    assert [len(x) for x in data.features] == [2, 0, 4]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int8])
+def test_one_sequence(tmp_path, dtype):
+    np.save(tmp_path / "one.npy", np.array([[1, 2], [3, 4]], dtype))
+    data = Dataset.load(tmp_path / "one.npy")
+    assert len(data) == 1 and data.labels is None
+    assert data.features[0].tolist() == [[1, 2], [3, 4]]
+
+
+def test_no_sequences(tmp_path):
+    file = saved(
+        tmp_path,
+        features=np.zeros((0, 2), np.float32),
+        lengths=np.zeros(0, np.int32),
+        labels=np.zeros(0, np.int16),
+        names=None,
+    )
+    data = Dataset.load(file)
+    assert (len(data), data.frames, data.scored) == (0, 0, 0)
+    data.check_width(7)
+
+
+def test_save_and_load(tmp_path):
+    data = Dataset.load(saved(tmp_path))
+    data.save(tmp_path / "again.npz")
+    again = Dataset.load(tmp_path / "again.npz")
+    assert again.names == data.names and again.label_names == data.label_names
+    for a, b in zip(data.features, again.features, strict=True):
+        np.testing.assert_array_equal(a, b, strict=True)
+    for a, b in zip(data.labels, again.labels, strict=True):
+        np.testing.assert_array_equal(a, b, strict=True)
+
+
+def test_subset(tmp_path):
+    part = Dataset.load(saved(tmp_path)).subset([2, 0])
+    assert part.names == ("last", "first")
+    assert [len(x) for x in part.features] == [4, 2] == [len(y) for y in part.labels]
+
+
+@pytest.mark.parametrize(
+    ("frames", "chunks"),
+    [(1, [[0], [2], [3], [1]]), (5, [[0, 2], [3, 1]]), (6, [[0, 2], [3, 1]]), (99, [[0, 2, 3, 1]])],
+)
+def test_chunks_hold_each_sequence_once_longest_first(frames, chunks):
+    data = Dataset(tuple(np.zeros((n, 1), np.float32) for n in (4, 0, 3, 2)))
+    assert list(data.chunks(frames)) == chunks
+
+
+NAN = ARRAYS["features"].copy()
+NAN[3, 1] = np.nan
+INFINITE = ARRAYS["features"].copy()
+INFINITE[0, 0] = -np.inf
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"features": NAN},
+            "features: nan in frame 1 of sequence 2 (last) (row 3), input 1; 1 val",
+        ),
+        (
+            {"features": INFINITE, "names": None},
+            "features: -inf in frame 0 of sequence 0 (row 0), ",
+        ),
+        ({"features": np.full((6, 2), 1e300)}, "features: inf in frame 0"),
+        ({"features": None}, "no `features`; a data set holds features [frames, inputs] and len"),
+        ({"features": np.zeros(6)}, "features: float64 (6,), expected numbers [frames, inputs]"),
+        ({"features": np.zeros((6, 0))}, "features of sequence 0 (first): shape (2, 0), expected"),
+        ({"features": np.array([["a"] * 2] * 6)}, "features: <U1 (6, 2), expected numbers"),
+        ({"lengths": np.array([2, 3])}, "lengths: they sum to 5, features has 6 frames; each"),
+        (
+            {"lengths": np.array([7, -1])},
+            "lengths: expected one integer of at least 0 per sequence",
+        ),
+        ({"lengths": np.array([2.0, 4.0])}, "lengths: expected one integer of at least 0"),
+        ({"lengths": np.array(6)}, "lengths: expected one integer of at least 0 per sequence"),
+        ({"labels": np.zeros(5, int)}, "labels: int64 (5,), expected integers [6], one a frame"),
+        ({"labels": np.zeros(6)}, "labels: float64 (6,), expected integers [6], one a frame"),
+        (
+            {"labels": np.array([0, 0, 0, 3, 0, 0])},
+            "labels of sequence 2 (last): 3, expected -1..2",
+        ),
+        (
+            {"labels": np.array([-2, 0, 0, 0, 0, 0])},
+            "labels of sequence 0 (first): -2, expected -1",
+        ),
+        ({"names": np.array(["one"])}, "names: 1 for 3 sequences, one each is needed"),
+        ({"task": np.array("regression")}, "task: 'regression' is not supported, it must be class"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, changes, message):
+    file = saved(tmp_path, **changes)
+    with pytest.raises(UserError, match=re.escape(f"{file}: {message}")) as caught:
+        Dataset.load(file)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.97])
+@pytest.mark.parametrize("suffix", ["npz", "npy"])
+def test_truncated_files(tmp_path, part, suffix):
+    file = tmp_path / f"data.{suffix}"
+    if suffix == "npz":
+        saved(tmp_path)
+    else:
+        np.save(file, ARRAYS["features"])
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(part * len(whole))])
+    with pytest.raises(
+        UserError, match=r"not a whole \.npz or \.npy file \(.+\); make it anew"
+    ) as e:
+        Dataset.load(file)
+    assert "\n" not in str(e.value)
+
+
+def test_damaged_file(tmp_path):
+    file = saved(tmp_path, features=np.random.default_rng(0).normal(size=(6, 2)))
+    content = bytearray(file.read_bytes())
+    content[60:90] = bytes(30)
+    file.write_bytes(content)
+    with pytest.raises(UserError, match="not a whole"):
+        Dataset.load(file)
+
+
+def test_other_files(tmp_path):
+    with pytest.raises(UserError, match=r"none.npz: no such file; give a .npz data set or a .npy"):
+        Dataset.load(tmp_path / "none.npz")
+    (tmp_path / "text.npz").write_text("hello, I am a text\n")
+    with pytest.raises(UserError, match="not a whole"):
+        Dataset.load(tmp_path / "text.npz")
+    np.save(tmp_path / "objects.npy", np.array([{}, 1], object), allow_pickle=True)
+    with pytest.raises(UserError, match="not a whole"):
+        Dataset.load(tmp_path / "objects.npy")
+
+
+def test_width_classes_and_label_names(tmp_path):
+    data = Dataset.load(saved(tmp_path))
+    data.check_width(2)
+    with pytest.raises(UserError, match="features: 2 per frame, the network takes 40; give the"):
+        data.check_width(40)
+    data.check_classes(3)
+    with pytest.raises(UserError, match=r"labels: class 2, the network has outputs 0\.\.1"):
+        data.check_classes(2)
+    data.check_labels(())
+    data.check_labels(["a", "b", "c"])
+    with pytest.raises(UserError, match="class 1 is b in the data and B in the network"):
+        data.check_labels(["a", "B", "c"])
+    with pytest.raises(UserError, match="class 2 is c in the data and nothing in the network"):
+        data.check_labels(["a", "b"])
+
+
+def test_sequences_of_different_width():
+    with pytest.raises(UserError, match=r"features of sequence 1: shape \(1, 3\), expected"):
+        Dataset((np.zeros((1, 2), np.float32), np.zeros((1, 3), np.float32)))
+    with pytest.raises(UserError, match=r"labels of sequence 0: shape \(2,\), expected \[1\]"):
+        Dataset((np.zeros((1, 2), np.float32),), (np.zeros(2, np.int64),))
+    with pytest.raises(UserError, match="labels: 0 for 1 sequences"):
+        Dataset((np.zeros((1, 2), np.float32),), ())

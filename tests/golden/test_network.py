@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quantized networks: their file, their checks, what they tell about themselves."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from deltaloom.golden import storage
+from deltaloom.golden.engine import run
+from deltaloom.golden.errors import UserError
+from deltaloom.golden.network import KIND, Network, Quantizer, path_name
+from deltaloom.golden.synthetic import make_frames, make_network, make_path
+
+
+@pytest.fixture
+def network():
+    made = make_network([("lstm", 4), ("lstm", 3), ("linear", 2)], 5, weight_bits=4, threshold=3)
+    return replace(made, labels=("yes", "no"), origin="a test")
+
+
+def first_path(network):
+    return network.layers[0].paths[0]
+
+
+def assert_equal(a: Network, b: Network):
+    assert (a.x_exponent, a.labels, a.origin) == (b.x_exponent, b.labels, b.origin)
+    for one, other in zip(a.layers, b.layers, strict=True):
+        assert (one.name, one.kind) == (other.name, other.kind)
+        assert (one.c_exponent, one.h_exponent) == (other.c_exponent, other.h_exponent)
+        np.testing.assert_array_equal(one.bias, other.bias, strict=True)
+        for p, q in zip(one.paths, other.paths, strict=True):
+            assert (p.source, p.gates, p.weight_bits) == (q.source, q.gates, q.weight_bits)
+            assert (p.quantizer, p.threshold) == (q.quantizer, q.threshold)
+            for field in ("weights", "mult", "shift", "weight_scale"):
+                np.testing.assert_array_equal(getattr(p, field), getattr(q, field), strict=True)
+
+
+@pytest.mark.parametrize("weight_bits", [2, 4, 8, 16])
+@pytest.mark.parametrize("activation_bits", [2, 16])
+def test_round_trip(tmp_path, weight_bits, activation_bits):
+    network = make_network(
+        [("lstm", 6), ("linear", 2)], 3, weight_bits=weight_bits, activation_bits=activation_bits
+    )
+    network.save(tmp_path / "net.safetensors")
+    loaded = Network.load(tmp_path / "net.safetensors")
+    assert_equal(network, loaded)
+    frames = [make_frames(3, 9)]
+    np.testing.assert_array_equal(run(network, frames)[0].outputs, run(loaded, frames)[0].outputs)
+
+
+def test_round_trip_keeps_names_thresholds_zero_points_and_two_paths_of_a_source(tmp_path, network):
+    layer = network.layers[0]
+    rng = np.random.default_rng(0)
+    whole = layer.paths[1]
+    some = make_path(rng, "h", ("i", "f", "o"), 4, 4, weight_bits=2, threshold=1)
+    other = make_path(rng, "h", ("g",), 4, 4, weight_bits=16, activation_bits=16)
+    other = replace(other, quantizer=replace(whole.quantizer, bits=16, zero_point=-9, scale=0.125))
+    layer = replace(layer, paths=(layer.paths[0], some, other))
+    network = replace(network, layers=(layer, *network.layers[1:]))
+    assert [name for name, _ in network.paths()] == [
+        "lstm0.x",
+        "lstm0.h.ifo",
+        "lstm0.h.g",
+        "lstm1.x",
+        "lstm1.h",
+        "linear2.x",
+    ]
+    assert path_name(layer, 2) == "lstm0.h.g"
+    network.save(tmp_path / "net")
+    assert_equal(network, Network.load(tmp_path / "net"))
+
+
+def test_what_it_tells(network):
+    assert (network.inputs, network.outputs) == (5, 2)
+    assert network.macs == 16 * 5 + 16 * 4 + 12 * 4 + 12 * 3 + 2 * 3
+    assert network.weight_bits == 4 * network.macs
+    assert network.y_exponent == 0
+    assert replace(network.layers[2], h_exponent=3).gate_exponent == 3
+    assert replace(network.layers[0], h_exponent=2).gate_exponent == 3
+    path = first_path(network)
+    assert (path.units, path.columns, path.rows) == (4, 5, 16)
+    np.testing.assert_array_equal(path.matrix[5], path.weights[1, 1])
+
+
+@pytest.mark.parametrize(("zero", "reach"), [(0, 128), (127, 255), (-128, 255), (-1, 128)])
+def test_bound(network, zero, reach):
+    path = first_path(network)
+    weights = np.zeros_like(path.weights)
+    weights[2, 1] = [7, -8, 1, 0, 3]
+    weights[0, 0, 0] = -8
+    path = replace(path, weights=weights, quantizer=replace(path.quantizer, zero_point=zero))
+    assert path.bound == 19 * reach
+
+
+def test_with_thresholds(network):
+    changed = network.with_thresholds({"lstm1.x": 9, "linear2.x": 0})
+    thresholds = {name: path.threshold for name, path in changed.paths()}
+    assert thresholds == {"lstm0.x": 3, "lstm0.h": 3, "lstm1.x": 9, "lstm1.h": 3, "linear2.x": 0}
+    assert first_path(network) is not first_path(changed)
+    assert {p.threshold for _, p in network.paths()} == {3}
+
+
+def test_with_thresholds_of_an_unknown_path(network):
+    message = re.escape("threshold of 'lstm9.x': no such path; paths: lstm0.x, lstm0.h, lstm1.x")
+    with pytest.raises(UserError, match=message):
+        network.with_thresholds({"lstm9.x": 1})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"bits": 3}, "activation bits: 3 is not possible, it must be one of (2, 4, 8, 16)"),
+        ({"mult": 32768}, "quantizer mult: 32768 is not possible, it must be 0..32767"),
+        ({"mult": -1}, "quantizer mult: -1 is not possible, it must be 0..32767"),
+        ({"shift": 41}, "quantizer shift: 41 is not possible, it must be 0..40"),
+        ({"shift": -1}, "quantizer shift: -1 is not possible, it must be 0..40"),
+        ({"zero_point": 128}, "zero point: 128 is not possible, it must be -128..127"),
+        ({"zero_point": -129}, "zero point: -129 is not possible, it must be -128..127"),
+    ],
+)
+def test_quantizer_checks(changes, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        Quantizer(**{"bits": 8, "mult": 1, "shift": 0} | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"weight_bits": 5}, "weight bits: 5 is not possible, it must be one of (2, 4, 8, 16)"),
+        ({"weights": np.full((4, 4, 5), 8)}, "weights: 8 is outside -8..7 (4 bits)"),
+        ({"weights": np.full((4, 4, 5), -9)}, "weights: -9 is outside -8..7 (4 bits)"),
+        ({"weights": np.zeros((3, 4, 5), int)}, "weights: shape (3, 4, 5), expected [4, 4, 5]"),
+        ({"mult": np.full((4, 4), 32768)}, "mult: 32768 is outside -32768..32767 (16 bits)"),
+        ({"mult": np.zeros((4, 3), int)}, "mult: shape (4, 3), expected [4, 4]"),
+        ({"shift": np.zeros(3, int)}, "shift: shape (3,), expected [4]"),
+        ({"shift": np.full(4, 41)}, "shift: 41 is not possible, it must be 0..40"),
+        ({"shift": np.full(4, -1)}, "shift: -1 is not possible, it must be 0..40"),
+        ({"threshold": -1}, "threshold: -1 is not possible, it must be 0..255"),
+        ({"threshold": 256}, "threshold: 256 is not possible, it must be 0..255"),
+    ],
+)
+def test_path_checks(network, changes, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        replace(first_path(network), **changes)
+
+
+def test_the_largest_threshold_silences_a_path(network):
+    silent = network.with_thresholds({name: 255 for name, _ in network.paths()})
+    (result,) = run(silent, [make_frames(5, 20)])
+    assert all(count.sum() == 0 for count in result.events.values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "gru9"}, "cell: 'gru9' is not possible, it must be one of lstm, linear"),
+        ({"bias": np.full((4, 4), 1 << 19)}, "bias: 524288 is outside -524288..524287 (20 bits)"),
+        ({"bias": np.zeros((4, 5), int)}, "x weights: shape (4, 4, 5), expected [any, 5, any]"),
+        ({"bias": np.zeros((3, 4), int)}, "bias: shape (3, 4), expected [4, 4]"),
+        ({"c_exponent": 13}, "c exponent: 13 is not possible, it must be 0..12"),
+        ({"c_exponent": -1}, "c exponent: -1 is not possible, it must be 0..12"),
+        ({"h_exponent": 13}, "h exponent: 13 is not possible, it must be 0..12"),
+    ],
+)
+def test_layer_checks(network, changes, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        replace(network.layers[0], **changes)
+
+
+def test_layer_checks_its_paths(network):
+    layer = network.layers[0]
+    wrong = replace(first_path(network), source="y")
+    with pytest.raises(UserError, match=r"source: 'y' is not possible, it must be \('x', 'h'\)"):
+        replace(layer, paths=(wrong,))
+    wrong = replace(first_path(network), gates=("i", "f", "g", "z"))
+    with pytest.raises(UserError, match=r"gates: .* is not possible, it must be gates of lstm"):
+        replace(layer, paths=(wrong,))
+
+
+def test_network_checks(network):
+    with pytest.raises(UserError, match="layers: 0 is not possible, it must be at least one layer"):
+        replace(network, layers=())
+    message = r"lstm1.x weights: shape \(4, 3, 4\), expected \[any, any, 2\]"
+    with pytest.raises(UserError, match=message):
+        replace(network, layers=(network.layers[2], network.layers[1]), x_exponent=0)
+
+
+def test_a_missing_tensor(tmp_path, network):
+    file = tmp_path / "net.safetensors"
+    network.save(file)
+    tensors, header = storage.load(file, KIND, made_by="")
+    header = {k: v for k, v in header.items() if k not in ("kind", "version")}
+    del tensors["layers.1.paths.0.mult"]
+    storage.save(file, KIND, tensors, header)
+    with pytest.raises(UserError, match=r"'layers.1.paths.0.mult' is missing; make the file anew"):
+        Network.load(file)
+
+
+def test_a_value_out_of_range_in_the_file(tmp_path, network):
+    file = tmp_path / "net.safetensors"
+    network.save(file)
+    tensors, header = storage.load(file, KIND, made_by="")
+    header["layers"][0]["paths"][0]["threshold"] = 999
+    storage.save(
+        file, KIND, tensors, {k: v for k, v in header.items() if k not in ("kind", "version")}
+    )
+    with pytest.raises(UserError, match=r"net.safetensors: threshold: 999 is not possible"):
+        Network.load(file)
+
+
+def test_another_file(tmp_path):
+    with pytest.raises(UserError, match="no such file; `deltaloom quantize` writes one"):
+        Network.load(tmp_path / "none")

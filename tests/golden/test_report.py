@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The quantization report, by hand and against the network."""
+
+from math import inf
+
+import numpy as np
+import pytest
+
+from deltaloom.golden.calibration import LayerStatistics, observe
+from deltaloom.golden.model import FloatLayer, FloatModel, FloatPath
+from deltaloom.golden.quantize import Scheme, quantize_with
+from deltaloom.golden.report import describe, sqnr
+
+
+def test_sqnr():
+    assert sqnr(np.array([3.0, 4.0]), np.array([3.0, 3.5])) == pytest.approx(20.0)
+    assert sqnr(np.array([3.0]), np.array([3.0])) == inf
+
+
+def test_by_hand():
+    """Weights 1 and 7 at 4 bits keep their values; samples to 2 at 2 bits: codes -2..1 of 2."""
+    weights = np.array([[[1.0, 7.0]]], np.float32)
+    path = FloatPath(source="x", gates=("y",), weights=weights)
+    layer = FloatLayer(name="out", kind="linear", paths=(path,), bias=np.zeros((1, 1), np.float32))
+    model = FloatModel(layers=(layer,))
+    samples = np.array([2.0, -2.0, 0.5, 0.0])
+    statistics = (LayerStatistics({"x": samples}, 2.0, 0.0, 10.0),)
+    scheme = Scheme(weight_bits=4, activation_bits=2, clipping="max")
+    network = quantize_with(model, statistics, scheme)
+    (report,) = describe(network, model, statistics)
+    assert (report.name, report.weight_bits, report.activation_bits) == ("out.x", 4, 2)
+    assert report.weight_scale == (1.0, 1.0)
+    assert (report.clipped, report.clip_loss, report.weight_sqnr) == (0.0, 0.0, inf)
+    assert report.activation_scale == 2.0
+    assert report.saturated == 0.0
+    assert report.activation_sqnr == pytest.approx(10 * np.log10(8.25 / 0.25))
+    assert (report.bound, report.accumulator_bits) == (16, 6)  # 8 * 2 = 16 needs 6 signed bits
+    (wide,) = describe(network, model, (LayerStatistics({"x": samples * 2}, 4.0, 0.0, 10.0),))
+    assert wide.saturated == 25.0  # 4 is beyond code 1; -4 is code -2
+
+
+def test_clipped_weights_are_counted():
+    """Weights 1 .. 1, 10 at 2 bits: a step of 1 cuts 10 to 1."""
+    weights = np.array([[[1.0] * 99 + [10.0]]], np.float32)
+    path = FloatPath(source="x", gates=("y",), weights=weights)
+    layer = FloatLayer(name="out", kind="linear", paths=(path,), bias=np.zeros((1, 1), np.float32))
+    model = FloatModel(layers=(layer,))
+    statistics = (LayerStatistics({"x": np.ones(3)}, 1.0, 0.0, 1.0),)
+    network = quantize_with(model, statistics, Scheme(weight_bits=2))
+    (report,) = describe(network, model, statistics)
+    step = report.weight_scale[0]
+    assert step == pytest.approx(1.1)  # 99 (1 - a)**2 + (10 - a)**2 is least at 1.09
+    assert report.clipped == 1.0
+    assert report.clip_loss == pytest.approx(100 * (10 - step) ** 2 / 199)
+
+
+@pytest.mark.parametrize("granularity", ["row", "tensor"])
+def test_more_bits_have_less_noise(make_model, make_dataset, granularity):
+    model, data = make_model([("lstm", 9), ("linear", 4)], 5), make_dataset(5, [40])
+    statistics = observe(model, data)
+    before = None
+    for bits in (2, 4, 8, 16):
+        scheme = Scheme(weight_bits=bits, activation_bits=bits, granularity=granularity)
+        network = quantize_with(model, statistics, scheme)
+        reports = describe(network, model, statistics)
+        assert [r.name for r in reports] == [name for name, _ in network.paths()]
+        assert [r.bound for r in reports] == [path.bound for _, path in network.paths()]
+        if before is not None:
+            for now, last in zip(reports, before, strict=True):
+                assert now.weight_sqnr > last.weight_sqnr + 8
+                assert now.activation_sqnr > last.activation_sqnr + 8
+        before = reports
+
+
+def test_zeros_have_no_numbers(make_dataset):
+    path = FloatPath(source="x", gates=("y",), weights=np.zeros((1, 2, 3), np.float32))
+    bias = np.zeros((1, 2), np.float32)
+    model = FloatModel(layers=(FloatLayer(name="l", kind="linear", paths=(path,), bias=bias),))
+    statistics = observe(model, make_dataset(3, [5]))
+    (report,) = describe(quantize_with(model, statistics), model, statistics)
+    assert report.weight_scale == (0.0, 0.0)
+    assert (report.clipped, report.clip_loss, report.weight_sqnr, report.bound) == (0, 0, inf, 0)

@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deltaloom.golden.errors import UserError
+from deltaloom.golden.synthetic import make_network
+from deltaloom.hw.accumulate import RowParameters
+from deltaloom.hw.compile import compile_network, derive_config, pack_words, plan_paths
+from deltaloom.hw.image import memories
+from deltaloom.hw.layouts import Pass, layer_record, network_record
+from deltaloom.sim.core_bench import network_of_paths
+
+LSTM_PATHS = [
+    [("x", "ifgo"), ("h", "ifgo")],
+    [("x", "ifgo"), ("h", "ifo"), ("h", "g")],
+    [("x", "of"), ("h", "ifgo")],
+    [("h", "go"), ("x", "o"), ("x", "fi")],
+    [("x", "ifgo")],
+]
+
+
+def fields(word, bits, count):
+    """`count` signed fields of a word, the first in the lowest bits."""
+    raw = [(word >> (n * bits)) & ((1 << bits) - 1) for n in range(count)]
+    return [v - (v >> (bits - 1) << bits) for v in raw]
+
+
+class Decoded:
+    """What an image says: by path name, weights and parameters of its rows; times it names each."""
+
+    def __init__(self, network, config, image):
+        self.paths = dict(network.paths())
+        layer_of = {plan.name: network.layers[plan.layer] for plan in plan_paths(network)}
+        self.weights = {n: np.zeros_like(p.weights) for n, p in self.paths.items()}
+        self.mult = {n: np.zeros_like(p.mult) for n, p in self.paths.items()}
+        self.shift = {n: np.full_like(p.shift, -1) for n, p in self.paths.items()}
+        self.seen = {n: np.zeros_like(p.mult) for n, p in self.paths.items()}
+        self.bias = [np.zeros_like(layer.bias) for layer in network.layers]
+        self.padding = []
+        self.passes = [Pass.from_bits(word) for word in image.contents["program"]]
+        for one in self.passes:
+            name = image.lists[one.fetch.list].path
+            self._decode(config, image.contents, one, name, layer_of[name])
+
+    def _decode(self, config, contents, one, name, layer):
+        fetch, rows, path = one.fetch, one.rows, self.paths[name]
+        entries = [rows.entry[n] for n in range(rows.entries)]
+        real = [entry for entry in entries if not entry.flush]
+        total = rows.unit_words * len(real)
+        assert total == (fetch.groups - 1) * config.group_words + fetch.tail_words
+        for n in range(fetch.groups * config.group_words):
+            group, place = divmod(n, config.group_words)
+            lanes = slice(place * config.drain_rows, (place + 1) * config.drain_rows)
+            base = fetch.weight_base + group * fetch.columns
+            words = contents["weights"][base : base + fetch.columns]
+            columns = np.array([fields(w, config.weight_bits, config.lanes)[lanes] for w in words])
+            if n >= total:
+                self.padding.append(columns)
+                continue
+            unit_word, at = divmod(n, len(real))
+            gate = path.gates.index(layer.cell.gates[real[at].slot])
+            start = rows.unit_base + unit_word * config.drain_rows
+            last = unit_word == rows.unit_words - 1
+            count = rows.tail_units if last else config.drain_rows
+            word = contents["rows"][rows.row_base + n]
+            for k in range(config.drain_rows):
+                row = RowParameters.from_bits((word >> k * RowParameters.size) & (2**36 - 1))
+                if k >= count:
+                    self.padding.append(np.array([row.mult, row.bias, *columns[:, k]]))
+                    continue
+                self.weights[name][gate, start + k] = columns[:, k]
+                self.mult[name][gate, start + k] = row.mult
+                self.bias[rows.layer][real[at].slot, start + k] += row.bias
+                self.seen[name][gate, start + k] += 1
+            self.shift[name][gate] = real[at].shift
+
+
+def check_image(network, **options):
+    config = derive_config(network, **options)
+    image = compile_network(network, config)
+    found = Decoded(network, config, image)
+    for name, path in network.paths():
+        np.testing.assert_array_equal(found.seen[name], 1)
+        np.testing.assert_array_equal(found.weights[name], path.weights)
+        np.testing.assert_array_equal(found.mult[name], path.mult)
+        np.testing.assert_array_equal(found.shift[name], path.shift)
+    for bias, layer in zip(found.bias, network.layers, strict=True):
+        np.testing.assert_array_equal(bias, layer.bias)
+    assert not any(piece.any() for piece in found.padding)
+    for memory in memories(config):  # the derived configuration is the smallest
+        assert len(image.contents[memory.name]) == memory.depth
+        assert max(image.contents[memory.name]) < 1 << memory.width
+    return found, config, image
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    units=st.integers(1, 40),
+    inputs=st.integers(1, 5),
+    paths=st.sampled_from(LSTM_PATHS),
+    weight_bits=st.sampled_from([2, 4, 8, 16]),
+    lanes=st.integers(1, 24),
+    drain=st.integers(0, 7),
+)
+def test_image_holds_every_row_once_in_its_place(units, inputs, paths, weight_bits, lanes, drain):
+    divisors = [d for d in range(1, lanes + 1) if lanes % d == 0]
+    check_image(
+        network_of_paths(paths, units, inputs, weight_bits=weight_bits),
+        word_bits=lanes * weight_bits,
+        drain_rows=divisors[drain % len(divisors)],
+    )
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    shape=st.lists(
+        st.tuples(st.sampled_from(["lstm", "linear"]), st.integers(1, 20)), min_size=1, max_size=4
+    ),
+    lanes=st.integers(1, 12),
+)
+def test_image_of_many_layers(shape, lanes):
+    check_image(make_network(shape, 3), word_bits=8 * lanes)
+
+
+def test_program_marks_steps_layers_and_lists():
+    network = make_network([("lstm", 40), ("linear", 3)], 5)
+    found, config, _ = check_image(network, word_bits=32, drain_rows=4)
+    passes = found.passes
+    lstm = [p for p in passes if p.rows.layer == 0]
+    assert config.chunk_words == 4
+    assert [(p.rows.unit_base, p.rows.last) for p in lstm] == [
+        (at, last) for at in (0, 16, 32) for last in (0, 1)
+    ]
+    assert [p.rows.step_start for p in passes] == [1] + [0] * 6
+    assert [p.step_end for p in passes] == [0] * 6 + [1]
+    assert [p.rows.layer_start for p in passes] == [0, 1, 0, 0, 0, 0, 1]
+    assert [p.rows.layer_end for p in passes] == [0, 0, 0, 0, 0, 1, 1]
+    assert [p.fetch.tally for p in passes] == [1, 1, 0, 0, 0, 0, 1]
+    assert [p.fetch.release for p in passes] == [0, 0, 0, 0, 1, 1, 1]
+    assert [p.fetch.recurrent for p in passes] == [1, 0, 1, 0, 1, 0, 0]
+    assert [p.fetch.list for p in passes] == [0, 1, 0, 1, 0, 1, 2]
+    rows = [p.fetch.rows for p in passes]
+    assert rows == [64, 64, 64, 64, 32, 32, 3]
+    assert [p.rows.tail_units for p in passes] == [4] * 6 + [3]
+
+
+def test_flush_entries_stand_for_gates_that_only_earlier_paths_feed():
+    found, _, _ = check_image(network_of_paths(LSTM_PATHS[2], 3, 2), word_bits=32)
+    recurrent, frames = found.passes
+    entry = [frames.rows.entry[n] for n in range(frames.rows.entries)]
+    assert [(e.slot, e.init, e.flush) for e in entry] == [
+        (3, 0, 0),
+        (1, 0, 0),
+        (0, 0, 1),
+        (2, 0, 1),
+    ]
+    assert [recurrent.rows.entry[n].init for n in range(4)] == [1, 1, 1, 1]
+
+
+def test_records_of_encoders():
+    network = network_of_paths(LSTM_PATHS[1], 3, 2, threshold=4)
+    config = derive_config(network, word_bits=32)
+    image = compile_network(network, config)
+    assert [entry.path for entry in image.lists] == ["lstm0.h.ifo", "lstm0.h.g", "lstm0.x"]
+    assert [(e.columns, e.rows, e.threshold) for e in image.lists] == [
+        (3, 9, 4),
+        (3, 3, 4),
+        (2, 12, 4),
+    ]
+    layer = layer_record(2).from_bits(image.contents["layers"][0])
+    assert (layer.output, layer.c_exponent, layer.state_base) == (1, 3, 0)
+    for n in range(2):
+        record, quantizer = layer.encoders[n], network.layers[0].paths[n + 1].quantizer
+        assert (record.enable, record.list, record.columns, record.width) == (1, n, 3, 2)
+        assert (record.mult, record.shift) == (quantizer.mult, quantizer.shift)
+    whole = network_record(1).from_bits(image.contents["network"][0])
+    assert (whole.inputs, whole.macs, whole.encoders[0].list) == (2, 12 * 2 + 12 * 3, 2)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    shape=st.lists(
+        st.tuples(st.sampled_from(["lstm", "linear"]), st.integers(1, 9)), min_size=1, max_size=5
+    )
+)
+def test_lists_of_an_encoder_never_overlap(shape):
+    network = make_network(shape, 4)
+    config = derive_config(network)
+    events, references = {}, {}
+    for plan in plan_paths(network):
+        frames = plan.producer < 0
+        columns = plan.path.columns
+        own = events.setdefault((frames, plan.encoder), set())
+        place = set(range(plan.event_base, plan.event_base + 2 * columns))
+        assert not own & place
+        assert max(place) < (config.input_events if frames else config.events)
+        own |= place
+        own = references.setdefault((frames, plan.encoder), set())
+        place = set(range(plan.reference_base, plan.reference_base + columns))
+        assert not own & place
+        assert max(place) < (config.input_references if frames else config.references)
+        own |= place
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8, 16, 36])
+def test_pack_words(bits):
+    rng = np.random.default_rng(bits)
+    values = rng.integers(-(1 << (bits - 1)), 1 << (bits - 1), (6, 5))
+    assert [fields(word, bits, 5) for word in pack_words(values, bits)] == values.tolist()
+
+
+SMALLER = {
+    "weight_words": "weights",
+    "row_words": "rows",
+    "program": "program",
+    "layers": "layers",
+    "states": "states",
+    "lists": "lists",
+    "events": "events",
+    "input_events": "input_events",
+    "references": "references",
+    "input_references": "input_references",
+    "encoders": "encoders",
+    "sum_bits": "sum_bits",
+    "pre_bits": "pre_bits",
+}
+
+
+@pytest.mark.parametrize("name", SMALLER)
+def test_what_does_not_fit_is_named_with_what_is_needed_and_available(name):
+    network = make_network([("lstm", 5), ("linear", 2)], 3)
+    config = derive_config(network, word_bits=64)
+    need = getattr(config, name)
+    with pytest.raises(UserError) as error:
+        compile_network(network, replace(config, **{name: need - 1}))
+    text = str(error.value)
+    assert text.startswith(f"{SMALLER[name]}: the network needs {need} ")
+    assert f"the accelerator has {need - 1}" in text
+    assert "\n" not in text
+
+
+def refused(network, config, message):
+    with pytest.raises(UserError, match=message):
+        compile_network(network, config)
+
+
+def test_other_misfits_are_refused():
+    network = make_network([("lstm", 5), ("linear", 2)], 3)
+    config = derive_config(network, word_bits=64)
+    refused(network, replace(config, weight_bits=4), "weight bits: the network has 8")
+    refused(network, replace(config, cells=("linear",)), "lstm0: cell 'lstm', .* has linear")
+    refused(network, replace(config, activation_bits=4), "activation_bits: the network needs 8")
+    low, high = config.shifts
+    refused(network, replace(config, shifts=(low + 1, 40)), f"shifts: the network has {low}")
+    refused(network, replace(config, quantizer_shifts=(0, 1)), "quantizer_shifts: .* takes 0..1")
+
+
+def test_a_gate_without_a_path_is_refused():
+    network = network_of_paths([("x", "ifo")], 2, 2)
+    refused(network, derive_config(network), "lstm0: no path feeds gate 'g'")
+
+
+def test_a_c_exponent_that_the_cell_cannot_hold_is_refused():
+    network = make_network([("lstm", 2)], 2)
+    network = replace(network, layers=(replace(network.layers[0], c_exponent=8),))
+    refused(network, derive_config(network), r"lstm0: c exponent 8, the hardware takes 0\.\.7")
+
+
+def test_more_columns_than_an_event_can_name_are_refused():
+    network = make_network([("linear", 1)], 4097)
+    refused(network, derive_config(network), "linear0.x: 4097 columns or units, .* takes 4096")
+    network = make_network([("linear", 1)], 4096)
+    check_image(network)
+
+
+@pytest.mark.parametrize(("word_bits", "way_out"), [(20, 16), (7, 8), (0, 8)])
+def test_word_bits_that_are_no_multiple_of_the_weights_are_refused(word_bits, way_out):
+    network = make_network([("linear", 1)], 1)
+    with pytest.raises(UserError, match=f"word_bits: {word_bits} .* width 8; try {way_out}$"):
+        derive_config(network, word_bits=word_bits)
+
+
+def test_sums_wider_than_a_rescaler_are_refused():
+    network = make_network([("linear", 1)], 40, weight_bits=16, activation_bits=16)
+    with pytest.raises(UserError, match=r"sum_bits: \d+ is not possible"):
+        derive_config(network)
+
+
+@pytest.mark.parametrize("value", [-128, 127])
+def test_sum_and_pre_activation_widths_hold_the_worst_case(value):
+    """The largest sum of one step, from the lowest to the highest code, and what it becomes."""
+    network = make_network([("linear", 1)], 3)
+    path = network.layers[0].paths[0]
+    path = replace(path, weights=np.full_like(path.weights, value), mult=path.mult * 0 - 32768)
+    layer = replace(network.layers[0], paths=(path,), bias=np.full((1, 1), -(1 << 19)))
+    config = derive_config(replace(network, layers=(layer,)))
+    assert 3 * abs(value) * 255 < 1 << (config.sum_bits - 1)
+    shift = int(path.shift[0])
+    largest = (3 * abs(value) * 128 * 32768 >> shift) + 1 + (1 << 19)
+    assert largest < 1 << (config.pre_bits - 1)

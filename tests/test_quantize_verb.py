@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`deltaloom quantize`: its file, its tables, its errors."""
+
+import numpy as np
+import pytest
+
+from deltaloom import cli
+from deltaloom.golden.data import Dataset
+from deltaloom.golden.model import FloatLayer, FloatModel, FloatPath
+from deltaloom.golden.network import Network
+from deltaloom.golden.quantize import Scheme, quantize
+
+
+@pytest.fixture
+def files(tmp_path):
+    """MODEL and D: one linear layer [2 of 3] named "a.[b]", and ten frames."""
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(1, 2, 3)).astype(np.float32)
+    path = FloatPath(source="x", gates=("y",), weights=weights)
+    bias = np.ones((1, 2), np.float32)
+    layer = FloatLayer(name="a.[b]", kind="linear", paths=(path,), bias=bias)
+    model, data = tmp_path / "model", tmp_path / "data.npz"
+    FloatModel(layers=(layer,)).save(model)
+    Dataset((rng.normal(size=(10, 3)).astype(np.float32),), label_names=("no", "yes")).save(data)
+    return model, data
+
+
+def run(model, data, *words):
+    return cli.main(["quantize", str(model), "--data", str(data), *map(str, words)])
+
+
+def test_defaults(files, tmp_path, capsys):
+    assert run(*files, "-o", tmp_path / "net") == 0
+    network = Network.load(tmp_path / "net")
+    expected = quantize(FloatModel.load(files[0]), Dataset.load(files[1]))
+    (path,), (wanted,) = network.layers[0].paths, expected.layers[0].paths
+    np.testing.assert_array_equal(path.weights, wanted.weights)
+    assert (path.weight_bits, path.quantizer, path.threshold) == (8, wanted.quantizer, 0)
+    assert network.labels == ("no", "yes")
+    out = capsys.readouterr()
+    assert out.out.count("a.[b].x") == 2  # one row in each table
+    assert "Calibrated on 10 frames: input Q" in out.out
+    assert out.err == ""
+    assert max(map(len, out.out.splitlines())) <= max(80, 20 + len(str(tmp_path / "net")))
+
+
+def test_options(files, tmp_path):
+    bits = ["--weight-bits", 2, "--activation-bits", 4]
+    rest = ["--granularity", "tensor", "--clipping", "max", "--threshold", 3]
+    assert run(*files, "-o", tmp_path / "net", *bits, *rest) == 0
+    (path,) = Network.load(tmp_path / "net").layers[0].paths
+    scheme = Scheme(weight_bits=2, activation_bits=4, granularity="tensor", clipping="max")
+    wanted = quantize(FloatModel.load(files[0]), Dataset.load(files[1]), scheme)
+    np.testing.assert_array_equal(path.weights, wanted.layers[0].paths[0].weights)
+    assert (path.weight_bits, path.quantizer.bits, path.threshold) == (2, 4, 3)
+    assert len(set(path.weight_scale.flat)) == 1
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_inputs_are_not_overwritten(files, capsys, which):
+    before = files[which].read_bytes()
+    assert run(*files, "-o", files[which]) == 2
+    assert "is an input itself; name another file" in capsys.readouterr().err
+    assert files[which].read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--threshold", "256"], "threshold: 256 is not possible, it must be 0..255"),
+        (["--threshold", "-1"], "threshold: -1 is not possible, it must be 0..255"),
+        (["--weight-bits", "3"], "argument --weight-bits: invalid choice: 3"),
+        (["--granularity", "cell"], "argument --granularity: invalid choice: 'cell'"),
+    ],
+)
+def test_errors_write_nothing(files, tmp_path, capsys, options, message):
+    assert run(*files, "-o", tmp_path / "net", *options) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "net").exists()
+
+
+def test_wrong_data(files, tmp_path, capsys):
+    np.save(tmp_path / "wide.npy", np.zeros((4, 5)))
+    assert run(files[0], tmp_path / "wide.npy", "-o", tmp_path / "net") == 2
+    assert capsys.readouterr().err == (
+        "deltaloom: features: 5 per frame, the network takes 3; give the data it was trained on\n"
+    )
+    assert run(files[0], tmp_path / "none.npz", "-o", tmp_path / "net") == 2
+    assert "none.npz: no such file" in capsys.readouterr().err
