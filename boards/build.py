@@ -83,7 +83,7 @@ def _label_weights(memories: Sequence[Memory], config: AcceleratorConfig) -> lis
     """The design's memories, with the weights called so and known by their bits."""
     shape = (config.weight_words, config.word_bits)
     return [
-        replace(memory, name="weights", bits=config.weight_bits)
+        replace(memory, name="weights", bits=config.weight_bits[-1])
         if (memory.depth, memory.width) == shape and memory.name.endswith("store.memory")
         else memory
         for memory in memories

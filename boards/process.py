@@ -38,7 +38,7 @@ def run_tool(
     is killed when the caller is interrupted.
     """
     with (
-        log.open("a", encoding="utf-8", errors="replace") as out,
+        log.open("a", buffering=1, encoding="utf-8", errors="replace") as out,
         subprocess.Popen(
             list(command),
             cwd=cwd,

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The canonical float model that every importer makes: a stack of layers of paths, in float32.
 
-On disk it is one safetensors file. Tensors are named `layers.N.bias` and
-`layers.N.SOURCE.weights`; the rest is JSON under the metadata key "deltaloom".
+On disk it is one safetensors file. Tensors are named `layers.N.bias`, `layers.N.vectors.NAME`,
+`layers.N.SOURCE.weights` and `layers.N.SOURCE.scale`, with the path's gates after a SOURCE that has
+several paths; the rest is JSON under the metadata key "deltaloom".
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path as FilePath
@@ -23,24 +25,36 @@ KIND = "float model"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FloatPath:
-    """One matrix-vector product: weights [gates, units, columns] of `gates`, read from `source`."""
+    """One matrix-vector product of `gates`, read from `source`.
+
+    weights: [gates, units, columns].
+    scale: [gates, units], applied to the product (BatchNorm's gamma / sqrt(var + eps), which is
+        not folded into the weights); None: 1.
+    """
 
     source: str
     gates: tuple[str, ...]
     weights: Floats
+    scale: Floats | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FloatLayer:
-    """A cell and at most one path per source. bias: [cell gates, units].
+    """A cell, its paths and its numbers.
 
-    Raises UserError where the cell is unknown or a path does not fit it.
+    paths: a source may have several, which feed different gates.
+    bias: [cell gates, units]. vectors: the cell's, by name, [units].
+    skip_scale: of a cell that reads the input, its factor; 0 for other cells.
+
+    Raises UserError where the cell is unknown or something does not fit it.
     """
 
     name: str
     kind: str
     paths: tuple[FloatPath, ...]
     bias: Floats
+    vectors: Mapping[str, Floats] = field(default_factory=dict)
+    skip_scale: float = 0.0
 
     def __post_init__(self) -> None:
         if self.kind not in CELLS:
@@ -53,25 +67,49 @@ class FloatLayer:
             )
         sources = [path.source for path in self.paths]
         allowed = self.cell.sources
-        if "x" not in sources or len(set(sources)) < len(sources) or not set(sources) <= {*allowed}:
-            raise UserError(f"{self.name}: paths from {sources}, expected one each from {allowed}")
+        if "x" not in sources or not set(sources) <= {*allowed}:
+            raise UserError(
+                f"{self.name}: paths from {sources}, expected some from {allowed}, x among them"
+            )
+        fed: set[tuple[str, str]] = set()
         for path in self.paths:
-            if len(set(path.gates)) < len(path.gates) or not set(path.gates) <= {*self.cell.gates}:
+            self._check_path(path, fed)
+        if {*self.vectors} != {*self.cell.vectors}:
+            raise UserError(
+                f"{self.name} vectors: {[*self.vectors]}, {self.kind} has {[*self.cell.vectors]}"
+            )
+        for name, vector in self.vectors.items():
+            if vector.shape != (self.units,):
                 raise UserError(
-                    f"{self.name}.{path.source} gates: {path.gates} are not some of "
-                    f"{self.cell.gates}, once each"
+                    f"{self.name} {name}: shape {vector.shape}, expected [{self.units}]"
                 )
-            columns = self.units if path.source == "h" else "any"
-            shape = path.weights.shape
-            if (
-                len(shape) != 3
-                or shape[:2] != (len(path.gates), self.units)
-                or columns not in ("any", shape[2])
-            ):
-                raise UserError(
-                    f"{self.name}.{path.source} weights: shape {shape}, "
-                    f"expected [{len(path.gates)}, {self.units}, {columns}]"
-                )
+        if self.cell.reads_input and self.inputs != self.units:
+            raise UserError(
+                f"{self.name}: {self.inputs} inputs and {self.units} units, {self.kind} adds its "
+                "input to its output, so they must be as many; use sru4 or sru0"
+            )
+        if not np.isfinite(self.skip_scale) or (self.skip_scale and not self.cell.reads_input):
+            rule = "it must be finite" if self.cell.reads_input else f"{self.kind} has none"
+            raise UserError(f"{self.name} skip scale: {self.skip_scale} is not possible, {rule}")
+
+    def _check_path(self, path: FloatPath, fed: set[tuple[str, str]]) -> None:
+        what, allowed = f"{self.name}.{path.source}", self.cell.feeds[path.source]
+        places = [(path.source, gate) for gate in path.gates]
+        if not set(path.gates) <= {*allowed} or len({*places} - fed) < len(places):
+            raise UserError(
+                f"{what} gates: {path.gates} are not some of {allowed}, once each per source"
+            )
+        fed.update(places)
+        columns = "any" if path.source == "x" else self.units
+        if path.source == "x" and path.weights.ndim == 3:
+            columns = self.inputs
+        shape, rows = path.weights.shape, (len(path.gates), self.units)
+        if len(shape) != 3 or shape[:2] != rows or columns not in ("any", shape[2]):
+            raise UserError(
+                f"{what} weights: shape {shape}, expected [{rows[0]}, {rows[1]}, {columns}]"
+            )
+        if path.scale is not None and path.scale.shape != rows:
+            raise UserError(f"{what} scale: shape {path.scale.shape}, expected {[*rows]}")
 
     @property
     def cell(self) -> Cell:
@@ -87,8 +125,16 @@ class FloatLayer:
 
     @property
     def parameters(self) -> int:
-        """How many weights and biases there are."""
-        return int(self.bias.size + sum(p.weights.size for p in self.paths))
+        """How many weights, scales, biases and vector elements there are."""
+        arrays = [self.bias, *self.vectors.values()]
+        for path in self.paths:
+            arrays += [path.weights] if path.scale is None else [path.weights, path.scale]
+        return sum(int(array.size) for array in arrays)
+
+    def at(self, path: FloatPath) -> str:
+        """The path's name in this layer: its source, and its gates where there are several."""
+        alone = sum(p.source == path.source for p in self.paths) == 1
+        return path.source if alone else f"{path.source}.{''.join(path.gates)}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,10 +177,24 @@ class FloatModel:
         layers = []
         for n, layer in enumerate(self.layers):
             tensors[f"layers.{n}.bias"] = layer.bias
+            for name, vector in layer.vectors.items():
+                tensors[f"layers.{n}.vectors.{name}"] = vector
+            paths = []
             for path in layer.paths:
-                tensors[f"layers.{n}.{path.source}.weights"] = path.weights
-            paths = [{"source": p.source, "gates": list(p.gates)} for p in layer.paths]
-            layers.append({"name": layer.name, "cell": layer.kind, "paths": paths})
+                at = layer.at(path)
+                tensors[f"layers.{n}.{at}.weights"] = path.weights
+                if path.scale is not None:
+                    tensors[f"layers.{n}.{at}.scale"] = path.scale
+                paths.append({"source": path.source, "gates": list(path.gates), "at": at})
+            layers.append(
+                {
+                    "name": layer.name,
+                    "cell": layer.kind,
+                    "paths": paths,
+                    "vectors": list(layer.vectors),
+                    "skip_scale": layer.skip_scale,
+                }
+            )
         header = {"layers": layers, "labels": list(self.labels), "origin": self.origin}
         storage.save(file, KIND, tensors, header)
 
@@ -142,28 +202,34 @@ class FloatModel:
     def load(cls, file: FilePath) -> "FloatModel":
         """Read a model that `save` wrote. Raises UserError where the file is anything else."""
         tensors, header = storage.load(file, KIND, made_by="deltaloom import")
-        layers = []
         with storage.reading(file):
-            for n, entry in enumerate(header["layers"]):
-                paths = tuple(
-                    FloatPath(
-                        source=p["source"],
-                        gates=tuple(p["gates"]),
-                        weights=tensors[f"layers.{n}.{p['source']}.weights"],
-                    )
-                    for p in entry["paths"]
-                )
-                layers.append(
-                    FloatLayer(
-                        name=entry["name"],
-                        kind=entry["cell"],
-                        paths=paths,
-                        bias=tensors[f"layers.{n}.bias"],
-                    )
-                )
-            return cls(
-                layers=tuple(layers), labels=tuple(header["labels"]), origin=header["origin"]
+            layers = tuple(
+                _read_layer(entry, tensors, f"layers.{n}")
+                for n, entry in enumerate(header["layers"])
             )
+            return cls(layers=layers, labels=tuple(header["labels"]), origin=header["origin"])
+
+
+def _read_layer(entry: dict, tensors: dict[str, np.ndarray], prefix: str) -> FloatLayer:
+    paths = []
+    for path in entry["paths"]:
+        at = f"{prefix}.{path.get('at', path['source'])}"  # older files have one path per source
+        paths.append(
+            FloatPath(
+                source=path["source"],
+                gates=tuple(path["gates"]),
+                weights=tensors[f"{at}.weights"],
+                scale=tensors.get(f"{at}.scale"),
+            )
+        )
+    return FloatLayer(
+        name=entry["name"],
+        kind=entry["cell"],
+        paths=tuple(paths),
+        bias=tensors[f"{prefix}.bias"],
+        vectors={name: tensors[f"{prefix}.vectors.{name}"] for name in entry.get("vectors", ())},
+        skip_scale=float(entry.get("skip_scale", 0)),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 """The quantized network: everything that golden runs and that the hardware is compiled from.
 
 Numbers are as docs/arithmetic.md defines them. On disk it is one safetensors file, written by
-`deltaloom quantize`; tensors are named `layers.N.bias` and `layers.N.paths.K.{weights,mult,shift}`.
+`deltaloom quantize`; tensors are named `layers.N.bias`, `layers.N.vectors.NAME` and
+`layers.N.paths.K.{weights,mult,shift}`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path as FilePath
 
@@ -13,13 +14,14 @@ import numpy as np
 
 from . import storage
 from .arithmetic import WIDTHS, Ints, code_range, rshr, sat
-from .cells import CELLS, Cell
+from .cells import CELLS, Q3_12, Cell
 from .errors import UserError
 
 KIND = "quantized network"
 BIAS_BITS = 20
 MULT_BITS = 16
 MAX_SHIFT = 40
+MAX_VECTOR_SHIFT = 18
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +52,8 @@ class Quantizer:
 class Path:
     """One quantized matrix-vector product.
 
-    source: what it reads: "x" (the layer's input) or "h" (the layer's own previous output).
+    source: what it reads: "x" (the layer's input), "h" (the layer's own previous output) or "rh"
+        (what the cell makes of that in the middle of a step, in the format of h).
     gates: the cell's gates that it feeds.
     weights: [gates, units, columns] codes of `weight_bits` bits.
     mult: [gates, units] int16; shift: [gates]: sums become rshr(M * mult, shift).
@@ -111,8 +114,12 @@ class Path:
 class Layer:
     """Paths, a cell and its numbers.
 
+    paths: a source may have several, which feed different gates.
     bias: [cell gates, units], int20 in the format of the pre-activations.
-    c_exponent, h_exponent: state formats Q(e).(15-e).
+    c_exponent, h_exponent: state formats Q(e).(15-e); the same where the cell says so.
+    vectors: the cell's, by name, [units] int16 codes. vector_shift: rshr(v * c, it) is in Q3.12.
+    skip_mult, skip_shift: of a cell that reads the input: sat16(rshr(x * mult, shift)) is in the
+        format of h.
     """
 
     name: str
@@ -121,6 +128,10 @@ class Layer:
     bias: Ints
     c_exponent: int = 0
     h_exponent: int = 0
+    vectors: Mapping[str, Ints] = field(default_factory=dict)
+    vector_shift: int = 0
+    skip_mult: int = 0
+    skip_shift: int = 0
 
     def __post_init__(self) -> None:
         _check("cell", self.kind, self.kind in CELLS, f"one of {', '.join(CELLS)}")
@@ -128,11 +139,43 @@ class Layer:
         _shape("bias", self.bias, (len(self.cell.gates), self.units))
         for what, exponent in (("c", self.c_exponent), ("h", self.h_exponent)):
             _check(f"{what} exponent", exponent, 0 <= exponent <= 12, "0..12")
+        if self.cell.c_like_h:
+            rule = f"the c exponent of {self.kind}, {self.c_exponent}"
+            _check("h exponent", self.h_exponent, self.h_exponent == self.c_exponent, rule)
+        self._check_paths()
+        self._check_vectors()
+        low, high = code_range(MULT_BITS)
+        if not self.cell.reads_input:
+            _check("skip mult", self.skip_mult, self.skip_mult == 0, f"0 for {self.kind}")
+        else:
+            rule = f"{self.units} like the units, for {self.kind}"
+            _check("inputs", self.inputs, self.inputs == self.units, rule)
+        _check("skip mult", self.skip_mult, low <= self.skip_mult <= high, f"{low}..{high}")
+        _check("skip shift", self.skip_shift, 0 <= self.skip_shift <= MAX_SHIFT, f"0..{MAX_SHIFT}")
+
+    def _check_paths(self) -> None:
+        feeds, fed = self.cell.feeds, set()
         for path in self.paths:
-            _check("source", path.source, path.source in self.cell.sources, f"{self.cell.sources}")
+            _check("source", path.source, path.source in feeds, f"{self.cell.sources}")
             _shape(f"{path.source} weights", path.weights, (None, self.units, None))
-            unknown = [g for g in path.gates if g not in self.cell.gates]
-            _check("gates", path.gates, not unknown, f"gates of {self.kind}: {self.cell.gates}")
+            allowed = feeds[path.source]
+            rule = f"gates that {path.source} feeds in {self.kind}: {allowed}"
+            _check("gates", path.gates, {*path.gates} <= {*allowed}, rule)
+            for gate in path.gates:
+                place = (path.source, gate)
+                _check("gates", path.gates, place not in fed, f"without {gate!r}, fed twice")
+                fed.add(place)
+        sources = tuple(path.source for path in self.paths)
+        _check("sources", sources, "x" in sources, "one with a path from x")
+
+    def _check_vectors(self) -> None:
+        names, wanted = tuple(self.vectors), self.cell.vectors
+        _check("vectors", names, {*names} == {*wanted}, f"those of {self.kind}: {wanted}")
+        for name, vector in self.vectors.items():
+            _shape(name, vector, (self.units,))
+            _within(name, vector, 16)
+        good = 0 <= self.vector_shift <= MAX_VECTOR_SHIFT
+        _check("vector shift", self.vector_shift, good, f"0..{MAX_VECTOR_SHIFT}")
 
     @property
     def cell(self) -> Cell:
@@ -147,9 +190,10 @@ class Layer:
         return next(p.columns for p in self.paths if p.source == "x")
 
     @property
-    def gate_exponent(self) -> int:
-        """Exponent of the pre-activations' int16 format."""
-        return self.h_exponent if self.cell.gate_exponent is None else self.cell.gate_exponent
+    def gate_exponents(self) -> tuple[int, ...]:
+        """Exponent of each gate's pre-activations, which are int16, in the order of the gates."""
+        exponents = {"gate": Q3_12, "c": self.c_exponent, "h": self.h_exponent}
+        return tuple(exponents[format] for format in self.cell.formats.values())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -228,6 +272,8 @@ class Network:
         layers = []
         for n, layer in enumerate(self.layers):
             tensors[f"layers.{n}.bias"] = layer.bias.astype(np.int32)
+            for name, vector in layer.vectors.items():
+                tensors[f"layers.{n}.vectors.{name}"] = vector.astype(np.int16)
             paths = []
             for k, path in enumerate(layer.paths):
                 at = f"layers.{n}.paths.{k}"
@@ -251,6 +297,10 @@ class Network:
                     "cell": layer.kind,
                     "c_exponent": layer.c_exponent,
                     "h_exponent": layer.h_exponent,
+                    "vectors": list(layer.vectors),
+                    "vector_shift": layer.vector_shift,
+                    "skip_mult": layer.skip_mult,
+                    "skip_shift": layer.skip_shift,
                     "paths": paths,
                 }
             )
@@ -268,17 +318,7 @@ class Network:
         tensors, header = storage.load(file, KIND, made_by="deltaloom quantize")
         with storage.reading(file):
             layers = tuple(
-                Layer(
-                    name=entry["name"],
-                    kind=entry["cell"],
-                    paths=tuple(
-                        _read_path(p, tensors, f"layers.{n}.paths.{k}")
-                        for k, p in enumerate(entry["paths"])
-                    ),
-                    bias=tensors[f"layers.{n}.bias"].astype(np.int64),
-                    c_exponent=entry["c_exponent"],
-                    h_exponent=entry["h_exponent"],
-                )
+                _read_layer(entry, tensors, f"layers.{n}")
                 for n, entry in enumerate(header["layers"])
             )
             return cls(
@@ -294,6 +334,24 @@ def path_name(layer: Layer, n: int) -> str:
     path = layer.paths[n]
     alone = sum(p.source == path.source for p in layer.paths) == 1
     return f"{layer.name}.{path.source}" + ("" if alone else "." + "".join(path.gates))
+
+
+def _read_layer(entry: dict, tensors: dict[str, np.ndarray], at: str) -> Layer:
+    names = entry.get("vectors", ())  # files that older versions wrote have no vectors and no skip
+    return Layer(
+        name=entry["name"],
+        kind=entry["cell"],
+        paths=tuple(
+            _read_path(p, tensors, f"{at}.paths.{k}") for k, p in enumerate(entry["paths"])
+        ),
+        bias=tensors[f"{at}.bias"].astype(np.int64),
+        c_exponent=entry["c_exponent"],
+        h_exponent=entry["h_exponent"],
+        vectors={name: tensors[f"{at}.vectors.{name}"].astype(np.int64) for name in names},
+        vector_shift=entry.get("vector_shift", 0),
+        skip_mult=entry.get("skip_mult", 0),
+        skip_shift=entry.get("skip_shift", 0),
+    )
 
 
 def _read_path(entry: dict, tensors: dict[str, np.ndarray], at: str) -> Path:

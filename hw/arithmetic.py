@@ -19,6 +19,9 @@ LOW_BITS = 17
 FACTOR_BITS = 18
 """Widest signed factor of one hardware multiplier (ECP5 MULT18X18D)."""
 
+MAX_VALUE_BITS = 2 * LOW_BITS + FACTOR_BITS
+"""Widest value that `Rescale` takes, in three parts."""
+
 SHIFT_STAGE_BITS = 3
 """Bits of the shift amount that one pipeline stage resolves: an 8-to-1 multiplexer."""
 
@@ -98,7 +101,7 @@ class Rescale(wiring.Component):
     Parameters
     ----------
     value_bits : int
-        Width of value, 2..35; above 18 it takes a second multiplier and one more cycle.
+        Width of value, 2..52; above 18, every 17 bits more take another multiplier and a cycle.
     shift_min, shift_max : int
         Range of shift, both ends included; negative shifts go left.
     out_bits : int
@@ -122,8 +125,8 @@ class Rescale(wiring.Component):
     def __init__(
         self, *, value_bits: int, shift_min: int, shift_max: int, out_bits: int, mult_bits: int = 16
     ) -> None:
-        if not 2 <= value_bits <= LOW_BITS + FACTOR_BITS:
-            raise ValueError(f"value_bits must be 2..{LOW_BITS + FACTOR_BITS}, got {value_bits!r}")
+        if not 2 <= value_bits <= MAX_VALUE_BITS:
+            raise ValueError(f"value_bits must be 2..{MAX_VALUE_BITS}, got {value_bits!r}")
         if not 2 <= mult_bits <= FACTOR_BITS:
             raise ValueError(f"mult_bits must be 2..{FACTOR_BITS}, got {mult_bits!r}")
         if out_bits < 1:
@@ -149,11 +152,12 @@ class Rescale(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from operands to result."""
-        return 2 + self._split + len(self._shift_stages) + 1
+        return 2 + self._low_parts + len(self._shift_stages) + 1
 
     @property
-    def _split(self) -> bool:
-        return self.value_bits > FACTOR_BITS
+    def _low_parts(self) -> int:
+        """How many unsigned parts of LOW_BITS the value has below its signed top."""
+        return max(0, -(-(self.value_bits - FACTOR_BITS) // LOW_BITS))
 
     @property
     def _shift_stages(self) -> list[tuple[int, int]]:
@@ -164,23 +168,25 @@ class Rescale(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        cycle = 0
 
         def register(value: Value, name: str) -> Value:
             return delay(m, value, 1, name)
 
         mult = register(self.mult, "mult")
-        if self._split:
-            high = register(self.value[LOW_BITS:].as_signed(), "value_high")
-            low = register(Cat(self.value[:LOW_BITS], 0).as_signed(), "value_low")
-            high_product = register(high * mult, "product_high")
-            low_product = register(low * mult, "product_low")
-            top_sum = high_product + low_product.shift_right(LOW_BITS)
-            product = register(Cat(low_product[:LOW_BITS], top_sum).as_signed(), "product")
-            cycle = 3
-        else:
-            product = register(register(self.value, "value") * mult, "product")
-            cycle = 2
+        lows, cut = self._low_parts, self._low_parts * LOW_BITS
+        parts = [Cat(self.value[n * LOW_BITS :][:LOW_BITS], 0).as_signed() for n in range(lows)]
+        parts.append(self.value[cut:].as_signed())
+        products = [
+            register(register(part, f"value_{n}") * mult, f"product_{n}")
+            for n, part in enumerate(parts)
+        ]
+        # Each sum settles LOW_BITS more of the product.
+        product, cycle = products[0], 2
+        for n, part in enumerate(products[1:], 1):
+            settled = n * LOW_BITS
+            top = delay(m, part, n - 1, f"product_{n}_late") + product.shift_right(settled)
+            product = register(Cat(product[:settled], top).as_signed(), f"product_sum_{n}")
+            cycle += 1
         # The true product needs no more than this; the sum's shape does not know.
         product = product[: self.value_bits + self.mult_bits].as_signed()
 

@@ -19,7 +19,7 @@ from ..golden.arithmetic import WIDTHS, Ints
 from ..golden.errors import UserError
 from ..golden.network import MULT_BITS, Network, Path, path_name
 from .cells.lstm import MAX_C_EXPONENT
-from .config import AcceleratorConfig, divisor_up_to, single_weight_width
+from .config import AcceleratorConfig, divisor_up_to
 from .image import MULT_BIAS_BITS, Image, ListInfo, memories
 from .layouts import UNIT_BITS, Pass, layer_record, network_record, pack
 
@@ -96,20 +96,20 @@ def derive_config(
     word_bits: None picks 256, or the nearest multiple of the weight width.
     drain_rows: None picks the largest divisor of the lanes up to 8.
     """
-    width = single_weight_width(network)
+    paths = [path for _, path in network.paths()]
+    widths = tuple(sorted({path.weight_bits for path in paths}))
     wanted = word_bits if word_bits is not None else 256
-    if wanted < width or wanted % width:
+    if wanted < widths[-1] or wanted % widths[-1]:
         raise UserError(
             f"word_bits: {wanted} is not possible, it must be a multiple of the weight width "
-            f"{width}; try {max(width, wanted - wanted % width)}"
+            f"{widths[-1]}; try {max(widths[-1], wanted - wanted % widths[-1])}"
         )
-    paths = [path for _, path in network.paths()]
     units = max(layer.units for layer in network.layers)
     most = min(8, 1 << (units - 1).bit_length())
     shape = AcceleratorConfig(
         word_bits=wanted,
-        weight_bits=width,
-        drain_rows=drain_rows or divisor_up_to(wanted // width, most),
+        weight_bits=widths,
+        drain_rows=drain_rows or divisor_up_to(wanted // widths[-1], most),
     )
     plans = plan_paths(network)
     passes = list(_passes(network, shape))
@@ -122,7 +122,7 @@ def derive_config(
         weight_words=sum(p.words for p in passes),
         row_words=sum(p.chunk.count * len(p.plan.path.gates) for p in passes),
         program=len(passes),
-        **_needs(network, plans),
+        **_needs(network, plans, shape),
     )
 
 
@@ -190,7 +190,7 @@ def _passes(network: Network, config: AcceleratorConfig) -> Iterator[_PassPlan]:
             done: set[str] = set()
             for plan in by_layer[n]:
                 words = chunk.count * len(plan.path.gates)
-                groups = ceil(words / config.group_words)
+                groups = ceil(words / config.group_words(plan.path.weight_bits))
                 item = _PassPlan(
                     plan=plan,
                     chunk=chunk,
@@ -220,13 +220,25 @@ def _rows_in_order(p: _PassPlan, values: Ints, config: AcceleratorConfig) -> Int
 
 
 def _weight_words(p: _PassPlan, config: AcceleratorConfig) -> list[int]:
-    """Weight words of a pass: group by group, one word per column, lane 0 in the lowest bits."""
-    ordered = _rows_in_order(p, p.plan.path.weights, config)
-    columns = p.plan.path.columns
-    rows = ordered.reshape(-1, columns)
-    rows = np.pad(rows, [(0, p.groups * config.lanes - len(rows)), (0, 0)])
-    lanes = rows.reshape(p.groups, config.lanes, columns).swapaxes(1, 2)
-    return pack_words(lanes.reshape(-1, config.lanes), config.weight_bits)
+    """Weight words of a pass: group by group, one word per column, lane 0 in the lowest bits.
+
+    A D-word takes as many lane blocks of D as its weights have digits, the top digit first.
+    """
+    path = p.plan.path
+    ordered = _rows_in_order(p, path.weights, config)
+    digits = weight_digits(ordered, config.digits(path.weight_bits), config.digit_bits)
+    lanes = np.moveaxis(digits, 0, 1).reshape(-1, path.columns)
+    lanes = np.pad(lanes, [(0, p.groups * config.lanes - len(lanes)), (0, 0)])
+    words = lanes.reshape(p.groups, config.lanes, path.columns).swapaxes(1, 2)
+    return pack_words(words.reshape(-1, config.lanes), config.digit_bits)
+
+
+def weight_digits(weights: Ints, count: int, bits: int) -> Ints:
+    """[count, ...]: the weights' digits of `bits` bits, top first; only the top one is signed."""
+    shifts = bits * np.arange(count - 1, -1, -1).reshape(-1, *[1] * weights.ndim)
+    digits = weights >> shifts
+    digits[1:] &= (1 << bits) - 1
+    return digits
 
 
 def _row_words(network: Network, p: _PassPlan, config: AcceleratorConfig) -> list[int]:
@@ -269,6 +281,7 @@ def _fetch_fields(config: AcceleratorConfig, p: _PassPlan) -> dict[str, Any]:
     plan, path = p.plan, p.plan.path
     state = plan.producer != INPUT
     words = p.chunk.count * len(path.gates)
+    group_words = config.group_words(path.weight_bits)
     return {
         "source": plan.encoder + (config.input_encoders if state else 0),
         "list": plan.list,
@@ -278,8 +291,10 @@ def _fetch_fields(config: AcceleratorConfig, p: _PassPlan) -> dict[str, Any]:
         "event_base": plan.event_base,
         "columns": path.columns,
         "weight_base": p.weight_base,
+        "digits": config.digits(path.weight_bits).bit_length() - 1,
         "groups": p.groups,
-        "tail_words": words - (p.groups - 1) * config.group_words,
+        "words": group_words,
+        "tail_words": words - (p.groups - 1) * group_words,
         "rows": p.chunk.units * len(path.gates),
     }
 
@@ -388,11 +403,12 @@ def _pre_bits(network: Network) -> int:
 
 def _check_fits(network: Network, config: AcceleratorConfig, plans: Sequence[PathPlan]) -> None:
     """Everything that is silicon and not the depth of a loadable memory."""
-    if single_weight_width(network) != config.weight_bits:
-        raise UserError(
-            f"weight bits: the network has {single_weight_width(network)}, the accelerator "
-            f"{config.weight_bits}; quantize to the accelerator's width"
-        )
+    for name, path in network.paths():
+        if path.weight_bits not in config.weight_bits:
+            raise UserError(
+                f"{name}: weights of {path.weight_bits} bits, the accelerator has "
+                f"{', '.join(map(str, config.weight_bits))}; quantize to one of these"
+            )
     for layer in network.layers:
         if layer.kind not in config.cells:
             raise UserError(
@@ -416,7 +432,7 @@ def _check_fits(network: Network, config: AcceleratorConfig, plans: Sequence[Pat
             raise UserError(
                 f"{plan.name}: {size} columns or units, the hardware takes {1 << UNIT_BITS}"
             )
-    for name, value in _needs(network, plans).items():
+    for name, value in _needs(network, plans, config).items():
         limit = getattr(config, name)
         if value > limit:
             raise UserError(f"{name}: the network needs {value}, the accelerator has {limit}")
@@ -436,7 +452,9 @@ def _span(values: Iterable[int]) -> tuple[int, int]:
     return min(seen), max(seen)
 
 
-def _needs(network: Network, plans: Sequence[PathPlan]) -> dict[str, int]:
+def _needs(
+    network: Network, plans: Sequence[PathPlan], config: AcceleratorConfig
+) -> dict[str, int]:
     """The config's sizes, other than loadable depths, that `network` needs at the least."""
     state = [p for p in plans if p.producer != INPUT]
     frame = [p for p in plans if p.producer == INPUT]
@@ -445,6 +463,7 @@ def _needs(network: Network, plans: Sequence[PathPlan]) -> dict[str, int]:
         "activation_bits": max(path.quantizer.bits for path in paths),
         "encoders": max((p.encoder + 1 for p in state), default=1),
         "input_encoders": max(p.encoder + 1 for p in frame),
+        "lane_bits": max(_lane_bits(path, config) for path in paths),
         # The sum of one step's events spans twice the accumulator's range.
         "sum_bits": max(path.bound for path in paths).bit_length() + 2,
         "pre_bits": _pre_bits(network),
@@ -455,3 +474,10 @@ def _needs(network: Network, plans: Sequence[PathPlan]) -> dict[str, int]:
         "input_references": max(p.reference_base + p.path.columns for p in frame),
         "states": sum(layer.units for layer in network.layers),
     }
+
+
+def _lane_bits(path: Path, config: AcceleratorConfig) -> int:
+    """Width of a lane's sum over one step's events: of a weight's digit times a delta."""
+    digits = weight_digits(path.matrix, config.digits(path.weight_bits), config.digit_bits)
+    largest = int(np.abs(digits).sum(axis=-1).max(initial=0))
+    return (largest * ((1 << path.quantizer.bits) - 1)).bit_length() + 1

@@ -7,8 +7,8 @@ from math import ceil
 from ..golden.arithmetic import WIDTHS
 from ..golden.cells import CELLS
 from ..golden.errors import UserError
-from ..golden.network import MAX_SHIFT, Network
-from .arithmetic import FACTOR_BITS, LOW_BITS
+from ..golden.network import MAX_SHIFT
+from .arithmetic import MAX_VALUE_BITS
 from .layouts import (
     EVENT_BITS,
     LAYER_BITS,
@@ -25,7 +25,7 @@ MAX_DRAIN_ROWS = 128
 """Units of a unit-word: their outputs must fit the output queue together."""
 
 LIMITS = {
-    "sum_bits": LOW_BITS + FACTOR_BITS,
+    "sum_bits": MAX_VALUE_BITS,
     "lists": 1 << LIST_BITS,
     "layers": 1 << LAYER_BITS,
     "weight_words": 1 << WEIGHT_BITS,
@@ -43,24 +43,28 @@ LIMITS = {
 class AcceleratorConfig:
     """One accelerator. Any network whose image fits these numbers runs on it.
 
-    word_bits: bits of one weight word; weight_bits: bits of one weight; so many lanes there are.
+    word_bits: bits of one weight word.
+    weight_bits: widths of weights, each path has one of them. The narrowest is a lane's; a wider
+        weight is spread over several lanes, digit by digit.
     activation_bits: the largest width of a code.
     drain_rows: rows drained, rescaled and handed to the cell unit per cycle; divides the lanes.
     cells: kinds of cell that the cell unit can do.
     encoders: delta encoders for states, one per path that reads the same layer's output.
     input_encoders: the same for the input frames.
-    sum_bits: accumulator M; pre_bits: pre-activation before its saturation.
+    lane_bits: sum of one lane; sum_bits: accumulator M.
+    pre_bits: pre-activation before its saturation.
     shifts, quantizer_shifts: lowest and highest shift of the rescalers and of the encoders.
     The rest are depths, in words of the memory that each names.
     """
 
     word_bits: int = 64
-    weight_bits: int = 8
+    weight_bits: tuple[int, ...] = (8,)
     activation_bits: int = 8
     drain_rows: int = 8
     cells: tuple[str, ...] = ("lstm", "linear")
     encoders: int = 2
     input_encoders: int = 1
+    lane_bits: int = 24
     sum_bits: int = 24
     pre_bits: int = 24
     shifts: tuple[int, int] = (0, 40)
@@ -77,7 +81,14 @@ class AcceleratorConfig:
     program: int = 128
 
     def __post_init__(self) -> None:
-        _check("weight_bits", self.weight_bits, self.weight_bits in WIDTHS, f"one of {WIDTHS}")
+        _check(
+            "weight_bits",
+            self.weight_bits,
+            bool(self.weight_bits)
+            and set(self.weight_bits) <= set(WIDTHS)
+            and list(self.weight_bits) == sorted(set(self.weight_bits)),
+            f"some of {WIDTHS}, in rising order",
+        )
         _check(
             "activation_bits",
             self.activation_bits,
@@ -87,17 +98,17 @@ class AcceleratorConfig:
         _check(
             "word_bits",
             self.word_bits,
-            0 < self.word_bits <= MAX_WORD_BITS and self.word_bits % self.weight_bits == 0,
-            f"a multiple of weight_bits ({self.weight_bits}) up to {MAX_WORD_BITS}",
+            0 < self.word_bits <= MAX_WORD_BITS and self.word_bits % self.weight_bits[-1] == 0,
+            f"a multiple of the weight width {self.weight_bits[-1]} up to {MAX_WORD_BITS}",
         )
         _check(
             "drain_rows",
             self.drain_rows,
             0 < self.drain_rows <= MAX_DRAIN_ROWS
-            and self.lanes % self.drain_rows == 0
-            and self.group_words < 1 << WORD_COUNT_BITS,
-            f"a divisor of the {self.lanes} lanes, at most {MAX_DRAIN_ROWS} "
-            f"and more than a {1 << WORD_COUNT_BITS}th of them",
+            and self.rows(self.weight_bits[-1]) % self.drain_rows == 0
+            and self.group_words(self.digit_bits) < 1 << WORD_COUNT_BITS,
+            f"a divisor of the {self.rows(self.weight_bits[-1])} rows of a word, at most "
+            f"{MAX_DRAIN_ROWS} and more than a {1 << WORD_COUNT_BITS}th of the lanes",
         )
         for cell in self.cells:
             _check("cells", cell, cell in CELLS, f"of {', '.join(CELLS)}")
@@ -119,19 +130,32 @@ class AcceleratorConfig:
         _check("encoders + input_encoders", encoders, encoders <= most, f"at most {most}")
 
     @property
-    def lanes(self) -> int:
-        """R: products per cycle."""
-        return self.word_bits // self.weight_bits
+    def digit_bits(self) -> int:
+        """Bits of a weight that one lane takes."""
+        return self.weight_bits[0]
 
     @property
-    def group_words(self) -> int:
+    def lanes(self) -> int:
+        """Products per cycle."""
+        return self.word_bits // self.digit_bits
+
+    def digits(self, weight_bits: int) -> int:
+        """Lanes that a weight of this width takes."""
+        return weight_bits // self.digit_bits
+
+    def rows(self, weight_bits: int) -> int:
+        """R: rows of a group, that is, weights of this width in one word."""
+        return self.word_bits // weight_bits
+
+    def group_words(self, weight_bits: int) -> int:
         """D-words that one group of rows drains as."""
-        return self.lanes // self.drain_rows
+        return self.rows(weight_bits) // self.drain_rows
 
     @property
     def chunk_words(self) -> int:
         """Unit-words per pass: whole groups for any number of gates, and at least four."""
-        return self.group_words * ceil(4 / self.group_words)
+        words = self.group_words(self.digit_bits)
+        return words * ceil(4 / words)
 
     @property
     def delta_bits(self) -> int:
@@ -147,14 +171,3 @@ def divisor_up_to(n: int, most: int) -> int:
 def _check(what: str, value: object, good: bool, rule: str) -> None:
     if not good:
         raise UserError(f"{what}: {value!r} is not possible, it must be {rule}")
-
-
-def single_weight_width(network: Network) -> int:
-    """The one weight width of the network; UserError where paths differ."""
-    widths = {path.weight_bits for _, path in network.paths()}
-    if len(widths) > 1:
-        raise UserError(
-            f"weight bits {sorted(widths)} in one network: the hardware takes one width per "
-            "design yet; quantize all paths to the same --weight-bits"
-        )
-    return widths.pop()

@@ -108,12 +108,12 @@ class Core(wiring.Component):
         m.submodules.store = store = BlockRamStore(
             depth=config.weight_words, word_bits=config.word_bits, init=contents.get("weights", [])
         )
-        queue_words = 16 if config.group_words <= 4 else 32
-        queue_words = max(queue_words, 2 * config.group_words)
+        group_words = config.group_words(config.digit_bits)
+        queue_words = max(16 if group_words <= 4 else 32, 2 * group_words)
         m.submodules.fetch = fetch = Fetch(
             sources=config.input_encoders + config.encoders,
             delta_bits=config.delta_bits,
-            group_words=config.group_words,
+            group_words=group_words,
             queue_words=queue_words,
             address_bits=store.address_bits,
             word_bits=config.word_bits,
@@ -125,6 +125,7 @@ class Core(wiring.Component):
             weight_bits=config.weight_bits,
             delta_bits=config.delta_bits,
             drain_rows=config.drain_rows,
+            lane_bits=config.lane_bits,
             sum_bits=config.sum_bits,
         )
         m.submodules.accumulate = accumulate = Accumulate(config, init=contents.get("rows", []))

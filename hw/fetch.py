@@ -47,7 +47,7 @@ class Fetch(wiring.Component):
     Parameters
     ----------
     sources: how many encoders write lists
-    group_words: D-words of a full group
+    group_words: D-words of the largest group
     queue_words: room for D-words behind the array; reserved before a group is completed
     address_bits, word_bits: of the weight store
     store_steady: its answers keep the requests' spacing; store_outstanding: requests it may hold
@@ -172,7 +172,7 @@ class Fetch(wiring.Component):
         m.d.comb += [
             last_event.eq(current.closed & (index + 1 >= current.count)),
             last_group.eq(groups_left == 1),
-            words.eq(Mux(last_group, current["pass"].tail_words, self._group_words)),
+            words.eq(Mux(last_group, current["pass"].tail_words, current["pass"].words)),
             issue.eq(
                 running
                 & advance
@@ -196,7 +196,7 @@ class Fetch(wiring.Component):
                 group_base.eq(following["pass"].weight_base),
                 index.eq(0),
             ]
-        self._reserve_drain(m, issue & last_event, words, room)
+        self._reserve_drain(m, issue & last_event, words, current["pass"].digits, room)
 
         # Event memory, then weight memory; the beat's tag waits for the weights.
         meta_layout = data.StructLayout(
@@ -209,6 +209,7 @@ class Fetch(wiring.Component):
                 "first": unsigned(1),
                 "last": unsigned(1),
                 "words": WORD_COUNT_BITS,
+                "digits": unsigned(2),
             }
         )
         asked: Any = Signal(meta_layout)
@@ -231,6 +232,7 @@ class Fetch(wiring.Component):
                 asked.first.eq(index == 0),
                 asked.last.eq(last_event),
                 asked.words.eq(words),
+                asked.digits.eq(current["pass"].digits),
                 read_valid.eq(asked_valid),
                 read.eq(asked),
                 ready_valid.eq(read_valid),
@@ -239,6 +241,7 @@ class Fetch(wiring.Component):
                 beat.first.eq(read.first),
                 beat.last.eq(read.last),
                 beat.words.eq(read.words),
+                beat.digits.eq(read.digits),
             ]
         # A bank is free when its last event has been read, however long the store has held that up.
         m.d.comb += [releasing.eq(asked_valid & asked.release), self.release_key.eq(asked.key)]
@@ -268,10 +271,12 @@ class Fetch(wiring.Component):
         ]
         return m
 
-    def _reserve_drain(self, m: Module, end: Value, words: Value, room: Signal) -> None:
+    def _reserve_drain(
+        self, m: Module, end: Value, words: Value, digits: Value, room: Signal
+    ) -> None:
         """`room`: a group may be completed; the sums before it will have been drained by then."""
         m.submodules.credits = credits = Credits(total=self._queue_words, need=self._group_words)
-        spacing = Signal(WORD_COUNT_BITS)
+        spacing = Signal(WORD_COUNT_BITS + 1)
         on_its_way = Signal()
         m.d.comb += [
             credits.take.eq(end),
@@ -283,10 +288,10 @@ class Fetch(wiring.Component):
             m.d.sync += spacing.eq(spacing - 1)
         if self._steady:
             with m.If(end):
-                m.d.sync += spacing.eq(words - 1)
+                m.d.sync += spacing.eq((words << digits) - 1)
         else:
             # Answers may bunch up: the next group waits until this one's end has arrived.
             with m.If(end):
                 m.d.sync += on_its_way.eq(1)
             with m.If(self.valid & self.tag.last):
-                m.d.sync += [on_its_way.eq(0), spacing.eq(self.tag.words)]
+                m.d.sync += [on_its_way.eq(0), spacing.eq(self.tag.words << self.tag.digits)]

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The output-stationary MAC array: one weight word and one delta in per cycle, R sums per group.
 
-Each lane multiplies its weight with the delta and keeps its row's sum in a register. A group's last
-beat moves all sums to the drain register, from which D rows leave per cycle while the next group
-is already being summed.
+A lane multiplies a digit of a weight with the delta and keeps the sum in a register. A group's last
+beat moves all sums to the drain register, from which D of them leave per cycle while the next group
+is already being summed. Where a design knows several weight widths, the narrowest is a lane's, and
+a wider weight lies in several lanes, D rows' top digits first; their sums are put together behind
+the drain, once per group and not once per product: total = total * 2**digit_bits + digit sum.
 """
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -23,19 +25,22 @@ def beat_tag(delta_bits: int) -> data.StructLayout:
             "first": unsigned(1),
             "last": unsigned(1),
             "words": unsigned(WORD_COUNT_BITS),  # D-words to drain after the last beat
+            "digits": unsigned(2),  # log2 of the lanes that one weight takes
         }
     )
 
 
 class MacArray(wiring.Component):
-    """R multiplier lanes and their drain.
+    """Multiplier lanes, their drain, and what puts digits together.
 
     THROUGHPUT: one beat a cycle, never stalls. The caller keeps the last beats of two groups
-    as many cycles apart as the first of them has D-words to drain.
+    as many cycles apart as the first of them has D-words times digits to drain.
 
     Parameters
     ----------
-    lanes, weight_bits, delta_bits, drain_rows, sum_bits
+    lanes: products per cycle; drain_rows: D, divides the lanes by the most digits
+    weight_bits: widths of weights, rising; the first is a lane's
+    delta_bits, lane_bits, sum_bits: widths of a delta, of a lane's sum, and of a row's sum
 
     Members
     -------
@@ -43,21 +48,27 @@ class MacArray(wiring.Component):
     o: D sums of a group, word after word
     """
 
-    LATENCY = 4
-    """From a group's last beat to its first D-word."""
-
     def __init__(
-        self, *, lanes: int, weight_bits: int, delta_bits: int, drain_rows: int, sum_bits: int
+        self,
+        *,
+        lanes: int,
+        weight_bits: tuple[int, ...],
+        delta_bits: int,
+        drain_rows: int,
+        lane_bits: int,
+        sum_bits: int,
     ) -> None:
         self._lanes = lanes
-        self._weight_bits = weight_bits
+        self._digit_bits = weight_bits[0]
+        self._digits = [width // weight_bits[0] for width in weight_bits]
         self._delta_bits = delta_bits
         self._rows = drain_rows
+        self._lane_bits = lane_bits
         self._sum_bits = sum_bits
         super().__init__(
             {
                 "valid": In(1),
-                "weights": In(data.ArrayLayout(signed(weight_bits), lanes)),
+                "weights": In(data.ArrayLayout(unsigned(self._digit_bits), lanes)),
                 "tag": In(beat_tag(delta_bits)),
                 "o": Out(
                     stream.Signature(
@@ -72,37 +83,72 @@ class MacArray(wiring.Component):
     tag: data.View
     o: stream.Interface
 
+    @property
+    def latency(self) -> int:
+        """Cycles from a group's last beat to its first D-word, where a weight is one digit."""
+        return 4 + (self._digits != [1])
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        tag: Any = Signal(beat_tag(self._delta_bits))
-        first, valid, load = Signal(), Signal(2), Signal(2)
-        words = [Signal(WORD_COUNT_BITS, name=f"words_{n}") for n in range(2)]
+        layout = beat_tag(self._delta_bits)
+        tag: Any = Signal(layout)
+        later: list[Any] = [Signal(layout, name=f"tag_{n}") for n in range(2)]
+        valid, load = Signal(2), Signal(2)
         m.d.sync += [
             tag.eq(self.tag),
+            later[0].eq(tag),
+            later[1].eq(later[0]),
             valid.eq(Cat(self.valid, valid[0])),
-            first.eq(tag.first),
             load.eq(Cat(valid[0] & tag.last, load[0])),
-            words[0].eq(tag.words),
-            words[1].eq(words[0]),
         ]
 
-        sums: Any = Signal(data.ArrayLayout(signed(self._sum_bits), self._lanes))
-        for n in range(self._lanes):
-            weight = Signal(signed(self._weight_bits), name=f"weight_{n}")
-            product = Signal(signed(self._weight_bits + self._delta_bits), name=f"product_{n}")
-            m.d.sync += [weight.eq(self.weights[n]), product.eq(weight * tag.d)]
-            with m.If(valid[1]):
-                m.d.sync += sums[n].eq(Mux(first, 0, sums[n]) + product)
+        sums: Any = Signal(data.ArrayLayout(signed(self._lane_bits), self._lanes))
+        for block in range(self._lanes // self._rows):
+            top = self._is_top(block, self.tag.digits)
+            for n in range(block * self._rows, (block + 1) * self._rows):
+                digit = self.weights[n]
+                weight = Signal(
+                    signed(self._digit_bits + (self._digits != [1])), name=f"weight_{n}"
+                )
+                product = Signal(signed(len(weight) + self._delta_bits), name=f"product_{n}")
+                m.d.sync += [weight.eq(Cat(digit, digit[-1] & top)), product.eq(weight * tag.d)]
+                with m.If(valid[1]):
+                    m.d.sync += sums[n].eq(Mux(later[0].first, 0, sums[n]) + product)
 
-        drain: Any = Signal(data.ArrayLayout(signed(self._sum_bits), self._lanes))
-        left = Signal(WORD_COUNT_BITS)
+        drain: Any = Signal(data.ArrayLayout(signed(self._lane_bits), self._lanes))
+        drained: Any = Signal(data.ArrayLayout(signed(self._lane_bits), self._rows))
+        left = Signal(WORD_COUNT_BITS + 1)
+        digits = Signal(2)
         with m.If(load[1]):
-            m.d.sync += [drain.eq(sums), left.eq(words[1])]
-        with m.Elif(self.o.valid):
-            step = self._rows * self._sum_bits
+            m.d.sync += [
+                drain.eq(sums),
+                digits.eq(later[1].digits),
+                left.eq(later[1].words << later[1].digits),
+            ]
+        with m.Elif(left != 0):
+            step = self._rows * self._lane_bits
             m.d.sync += [Value.cast(drain).eq(Value.cast(drain) >> step), left.eq(left - 1)]
-        m.d.comb += [
-            self.o.valid.eq(left != 0),
-            Value.cast(self.o.payload).eq(Value.cast(drain)[: self._rows * self._sum_bits]),
-        ]
+        m.d.comb += Value.cast(drained).eq(Value.cast(drain)[: self._rows * self._lane_bits])
+        self._join(m, drained, left, digits)
         return m
+
+    def _is_top(self, block: int, digits: Value) -> Value:
+        """Whether a block of D lanes holds top digits, where weights have 2**digits of them."""
+        tops = [digits == count.bit_length() - 1 for count in self._digits if block % count == 0]
+        return Const(1) if len(tops) == len(self._digits) else Cat(*tops).any()
+
+    def _join(self, m: Module, drained: Any, left: Value, digits: Value) -> None:
+        """D-words out: as they drain, or put together from their digits."""
+        if self._digits == [1]:
+            m.d.comb += self.o.valid.eq(left != 0)
+            m.d.comb += [self.o.payload[n].eq(drained[n]) for n in range(self._rows)]
+            return
+        index = Signal(3)
+        last = (index + 1) >> digits != 0
+        m.d.sync += self.o.valid.eq((left != 0) & last)
+        with m.If(left != 0):
+            m.d.sync += index.eq(Mux(last, 0, index + 1))
+            for n in range(self._rows):
+                total = self.o.payload[n]
+                before = Mux(index == 0, 0, total << self._digit_bits)
+                m.d.sync += total.eq(before + drained[n])

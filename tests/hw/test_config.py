@@ -55,9 +55,9 @@ def test_errors_name_the_field_and_the_rule(field, value, rule):
 
 
 def test_a_group_of_more_words_than_the_program_can_count_is_refused():
-    with pytest.raises(UserError, match="drain_rows: 1 is not possible.* 1024 lanes"):
+    with pytest.raises(UserError, match=r"drain_rows: 1 is not possible.* 1024 lanes"):
         AcceleratorConfig(word_bits=2048, weight_bits=2, drain_rows=1)
-    with pytest.raises(UserError, match="drain_rows: 256 is not possible.* at most 128"):
+    with pytest.raises(UserError, match=r"drain_rows: 256 is not possible.* at most 128"):
         AcceleratorConfig(word_bits=2048, weight_bits=2, drain_rows=256)
     assert AcceleratorConfig(word_bits=2048, weight_bits=2, drain_rows=2).group_words == 512
 

@@ -15,6 +15,10 @@ VERBS: Mapping[str, str] = {
     "import": "import_.Import",
     "quantize": "quantize.Quantize",
     "evaluate": "evaluate.Evaluate",
+    "generate": "generate.Generate",
+    "simulate": "simulate.Simulate",
+    "build": "build.Build",
+    "demo": "demo.Demo",
 }
 
 
@@ -27,7 +31,10 @@ class Verb(Protocol):
         """Add the verb's arguments."""
 
     def run(self, args: argparse.Namespace) -> None:
-        """Do the work; raises UserError for what the user can mend."""
+        """Do the work; raises UserError for what the user can mend.
+
+        Raises SystemExit(1) after it has printed a result that is not good.
+        """
 
 
 def load(name: str) -> Verb:

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`deltaloom build`: a quantized network in; a board's bitstream and its figures out."""
+
+import argparse
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..golden.errors import UserError
+from .generate import add_word_bits
+from .stages import stage_lines
+
+if TYPE_CHECKING:
+    from ..boards.report import BuildReport
+
+REPORT = "report.json"
+BOARD = "ulx3s_85f"
+NOT_MET = 1
+"""Exit code of a build that is complete but does not reach its clock."""
+
+
+class Build:
+    """Synthesis, place and route, and the bitstream, with the network's image in it."""
+
+    help = "build a board's bitstream and report area, clock and latency"
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        parser.description = (
+            "Builds the accelerator of NET for a board, with the network in the bitstream. The "
+            "results are kept in DIR: what is there already is not built again. Exit code "
+            f"{NOT_MET} where the clock was not reached."
+        )
+        parser.add_argument(
+            "network", type=Path, metavar="NET", help="network that `deltaloom quantize` wrote"
+        )
+        parser.add_argument(
+            "--board",
+            default=BOARD,
+            help="board to build for: ulx3s_12f, ulx3s_25f, ulx3s_45f or ulx3s_85f",
+        )
+        parser.add_argument(
+            "-o",
+            "--output",
+            type=Path,
+            metavar="DIR",
+            required=True,
+            default=argparse.SUPPRESS,
+            help=f"folder for BOARD.bit, {REPORT}, logs and intermediate results",
+        )
+        add_word_bits(parser)
+        parser.add_argument(
+            "--synth-only",
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help="area only: no place and route, no bitstream (default: all)",
+        )
+        parser.add_argument(
+            "--clock",
+            type=float,
+            metavar="MHZ",
+            default=argparse.SUPPRESS,
+            help="the accelerator's clock in MHz (default: the board's)",
+        )
+        parser.add_argument(
+            "--seed", type=int, default=1, help="placement seed; another one moves the clock a bit"
+        )
+        parser.add_argument(
+            "--cycles-per-step",
+            type=float,
+            metavar="C",
+            default=argparse.SUPPRESS,
+            help="clock cycles of a frame, as `deltaloom simulate` measures them, for the "
+            "report's latency (default: no latency)",
+        )
+
+    def run(self, args: argparse.Namespace) -> None:
+        from rich.console import Console
+        from rich.markup import escape
+
+        from ..boards.build import build
+        from ..golden import storage
+        from ..golden.network import Network
+        from ..hw.compile import derive_config
+
+        clock, cycles = _positive(args, "clock"), _positive(args, "cycles_per_step")
+        if args.output.exists() and not args.output.is_dir():
+            raise UserError(f"-o {args.output}: is a file; name a folder")
+        network = Network.load(args.network)
+        with stage_lines() as progress:
+            report = build(
+                network,
+                args.board,
+                workdir=args.output,
+                config=derive_config(network, word_bits=args.word_bits),
+                clock_mhz=clock,
+                seed=args.seed,
+                synth_only="synth_only" in args,
+                cycles_per_step=cycles,
+                progress=progress,
+            )
+        if report.bitstream is not None:
+            file = args.output / f"{report.board}.bit"
+            with storage.replacing(file) as temporary:
+                shutil.copyfile(report.bitstream, temporary)
+            report = replace(report, bitstream=file)
+        with storage.replacing(args.output / REPORT) as temporary:
+            temporary.write_text(report.to_json(), encoding="utf-8")
+        console = Console()
+        console.print(report.table())
+        for file in (report.bitstream, args.output / REPORT):
+            if file is not None:
+                console.print(f"-> {escape(str(file))}", soft_wrap=True)
+        _check_clock(report)
+
+
+def _positive(args: argparse.Namespace, name: str) -> float | None:
+    value: float | None = getattr(args, name, None)
+    if value is not None and not (math.isfinite(value) and value > 0):
+        what = name.replace("_", " ")
+        raise UserError(f"{what}: {value!r} is not possible, it must be a number above 0")
+    return value
+
+
+def _check_clock(report: "BuildReport") -> None:
+    if report.timing_met is False and report.fmax_mhz is not None:
+        slower = math.floor(report.fmax_mhz)
+        print(
+            f"The clock of {report.clock_mhz:g} MHz is not reached: build with "
+            f"--clock {slower}, or try another --seed."
+        )
+        raise SystemExit(NOT_MET)

@@ -1,0 +1,352 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`deltaloom demo`: the main job, end to end, on the shipped model and real speech."""
+
+import argparse
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..golden.errors import UserError
+from .simulate import MISMATCH, SIMULATORS, check_simulator
+from .stages import Beside, Stages
+
+if TYPE_CHECKING:
+    from ..golden.data import Dataset
+    from ..golden.metrics import Evaluation
+    from ..golden.thresholds import ThresholdCurve
+
+SPEECH = Path(__file__).parent.parent / "data" / "speech"
+MODELS: Mapping[str, str] = {"lstm": "lstm.safetensors"}
+"""Shipped checkpoints, in `SPEECH`, by cell."""
+REPORT = "report.json"
+PICTURES = ("threshold.png", "threshold.svg")
+ALLOWED = 1.0
+"""Points of frame error that the delta network may add to the float model's."""
+MARGIN = 0.5
+"""How much of that the threshold may use on the calibration data: other data may cost more."""
+LEAST_ELIMINATED = 50.0
+UNITS = {
+    "float_error": "percent of frames",
+    "quantized_error": "percent of frames",
+    "delta_error": "percent of frames",
+    "eliminated_operations": "percent of the multiply-accumulates of dense steps",
+    "threshold": "activation codes",
+    "rtl_words": "16-bit output words compared, all simulations",
+    "rtl_mismatches": "simulations that differed from the golden model",
+    "cycles_per_step": "clock cycles, at full speed",
+    "ideal_cycles_per_step": "clock cycles, of the same frames",
+    "utilisation": "ideal over measured cycles, percent",
+    "luts": "4-input lookup tables",
+    "ffs": "flip-flops",
+    "dsps": "18x18 multipliers",
+    "brams": "18-kbit block RAMs",
+    "stage_seconds": "seconds",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Budget:
+    """How much the demo does.
+
+    thresholds: candidates, in codes. frames: by simulator, at full speed. stalled: simulators
+    that also run with random stalls. board: to synthesize for; "" leaves synthesis out.
+    """
+
+    thresholds: tuple[int, ...] = (0, 2, 4, 6, 8, 10, 12, 14, 16, 20, 24)
+    word_bits: int = 256
+    frames: tuple[tuple[str, int], ...] = (("verilator", 300), ("icarus", 48))
+    stalled: tuple[str, ...] = ("verilator",)
+    board: str = "ulx3s_85f"
+
+
+class Demo:
+    """Import, quantize, thresholds, evaluate, generate, simulate twice, synthesize, report."""
+
+    help = "run the whole flow on the shipped speech model and report what came out"
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        budget = Budget()
+        frames = " and ".join(f"{n} frames in {sim}" for sim, n in budget.frames)
+        parser.description = (
+            "Imports the shipped model, quantizes it to 8-bit weights and activations, chooses a "
+            f"delta threshold, evaluates on the test set, simulates the generated Verilog ({frames}"
+            f"), and synthesizes it for {budget.board}. Some minutes; a second run reuses what was "
+            f"built. Exit code {MISMATCH} where the Verilog differs from the golden model."
+        )
+        parser.add_argument("--cell", choices=tuple(MODELS), default="lstm", help="shipped model")
+        parser.add_argument(
+            "-o",
+            "--output",
+            type=Path,
+            metavar="DIR",
+            default=Path("build/demo"),
+            help=f"folder for {REPORT}, {PICTURES[0]}, the network, the Verilog and all logs",
+        )
+
+    def run(self, args: argparse.Namespace) -> None:
+        # One thread for NumPy, before it is imported: its products are small here, and threads
+        # that wait for a core that a simulator has make them slower.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        budget = Budget()
+        check_tools(budget)
+        report = run_demo(args.cell, args.output, budget)
+        _print(report, args.output)
+        if report["rtl_mismatches"]:
+            raise SystemExit(MISMATCH)
+
+
+def check_tools(budget: Budget) -> None:
+    """UserError, before anything runs, where a tool is missing."""
+    from ..boards import toolchain
+
+    for simulator, _ in budget.frames:
+        check_simulator(simulator)
+    if budget.board:
+        toolchain.require("pyosys")
+
+
+def run_demo(
+    cell: str, folder: Path, budget: Budget, *, data: "tuple[Dataset, Dataset] | None" = None
+) -> dict[str, Any]:
+    """Do it all, write the report and the pictures into `folder`; the report as plain data.
+
+    data: calibration and test set; None: the shipped ones.
+    """
+    import json
+
+    from ..golden import storage
+    from ..golden.checkpoint import import_checkpoint
+    from ..golden.data import Dataset
+    from ..golden.metrics import evaluate
+    from ..golden.quantize import Scheme, quantize
+    from ..golden.thresholds import tune_threshold
+
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"-o {folder}: is a file; name a folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        stages = stack.enter_context(Stages())
+        with stages.stage("import the model"):
+            model = import_checkpoint(SPEECH / MODELS[cell])
+            calibration, test = data or (
+                Dataset.load(SPEECH / "calibration.npz"),
+                Dataset.load(SPEECH / "test.npz"),
+            )
+            model.save(folder / "model.safetensors")
+            test.save(folder / "test.npz")
+        with stages.stage("quantize to 8-bit weights and codes") as show:
+            network = quantize(model, calibration, Scheme(), show)
+        with stages.stage("choose the delta threshold") as show:
+            curve = tune_threshold(
+                network, calibration, budget.thresholds, ALLOWED * MARGIN, progress=show
+            )
+            network = curve.network
+            network.save(folder / "network.safetensors")
+
+        beside = {
+            name: stack.enter_context(
+                Beside(words, log=folder / f"{name}.log", stage=stages.begin(title))
+            )
+            for name, (title, words) in _verbs(folder, budget).items()
+        }
+        with stages.stage("evaluate on the test set") as show:
+            evaluation = evaluate(network, test, model, budget.word_bits, show)
+        for verb in beside.values():
+            verb.wait()
+        with stages.stage("draw the threshold curve"):
+            draw(curve, evaluation, folder)
+        runs = [
+            run
+            for simulator, _ in budget.frames
+            for run in json.loads(_results(folder, simulator).read_text("utf-8"))["runs"]
+        ]
+        board = _board_report(folder) if budget.board else {}
+    report = _report(cell, budget, curve, evaluation, runs, board)
+    report |= {"stage_seconds": stages.seconds, "units": UNITS}
+    with storage.replacing(folder / REPORT) as temporary:
+        temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return report
+
+
+def _verbs(folder: Path, budget: Budget) -> dict[str, tuple[str, list[str | Path]]]:
+    """What runs beside the evaluation: (title, verb and arguments) by name."""
+    network, word_bits = folder / "network.safetensors", ("--word-bits", str(budget.word_bits))
+    verbs: dict[str, tuple[str, list[str | Path]]] = {}
+    if budget.board:
+        verbs["synthesis"] = (
+            f"synthesize for {budget.board}",
+            ["build", network, "--board", budget.board, *word_bits, "--synth-only"]
+            + ["-o", folder / "board"],
+        )
+    for simulator, frames in budget.frames:
+        stalls = [] if simulator in budget.stalled else ["--idle", "0", "--backpressure", "0"]
+        verbs[simulator] = (
+            f"simulate {frames} frames in {simulator}",
+            ["simulate", network, "--data", folder / "test.npz", "--sim", simulator, *word_bits]
+            + ["--frames", str(frames), *stalls, "--workdir", folder / simulator]
+            + ["--json", _results(folder, simulator)],
+        )
+    return verbs
+
+
+def _results(folder: Path, simulator: str) -> Path:
+    return folder / f"{simulator}.json"
+
+
+def _board_report(folder: Path) -> dict[str, Any]:
+    import json
+
+    from .build import REPORT as BOARD_REPORT
+
+    report: dict[str, Any] = json.loads((folder / "board" / BOARD_REPORT).read_text("utf-8"))
+    return report
+
+
+def _report(
+    cell: str,
+    budget: Budget,
+    curve: "ThresholdCurve",
+    evaluation: "Evaluation",
+    runs: list[dict[str, Any]],
+    board: dict[str, Any],
+) -> dict[str, Any]:
+    """The figures; cycles are those of the first simulation at full speed."""
+    speed = next((run for run in runs if run["cycles_per_step"] is not None), runs[0])
+    utilisation = speed["utilisation"]
+    area = {
+        name: board[name]["used"] if board else None for name in ("luts", "ffs", "dsps", "brams")
+    }
+    return {
+        "cell": cell,
+        "float_error": evaluation.float_error,
+        "quantized_error": evaluation.quantized_error,
+        "delta_error": evaluation.delta_error,
+        "eliminated_operations": evaluation.eliminated_operations,
+        "threshold": curve.chosen.threshold,
+        "rtl_words": sum(run["words"] for run in runs),
+        "rtl_mismatches": sum(run["mismatches"] for run in runs),
+        "cycles_per_step": speed["cycles_per_step"],
+        "ideal_cycles_per_step": speed["ideal_cycles_per_step"],
+        "utilisation": None if utilisation is None else 100 * utilisation,
+        **area,
+        "available": {name: board[name]["available"] for name in area} if board else {},
+        "board": budget.board,
+        "word_bits": budget.word_bits,
+        "test_frames": evaluation.steps,
+        "size_bits": evaluation.size_bits,
+        "simulations": runs,
+        "threshold_curve": [
+            {"threshold": p.threshold, "error": p.error, "eliminated_operations": p.eliminated}
+            for p in curve.points
+        ],
+    }
+
+
+def draw(curve: "ThresholdCurve", evaluation: "Evaluation", folder: Path) -> None:
+    """Frame error and eliminated operations over the threshold, as PNG and SVG."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    x = [point.threshold for point in curve.points]
+    figure = Figure(figsize=(6.4, 5.6), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    upper.plot(x, [p.error for p in curve.points], "o-", label="calibration data, tuned on")
+    tested = ((0, evaluation.quantized_error), (curve.chosen.threshold, evaluation.delta_error))
+    upper.plot(*zip(*tested, strict=True), "s--", label="test data")
+    limit = curve.points[0].error + ALLOWED * MARGIN
+    upper.axhline(limit, color="gray", linewidth=1, linestyle=":", label="limit for the choice")
+    upper.set_ylabel("frame error, %")
+    upper.set_ylim(bottom=0)
+    lower.plot(x, [p.eliminated for p in curve.points], "o-")
+    tested = (
+        (0, evaluation.eliminated_lossless),
+        (curve.chosen.threshold, evaluation.eliminated_operations),
+    )
+    lower.plot(*zip(*tested, strict=True), "s--")
+    lower.set_ylabel("operations eliminated, %")
+    lower.set_ylim(0, 100)
+    lower.set_xlabel("delta threshold, codes of 8 bits")
+    for axes in (upper, lower):
+        axes.axvline(curve.chosen.threshold, color="gray", linewidth=1)
+        axes.grid(alpha=0.3)
+    upper.set_title(f"threshold {curve.chosen.threshold} chosen")
+    upper.legend()
+    with matplotlib.rc_context({"svg.hashsalt": "deltaloom"}):  # the same file for the same data
+        for name in PICTURES:
+            metadata = {"Date": None} if name.endswith(".svg") else None
+            figure.savefig(folder / name, dpi=150, metadata=metadata)
+
+
+def _print(report: Mapping[str, Any], folder: Path) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=f"deltaloom demo: {report['cell']} on speech")
+    table.add_column()
+    table.add_column(justify="right")
+    for row in _rows(report):
+        if row:
+            table.add_row(*row)
+        else:
+            table.add_section()
+    console = Console()
+    console.print(table)
+    for run in report["simulations"]:
+        if run["mismatch"] is not None:
+            text = f"{run['simulator']}, {run['run']}: MISMATCH, {run['mismatch']}; for a waveform"
+            again = f"deltaloom simulate {folder}/network.safetensors --data {folder}/test.npz"
+            console.print(escape(f"{text}: {again} --sim {run['simulator']} --waves"))
+    for name in (*PICTURES, REPORT):
+        console.print(escape(str(folder / name)), soft_wrap=True)
+
+
+def _rows(report: Mapping[str, Any]) -> list[tuple[str, str] | None]:
+    """The final table; None stands for a line between two parts."""
+
+    def number(value: float | None, unit: str = "", digits: int = 0) -> str:
+        return "-" if value is None else f"{value:,.{digits}f}{unit}"
+
+    extra = report["delta_error"] - report["float_error"]
+    verdict = "under" if extra < ALLOWED else "NOT under"
+    rows: list[tuple[str, str] | None] = [
+        (
+            f"frame error, float ({report['test_frames']:,} frames)",
+            number(report["float_error"], " %", 2),
+        ),
+        ("frame error, quantized W8/A8", number(report["quantized_error"], " %", 2)),
+        (
+            f"frame error, delta, threshold {report['threshold']}",
+            number(report["delta_error"], " %", 2),
+        ),
+        (f"extra error, {verdict} {ALLOWED:g} point", f"{extra:+.2f} points"),
+        ("operations eliminated", number(report["eliminated_operations"], " %", 1)),
+        None,
+    ]
+    for simulator in SIMULATORS[::-1]:
+        runs = [run for run in report["simulations"] if run["simulator"] == simulator]
+        if runs:
+            words, wrong = (sum(run[name] for run in runs) for name in ("words", "mismatches"))
+            frames = sum(run["frames"] for run in runs)
+            rows.append((f"RTL words compared, {simulator} ({frames} frames)", number(words)))
+            rows.append((f"RTL mismatches, {simulator}", number(wrong)))
+    rows += [
+        None,
+        (f"cycles per step, {report['word_bits']}-bit words", number(report["cycles_per_step"])),
+        ("ideal cycles per step", number(report["ideal_cycles_per_step"])),
+        ("utilisation", number(report["utilisation"], " %", 1)),
+        None,
+    ]
+    for name, title in (
+        ("luts", "LUTs"),
+        ("ffs", "flip-flops"),
+        ("dsps", "multipliers"),
+        ("brams", "block RAMs"),
+    ):
+        available = report["available"].get(name)
+        beside = "" if available is None else f" of {available:,}"
+        rows.append((f"{title}, {report['board'] or 'no board'}", number(report[name]) + beside))
+    return rows

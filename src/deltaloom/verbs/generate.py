@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`deltaloom generate`: a quantized network in; Verilog, memory files and a manifest out."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..golden.errors import UserError
+from .progress import progress_bars
+
+if TYPE_CHECKING:
+    from ..golden.network import Network
+    from ..hw.config import AcceleratorConfig
+    from ..hw.generate import Design
+
+
+class Generate:
+    """Derives the smallest accelerator that holds the network, writes it, says what it is."""
+
+    help = "generate the accelerator of a quantized network: Verilog, memory files, manifest"
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "network", type=Path, metavar="NET", help="network that `deltaloom quantize` wrote"
+        )
+        parser.add_argument(
+            "-o",
+            "--output",
+            type=Path,
+            metavar="DIR",
+            required=True,
+            default=argparse.SUPPRESS,
+            help="folder to write to: deltaloom.v (top module `deltaloom`), one .hex file per "
+            "memory, and manifest.json (ports, registers, memory map)",
+        )
+        add_word_bits(parser)
+        parser.add_argument(
+            "--drain-rows",
+            type=int,
+            metavar="N",
+            default=argparse.SUPPRESS,
+            help="rows rescaled per cycle, a divisor of the lanes; fewer take less area, and "
+            "cycles where a step has few events (default: the largest divisor up to 8)",
+        )
+        parser.add_argument(
+            "--no-bake",
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help="leave the memories empty; the image is then loaded over AXI4-Lite "
+            "(default: the Verilog holds the image)",
+        )
+
+    def run(self, args: argparse.Namespace) -> None:
+        from ..golden.network import Network
+        from ..hw.compile import derive_config
+        from ..hw.generate import generate
+
+        if args.output.exists() and not args.output.is_dir():
+            raise UserError(f"-o {args.output}: is a file; name a folder")
+        network = Network.load(args.network)
+        config = derive_config(
+            network, word_bits=args.word_bits, drain_rows=checked_drain_rows(args)
+        )
+        with progress_bars() as progress:
+            progress("Verilog", 0)
+            design = generate(network, args.output, config=config, baked="no_bake" not in args)
+        _print(network, config, design)
+
+
+def add_word_bits(parser: argparse.ArgumentParser) -> None:
+    """The option --word-bits, the same in every verb that makes an accelerator."""
+    parser.add_argument(
+        "--word-bits",
+        type=int,
+        metavar="W",
+        default=256,
+        help="bits of a weight word, one of which is read every cycle; "
+        "W / weight bits products are done at once",
+    )
+
+
+def checked_drain_rows(args: argparse.Namespace) -> int | None:
+    """--drain-rows, or None where it is not given."""
+    rows: int | None = getattr(args, "drain_rows", None)
+    if rows is not None and rows < 1:
+        raise UserError(f"drain rows: {rows} is not possible, it must be at least 1")
+    return rows
+
+
+def _print(network: "Network", config: "AcceleratorConfig", design: "Design") -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from ..hw.image import memories
+
+    console = Console()
+    memory_table = Table("memory")
+    for heading in ("words", "bits of a word", "kbit", "file"):
+        memory_table.add_column(heading, justify="left" if heading == "file" else "right")
+    total = 0
+    for memory, file in zip(memories(config), design.memories, strict=True):
+        bits = memory.depth * memory.width
+        total += bits
+        numbers = (f"{memory.depth:,}", f"{memory.width:,}", f"{bits / 1000:,.1f}")
+        memory_table.add_row(memory.name, *numbers, escape(file.name))
+    memory_table.add_section()
+    memory_table.add_row("all", "", "", f"{total / 1000:,.1f}", "")
+    console.print(memory_table)
+
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column()
+    facts.add_column(justify="right")
+    rows = (
+        ("cells", ", ".join(config.cells)),
+        ("inputs, outputs", f"{network.inputs}, {network.outputs}"),
+        ("lanes (products per cycle)", f"{config.lanes}"),
+        ("weight word", f"{config.word_bits} bits"),
+        ("weights / activations", f"{config.weight_bits} / {config.activation_bits} bits"),
+        ("rows drained per cycle", f"{config.drain_rows}"),
+        ("accumulator", f"{config.sum_bits} bits"),
+    )
+    for name, value in rows:
+        facts.add_row(name, value)
+    console.print(facts)
+    folder = design.verilog.parent
+    console.print(
+        f"{design.verilog.name}, {design.manifest.name} and {len(design.memories)} memory files "
+        f"-> {escape(str(folder))}",
+        soft_wrap=True,
+    )

@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`deltaloom simulate`: the generated Verilog against the golden model, every output bit."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..golden.errors import UserError
+from .evaluate import set_thresholds
+from .generate import add_word_bits
+from .stages import stage_lines
+
+if TYPE_CHECKING:
+    from ..golden.arithmetic import Ints
+    from ..golden.data import Dataset
+    from ..golden.network import Network
+    from ..sim.report import SimulationReport
+
+SIMULATORS = ("icarus", "verilator")
+STALLED_SHARE = 4
+"""The run with random stalls takes one frame in so many: it is slow and measures nothing."""
+MISMATCH = 1
+"""Exit code of a design that is not as golden has it."""
+
+
+class Simulate:
+    """Generates the accelerator, runs it twice (full speed, random stalls), compares every word."""
+
+    help = "simulate the generated Verilog and compare every output bit with the golden model"
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        parser.description = (
+            "Generates the accelerator of NET and runs frames of the data through it twice: at "
+            "full speed (no idle cycles on either stream), which gives the cycle figures, and "
+            "with random idle cycles on both streams, on a quarter of the frames. Every output "
+            "word, every final state and every counter must be what the golden model says. Exit "
+            f"code {MISMATCH} where one is not."
+        )
+        parser.add_argument(
+            "network", type=Path, metavar="NET", help="network that `deltaloom quantize` wrote"
+        )
+        parser.add_argument(
+            "--data",
+            type=Path,
+            metavar="D",
+            required=True,
+            default=argparse.SUPPRESS,
+            help="sequences to take frames from, .npz or .npy; labels are not needed",
+        )
+        parser.add_argument(
+            "--sim", choices=SIMULATORS, default="verilator", help="simulator to run"
+        )
+        parser.add_argument(
+            "--frames",
+            type=int,
+            metavar="N",
+            default=200,
+            help="frames to run at full speed, from the first sequences of D, of each at most N/2",
+        )
+        parser.add_argument(
+            "--threshold",
+            action="append",
+            metavar="N|PATH=N",
+            default=argparse.SUPPRESS,
+            help="delta threshold of all paths, or of one, in activation codes; may be repeated, "
+            "the last one counts (default: as in NET)",
+        )
+        add_word_bits(parser)
+        for name, what in (("idle", "input"), ("backpressure", "output")):
+            parser.add_argument(
+                f"--{name}",
+                type=float,
+                metavar="P",
+                default=0.3,
+                help=f"chance that a cycle of the {what} stream rests in the second run, 0 to "
+                "below 1; with --idle 0 --backpressure 0 there is no second run",
+            )
+        parser.add_argument(
+            "--waves",
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help="write waveforms (large: some MB a frame) (default: none)",
+        )
+        parser.add_argument("--seed", type=int, default=0, help="seed of the random stalls")
+        parser.add_argument(
+            "--workdir",
+            type=Path,
+            metavar="DIR",
+            default=Path("build/simulate"),
+            help="folder for the design, the built simulators, logs and waveforms",
+        )
+        parser.add_argument(
+            "--json",
+            type=Path,
+            metavar="FILE",
+            default=argparse.SUPPRESS,
+            help="write all numbers to this file, too (default: none)",
+        )
+
+    def run(self, args: argparse.Namespace) -> None:
+        from ..golden.data import Dataset
+        from ..golden.network import Network
+
+        check_simulator(args.sim)
+        network = set_thresholds(Network.load(args.network), getattr(args, "threshold", []))
+        sequences = choose_frames(network, Dataset.load(args.data), args.frames)
+        plans = plan_runs(sequences, idle=args.idle, backpressure=args.backpressure)
+        reports = []
+        with stage_lines() as progress:
+            progress("generating the Verilog")
+            verilog = generate_verilog(network, args.workdir / "rtl", args.word_bits)
+            for plan in plans:
+                report = run_plan(
+                    plan,
+                    verilog,
+                    network,
+                    simulator=args.sim,
+                    seed=args.seed,
+                    waves="waves" in args,
+                    workdir=args.workdir,
+                    progress=progress,
+                )
+                reports.append(report)
+                if not report.ok:
+                    break
+        if "json" in args:
+            _write_json(reports, plans, args.json)
+        _print(reports, plans)
+        if not reports[-1].ok:
+            raise SystemExit(MISMATCH)
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """One run: its name; int16 frames [steps, inputs] per sequence; chances of a rest, 0..1."""
+
+    name: str
+    sequences: "Sequence[Ints]"
+    idle: float
+    backpressure: float
+
+
+def check_simulator(simulator: str) -> None:
+    """UserError, at once, where a tool that this simulator needs is missing."""
+    from ..boards import toolchain
+    from ..sim.execute import TOOLS
+
+    for tool in TOOLS[simulator]:
+        toolchain.require(tool)
+
+
+def choose_frames(network: "Network", dataset: "Dataset", frames: int) -> "list[Ints]":
+    """The network's int16 words for `frames` frames of `dataset`, or for all if it has fewer.
+
+    From the first sequences in their order, of each at most half of the frames, so that there are
+    two where the data has two: what starts a sequence is worth a test.
+    """
+    from ..golden.engine import quantize_frames
+
+    if frames < 1:
+        raise UserError(f"frames: {frames} is not possible, it must be at least 1")
+    dataset.check_width(network.inputs)
+    if not dataset.frames:
+        raise UserError("data set: no frames; give at least one")
+    chosen = []
+    left = frames
+    for features in dataset.features:
+        part = features[: min(left, -(-frames // 2))]
+        if len(part):
+            chosen.append(quantize_frames(network, part))
+            left -= len(part)
+    return chosen
+
+
+def plan_runs(
+    sequences: "Sequence[Ints]", *, idle: float, backpressure: float
+) -> tuple[RunPlan, ...]:
+    """All frames at full speed; then, if there are any stalls, some of each sequence with them."""
+    full = RunPlan("full speed", sequences, 0.0, 0.0)
+    if not idle and not backpressure:
+        return (full,)
+    some = [s[: -(-len(s) // STALLED_SHARE)] for s in sequences]
+    return full, RunPlan("random stalls", some, idle, backpressure)
+
+
+def generate_verilog(network: "Network", folder: Path, word_bits: int) -> Path:
+    """Write the smallest accelerator for `network`, image included; its Verilog file."""
+    from ..hw.compile import derive_config
+    from ..hw.generate import generate
+
+    config = derive_config(network, word_bits=word_bits)
+    return generate(network, folder, config=config).verilog
+
+
+def run_plan(
+    plan: RunPlan,
+    verilog: Path,
+    network: "Network",
+    *,
+    simulator: str,
+    workdir: Path,
+    seed: int = 0,
+    waves: bool = False,
+    progress: Callable[[str], None] = lambda line: None,
+) -> "SimulationReport":
+    """Simulate one run; progress is called with a line at the start and at each tenth."""
+    from ..sim.runner import simulate
+
+    tenth = 0
+
+    def show(done: int, steps: int) -> None:
+        nonlocal tenth
+        if done and 10 * done // steps > tenth:
+            tenth = 10 * done // steps
+            progress(f"{plan.name}: {done:,} of {steps:,} frames")
+
+    progress(f"{plan.name}: building the simulator, first frames")
+    return simulate(
+        verilog,
+        network,
+        plan.sequences,
+        workdir=workdir,
+        simulator=simulator,
+        seed=seed,
+        idle=plan.idle,
+        backpressure=plan.backpressure,
+        waves=waves,
+        progress=show,
+    )
+
+
+def _write_json(
+    reports: "Sequence[SimulationReport]", plans: Sequence[RunPlan], file: Path
+) -> None:
+    import json
+
+    from ..golden.storage import replacing
+
+    runs = [run_figures(report, plan) for report, plan in zip(reports, plans, strict=False)]
+    with replacing(file) as temporary:
+        temporary.write_text(json.dumps({"runs": runs}, indent=2) + "\n", encoding="utf-8")
+
+
+def run_figures(report: "SimulationReport", plan: RunPlan) -> dict[str, Any]:
+    """One run as plain data; cycles and utilisation (0..1) only where nothing stalled."""
+    measured = report.ok and not plan.idle and not plan.backpressure
+    return {
+        "run": plan.name,
+        "simulator": report.simulator,
+        "idle": plan.idle,
+        "backpressure": plan.backpressure,
+        "seed": report.seed,
+        "frames": report.steps,
+        "sequences": report.sequences,
+        "words": report.words,
+        "state_words": report.states,
+        "mismatches": 0 if report.ok else 1,
+        "mismatch": None if report.mismatch is None else str(report.mismatch),
+        "cycles_per_step": report.cycles_per_step if measured else None,
+        "ideal_cycles_per_step": report.ideal_cycles_per_step,
+        "utilisation": report.utilisation if measured else None,
+        "counters": report.counters,
+        "events": report.events,
+        "seconds": round(report.seconds, 1),
+    }
+
+
+def _print(reports: "Sequence[SimulationReport]", plans: Sequence[RunPlan]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("run")
+    for heading in (
+        "frames",
+        "sequences",
+        "words\ncompared",
+        "mismatches",
+        "cycles\nper step",
+        "ideal",
+        "utilisation\n%",
+    ):
+        table.add_column(heading, justify="right")
+    for report, plan in zip(reports, plans, strict=False):
+        figures = run_figures(report, plan)
+        cycles, utilisation = figures["cycles_per_step"], figures["utilisation"]
+        table.add_row(
+            plan.name,
+            f"{report.steps:,}",
+            f"{report.sequences:,}",
+            f"{report.words:,}",
+            "0" if report.ok else "stopped at 1",
+            "-" if cycles is None else f"{cycles:,.1f}",
+            f"{report.ideal_cycles_per_step:,.1f}",
+            "-" if utilisation is None else f"{100 * utilisation:.1f}",
+        )
+    console = Console()
+    console.print(table)
+    for report in reports:
+        console.print(escape(str(report)), soft_wrap=True)
+        if report.waves and report.ok:
+            console.print(f"waveform: {escape(str(report.waves))}", soft_wrap=True)
