@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cycles of the shipped speech networks in RTL simulation, over word widths and thresholds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+import deltaloom
+from deltaloom.golden.arithmetic import Ints
+from deltaloom.golden.checkpoint import import_checkpoint
+from deltaloom.golden.data import Dataset
+from deltaloom.golden.engine import quantize_frames
+from deltaloom.golden.network import Network
+from deltaloom.golden.quantize import Scheme, quantize
+from deltaloom.golden.thresholds import uniform_thresholds
+from deltaloom.hw.compile import derive_config
+from deltaloom.hw.generate import generate
+from deltaloom.sim.report import SimulationReport
+from deltaloom.sim.runner import simulate
+
+from figures import Figure
+
+DATA = Path(deltaloom.__file__).parent / "data" / "speech"
+COMMAND = "make bench"
+TUNED = 8
+"""The threshold, in 8-bit codes, that the demo chooses."""
+TARGETS = {(256, 0): 0.90, (256, TUNED): 0.75}
+
+
+def figures(work: Path, *, frames: int) -> Iterator[Figure]:
+    """Utilisation of the W8/A8 LSTM at several word widths and thresholds."""
+    network = speech_network("lstm")
+    for word_bits in (64, 128, 256, 512):
+        for threshold in (0, 4, TUNED, 12):
+            if threshold not in (0, TUNED) and word_bits != 256:
+                continue
+            report = run(network, word_bits, threshold, work, frames=frames)
+            yield Figure(
+                name=f"speech lstm W8/A8, {word_bits}-bit words, threshold {threshold}: utilisation",
+                value=round(report.utilisation, 4),
+                unit="",
+                reference=round(report.ideal_cycles_per_step, 1),
+                reference_is=f"ideal cycles per step, {report.cycles_per_step:.1f} measured",
+                target=TARGETS.get((word_bits, threshold)),
+                command=COMMAND,
+            )
+
+
+def speech_network(cell: str, *, weight_bits: int = 8, activation_bits: int = 8) -> Network:
+    """The shipped network of this cell, quantized on the shipped calibration data."""
+    model = import_checkpoint(DATA / f"{cell}.safetensors")
+    scheme = Scheme(weight_bits=weight_bits, activation_bits=activation_bits)
+    return quantize(model, Dataset.load(DATA / "calibration.npz"), scheme)
+
+
+def run(
+    network: Network, word_bits: int, threshold: int, work: Path, *, frames: int
+) -> SimulationReport:
+    """Simulate some test speech at full speed; the RTL must equal golden."""
+    config = derive_config(network, word_bits=word_bits)
+    design = generate(network, work / f"{network.layers[0].kind}-{word_bits}", config=config)
+    report = simulate(
+        design.verilog,
+        uniform_thresholds(network, threshold),
+        test_frames(network, frames),
+        workdir=work,
+        idle=0,
+        backpressure=0,
+        thresholds={name: threshold for name, _ in network.paths()},
+    )
+    if not report.ok:
+        raise SystemExit(f"RTL differs from golden: {report}")
+    return report
+
+
+def test_frames(network: Network, frames: int) -> list[Ints]:
+    """The first frames of the test set's median-length sequence."""
+    features = sorted(Dataset.load(DATA / "test.npz").features, key=len)
+    return [quantize_frames(network, np.asarray(features[len(features) // 2])[:frames])]
