@@ -80,14 +80,14 @@ def memories_in(rtlil: str) -> list[Memory]:
 
 
 def _label_weights(memories: Sequence[Memory], config: AcceleratorConfig) -> list[Memory]:
-    """The design's memories, with the weights called so and known by their bits."""
-    shape = (config.weight_words, config.word_bits)
-    return [
-        replace(memory, name="weights", bits=config.weight_bits[-1])
-        if (memory.depth, memory.width) == shape and memory.name.endswith("store.memory")
-        else memory
-        for memory in memories
-    ]
+    """The design's memories, with the weights' banks as one, called so and known by their bits."""
+    weights = Memory(
+        name="weights",
+        depth=config.weight_words,
+        width=config.word_bits,
+        bits=config.weight_bits[-1],
+    )
+    return [weights, *(memory for memory in memories if ".store.bank_" not in memory.name)]
 
 
 def _text(content: str | bytes) -> str:

@@ -97,7 +97,14 @@ def _script(source: str, top: str, mapper: str, options: tuple[str, ...]) -> str
         "abc": ["abc -lut 4:7", "clean", f"{synth} -run map_cells:"],
     }
     # without -purge, abc9 stops at an assertion (rtlil.cc: GetSize) on the whole accelerator
-    steps = [f"{synth} -run begin:map_luts", "opt_clean -purge", *map_luts[mapper]]
+    # our memories never depend on a word that is read while it is written (hw/ram.py), which
+    # Amaranth's RTLIL cannot say: without this, yosys builds a bypass around each block RAM
+    relax = (
+        "setparam -set COLLISION_X_MASK 1'1 "
+        "t:$memrd_v2 r:CLK_ENABLE=1 %i r:TRANSPARENCY_MASK=1'0 %i"
+    )
+    relaxed = ["hierarchy -top " + top, relax] if source.endswith(".il") else []
+    steps = [*relaxed, f"{synth} -run begin:map_luts", "opt_clean -purge", *map_luts[mapper]]
     return "\n".join(
         [read, *steps, "tee -q -o stat.json stat -json", "write_json netlist.json", ""]
     )

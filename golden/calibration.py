@@ -27,8 +27,9 @@ def ignore_progress(what: str, part: float) -> None:
 class LayerStatistics:
     """One layer over all calibration frames.
 
-    samples: by source ("x", "h"), some of its values [n], real. Largest magnitudes, real: `x`, `c`
-    and `h` over all frames.
+    samples: by source ("x", "h" and, where the cell has it, "rh"), some of its values [n], real.
+    x, c, h: largest magnitudes over all frames, real; those of c and h count the pre-activations
+        that the cell takes in their format, too.
     """
 
     samples: Mapping[str, Reals]
@@ -48,24 +49,41 @@ def observe(
     if not calibration.frames:
         raise UserError("calibration data: no frames; give some typical sequences")
     rng = np.random.default_rng(0)
-    kept: list[dict[str, list[Reals]]] = [{"x": [], "h": []} for _ in model.layers]
+    kept: list[dict[str, list[Reals]]] = [
+        {source: [] for source in ("x", "h", "rh") if source != "rh" or layer.cell.middle}
+        for layer in model.layers
+    ]
     largest = [{"x": 0.0, "c": 0.0, "h": 0.0} for _ in model.layers]
 
     def see(place: int, trace: Trace) -> None:
-        for name, values in (("x", trace.x), ("c", trace.c), ("h", trace.h)):
-            if not np.isfinite(values).all():
-                raise UserError(
-                    f"{model.layers[place].name}: the float model's {name} is NaN or infinite; "
-                    "mend the checkpoint"
-                )
-            if not values.size:
-                continue
-            peak = values.flat[np.abs(values).argmax()]
-            largest[place][name] = max(largest[place][name], abs(float(peak)))
+        layer = model.layers[place]
+        values = {"x": trace.x, "c": trace.c, "h": trace.h}
+        if trace.rh is not None:
+            values["rh"] = trace.rh
+        for name, array in values.items():
+            size = reach(layer.name, name, array)
+            if name in largest[place]:
+                largest[place][name] = max(largest[place][name], size)
             if name in kept[place]:
-                share = SAMPLES / (calibration.frames * values.shape[1])
-                chosen = values if share >= 1 else values[rng.random(values.shape) < share]
-                kept[place][name] += [chosen.reshape(-1), np.array([peak])]
+                kept[place][name] += sample(array)
+        for g, (gate, name) in enumerate(layer.cell.formats.items()):
+            if name != "gate":
+                size = reach(layer.name, f"gate {gate}", trace.p[:, g])
+                largest[place][name] = max(largest[place][name], size)
+
+    def reach(layer: str, name: str, values: Reals) -> float:
+        if not np.isfinite(values).all():
+            raise UserError(
+                f"{layer}: the float model's {name} is NaN or infinite; mend the checkpoint"
+            )
+        return float(np.abs(values).max(initial=0))
+
+    def sample(values: Reals) -> list[Reals]:
+        if not values.size:
+            return []
+        share = SAMPLES / (calibration.frames * values.shape[1])
+        chosen = values if share >= 1 else values[rng.random(values.shape) < share]
+        return [chosen.reshape(-1), values.reshape(-1)[[np.abs(values).argmax()]]]
 
     done = 0
     for places in calibration.chunks():

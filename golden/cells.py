@@ -264,7 +264,5 @@ CELLS: Mapping[str, Cell] = {
     "sru": _sru_cell(reads_input=True),
     "sru4": _sru_cell(skip_gate=True),
     "sru0": _sru_cell(),
-    "linear": Cell(
-        formats={"y": "h"}, feeds={"x": ("y",)}, step=_linear, float_step=_linear
-    ),
+    "linear": Cell(formats={"y": "h"}, feeds={"x": ("y",)}, step=_linear, float_step=_linear),
 }

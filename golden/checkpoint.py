@@ -1,51 +1,90 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints in: finds the layers of a trained network among named tensors.
 
-A file holds tensors, not a graph: which layers there are follows from names and shapes
-(`tensor_layouts`), and their order from the widths. What stands between layers (dropout, an
-activation after a linear layer) is not in the file and is taken to be nothing.
+A file holds tensors, not a graph (ONNX, see `onnx_graph`, is the exception): which layers there
+are follows from names and shapes (`tensor_layouts`), and their order from the widths. What stands
+between layers (dropout, an activation after a linear layer) is not in the file and is taken to be
+nothing.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from .cells import CELLS
+from . import onnx_graph
 from .errors import UserError
-from .model import FloatLayer, FloatModel, FloatPath, Floats
+from .model import FloatLayer, FloatModel
 from .tensor_files import read_tensors
-from .tensor_layouts import LAYOUTS, SUPPORTED, Layout, Tensor, other_cell, refusal
+from .tensor_layers import Found, build, choose, shown
+from .tensor_layouts import LAYOUTS, SUPPORTED, Layout
+from .tensor_refusals import refusal
+from .tensor_sru import build_sru, without_input_skip
 
 Tensors = Mapping[str, np.ndarray]
 
 
+@dataclass(frozen=True, kw_only=True)
+class ImportOptions:
+    """What a file of tensors does not tell.
+
+    candidate_scale: the factor of LiGRU's candidate at test time, PyTorch-Kaldi's 1 - dropout:
+    one for all such layers or one for each; none: 1.
+    without_skip: layers of the package `sru` were made with has_skip_term=False.
+    reset: "after" or "before", where a GRU's tensors fit both.
+    """
+
+    candidate_scale: tuple[float, ...] = ()
+    without_skip: bool = False
+    reset: str = ""
+
+
 def import_checkpoint(
-    file: Path, labels: Sequence[str] = (), order: Sequence[str] = ()
+    file: Path,
+    labels: Sequence[str] = (),
+    order: Sequence[str] = (),
+    options: ImportOptions = ImportOptions(),
 ) -> FloatModel:
-    """The float model in a state dict saved as .pt, .pth, .safetensors or .npz.
+    """The float model in a checkpoint: PyTorch, safetensors, npz, Keras .h5 or .onnx.
 
     labels: names of the outputs, or none.
     order: the modules' names from input to output, needed only where shapes fit several orders.
     Raises UserError, which names the tensor, its shape and what was expected, for anything that
     is not wholly understood.
     """
-    tensors, ordered = read_tensors(file)
+    if file.suffix.lower() == onnx_graph.SUFFIX:
+        if order:
+            raise UserError(f"{file}: order: a graph tells it; leave --order out")
+        layers = onnx_graph.read_layers(file)
+    else:
+        layers = _layers_of_tensors(file, order, options)
     try:
-        modules = _find_modules(tensors)
-        modules = _named_order(modules, order) if order else _chain(modules, ordered)
-        layers = tuple(layer for module in modules for layer in module.layers)
+        layers = _with_candidate_scale(layers, options.candidate_scale)
+        if options.without_skip and not any(layer.kind == "sru0" for layer in layers):
+            raise UserError("without skip: there is no SRU layer; leave --without-skip out")
+        layers = (without_input_skip(layers[0]), *layers[1:])
         if labels and len(labels) != layers[-1].units:
             raise UserError(
                 f"{len(labels)} labels for the {layers[-1].units} outputs of {layers[-1].name}; "
                 "give one label per output"
             )
+        return FloatModel(layers=tuple(layers), labels=tuple(labels), origin=file.name)
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
-    return FloatModel(layers=layers, labels=tuple(labels), origin=file.name)
+
+
+def _layers_of_tensors(
+    file: Path, order: Sequence[str], options: ImportOptions
+) -> tuple[FloatLayer, ...]:
+    tensors, ordered = read_tensors(file)
+    try:
+        modules = _find_modules(tensors, options)
+        modules = _named_order(modules, order) if order else _chain(modules, ordered)
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
+    return tuple(layer for module in modules for layer in module.layers)
 
 
 @dataclass(frozen=True)
@@ -66,144 +105,102 @@ class _Module:
 
 @dataclass
 class _Group:
-    """Tensors of one module: for each layer number, full names by the layout's names."""
+    """Tensors of one module, for each layer's number."""
 
     prefix: str
     layouts: list[Layout]
-    found: dict[int, dict[str, str]] = field(default_factory=dict)
+    layers: dict[int, Found] = field(default_factory=dict)
 
 
-def _find_modules(tensors: Tensors) -> list[_Module]:
-    groups: dict[tuple[str, tuple[str, ...]], _Group] = {}
+def _find_modules(tensors: Tensors, options: ImportOptions) -> list[_Module]:
+    groups: dict[tuple[str, str], _Group] = {}
     for name, array in tensors.items():
-        what = refusal(name, array.shape)
-        if what:
-            raise UserError(f"{_shown(name, array)} belongs to {what}; {SUPPORTED}")
-        prefix, _, leaf = name.rpartition(".")
-        places = [
-            (layout, tensor, number)
-            for layout in LAYOUTS
-            for tensor in layout.tensors
-            if (number := tensor.number(leaf)) is not None
-        ]
-        if not places:
-            raise UserError(
-                f"{_shown(name, array)} is not a tensor of any known layer; {SUPPORTED}"
-            )
-        layout, tensor, number = places[0]
-        same = [other for other in LAYOUTS if other.names == layout.names]
-        group = groups.setdefault((prefix, layout.names), _Group(prefix, same))
-        group.found.setdefault(number, {})[tensor.name] = name
+        layout, place = next(
+            ((a, place) for a in LAYOUTS if (place := a.place(name)) is not None), (None, None)
+        )
+        if layout is None or layout.kind == "linear" or layout.separator == "/":
+            what = refusal(name, array.shape)
+            if what:
+                raise UserError(f"{shown(name, array)} belongs to {what}; {SUPPORTED}")
+        if layout is None or place is None:
+            raise UserError(f"{shown(name, array)} is not a tensor of any known layer; {SUPPORTED}")
+        prefix, number, tensor = place
+        family = layout.family or layout.title
+        same = [other for other in LAYOUTS if (other.family or other.title) == family]
+        group = groups.setdefault((prefix, family), _Group(prefix, same))
+        found = group.layers.setdefault(number, Found(prefix, number, name))
+        found.add(tensor, name, array)
     names: set[str] = set()
-    return [_module(tensors, group, names) for group in groups.values()]
+    return [_module(group, names, options) for group in groups.values()]
 
 
-def _module(tensors: Tensors, group: _Group, taken: set[str]) -> _Module:
-    layout = group.layouts[0]
-    name = _unique(group.prefix or layout.kind, taken)
-    layers: list[FloatLayer] = []
-    for n in range(max(group.found) + 1):
-        layer_name = _unique(f"{name}.{n}", taken) if layout.numbered else name
-        layer = _layer(tensors, group, n, layer_name)
-        if layers and layers[-1].units != layer.inputs:
-            raise UserError(_mismatch(layers[-1], layer))
-        layers.append(layer)
+def _module(group: _Group, taken: set[str], options: ImportOptions) -> _Module:
+    count = max(group.layers) + 1
+    beside = f"layer {count - 1} of the same module"
+    founds = [group.layers.get(n, Found(group.prefix, n, beside)) for n in range(count)]
+    known = choose(group.layouts, group.layers[count - 1], options.reset)
+    layouts = [choose(group.layouts, f, options.reset) if f.names else known for f in founds]
+    plain = layouts[0].kind.removesuffix("_before").rstrip("4")
+    name = _unique(group.prefix or plain, taken)
+    names = [_unique(f"{name}.{n}", taken) if a.numbered else name for n, a in enumerate(layouts)]
+    if group.layouts[0].family == "sru":
+        layers = build_sru(group.layouts, founds, names, options.without_skip)
+    else:
+        layers = [build(*each) for each in zip(layouts, founds, names, strict=True)]
+    for first, second in pairwise(layers):
+        if first.units != second.inputs:
+            raise UserError(_mismatch(first, second))
     return _Module(name, tuple(layers))
 
 
-def _layer(tensors: Tensors, group: _Group, n: int, name: str) -> FloatLayer:
-    found = group.found.get(n, {})
-    layout = _fitting(tensors, group.layouts, found)
-    biased = any(bias.name in found for bias in layout.biases)
-    wanted = layout.tensors if biased else layout.weights
-    for tensor in wanted:
-        if tensor.name not in found:
-            full = ".".join(filter(None, (group.prefix, tensor.name.format(n=n))))
-            beside = next(iter(found.values()), f"layer {max(group.found)} of the same module")
-            raise UserError(
-                f"{full} is missing; {layout.title} has it, shape {tensor.rule('units')}, "
-                f"beside {beside}"
-            )
-    units = _units(tensors, layout, found)
-    gates = CELLS[layout.kind].gates
+def _with_candidate_scale(
+    layers: Sequence[FloatLayer], scales: Sequence[float]
+) -> tuple[FloatLayer, ...]:
+    """Folds the factor into the rows of LiGRU's candidate, where relu(m * a) = m * relu(a)."""
+    if not scales:
+        return tuple(layers)
+    text = ",".join(f"{scale:g}" for scale in scales)
+    places = [n for n, layer in enumerate(layers) if layer.kind in _CANDIDATES]
+    if len(scales) not in (1, len(places)) or not places:
+        raise UserError(
+            f"candidate scale {text}: {len(scales)} for {len(places)} layers with a candidate; "
+            "give one, or one for each LSTM, GRU and LiGRU layer"
+        )
+    bad = next((scale for scale in scales if not 0 < scale <= 1), None)
+    if bad is not None:
+        raise UserError(
+            f"candidate scale {bad:g}: it is 1 - dropout, above 0 and at most 1; give that"
+        )
+    each = list(scales) if len(scales) > 1 else [scales[0]] * len(places)
+    by_place = dict(zip(places, each, strict=True))
+    return tuple(
+        _scaled(layer, by_place[n]) if by_place.get(n, 1.0) != 1.0 else layer
+        for n, layer in enumerate(layers)
+    )
+
+
+_CANDIDATES = {"lstm": "tanh(g)", "gru": "tanh(n)", "gru_before": "tanh(n)", "ligru": "relu(a)"}
+
+
+def _scaled(layer: FloatLayer, scale: float) -> FloatLayer:
+    if layer.kind != "ligru":
+        raise UserError(
+            f"candidate scale {scale:g}: {layer.name} is of kind {layer.kind}, whose candidate is "
+            f"{_CANDIDATES[layer.kind]}; a factor after tanh cannot be folded into weights, only "
+            "ligru takes one; give 1 for this layer, or train it with dropout 0"
+        )
+    at = layer.cell.gates.index("a")
+    bias = layer.bias.copy()
+    bias[at] *= scale
     paths = []
-    for tensor in layout.weights:
-        matrix = _checked(tensors, found[tensor.name], tensor, layout, units)
-        order = [tensor.gates.index(gate) for gate in gates if gate in tensor.gates]
-        blocks = matrix.reshape(len(tensor.gates), units, -1)[order]
-        fed = tuple(tensor.gates[k] for k in order)
-        paths.append(FloatPath(source=tensor.source, gates=fed, weights=blocks))
-    total = np.zeros((len(gates), units))
-    for tensor in layout.biases if biased else ():
-        vector = _checked(tensors, found[tensor.name], tensor, layout, units)
-        rows = [gates.index(gate) for gate in tensor.gates]
-        total[rows] += vector.reshape(len(rows), units)
-    bias = _float32(f"{name}: the sum of its biases", total)
-    return FloatLayer(name=name, kind=layout.kind, paths=tuple(paths), bias=bias)
-
-
-def _fitting(tensors: Tensors, layouts: list[Layout], found: Mapping[str, str]) -> Layout:
-    """The layout whose number of gates fits the square recurrent matrices; else the first."""
-    layout = layouts[0]
-    recurrent = next((t for t in layout.weights if t.source == "h"), None)
-    if recurrent is None or recurrent.name not in found:
-        return layout
-    name = found[recurrent.name]
-    shape = tensors[name].shape
-    if len(shape) != 2 or 0 in shape:
-        return layout
-    for layout in layouts:
-        gates = next(len(t.gates) for t in layout.weights if t.source == "h")
-        if shape[0] == gates * shape[1]:
-            return layout
-    what = other_cell(*shape)
-    if what:
-        raise UserError(f"{_shown(name, tensors[name])} belongs to {what}; {SUPPORTED}")
-    return layouts[0]
-
-
-def _units(tensors: Tensors, layout: Layout, found: Mapping[str, str]) -> int:
-    """The layer's units as most of its tensors have it, so that an error names the odd one."""
-    votes: Counter[int] = Counter()
-    for tensor in layout.tensors:
-        if tensor.name not in found:
-            continue
-        array = tensors[found[tensor.name]]
-        if array.ndim and array.shape[0] % len(tensor.gates) == 0:
-            votes[array.shape[0] // len(tensor.gates)] += 1
-        if tensor.source == "h" and array.ndim == 2:
-            votes[array.shape[1]] += 1
-    del votes[0]
-    return max(votes, key=lambda units: votes[units], default=0)
-
-
-def _checked(tensors: Tensors, name: str, tensor: Tensor, layout: Layout, units: int) -> Floats:
-    array = tensors[name]
-    rows = (len(tensor.gates) * units,)
-    shape = {"": rows, "x": (*rows, *array.shape[1:2]), "h": (*rows, units)}[tensor.source]
-    if array.ndim != 1 + bool(tensor.source) or array.shape != shape or 0 in shape:
-        rule = tensor.rule(units) if units else tensor.rule("units")
-        empty = ", none of them 0" if 0 in array.shape else ""
-        raise UserError(f"{_shown(name, array)}: {layout.title} expects {rule}{empty}")
-    return _float32(_shown(name, array), array)
-
-
-def _float32(what: str, array: np.ndarray) -> Floats:
-    if array.dtype.kind != "f":
-        raise UserError(
-            f"{what} is {array.dtype}; weights must be float16, bfloat16, float32 or float64"
-        )
-    with np.errstate(over="ignore"):
-        narrow = np.ascontiguousarray(array, np.float32)
-    bad = np.argwhere(~np.isfinite(narrow))
-    if len(bad):
-        value = array[tuple(bad[0])]
-        rule = "does not fit float32" if np.isfinite(value) else "must be finite"
-        raise UserError(
-            f"{what}: {len(bad)} of {array.size} values cannot be used: the one at "
-            f"{bad[0].tolist()} is {value:g}, it {rule}; mend the checkpoint"
-        )
-    return narrow
+    for path in layer.paths:
+        rows = np.array([scale if gate == "a" else 1.0 for gate in path.gates], np.float32)
+        if path.scale is None:
+            path = replace(path, weights=path.weights * rows[:, None, None])
+        else:
+            path = replace(path, scale=path.scale * rows[:, None])
+        paths.append(path)
+    return replace(layer, paths=tuple(paths), bias=bias)
 
 
 def _chain(modules: list[_Module], ordered: bool) -> list[_Module]:
@@ -275,14 +272,11 @@ def _named_order(modules: list[_Module], order: Sequence[str]) -> list[_Module]:
 
 
 def _mismatch(first: FloatLayer, second: FloatLayer) -> str:
+    both = "; bidirectional layers are not supported" if second.inputs == 2 * first.units else ""
     return (
         f"{second.name} takes {second.inputs} values, but {first.name} before it puts out "
-        f"{first.units}"
+        f"{first.units}{both}"
     )
-
-
-def _shown(name: str, array: np.ndarray) -> str:
-    return f"{name} {list(array.shape)}"
 
 
 def _unique(name: str, taken: set[str]) -> str:

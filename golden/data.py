@@ -19,10 +19,11 @@ Labels = npt.NDArray[np.int64]
 
 IGNORED = -1
 """Label of a frame that is not scored."""
-TASKS = ("classification",)
+METRICS = {"classification": ("frame error", "%"), "regression": ("NMSE", "dB")}
+"""By task, what `metrics.error` measures, and its unit."""
 CHUNK = 1 << 15
 """Frames run at once: some 100 MB of working memory for a layer of 128 LSTM units."""
-KEYS = ("features", "lengths", "labels", "label_names", "task", "names")
+KEYS = ("features", "lengths", "labels", "label_names", "task", "names", "targets")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,11 @@ class Dataset:
 
     features: one float32 array [steps, inputs] per sequence; a sequence may have no frames.
     labels: one int array [steps] per sequence, -1 where a frame is not scored; None: unlabelled.
-    label_names: names of the classes, or empty.
+    label_names: names of the classes or outputs, or empty.
     names: one per sequence, or empty.
-    task: what the labels mean; "classification": the class of each frame.
+    task: what the network should say; "classification": the class of each frame, its label;
+        "regression": the values of all outputs, the frame's target.
+    targets: of a regression, one float32 array [steps, outputs] per sequence; None: unknown.
     """
 
     features: tuple[Features, ...]
@@ -41,19 +44,28 @@ class Dataset:
     label_names: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     task: str = "classification"
+    targets: tuple[Features, ...] | None = None
 
     def __post_init__(self) -> None:
-        if self.task not in TASKS:
+        if self.task not in METRICS:
             raise UserError(
-                f"task: {self.task!r} is not supported, it must be {' or '.join(TASKS)}"
+                f"task: {self.task!r} is not supported, it must be {' or '.join(METRICS)}"
             )
         count = len(self.features)
-        for what, values in (("labels", self.labels), ("names", self.names or None)):
+        for what, values, task in (
+            ("labels", self.labels, "classification"),
+            ("targets", self.targets, "regression"),
+            ("names", self.names or None, self.task),
+        ):
+            if values is not None and task != self.task:
+                raise UserError(f"{what}: not for the task {self.task}, only for {task}")
             if values is not None and len(values) != count:
                 raise UserError(f"{what}: {len(values)} for {count} sequences, one each is needed")
         self._check_features()
         if self.labels is not None:
             self._check_labels(self.labels)
+        if self.targets is not None:
+            self._check_targets(self.targets)
 
     def __len__(self) -> int:
         return len(self.features)
@@ -70,7 +82,9 @@ class Dataset:
 
     @property
     def scored(self) -> int:
-        """Frames that have a label."""
+        """Frames that have a label or a target."""
+        if self.targets is not None:
+            return self.frames
         return sum(int((y != IGNORED).sum()) for y in self.labels or ())
 
     def check_width(self, inputs: int) -> None:
@@ -81,11 +95,16 @@ class Dataset:
                 "give the data it was trained on"
             )
 
-    def check_classes(self, classes: int) -> None:
-        """Raise UserError where a label has no output among the network's `classes`."""
+    def check_outputs(self, outputs: int) -> None:
+        """Raise UserError where labels or targets do not fit a network with so many outputs."""
         largest = max((int(y.max(initial=IGNORED)) for y in self.labels or ()), default=IGNORED)
-        if largest >= classes:
-            raise UserError(f"labels: class {largest}, the network has outputs 0..{classes - 1}")
+        if largest >= outputs:
+            raise UserError(f"labels: class {largest}, the network has outputs 0..{outputs - 1}")
+        if self.targets and self.targets[0].shape[1] != outputs:
+            raise UserError(
+                f"targets: {self.targets[0].shape[1]} per frame, the network has {outputs} "
+                "outputs; give the data it was trained on"
+            )
 
     def check_labels(self, names: Sequence[str]) -> None:
         """Raise UserError where label names are known on both sides and are not the same."""
@@ -118,6 +137,7 @@ class Dataset:
             features=tuple(self.features[n] for n in chosen),
             labels=None if self.labels is None else tuple(self.labels[n] for n in chosen),
             names=tuple(self.names[n] for n in chosen) if self.names else (),
+            targets=None if self.targets is None else tuple(self.targets[n] for n in chosen),
         )
 
     @classmethod
@@ -125,8 +145,9 @@ class Dataset:
         """Read a data set.
 
         A .npz file holds `features` float [frames, inputs], all sequences one after the other, and
-        `lengths` int [sequences]; with labels also `labels` int [frames], -1 = not scored, and
-        where wanted `label_names`, `names` and `task`. A .npy file is one sequence [steps, inputs].
+        `lengths` int [sequences]; with labels also `labels` int [frames], -1 = not scored, or for
+        a regression `targets` float [frames, outputs]; and where wanted `label_names`, `names` and
+        `task`. A .npy file is one sequence [steps, inputs].
         Raises UserError where the file is anything else.
         """
         if not file.is_file():
@@ -146,6 +167,9 @@ class Dataset:
         }
         if self.labels is not None:
             arrays["labels"] = np.concatenate([*self.labels, np.zeros(0, int)]).astype(np.int32)
+        if self.targets is not None:
+            outputs = self.targets[0].shape[1] if self.targets else 0
+            arrays["targets"] = np.concatenate([*self.targets, np.zeros((0, outputs), np.float32)])
         if self.label_names:
             arrays["label_names"] = np.array(self.label_names)
         if self.names:
@@ -154,19 +178,33 @@ class Dataset:
             np.savez_compressed(stream, allow_pickle=False, **arrays)
 
     def _check_features(self) -> None:
-        start = 0
         for n, x in enumerate(self.features):
             if x.ndim != 2 or x.shape[1] == 0 or x.shape[1] != self.inputs:
                 raise UserError(
                     f"features of {self._name(n)}: shape {x.shape}, "
                     f"expected [steps, {self.inputs or 'inputs'}]"
                 )
+        self._check_finite("features", "input", self.features)
+
+    def _check_targets(self, targets: tuple[Features, ...]) -> None:
+        outputs = targets[0].shape[1] if targets and targets[0].ndim == 2 else 0
+        for n, (x, y) in enumerate(zip(self.features, targets, strict=True)):
+            if y.shape != (len(x), outputs or None):
+                raise UserError(
+                    f"targets of {self._name(n)}: shape {y.shape}, "
+                    f"expected [{len(x)}, {outputs or 'outputs'}], one row a frame"
+                )
+        self._check_finite("targets", "output", targets)
+
+    def _check_finite(self, what: str, column: str, arrays: tuple[Features, ...]) -> None:
+        start = 0
+        for n, x in enumerate(arrays):
             bad = np.argwhere(~np.isfinite(x))
             if len(bad):
                 t, j = bad[0]
                 raise UserError(
-                    f"features: {x[t, j]} in frame {t} of {self._name(n)} (row {start + t}), "
-                    f"input {j}; {len(bad)} values there are not finite, clean the data first"
+                    f"{what}: {x[t, j]} in frame {t} of {self._name(n)} (row {start + t}), "
+                    f"{column} {j}; {len(bad)} values there are not finite, clean the data first"
                 )
             start += len(x)
 
@@ -223,14 +261,24 @@ def _assemble(arrays: dict[str, np.ndarray]) -> Dataset:
         raise UserError(
             f"labels: {labels.dtype} {labels.shape}, expected integers [{total}], one a frame"
         )
+    targets = arrays.get("targets")
+    if targets is not None and (
+        targets.ndim != 2 or targets.dtype.kind not in "fiu" or len(targets) != total
+    ):
+        raise UserError(
+            f"targets: {targets.dtype} {targets.shape}, expected numbers [{total}, outputs], "
+            "one row a frame"
+        )
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is refused
         features = features.astype(np.float32)
+        targets = None if targets is None else targets.astype(np.float32)
     return Dataset(
         features=_split(features, lengths),
         labels=None if labels is None else _split(labels.astype(np.int64), lengths),
         label_names=tuple(str(name) for name in arrays.get("label_names", ())),
         names=tuple(str(name) for name in arrays.get("names", ())),
-        task=str(arrays.get("task", "classification")),
+        task=str(arrays.get("task", "classification" if targets is None else "regression")),
+        targets=None if targets is None else _split(targets, lengths),
     )
 
 

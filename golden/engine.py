@@ -85,7 +85,7 @@ def _run_layer(
     constant = np.empty((len(x), *layer.bias.shape), dtype)
     constant[:] = layer.bias
     fired: dict[str, Ints] = {}
-    recurrent = []
+    recurrent: dict[str, list[_Recurrent]] = {"h": [], "rh": []}
     for k, path in enumerate(layer.paths):
         rows = _rows(layer, path)
         count = fired[path_name(layer, k)] = np.zeros(len(x), np.int64)
@@ -97,19 +97,25 @@ def _run_layer(
                 codes[at] = reference[:n]
             constant[:, rows] += product(codes)
         else:
-            recurrent.append((path, rows, product, reference, count))
+            recurrent[path.source].append((path, rows, product, reference, count))
+
+    def add(source: str, values: Ints, p: np.ndarray, at: slice) -> dict[str, Ints]:
+        """Add this source's paths to p [n, gates, units]; the pre-activations by gate so far."""
+        for path, rows, product, reference, count in recurrent[source]:
+            now = reference[: len(p)]
+            _send(path, path.quantizer(values), now, count[at], delta)
+            p[:, rows] += product(now)
+        whole = np.clip(p, *code_range(16)).astype(np.int64)
+        return {gate: whole[:, g] for g, gate in enumerate(gates)}
 
     state = State(*np.zeros((2, batch, layer.units), np.int64))
     outputs = np.zeros((len(x), layer.units), np.int64)
     for at, n in packing.steps():
-        p = constant[at]
         before = State(state.c[:n], state.h[:n])
-        for path, rows, product, reference, count in recurrent:
-            _send(path, path.quantizer(before.h), reference[:n], count[at], delta)
-            p[:, rows] += product(reference[:n])
-        whole = np.clip(p, *code_range(16)).astype(np.int64)
-        named = {gate: whole[:, g] for g, gate in enumerate(gates)}
-        state.c[:n], state.h[:n] = layer.cell.step(named, before, layer.c_exponent)
+        p = add("h", before.h, constant[at], at)
+        if layer.cell.middle is not None:
+            p = add("rh", layer.cell.middle(p, before), constant[at], at)
+        state.c[:n], state.h[:n] = layer.cell.step(p, before, layer.numbers(x[at]))
         outputs[at] = state.h[:n]
     return outputs, fired, state
 
@@ -135,6 +141,10 @@ def _start(path: Path, batch: int) -> Ints:
 def _fits_double(path: Path) -> bool:
     """Whether a rescale can be done in doubles: m * mult + 2**(shift-1) stays below 2**53."""
     return path.bound * int(np.abs(path.mult).max(initial=0)) + (1 << MAX_SHIFT) < 2**53
+
+
+_Recurrent = tuple[Path, slice | list[int], "_Product", Ints, Ints]
+"""A path, its rows among the gates, its product, its references and its events per frame."""
 
 
 class _Product:
@@ -184,21 +194,30 @@ class StepModel:
         """Outputs [outputs] for one int16 frame [inputs]; `events` then holds its counts."""
         x = np.asarray(frame, np.int64)
         for n, layer in enumerate(self.network.layers):
-            p = layer.bias.copy()
-            for k, path in enumerate(layer.paths):
-                reference, sums = self._references[n][k], self._sums[n][k]
-                source = x if path.source == "x" else self.states[n].h
-                events = self._encode(path, path.quantizer(source), reference)
-                for j, d in events:
-                    sums += path.matrix[:, j] * d
-                    reference[j] += d
-                self.events[path_name(layer, k)] = len(events)
-                rows = [layer.cell.gates.index(g) for g in path.gates]
-                p[rows] += rshr(sums.reshape(path.mult.shape) * path.mult, path.shift[:, None])
-            named = dict(zip(layer.cell.gates, sat16(p), strict=True))
-            self.states[n] = layer.cell.step(named, self.states[n], layer.c_exponent)
+            before, p = self.states[n], layer.bias.copy()
+            self._add(n, "x", x, p)
+            named = self._add(n, "h", before.h, p)
+            if layer.cell.middle is not None:
+                named = self._add(n, "rh", layer.cell.middle(named, before), p)
+            self.states[n] = layer.cell.step(named, before, layer.numbers(x))
             x = self.states[n].h
         return x
+
+    def _add(self, n: int, source: str, values: Ints, p: Ints) -> dict[str, Ints]:
+        """Add the nth layer's paths from `source` to p [gates, units]; sat16(p) by gate."""
+        layer = self.network.layers[n]
+        for k, path in enumerate(layer.paths):
+            if path.source != source:
+                continue
+            reference, sums = self._references[n][k], self._sums[n][k]
+            events = self._encode(path, path.quantizer(values), reference)
+            for j, d in events:
+                sums += path.matrix[:, j] * d
+                reference[j] += d
+            self.events[path_name(layer, k)] = len(events)
+            rows = [layer.cell.gates.index(g) for g in path.gates]
+            p[rows] += rshr(sums.reshape(path.mult.shape) * path.mult, path.shift[:, None])
+        return dict(zip(layer.cell.gates, sat16(p), strict=True))
 
     def _encode(self, path: Path, q: Ints, reference: Ints) -> list[tuple[int, int]]:
         d = q - reference

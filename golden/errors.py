@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one exception that users see: a single line with the field, the value, the rule, the way out."""
+"""The one exception that users see: one line with the field, the value, the rule, the way out."""
 
 
 class UserError(Exception):

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from .arithmetic import Reals
 from .cells import State
 from .errors import UserError
-from .model import FloatLayer, FloatModel, Trace
+from .model import FloatLayer, FloatModel, FloatPath, Trace
 from .packed import Packing
 
 Observer = Callable[[int, Trace], None]
@@ -43,21 +43,39 @@ def _run_layer(layer: FloatLayer, packing: Packing, x: Reals) -> Trace:
     cell, batch, units = layer.cell, len(packing.lengths), layer.units
     p = np.empty((len(x), *layer.bias.shape))
     p[:] = layer.bias
-    recurrent = []
+    products: dict[str, list[_Product]] = {"x": [], "h": [], "rh": []}
     for path in layer.paths:
-        rows = [cell.gates.index(g) for g in path.gates]
-        matrix = path.weights.reshape(-1, path.weights.shape[2]).T.astype(np.float64)
-        shape = path.weights.shape[:2]
-        if path.source == "x":
-            p[:, rows] += (x @ matrix).reshape(-1, *shape)
-        else:
-            recurrent.append((rows, np.ascontiguousarray(matrix), shape))
+        products[path.source].append(_Product(layer, path))
+    for product in products["x"]:
+        product.add(x, p)
     state = State(np.zeros((batch, units)), np.zeros((batch, units)))
     c, h = np.zeros((len(x), units)), np.zeros((len(x), units))
+    rh = None if cell.float_middle is None else np.zeros((len(x), units))
     for at, n in packing.steps():
         now, before = p[at], State(state.c[:n], state.h[:n])
-        for rows, matrix, shape in recurrent:
-            now[:, rows] += (before.h @ matrix).reshape(n, *shape)
-        named = {gate: now[:, g] for g, gate in enumerate(cell.gates)}
-        state.c[:n], state.h[:n] = c[at], h[at] = cell.float_step(named, before)
-    return Trace(x, p, c, h)
+        named = {gate: now[:, g] for g, gate in enumerate(cell.gates)}  # views, always up to date
+        for product in products["h"]:
+            product.add(before.h, now)
+        if cell.float_middle is not None and rh is not None:
+            rh[at] = cell.float_middle(named, before)
+            for product in products["rh"]:
+                product.add(rh[at], now)
+        after = cell.float_step(named, before, layer.numbers(x[at]))
+        state.c[:n], state.h[:n] = c[at], h[at] = after
+    return Trace(x, p, c, h, rh)
+
+
+class _Product:
+    """A path's part of the pre-activations."""
+
+    def __init__(self, layer: FloatLayer, path: FloatPath) -> None:
+        weights = path.weights.astype(np.float64)
+        if path.scale is not None:
+            weights *= path.scale[..., None]
+        self._rows = [layer.cell.gates.index(g) for g in path.gates]
+        self._shape = weights.shape[:2]
+        self._matrix = np.ascontiguousarray(weights.reshape(-1, weights.shape[2]).T)
+
+    def add(self, values: Reals, p: Reals) -> None:
+        """Add the product with values [n, columns] to p [n, gates, units]."""
+        p[:, self._rows] += (values @ self._matrix).reshape(-1, *self._shape)

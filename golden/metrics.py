@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a network costs and how well it does: error, eliminated operations, size, ideal cycles."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import numpy as np
 from .arithmetic import Ints
 from .calibration import Progress, ignore_progress
 from .data import IGNORED, Dataset
-from .engine import Result, quantize_frames, run
+from .engine import Result, quantize_frames, real_outputs, run
 from .errors import UserError
 from .float_engine import run_float_batch
 from .model import FloatModel
@@ -24,8 +25,8 @@ VECTOR_BITS = 16
 class Evaluation:
     """A network on a data set.
 
-    float_error, quantized_error, delta_error: percent, see `error`; of the float model, of the
-        network without thresholds, and with them. None without a model or without labels.
+    task: of the data set; float_error, quantized_error, delta_error: see `error`; of the float
+        model, of the network without thresholds, and with them. None without a model or labels.
     eliminated_operations, eliminated_by_path: percent of the multiply-accumulates of dense steps
         that delta steps leave out; eliminated_lossless: the same with all thresholds at 0.
     events_per_step: by path, fired deltas in an average step. thresholds: by path, in codes.
@@ -35,6 +36,7 @@ class Evaluation:
 
     sequences: int
     steps: int
+    task: str
     float_error: float | None
     quantized_error: float | None
     delta_error: float | None
@@ -73,9 +75,10 @@ def evaluate(
     return Evaluation(
         sequences=len(dataset),
         steps=dataset.frames,
+        task=dataset.task,
         float_error=float_error,
-        quantized_error=error(dataset, dense.outputs) if dataset.scored else None,
-        delta_error=error(dataset, delta.outputs) if dataset.scored else None,
+        quantized_error=error(dataset, dense.real(network)) if dataset.scored else None,
+        delta_error=error(dataset, delta.real(network)) if dataset.scored else None,
         thresholds=thresholds,
         eliminated_operations=eliminated(network, delta.events, dataset.frames),
         eliminated_by_path={
@@ -97,6 +100,10 @@ class Totals:
 
     outputs: list[Ints]
     events: dict[str, int]
+
+    def real(self, network: Network) -> list[np.ndarray]:
+        """The outputs as real values."""
+        return [real_outputs(network, y) for y in self.outputs]
 
 
 def run_dataset(
@@ -142,19 +149,33 @@ def run_float_dataset(
 
 
 def error(dataset: Dataset, outputs: Sequence[np.ndarray]) -> float:
-    """Percent of the scored frames whose largest output [steps, classes] is not the label.
+    """How far real outputs [steps, outputs] of each sequence are from what the data set says.
 
-    Equal outputs count as the first. Raises UserError where no frame has a label.
+    Classification: percent of the scored frames whose largest output is not the label; equal
+    outputs count as the first. Regression: the normalized mean squared error, in dB, of all frames
+    and outputs t of the targets: 10 log10(sum (y - t)**2 / sum t**2); -inf where y = t.
+    Raises UserError where no frame has a label or a target.
     """
-    if dataset.labels is None or not dataset.scored:
-        raise UserError("labels: no frame is scored; an error needs labelled data")
+    if not dataset.scored:
+        what = "targets" if dataset.task == "regression" else "labels"
+        raise UserError(f"{what}: no frame is scored; an error needs labelled data")
     if outputs:
-        dataset.check_classes(outputs[0].shape[1])
+        dataset.check_outputs(outputs[0].shape[1])
+    if dataset.targets is not None:
+        return _nmse(dataset.targets, outputs)
     wrong = 0
-    for y, out in zip(dataset.labels, outputs, strict=True):
+    for y, out in zip(dataset.labels or (), outputs, strict=True):
         scored = y != IGNORED
         wrong += int((out[scored].argmax(axis=1) != y[scored]).sum())
     return 100 * wrong / dataset.scored
+
+
+def _nmse(targets: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> float:
+    noise = sum(float(np.square(y - t).sum()) for t, y in zip(targets, outputs, strict=True))
+    power = sum(float(np.square(t.astype(np.float64)).sum()) for t in targets)
+    if not power:
+        raise UserError("targets: all are 0, so there is no NMSE; give other data")
+    return 10 * math.log10(noise / power) if noise else -math.inf
 
 
 def eliminated(network: Network, events: Mapping[str, int], steps: int) -> float:
@@ -173,13 +194,15 @@ def eliminated_in_path(path: Path, events: int, steps: int) -> float:
 
 
 def size_bits(network: Network) -> int:
-    """Bits of the parameters: weights at their bits, 16 for each bias and rescale multiplier.
+    """Bits of the parameters: weights at their bits, 16 for each bias, element of a cell's vectors
+    and rescale multiplier.
 
     A multiplier that all units of a gate share (per-tensor scales) counts once.
     """
     vectors = 0
     for layer in network.layers:
-        vectors += layer.bias.size
+        vectors += layer.bias.size + sum(vector.size for vector in layer.vectors.values())
+        vectors += layer.cell.reads_input
         for path in layer.paths:
             vectors += sum(1 if (gate == gate[:1]).all() else gate.size for gate in path.mult)
     return network.weight_bits + VECTOR_BITS * vectors

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from . import storage
 from .arithmetic import Reals
-from .cells import CELLS, Cell, State
+from .cells import CELLS, Cell, Numbers, State
 from .errors import UserError
 
 Floats = npt.NDArray[np.float32]
@@ -122,6 +122,11 @@ class FloatLayer:
     @property
     def inputs(self) -> int:
         return next(int(p.weights.shape[2]) for p in self.paths if p.source == "x")
+
+    def numbers(self, x: Reals) -> Numbers:
+        """What the cell's float step needs, with the layer's input x [.., inputs]."""
+        skip = x * self.skip_scale if self.cell.reads_input else None
+        return Numbers(vectors=self.vectors, skip=skip)
 
     @property
     def parameters(self) -> int:
@@ -234,12 +239,17 @@ def _read_layer(entry: dict, tensors: dict[str, np.ndarray], prefix: str) -> Flo
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What one layer did over a sequence: gates' pre-activations [steps, gates, units], c and h."""
+    """What one layer did over a sequence.
+
+    x: its input [steps, inputs]; p: the gates' pre-activations [steps, gates, units];
+    c, h [steps, units]; rh: the values of source "rh" [steps, units], None where there is none.
+    """
 
     x: Reals
     p: Reals
     c: Reals
     h: Reals
+    rh: Reals | None = None
 
 
 def run_float(model: FloatModel, sequence: npt.ArrayLike) -> tuple[Reals, list[Trace]]:
@@ -264,19 +274,25 @@ def _run_layer(layer: FloatLayer, x: Reals) -> Trace:
     cell, units = layer.cell, layer.units
     steps = len(x)
     p = np.broadcast_to(layer.bias.astype(np.float64), (steps, *layer.bias.shape)).copy()
-    recurrent = []
+    by_source: dict[str, list[tuple[list[int], Reals, Reals]]] = {"h": [], "rh": []}
     for path in layer.paths:
         rows = [cell.gates.index(g) for g in path.gates]
         weights = path.weights.astype(np.float64)
+        scale = np.ones(weights.shape[:2]) if path.scale is None else path.scale.astype(np.float64)
         if path.source == "x":
-            p[:, rows] += np.einsum("guc,tc->tgu", weights, x, optimize=True)
+            p[:, rows] += scale * np.einsum("guc,tc->tgu", weights, x, optimize=True)
         else:
-            recurrent.append((rows, weights))
+            by_source[path.source].append((rows, weights, scale))
     state = State(np.zeros(units), np.zeros(units))
-    c, h = np.zeros((steps, units)), np.zeros((steps, units))
+    c, h, rh = np.zeros((3, steps, units))
     for t in range(steps):
-        for rows, weights in recurrent:
-            p[t, rows] += weights @ state.h
-        state = cell.float_step(dict(zip(cell.gates, p[t], strict=True)), state)
+        for rows, weights, scale in by_source["h"]:
+            p[t, rows] += scale * (weights @ state.h)
+        if cell.float_middle is not None:
+            rh[t] = cell.float_middle(dict(zip(cell.gates, p[t], strict=True)), state)
+            for rows, weights, scale in by_source["rh"]:
+                p[t, rows] += scale * (weights @ rh[t])
+        named = dict(zip(cell.gates, p[t], strict=True))
+        state = cell.float_step(named, state, layer.numbers(x[t]))
         c[t], h[t] = state
-    return Trace(x, p, c, h)
+    return Trace(x, p, c, h, rh if cell.float_middle else None)

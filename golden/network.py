@@ -13,8 +13,8 @@ from pathlib import Path as FilePath
 import numpy as np
 
 from . import storage
-from .arithmetic import WIDTHS, Ints, code_range, rshr, sat
-from .cells import CELLS, Q3_12, Cell
+from .arithmetic import WIDTHS, Ints, code_range, rshr, sat, sat16
+from .cells import CELLS, Q3_12, Cell, Numbers
 from .errors import UserError
 
 KIND = "quantized network"
@@ -194,6 +194,18 @@ class Layer:
         """Exponent of each gate's pre-activations, which are int16, in the order of the gates."""
         exponents = {"gate": Q3_12, "c": self.c_exponent, "h": self.h_exponent}
         return tuple(exponents[format] for format in self.cell.formats.values())
+
+    def numbers(self, x: Ints) -> Numbers:
+        """What the cell's step needs, with the layer's input words x [.., inputs]."""
+        skip = None
+        if self.cell.reads_input:
+            skip = sat16(rshr(x * self.skip_mult, self.skip_shift))
+        return Numbers(
+            c_exponent=self.c_exponent,
+            vectors=self.vectors,
+            vector_shift=self.vector_shift,
+            skip=skip,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

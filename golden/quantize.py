@@ -5,60 +5,28 @@ Weights and activations are symmetric (zero point 0). Weights are clipped per ro
 matrix, activations per path with one static scale; biases and states keep 16 bits or more.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from .arithmetic import WIDTHS, Ints, Reals, code_range, multiplier
+from .arithmetic import Ints, Reals, code_range, multiplier, to_fixed
 from .calibration import LayerStatistics, Progress, Statistics, ignore_progress, observe
-from .clipping import (
-    CLIPPINGS,
-    max_clip,
-    mmse_clip,
-    mmse_clip_histogram,
-    step_size,
-    to_codes,
-)
+from .cells import Q3_12
+from .clipping import max_clip, mmse_clip, mmse_clip_histogram, step_size, to_codes
 from .data import Dataset
 from .errors import UserError
 from .model import FloatLayer, FloatModel, FloatPath
 from .network import BIAS_BITS, MULT_BITS, Layer, Network, Path, Quantizer
+from .scheme import Scheme
 
-GRANULARITIES = ("row", "tensor")
+__all__ = ["Scheme", "exponent_for", "make_quantizer", "quantize", "quantize_with", "with_labels"]
+
 MARGIN = 1.1
 """How much further than on the calibration data a 16-bit input, state or output may go."""
 MAX_EXPONENT = 12
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scheme:
-    """How to quantize.
-
-    weight_bits, activation_bits: 2, 4, 8 or 16.
-    granularity: a weight scale per "row" (a unit's gate) or per "tensor" (a gate's whole matrix).
-    clipping: "mmse" (least squared error) or "max" (nothing is cut).
-    """
-
-    weight_bits: int = 8
-    activation_bits: int = 8
-    granularity: str = "row"
-    clipping: str = "mmse"
-
-    def __post_init__(self) -> None:
-        for what, value, allowed in (
-            ("weight bits", self.weight_bits, WIDTHS),
-            ("activation bits", self.activation_bits, WIDTHS),
-            ("granularity", self.granularity, GRANULARITIES),
-            ("clipping", self.clipping, CLIPPINGS),
-        ):
-            if value not in allowed:
-                rule = ", ".join(map(str, allowed))
-                raise UserError(f"{what}: {value!r} is not possible, it must be one of {rule}")
-
-    def bits(self, path: str) -> tuple[int, int]:
-        """Weight and activation bits of the path of this name; so far all paths have the same."""
-        del path
-        return self.weight_bits, self.activation_bits
+VECTOR_SHIFT = 18
+"""A vector's 15 - e_v fraction bits and those of c, over the 12 of Q3.12: 18 - e_v - e_c."""
 
 
 def quantize(
@@ -89,11 +57,13 @@ def quantize_with(
 ) -> Network:
     """The same with statistics at hand, to try several schemes on one calibration run."""
     scheme = scheme or Scheme()
+    scheme.check_paths(model)
+    skipped = scheme.skips(model)
     x_exponent = exponent_for(statistics[0].x, "input features")
     layers: list[Layer] = []
     for n, (layer, seen) in enumerate(zip(model.layers, statistics, strict=True)):
         exponent = layers[-1].h_exponent if layers else x_exponent
-        layers.append(_quantize_layer(layer, seen, exponent, scheme))
+        layers.append(_quantize_layer(layer, seen, exponent, scheme, layer.name in skipped))
         progress("weights", (n + 1) / len(model.layers))
     return Network(
         layers=tuple(layers), x_exponent=x_exponent, labels=model.labels, origin=model.origin
@@ -110,40 +80,95 @@ def exponent_for(largest: float, what: str) -> int:
 
 
 def _quantize_layer(
-    layer: FloatLayer, seen: LayerStatistics, x_exponent: int, scheme: Scheme
+    layer: FloatLayer, seen: LayerStatistics, x_exponent: int, scheme: Scheme, skipped: bool
 ) -> Layer:
+    _check_finite(layer)
     cell = layer.cell
-    for what, values in (("bias", layer.bias), *((p.source, p.weights) for p in layer.paths)):
-        if not np.isfinite(values).all():
-            raise UserError(f"{layer.name} {what}: a value is NaN or infinite; mend the checkpoint")
-    h_exponent = 0 if cell.bounded else exponent_for(seen.h, f"{layer.name} output")
-    if cell.gate_exponent is None:  # the bias shares the output's format, with some bits on top
-        beyond = float(np.abs(layer.bias).max(initial=0)) / 2.0 ** (BIAS_BITS - 16)
-        h_exponent = max(h_exponent, exponent_for(beyond, f"{layer.name} bias"))
-        gate_exponent = h_exponent
-    else:
-        gate_exponent = cell.gate_exponent
-    bias = np.floor(layer.bias.astype(np.float64) * 2.0 ** (15 - gate_exponent) + 0.5)
+    exponents = _exponents(layer, seen)
+    gate_exponents = np.array([exponents[format] for format in cell.formats.values()])
+    bias = layer.bias.astype(np.float64) * 2.0 ** (15 - gate_exponents[:, None])
     return Layer(
         name=layer.name,
         kind=layer.kind,
         paths=tuple(
             _quantize_path(
-                path,
-                f"{layer.name}.{path.source}",
+                _part(path, gates),
+                f"{layer.name}.{layer.at(path)}",
                 seen.samples[path.source],
-                x_exponent if path.source == "x" else h_exponent,
-                gate_exponent,
-                scheme,
+                x_exponent if path.source == "x" else exponents["h"],
+                gate_exponents[[cell.gates.index(gate) for gate in gates]],
+                replace(scheme, weight_bits=bits[0], activation_bits=bits[1]),
             )
             for path in layer.paths
+            for gates, bits in scheme.parts(layer, path, skipped=skipped)
         ),
         # A gate is stuck long before +-128, where int20 in Q3.12 ends: saturating changes nothing
         # unless the products cancel such a bias.
-        bias=np.clip(bias, *code_range(BIAS_BITS)).astype(np.int64),
-        c_exponent=exponent_for(seen.c, f"{layer.name} cell state") if cell.has_c else 0,
-        h_exponent=h_exponent,
+        bias=np.clip(np.floor(bias + 0.5), *code_range(BIAS_BITS)).astype(np.int64),
+        c_exponent=exponents["c"],
+        h_exponent=exponents["h"],
+        **_quantize_vectors(layer, exponents["c"]),
+        **_quantize_skip(layer, x_exponent - exponents["h"]),
     )
+
+
+def _check_finite(layer: FloatLayer) -> None:
+    arrays = [("bias", layer.bias), *layer.vectors.items()]
+    for path in layer.paths:
+        arrays.append((layer.at(path), path.weights))
+        if path.scale is not None:
+            arrays.append((f"{layer.at(path)} scale", path.scale))
+    for what, values in arrays:
+        if not np.isfinite(values).all():
+            raise UserError(f"{layer.name} {what}: a value is NaN or infinite; mend the checkpoint")
+
+
+def _exponents(layer: FloatLayer, seen: LayerStatistics) -> dict[str, int]:
+    """The exponents of the formats "gate", "c" and "h"."""
+    cell = layer.cell
+    c = exponent_for(seen.c, f"{layer.name} cell state") if cell.has_c else 0
+    h = 0 if cell.bounded else exponent_for(seen.h, f"{layer.name} output")
+    exponents = {"gate": Q3_12, "c": c, "h": h}
+    for own, (gate, format) in zip(layer.bias, cell.formats.items(), strict=True):
+        if format != "gate":  # its bias shares the state's format, with some bits on top
+            beyond = float(np.abs(own).max(initial=0)) / 2.0 ** (BIAS_BITS - 16)
+            needed = exponent_for(beyond, f"{layer.name} bias of {gate}")
+            exponents[format] = max(exponents[format], needed)
+    if cell.c_like_h:
+        exponents["c"] = exponents["h"] = max(exponents["c"], exponents["h"])
+    return exponents
+
+
+def _quantize_vectors(layer: FloatLayer, c_exponent: int) -> dict[str, Any]:
+    """The layer's vectors, all with the smallest exponent that holds them."""
+    if not layer.vectors:
+        return {}
+    largest = max(float(np.abs(v).max(initial=0)) for v in layer.vectors.values())
+    e = exponent_for(largest / MARGIN, f"{layer.name} {', '.join(layer.vectors)}")
+    shift = VECTOR_SHIFT - e - c_exponent
+    if shift < 0:
+        raise UserError(
+            f"{layer.name} {', '.join(layer.vectors)}: they reach {largest:g} and the cell state "
+            f"{2.0**c_exponent:g}, their product must end below {2.0**VECTOR_SHIFT:g}; scale them"
+        )
+    vectors = {name: to_fixed(vector, e) for name, vector in layer.vectors.items()}
+    return {"vectors": vectors, "vector_shift": shift}
+
+
+def _quantize_skip(layer: FloatLayer, exponent: int) -> dict[str, Any]:
+    """The skip's multiplier; exponent: of the input, over that of the output."""
+    try:
+        mult, shift = multiplier(layer.skip_scale * 2.0**exponent, bits=MULT_BITS)
+    except ValueError as error:
+        raise UserError(f"{layer.name} skip scale: {error}; scale the model down") from error
+    return {"skip_mult": mult, "skip_shift": shift}
+
+
+def _part(path: FloatPath, gates: tuple[str, ...]) -> FloatPath:
+    """The part of a path that feeds these gates."""
+    rows = [path.gates.index(gate) for gate in gates]
+    scale = None if path.scale is None else path.scale[rows]
+    return replace(path, gates=gates, weights=path.weights[rows], scale=scale)
 
 
 def _quantize_path(
@@ -151,15 +176,16 @@ def _quantize_path(
     name: str,
     samples: Reals,
     source_exponent: int,
-    gate_exponent: int,
+    gate_exponents: Ints,
     scheme: Scheme,
 ) -> Path:
-    weight_bits, activation_bits = scheme.bits(name)
+    """One path with the scheme's bits; gate_exponents: [gates], of its own gates."""
+    weight_bits, activation_bits = scheme.weight_bits, scheme.activation_bits
     quantizer = make_quantizer(samples, source_exponent, activation_bits, scheme.clipping)
     step = step_size(_weight_clips(path.weights, weight_bits, scheme), weight_bits)
-    real = step * quantizer.scale * 2.0 ** (15 - gate_exponent)
+    real = step * quantizer.scale * 2.0 ** (15 - gate_exponents[:, None])
     try:
-        mult, shift = _rescale(real)
+        mult, shift = _rescale(real if path.scale is None else real * path.scale)
     except ValueError as error:
         raise UserError(f"{name}: {error}; the weights are too large for this format") from error
     return Path(
@@ -211,6 +237,7 @@ def _rescale(real: Reals) -> tuple[Ints, Ints]:
     The largest row of a gate sets the shift, so smaller rows have fewer bits of multiplier: the
     error stays below half a unit in the largest row's, in absolute terms.
     """
-    shift = np.array([multiplier(float(row.max(initial=0)), bits=MULT_BITS)[1] for row in real])
+    largest = np.abs(real).max(axis=1, initial=0)
+    shift = np.array([multiplier(float(row), bits=MULT_BITS)[1] for row in largest])
     mult = np.floor(real * 2.0 ** shift[:, None] + 0.5)
-    return np.minimum(mult, code_range(MULT_BITS)[1]).astype(np.int64), shift.astype(np.int64)
+    return np.clip(mult, *code_range(MULT_BITS)).astype(np.int64), shift.astype(np.int64)

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random quantized networks and frames, seeded, for tests and benchmarks that need any shape."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 
 from .arithmetic import Ints, code_range, multiplier
-from .cells import CELLS
+from .cells import CELLS, Cell
 from .network import Layer, Network, Path, Quantizer
 
 
@@ -46,37 +49,60 @@ def make_network(
     weight_bits: int = 8,
     activation_bits: int = 8,
     threshold: int = 0,
+    c_exponent: int = 3,
+    h_exponent: int = 2,
 ) -> Network:
-    """A random network of (cell, units) layers whose gates use their whole range."""
+    """A random network of (cell, units) layers whose gates use their whole range.
+
+    c_exponent, h_exponent: of cells that have a c, and of those that do not bound h (a cell whose
+    c and h are alike takes c_exponent, a linear layer 0). A "sru" layer needs as many units as
+    inputs.
+    """
     rng = np.random.default_rng(seed)
     layers = []
     width = inputs
     for n, (kind, units) in enumerate(shape):
         cell = CELLS[kind]
-        paths = tuple(
-            make_path(
+        free = not cell.bounded and kind != "linear"
+        paths = []
+        for source, gates in cell.feeds.items():
+            path = make_path(
                 rng,
                 source,
-                cell.gates,
+                gates,
                 units,
                 width if source == "x" else units,
                 weight_bits=weight_bits,
                 activation_bits=activation_bits,
                 threshold=threshold,
             )
-            for source in cell.sources
-        )
+            # What goes into a state as it is must be larger than what goes into a sigmoid.
+            direct = np.array([free and cell.formats[gate] != "gate" for gate in gates])
+            paths.append(replace(path, shift=np.maximum(path.shift - 2 * direct, 0)))
         layers.append(
             Layer(
                 name=f"{kind}{n}",
                 kind=kind,
-                paths=paths,
+                paths=tuple(paths),
                 bias=rng.integers(-4000, 4001, (len(cell.gates), units)),
-                c_exponent=3 if cell.has_c else 0,
+                c_exponent=c_exponent if cell.has_c else 0,
+                h_exponent=c_exponent if cell.c_like_h else h_exponent if free else 0,
+                **_vectors(rng, cell, units, c_exponent),
             )
         )
         width = units
     return Network(layers=tuple(layers), x_exponent=2)
+
+
+def _vectors(rng: np.random.Generator, cell: Cell, units: int, c_exponent: int) -> dict[str, Any]:
+    """A layer's vectors in Q1.14 and its skip, as far as the cell has them."""
+    numbers: dict[str, Any] = {}
+    if cell.vectors:
+        numbers["vectors"] = {name: rng.integers(-32768, 32768, units) for name in cell.vectors}
+        numbers["vector_shift"] = 17 - c_exponent
+    if cell.reads_input:
+        numbers["skip_mult"], numbers["skip_shift"] = int(rng.integers(8192, 32768)), 15
+    return numbers
 
 
 def make_frames(inputs: int, steps: int, *, seed: int = 0, smooth: float = 0.0) -> Ints:

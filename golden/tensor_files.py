@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading tensors by name from the files that frameworks write: PyTorch, safetensors and npz."""
+"""Reading tensors by name from the files of PyTorch, safetensors, NumPy and Keras."""
 
 import importlib
 import pickle
@@ -13,10 +13,11 @@ import safetensors
 
 from . import storage
 from .errors import UserError
+from .keras_files import read_h5, tensor_name
 
 Arrays = dict[str, np.ndarray]
 
-_NESTED = ("state_dict", "model_state_dict", "model")
+_NESTED = ("state_dict", "model_state_dict", "model", "model_par")  # the last: PyTorch-Kaldi
 _WRAPPERS = ("module.", "_orig_mod.")  # DataParallel and torch.compile put these before all names
 
 
@@ -31,16 +32,16 @@ def read_tensors(file: Path) -> tuple[Arrays, bool]:
     reader = _READERS.get(file.suffix.lower())
     if reader is None:
         raise UserError(f"{file}: files called {file.suffix or 'so'!r} are not read, only {KINDS}")
-    tensors = reader(file)
+    tensors, ordered = reader(file)
     if not tensors:
         raise UserError(f"{file}: holds no tensors; save the trained model's state_dict()")
     for wrapper in _WRAPPERS:
         if all(name.startswith(wrapper) for name in tensors):
             tensors = {name.removeprefix(wrapper): array for name, array in tensors.items()}
-    return tensors, reader is not _read_safetensors  # safetensors keeps no order
+    return tensors, ordered
 
 
-def _read_torch(file: Path) -> Arrays:
+def _read_torch(file: Path) -> tuple[Arrays, bool]:
     try:
         torch = importlib.import_module("torch")
     except ImportError as error:
@@ -77,21 +78,21 @@ def _read_torch(file: Path) -> Arrays:
                 f"{file}: {name} is {tensor.dtype} ({tensor.layout}); only dense float16, "
                 "bfloat16, float32 and float64 tensors can be read"
             ) from error
-    return tensors
+    return tensors, True
 
 
 def _torch_problem(error: Exception) -> str:
     # torch's own text for a pickled module advises to run whatever the file says
     if isinstance(error, pickle.UnpicklingError):
         return "it is damaged or holds Python objects besides tensors"
-    return _first_line(error)
+    return first_line(error)
 
 
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2"}
 _DTYPES |= {"I8": "i1", "U8": "u1", "BOOL": "?"}
 
 
-def _read_safetensors(file: Path) -> Arrays:
+def _read_safetensors(file: Path) -> tuple[Arrays, bool]:
     # deserialize, unlike safetensors.numpy, gives bfloat16 without another dependency
     deserialize: Callable[[bytes], list] = safetensors.deserialize
     try:
@@ -100,7 +101,7 @@ def _read_safetensors(file: Path) -> Arrays:
         found = sorted(deserialize(file.read_bytes()), key=lambda entry: entry[0])
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise UserError(
-            f"{file}: not a whole safetensors file ({_first_line(error)}); save it anew"
+            f"{file}: not a whole safetensors file ({first_line(error)}); save it anew"
         ) from error
     if storage.METADATA_KEY in metadata:
         raise UserError(f"{file}: is already one of deltaloom's own files; use it as it is")
@@ -116,35 +117,49 @@ def _read_safetensors(file: Path) -> Arrays:
             raise UserError(
                 f"{file}: {name} is {dtype}; only F16, BF16, F32 and F64 tensors can be read"
             )
-    return tensors
+    return tensors, False  # the format keeps no order
 
 
-def _read_npz(file: Path) -> Arrays:
+def _read_npz(file: Path) -> tuple[Arrays, bool]:
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             tensors = {name: archive[name] for name in archive.files}
             other = next((n for n, a in tensors.items() if not isinstance(a, np.ndarray)), None)
             if other is None:
-                return tensors
+                return _of_keras(tensors), True
             raise ValueError(f"{other} is no array")
     except (OSError, ValueError, EOFError, AttributeError, TypeError) as error:
         problem: Exception = error
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, KeyError) as error:
         problem = error
     raise UserError(
-        f"{file}: not a whole .npz file of plain arrays ({_first_line(problem)}); "
+        f"{file}: not a whole .npz file of plain arrays ({first_line(problem)}); "
         "save it anew with numpy.savez(FILE, **tensors)"
     ) from problem
 
 
-def _first_line(error: Exception) -> str:
+def _of_keras(tensors: Arrays) -> Arrays:
+    """With Keras's names, which have slashes, in their shortest form."""
+    if not all("/" in name for name in tensors):
+        return tensors
+    short = {tensor_name(name): array for name, array in tensors.items()}
+    if len(short) < len(tensors):
+        raise ValueError("two arrays have the same name but for their cells'")
+    return short
+
+
+def first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
-_READERS: dict[str, Callable[[Path], Arrays]] = {
+_READERS: dict[str, Callable[[Path], tuple[Arrays, bool]]] = {
     ".pt": _read_torch,
     ".pth": _read_torch,
     ".safetensors": _read_safetensors,
     ".npz": _read_npz,
+    ".ckpt": _read_torch,  # SpeechBrain
+    ".pkl": _read_torch,  # PyTorch-Kaldi
+    ".h5": read_h5,
+    ".hdf5": read_h5,
 }
-KINDS = ", ".join(_READERS)
+KINDS = ", ".join((*_READERS, ".onnx"))

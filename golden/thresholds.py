@@ -13,7 +13,9 @@ from .network import Network, path_name
 
 @dataclass(frozen=True, slots=True)
 class ThresholdPoint:
-    """One threshold, in codes, on the data set: error and eliminated operations in percent."""
+    """One threshold, in codes, on the data set: its error (`metrics.error`) and the percent of
+    operations that it eliminates.
+    """
 
     threshold: int
     error: float
@@ -40,12 +42,12 @@ def tune_threshold(
 ) -> ThresholdCurve:
     """Try one threshold for all paths; choose the one that eliminates most.
 
-    Its error on `dataset` is at most `allowed` percentage points over that of threshold 0, which
-    is always tried. keep_input: the first layer's input keeps threshold 0, as in the papers.
-    Tune on other data than you report on.
+    Its error on `dataset` is at most `allowed` over that of threshold 0, which is always tried:
+    percentage points, or dB in a regression. keep_input: the first layer's input keeps threshold 0,
+    as in the papers. Tune on other data than you report on.
     """
     if not allowed >= 0:
-        raise UserError(f"allowed error: {allowed!r} is not possible, it must be at least 0 points")
+        raise UserError(f"allowed error: {allowed!r} is not possible, it must be at least 0")
     values = sorted({0, *candidates})
     points, networks = [], []
     for n, threshold in enumerate(values):
@@ -54,7 +56,7 @@ def tune_threshold(
         points.append(
             ThresholdPoint(
                 threshold,
-                error(dataset, totals.outputs),
+                error(dataset, totals.real(trial)),
                 eliminated(trial, totals.events, dataset.frames),
             )
         )

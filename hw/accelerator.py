@@ -80,9 +80,11 @@ class Accelerator(wiring.Component):
         ]
 
         # Frames that have begun and whose last output is not yet taken.
-        open_frames = Signal(range(OUTPUT_WORDS + 16))
-        delivered = self.m_axis.tvalid & self.m_axis.tready & self.m_axis.tlast
-        m.d.sync += open_frames.eq(open_frames + core.frame - delivered)
+        open_frames, delivered = Signal(range(OUTPUT_WORDS + 16)), Signal()
+        m.d.sync += [
+            delivered.eq(self.m_axis.tvalid & self.m_axis.tready & self.m_axis.tlast),
+            open_frames.eq(open_frames + core.frame - delivered),
+        ]
         m.d.comb += [
             core.restart.eq(registers.new_sequence),
             core.set_threshold.eq(registers.set_threshold),
@@ -90,9 +92,12 @@ class Accelerator(wiring.Component):
             registers.new_sequence_taken.eq(core.restart_taken),
             registers.state.data.eq(core.state_data),
             registers.state.ready.eq(1),
+            registers.dense_macs.eq(core.dense_macs),
+        ]
+        # The counters are wide; what they count waits a cycle in front of them.
+        m.d.sync += [
             registers.busy.eq((open_frames != 0) | core.frame),
             registers.step_done.eq(delivered),
-            registers.dense_macs.eq(core.dense_macs),
             registers.beat.eq(core.beat),
             registers.macs_done.eq(core.macs),
             registers.frame_error.eq(core.frame_error),

@@ -7,7 +7,7 @@ paths feed collects their parts; the chunk's last path hands p = sat16(total) to
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -16,8 +16,18 @@ from .arithmetic import Rescale, delay, sat16
 from .cells.unit import cell_word
 from .config import AcceleratorConfig
 from .image import MULT_BIAS_BITS
-from .layouts import LAYER_BITS, SLOTS, STATE_BITS, UNIT_BITS, StepTag
+from .layouts import (
+    CELL_BITS,
+    LAYER_BITS,
+    SHIFT_BITS,
+    SLOTS,
+    STATE_BITS,
+    UNIT_BITS,
+    VECTOR_SHIFT_BITS,
+    StepTag,
+)
 from .queue import Credits, Queue
+from .ram import block_ram
 from .sequencer import RowJob
 
 RowParameters = data.StructLayout({"mult": signed(16), "bias": signed(20)})
@@ -29,9 +39,18 @@ QUEUE_WORDS = 16
 """Room towards the cell unit: what is on its way through the rescalers, and a few more."""
 
 LayerContext = data.StructLayout(
-    {"cell": unsigned(3), "c_exponent": unsigned(4), "state_base": STATE_BITS, "output": 1}
+    {
+        "cell": CELL_BITS,
+        "c_exponent": 4,
+        "state_base": STATE_BITS,
+        "output": 1,
+        "vector_shift": VECTOR_SHIFT_BITS,
+        "skip_base": STATE_BITS,
+        "skip_mult": signed(16),
+        "skip_shift": SHIFT_BITS,
+    }
 )
-"""What the cell unit must know of the layer whose units it is sent."""
+"""What the cell unit must know of the layer whose units it is sent, as `layer_record` has it."""
 
 
 class Accumulate(wiring.Component):
@@ -62,7 +81,7 @@ class Accumulate(wiring.Component):
         rows = config.drain_rows
         self._parameters = data.ArrayLayout(RowParameters, rows)
         self._sums = data.ArrayLayout(signed(config.sum_bits), rows)
-        self._word = cell_word(rows, cells=len(config.cells), state_depth=max(config.states, 2))
+        self._word = cell_word(rows, cells=config.cells, state_depth=max(config.states, 2))
         super().__init__(
             {
                 "i": In(stream.Signature(RowJob)),
@@ -120,11 +139,9 @@ class Accumulate(wiring.Component):
         m.d.comb += [credits.take.eq(issue & tag.last), credits.amount.eq(1)]
 
         # 1: the sum, while M and the row's parameters are being read; 2: those.
-        memory: Any = Memory(shape=self._sums, depth=config.row_words, init=[])
+        memory = block_ram(self._sums, depth=config.row_words)
         m.submodules.sums = memory
-        parameters: Any = Memory(
-            shape=self._parameters.size, depth=config.row_words, init=self._init
-        )
+        parameters = block_ram(self._parameters.size, depth=config.row_words, init=self._init)
         m.submodules.parameters = parameters
         m_read, m_write = memory.read_port(), memory.write_port()
         p_read, p_write = parameters.read_port(), parameters.write_port()
@@ -206,9 +223,14 @@ class Accumulate(wiring.Component):
             word.first.eq(here.first),
             word.end.eq(here.end),
             word.state.eq(self.context.state_base + here.unit),
-            word.cell.eq(self.context.cell),
-            word.c_exponent.eq(self.context.c_exponent),
+            *(
+                word[name].eq(self.context[name])
+                for name in LayerContext.members
+                if name in self._word.members
+            ),
         ]
+        if "skip" in self._word.members:
+            m.d.comb += word.skip.eq(self.context.skip_base + here.unit)
         m.d.comb += [word.p[n].eq(sat16(done[n])) for n in range(rows)]
         return m
 

@@ -17,8 +17,9 @@ import numpy as np
 
 from ..golden.arithmetic import WIDTHS, Ints
 from ..golden.errors import UserError
-from ..golden.network import MULT_BITS, Network, Path, path_name
-from .cells.lstm import MAX_C_EXPONENT
+from ..golden.network import MULT_BITS, Layer, Network, Path, path_name
+from .cells.base import Vectors
+from .cells.unit import CELLS, reads
 from .config import AcceleratorConfig, divisor_up_to
 from .image import MULT_BIAS_BITS, Image, ListInfo, memories
 from .layouts import UNIT_BITS, Pass, layer_record, network_record, pack
@@ -146,6 +147,8 @@ def compile_network(network: Network, config: AcceleratorConfig) -> Image:
         ],
         "network": [_network(network, config, plans)],
     }
+    if reads(config.cells, "vectors"):
+        contents["vectors"] = [word for layer in network.layers for word in _vector_words(layer)]
     for memory in memories(config):
         if len(contents[memory.name]) > memory.depth:
             raise UserError(
@@ -368,10 +371,23 @@ def _layer(
             "cell": config.cells.index(layer.kind),
             "c_exponent": layer.c_exponent,
             "state_base": state_base,
+            "vector_shift": layer.vector_shift,
+            "skip_base": state_base - layer.inputs if layer.cell.reads_input else 0,
+            "skip_mult": layer.skip_mult,
+            "skip_shift": layer.skip_shift,
             "output": n == len(network.layers) - 1,
             "encoders": _encoders(plans, n, config.encoders),
         },
     )
+
+
+def _vector_words(layer: Layer) -> list[int]:
+    """A layer's words of the vector memory, one a unit; 0 where the cell has no vectors."""
+    vectors = layer.vectors or dict.fromkeys(Vectors.members, np.zeros(layer.units, np.int64))
+    return [
+        pack(Vectors, {name: vector[k] for name, vector in vectors.items()})
+        for k in range(layer.units)
+    ]
 
 
 def _network(network: Network, config: AcceleratorConfig, plans: Sequence[PathPlan]) -> int:
@@ -421,11 +437,17 @@ def _check_fits(network: Network, config: AcceleratorConfig, plans: Sequence[Pat
                     f"{layer.name}: no path feeds gate {gate!r}, the hardware needs one; "
                     "add it to a path's gates, with weights of 0"
                 )
-        if layer.cell.has_c and layer.c_exponent > MAX_C_EXPONENT:
+        most = CELLS[layer.kind].MAX_C_EXPONENT
+        if layer.cell.has_c and layer.c_exponent > most:
             raise UserError(
                 f"{layer.name}: c exponent {layer.c_exponent}, the hardware takes 0.."
-                f"{MAX_C_EXPONENT}; quantize with other data, or scale the model down"
+                f"{most}; quantize with other data, or scale the model down"
             )
+    if network.layers[0].cell.reads_input:
+        raise UserError(
+            f"{network.layers[0].name}: cell {network.layers[0].kind!r} cannot be the first layer, "
+            "the hardware keeps no frames to read; use 'sru4' with a diagonal gate s, or 'sru0'"
+        )
     for plan in plans:
         size = max(plan.path.columns, plan.path.units)
         if size > 1 << UNIT_BITS:

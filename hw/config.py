@@ -5,10 +5,10 @@ from dataclasses import dataclass, fields
 from math import ceil
 
 from ..golden.arithmetic import WIDTHS
-from ..golden.cells import CELLS
 from ..golden.errors import UserError
 from ..golden.network import MAX_SHIFT
 from .arithmetic import MAX_VALUE_BITS
+from .cells.unit import CELLS
 from .layouts import (
     EVENT_BITS,
     LAYER_BITS,

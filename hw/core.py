@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The datapath: frames in, outputs out, and everything between, in the order of the data."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .accumulate import Accumulate, LayerContext
-from .cells.unit import CellUnit
+from .cells.unit import CellUnit, reads
 from .config import AcceleratorConfig
 from .delta import DeltaEncoder, ThresholdWrite
 from .events import EventLists
@@ -19,6 +19,7 @@ from .image import Image, memories
 from .layouts import LIST_BITS, layer_record, network_record
 from .mac import MacArray
 from .queue import Credits, Queue
+from .ram import block_ram
 from .sequencer import Sequencer
 from .weights import BlockRamStore
 
@@ -90,6 +91,7 @@ class Core(wiring.Component):
     load_program: Any
     load_layers: Any
     load_network: Any
+    load_vectors: Any
     state_addr: Signal
     state_data: Signal
     frame: Signal
@@ -118,7 +120,7 @@ class Core(wiring.Component):
             address_bits=store.address_bits,
             word_bits=config.word_bits,
             store_steady=store.STEADY,
-            store_outstanding=store.LATENCY + 2,
+            store_outstanding=store.latency + 2,
         )
         m.submodules.array = array = MacArray(
             lanes=config.lanes,
@@ -130,12 +132,16 @@ class Core(wiring.Component):
         )
         m.submodules.accumulate = accumulate = Accumulate(config, init=contents.get("rows", []))
         m.submodules.cells = cells = CellUnit(
-            config.drain_rows, cells=config.cells, state_depth=max(config.states, 2)
+            config.drain_rows,
+            cells=config.cells,
+            state_depth=max(config.states, 2),
+            vectors=contents.get("vectors", []),
         )
         m.submodules.sequencer = sequencer = Sequencer(
             depth=config.program, init=contents.get("program", [])
         )
-        self._load(m, store, accumulate, sequencer)
+        loaded = {"weights": store, "rows": accumulate, "program": sequencer}
+        self._load(m, loaded | ({"vectors": cells} if reads(config.cells, "vectors") else {}))
 
         # Frames -> input encoders and their event lists.
         frames, input_lists = self._frames(m, contents)
@@ -191,14 +197,10 @@ class Core(wiring.Component):
         ]
         return m
 
-    def _load(
-        self, m: Module, store: BlockRamStore, accumulate: Accumulate, sequencer: Sequencer
-    ) -> None:
-        for port, target in (
-            (self.load_weights, store),
-            (self.load_rows, accumulate),
-            (self.load_program, sequencer),
-        ):
+    def _load(self, m: Module, loaded: Mapping[str, Any]) -> None:
+        """Connect the loader's ports to the components whose memories they write."""
+        for name, target in loaded.items():
+            port = getattr(self, f"load_{name}")
             m.d.comb += [
                 target.w_en.eq(port.en),
                 target.w_addr.eq(port.addr),
@@ -268,9 +270,7 @@ class Core(wiring.Component):
     ) -> tuple[data.View, list[EventLists]]:
         config = self._config
         layout = layer_record(config.encoders)
-        layers: Any = Memory(
-            shape=layout.size, depth=config.layers, init=contents.get("layers", [])
-        )
+        layers = block_ram(layout.size, depth=config.layers, init=contents.get("layers", []))
         m.submodules.layers = layers
         write, read = layers.write_port(), layers.read_port()
         record = data.View(layout, read.data)

@@ -15,6 +15,7 @@ from ..golden.arithmetic import WIDTHS, code_range
 from .arithmetic import Rescale
 from .events import BankKey, event_layout
 from .layouts import EVENT_BITS, LIST_BITS, UNIT_BITS, EncoderRecord
+from .ram import block_ram
 
 Element = data.StructLayout(
     {
@@ -104,7 +105,7 @@ class DeltaEncoder(wiring.Component):
         depth = 1 << max(1, (len(self._thresholds) - 1).bit_length())
         thresholds: Any = Memory(shape=17, depth=depth, init=self._thresholds)
         m.submodules.thresholds = thresholds
-        references: Any = Memory(shape=signed(self._code_bits), depth=self._references, init=[])
+        references = block_ram(signed(self._code_bits), depth=self._references)
         m.submodules.references = references
         context: Any = Signal(Context)
         record = context.record

@@ -15,6 +15,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .layouts import COLUMN_BITS, EVENT_BITS, LIST_BITS, UNIT_BITS
+from .ram import block_ram
 
 BankKey = data.StructLayout({"bank": unsigned(1), "list": unsigned(LIST_BITS)})
 """Names one bank of one list."""
@@ -87,7 +88,7 @@ class EventLists(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        memory: Any = Memory(shape=self._event, depth=self._depth, init=[])
+        memory = block_ram(self._event, depth=self._depth)
         m.submodules.memory = memory
         write = memory.write_port()
         read = memory.read_port()

@@ -3,6 +3,8 @@
 
 from dataclasses import dataclass
 
+from .cells.base import Vectors
+from .cells.unit import reads
 from .config import AcceleratorConfig
 from .layouts import Pass, layer_record, network_record
 
@@ -43,11 +45,13 @@ class Image:
 
 def memories(config: AcceleratorConfig) -> tuple[Memory, ...]:
     """The memories that an image fills, in the order of the memory map."""
+    vectors = ("vectors", config.states, Vectors.size)
     shapes = (
         ("weights", config.weight_words, config.word_bits),
         ("rows", config.row_words, config.drain_rows * MULT_BIAS_BITS),
         ("program", config.program, Pass.size),
         ("layers", config.layers, layer_record(config.encoders).size),
         ("network", 1, network_record(config.input_encoders).size),
+        *([vectors] if reads(config.cells, "vectors") else []),
     )
     return tuple(Memory(name=n, depth=d, width=w) for n, d, w in shapes)

@@ -23,6 +23,8 @@ LIST_BITS = 5
 SOURCE_BITS = 3
 LAYER_BITS = 5
 SHIFT_BITS = 6
+CELL_BITS = 4
+VECTOR_SHIFT_BITS = 5
 WORD_COUNT_BITS = 10
 """Bits of a count of D-words in a group or of unit-words in a pass."""
 
@@ -104,9 +106,13 @@ def layer_record(encoders: int) -> data.StructLayout:
     """A layer for the cell unit and the state encoders."""
     return data.StructLayout(
         {
-            "cell": unsigned(3),  # index into the config's cells
+            "cell": unsigned(CELL_BITS),  # index into the config's cells
             "c_exponent": unsigned(4),
             "state_base": unsigned(STATE_BITS),
+            "vector_shift": unsigned(VECTOR_SHIFT_BITS),  # from vector * c to a pre-activation
+            "skip_base": unsigned(STATE_BITS),  # state address of the layer before
+            "skip_mult": signed(16),  # from its h to this layer's
+            "skip_shift": unsigned(SHIFT_BITS),
             "output": unsigned(1),  # the last layer: h goes out
             "encoders": data.ArrayLayout(EncoderRecord, encoders),
         }

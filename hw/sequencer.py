@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the network's program once per frame: hands each pass to the fetch unit and the rows."""
 
-from typing import Any
-
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .fetch import FetchJob
 from .layouts import Pass, RowPass, StepTag
+from .ram import block_ram
 
 RowJob = data.StructLayout({"pass": RowPass, "step": StepTag})
 """A pass in a certain step, for the accumulators."""
@@ -49,7 +47,7 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        program: Any = Memory(shape=Pass.size, depth=self._depth, init=self._init)
+        program = block_ram(Pass.size, depth=self._depth, init=self._init)
         m.submodules.program = program
         write, read = program.write_port(), program.read_port()
         instruction = data.View(Pass, read.data)

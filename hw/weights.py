@@ -2,15 +2,22 @@
 """Where weights live: the store interface, and the store in on-chip block RAM.
 
 A store answers requests in order, with any latency. Whoever asks may have no more requests open
-than the store allows (`WeightStore.OUTSTANDING`), and takes every answer at once.
+than it was built for, and takes every answer at once.
 """
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+
+from .ram import block_ram
+
+BANK_BITS = 11
+BANK_WORDS = 1 << BANK_BITS
+"""Words of a bank: 2,048 is the deepest shape of an ECP5 block RAM that still uses all its bits."""
 
 
 def weight_store_signature(*, address_bits: int, word_bits: int) -> wiring.Signature:
@@ -24,7 +31,10 @@ def weight_store_signature(*, address_bits: int, word_bits: int) -> wiring.Signa
 
 
 class BlockRamStore(wiring.Component):
-    """Weights in block RAM: takes a request every cycle and answers it LATENCY cycles later.
+    """Weights in block RAM: takes a request every cycle and answers it `latency` cycles later.
+
+    The words lie in banks, each with a register of its own behind the memory's slow output, so that
+    no multiplexer stands between the two however deep the memory is.
 
     Parameters
     ----------
@@ -38,7 +48,6 @@ class BlockRamStore(wiring.Component):
     w_en, w_addr, w_data: loading, while no request is open
     """
 
-    LATENCY = 2
     STEADY = True
     """Answers keep the requests' spacing."""
 
@@ -63,25 +72,55 @@ class BlockRamStore(wiring.Component):
     w_addr: Signal
     w_data: Signal
 
+    @property
+    def latency(self) -> int:
+        """Cycles from a request to its answer: memory, register, and putting banks together."""
+        return 2 + (len(self._banks) > 1)
+
+    @property
+    def _banks(self) -> list[range]:
+        """The addresses in each bank."""
+        starts = range(0, self._depth, BANK_WORDS)
+        return [range(at, min(at + BANK_WORDS, self._depth)) for at in starts]
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        memory: Any = Memory(shape=self._word_bits, depth=self._depth, init=self._init)
-        m.submodules.memory = memory
-        write = memory.write_port()
-        read = memory.read_port()
         request, response = self.store.request, self.store.response
-        asked = Signal()
+        words = []
+        for n, addresses in enumerate(self._banks):
+            memory = block_ram(
+                self._word_bits,
+                depth=len(addresses),
+                init=self._init[addresses.start : addresses.stop],
+            )
+            m.submodules[f"bank_{n}"] = memory
+            write, read = memory.write_port(), memory.read_port()
+            asked, mine = Signal(name=f"asked_{n}"), Signal(name=f"mine_{n}")
+            word = Signal(self._word_bits, name=f"word_{n}", reset_less=True)
+            m.d.comb += [
+                mine.eq(request.payload[BANK_BITS:] == n),
+                read.addr.eq(request.payload),
+                read.en.eq(mine),
+                write.en.eq(self.w_en & (self.w_addr[BANK_BITS:] == n)),
+                write.addr.eq(self.w_addr),
+                write.data.eq(self.w_data),
+            ]
+            m.d.sync += asked.eq(mine)
+            m.d.sync += word.eq(Mux(asked, read.data, 0))
+            words.append(word)
+
+        answer: Value = words[0]
+        if len(words) > 1:  # the banks that were not asked hold 0
+            answer = Signal(self._word_bits, name="answer", reset_less=True)
+            m.d.sync += answer.eq(reduce(or_, words))
+        valid: Value = request.valid
+        for n in range(self.latency):
+            later = Signal(name=f"valid_{n + 1}")
+            m.d.sync += later.eq(valid)
+            valid = later
         m.d.comb += [
             request.ready.eq(1),
-            read.addr.eq(request.payload),
-            write.en.eq(self.w_en),
-            write.addr.eq(self.w_addr),
-            write.data.eq(self.w_data),
-        ]
-        # The second register keeps the memory's slow output out of the multipliers' path.
-        m.d.sync += [
-            asked.eq(request.valid),
-            response.valid.eq(asked),
-            response.payload.eq(read.data),
+            response.valid.eq(valid),
+            response.payload.eq(answer),
         ]
         return m

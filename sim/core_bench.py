@@ -120,7 +120,7 @@ def beats(network: Network, config: AcceleratorConfig, results: Sequence[Result]
     total = 0
     for plan in plan_paths(network):
         groups = sum(
-            ceil(chunk.count * len(plan.path.gates) / config.group_words)
+            ceil(chunk.count * len(plan.path.gates) / config.group_words(plan.path.weight_bits))
             for chunk in chunks(config, plan.path.units)
         )
         for result in results:
@@ -172,13 +172,29 @@ def check_core(
 
 
 def network_of_paths(
-    paths: Sequence[tuple[str, str]], units: int, inputs: int, *, seed: int = 0, **options: Any
+    paths: Sequence[tuple[str, str]],
+    units: int,
+    inputs: int,
+    *,
+    widths: Sequence[int] | None = None,
+    seed: int = 0,
+    **options: Any,
 ) -> Network:
-    """An LSTM layer with any paths: each a source and the gates it feeds, as in ("x", "ifo")."""
+    """An LSTM layer with any paths: each a source and the gates it feeds, as in ("x", "ifo").
+
+    widths: weight bits of each path.
+    """
     rng = np.random.default_rng(seed)
     made = tuple(
-        make_path(rng, source, tuple(gates), units, inputs if source == "x" else units, **options)
-        for source, gates in paths
+        make_path(
+            rng,
+            source,
+            tuple(gates),
+            units,
+            inputs if source == "x" else units,
+            **{"weight_bits": bits, **options},
+        )
+        for (source, gates), bits in zip(paths, widths or [8] * len(paths), strict=True)
     )
     whole = make_network([("lstm", units)], inputs, seed=seed)
     layer: Layer = replace(whole.layers[0], paths=made)

@@ -5,13 +5,21 @@ from typing import Any, ClassVar
 
 from amaranth.hdl import Signal, signed, unsigned
 from amaranth.lib import wiring
-from amaranth.lib.data import ArrayLayout
+from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["STATE_LATENCY", "Cell"]
+from ..layouts import VECTOR_SHIFT_BITS
+
+__all__ = ["SKIP_LATENCY", "STATE_LATENCY", "Cell", "Vectors"]
 
 STATE_LATENCY = 3
 """Cycles by which a unit's state comes after its pre-activations: read, registered, or set to 0."""
+
+SKIP_LATENCY = 7
+"""Cycles by which a unit's skip comes after its pre-activations: read, rescaled, saturated."""
+
+Vectors = StructLayout({"v_f": signed(16), "v_r": signed(16)})
+"""One word of the vector memory: a unit's elements of the cell's vectors (32 bits, v_f low)."""
 
 
 class Cell(wiring.Component):
@@ -20,18 +28,22 @@ class Cell(wiring.Component):
     To add a cell, subclass this with the attributes below and an `elaborate`, and add it to
     `hw.cells.unit.CELLS` under the name it has in `golden.cells.CELLS`.
 
-    A unit's p and c_exponent come in cycle 0, its c and h in cycle STATE_LATENCY; its c_next and
-    h_next must hold in cycle LATENCY. The cell unit registers them, so one adder may still stand
-    between them and the cell's last register. There is no valid and no stall.
+    A unit's p, c_exponent and vector_shift come in cycle 0, its c, h and vectors in cycle
+    STATE_LATENCY, its skip in cycle SKIP_LATENCY; its c_next and h_next must hold in cycle LATENCY.
+    The cell unit registers them, so one adder may still stand between them and the cell's last
+    register. There is no valid and no stall.
 
     Attributes
     ----------
     GATES : int
         How many pre-activations a unit has, at most 4.
     READS : set of str
-        Which parts of the state the cell reads, of "c" and "h"; the others are not connected.
+        What the cell reads besides p, of "c", "h", "vectors" and "skip". What it does not read is
+        not connected (c, h) or not there (vectors with vector_shift, skip).
     LATENCY : int
         Cycles from p to the next state, at least STATE_LATENCY.
+    MAX_C_EXPONENT : int
+        Largest e_c that the cell takes.
 
     Members
     -------
@@ -41,6 +53,12 @@ class Cell(wiring.Component):
         e_c: c is Q(e_c).(15-e_c).
     c, h : In(signed(16))
         State before, STATE_LATENCY cycles after p.
+    vectors : In(Vectors)
+        The unit's elements of the layer's vectors, STATE_LATENCY cycles after p.
+    vector_shift : In(unsigned(VECTOR_SHIFT_BITS))
+        Right shift from vector times c to the pre-activations' format.
+    skip : In(signed(16))
+        The unit's element of the layer's input in h's format, SKIP_LATENCY cycles after p.
     c_next, h_next : Out(signed(16))
         State after.
     """
@@ -48,21 +66,29 @@ class Cell(wiring.Component):
     GATES: ClassVar[int]
     READS: ClassVar[frozenset[str]]
     LATENCY: ClassVar[int]
+    MAX_C_EXPONENT: ClassVar[int] = 15
 
     p: Any
     c_exponent: Signal
     c: Signal
     h: Signal
+    vectors: Any
+    vector_shift: Signal
+    skip: Signal
     c_next: Signal
     h_next: Signal
 
     def __init__(self) -> None:
+        vectors = {"vectors": In(Vectors), "vector_shift": In(unsigned(VECTOR_SHIFT_BITS))}
+        skip = {"skip": In(signed(16))}
         super().__init__(
             {
                 "p": In(ArrayLayout(signed(16), self.GATES)),
                 "c_exponent": In(unsigned(4)),
                 "c": In(signed(16)),
                 "h": In(signed(16)),
+                **(vectors if "vectors" in self.READS else {}),
+                **(skip if "skip" in self.READS else {}),
                 "c_next": Out(signed(16)),
                 "h_next": Out(signed(16)),
             }

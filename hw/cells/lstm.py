@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The LSTM cell (Hochreiter and Schmidhuber 1997, with forget gate, without peepholes)."""
+"""The LSTM cells (Hochreiter and Schmidhuber 1997, with forget gate, without peepholes)."""
+
+from typing import ClassVar
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 
@@ -8,10 +10,9 @@ from ...golden.cells import Q3_12
 from ..arithmetic import delay, rshr, sat16
 from .activation import Activation
 from .base import STATE_LATENCY, Cell
+from .stages import activate
 
-__all__ = ["LstmCell"]
-
-MAX_C_EXPONENT = 7
+__all__ = ["LstmCell", "LstmCifgCell"]
 
 
 class LstmCell(Cell):
@@ -24,23 +25,16 @@ class LstmCell(Cell):
     GATES = 4
     READS = frozenset({"c"})
     LATENCY = 14
+    MAX_C_EXPONENT = 7
+    GATED: ClassVar[int] = Activation.LATENCY
+    """Cycle in which `_gates` gives the gates; the cycles below count from a GATED of 4."""
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        sigmoid, tanh = activations.sigmoid(), activations.tanh()
-
-        def activate(p: Value, table: activations.Table, name: str) -> Signal:
-            m.submodules[name] = activation = Activation(table)
-            m.d.comb += activation.p.eq(p)
-            return activation.o
-
         # Cycles 0-3.
-        i = activate(self.p[0], sigmoid, "sigmoid_i")
-        f = activate(self.p[1], sigmoid, "sigmoid_f")
-        g = activate(self.p[2], tanh, "tanh_g")
-        o = activate(self.p[3], sigmoid, "sigmoid_o")
-        c = delay(m, self.c, Activation.LATENCY - STATE_LATENCY, "c")
-        e_c = delay(m, self.c_exponent[:3], Activation.LATENCY, "e_c")
+        i, f, g, o = self._gates(m)
+        c = delay(m, self.c, self.GATED - STATE_LATENCY, "c")
+        e_c = delay(m, self.c_exponent[:3], self.GATED, "e_c")
 
         # Cycle 4.
         kept = Signal(signed(32))
@@ -65,9 +59,9 @@ class LstmCell(Cell):
         e_c = delay(m, e_c, 2, "e_c_next")
 
         # Cycle 7: c' as Q3.12, doubled.
-        left = MAX_C_EXPONENT - Q3_12
+        left = self.MAX_C_EXPONENT - Q3_12
         doubled = Signal(signed(16 + left + 1))
-        m.d.sync += doubled.eq(c_next.shift_left(left + 1) >> (MAX_C_EXPONENT - e_c)[:3])
+        m.d.sync += doubled.eq(c_next.shift_left(left + 1) >> (self.MAX_C_EXPONENT - e_c)[:3])
 
         # Cycle 8: round and saturate. Only left shifts saturate and only right shifts round, so
         # whether it fits is known before it is rounded.
@@ -79,7 +73,7 @@ class LstmCell(Cell):
         )
 
         # Cycles 9-12.
-        tanh_c = activate(argument, tanh, "tanh_c")
+        tanh_c = activate(m, argument, activations.tanh(), "tanh_c")
 
         # Cycle 13. o <= 32767 and |tanh| <= 32767, so h needs no saturation.
         o_late = delay(m, o, 9, "o")
@@ -90,3 +84,30 @@ class LstmCell(Cell):
             self.c_next.eq(delay(m, c_next, 7, "c_next")),
         ]
         return m
+
+    def _gates(self, m: Module) -> tuple[Value, Value, Value, Value]:
+        """i, f, g and o in Q0.15."""
+        sigmoid, tanh = activations.sigmoid(), activations.tanh()
+        return (
+            activate(m, self.p[0], sigmoid, "sigmoid_i"),
+            activate(m, self.p[1], sigmoid, "sigmoid_f"),
+            activate(m, self.p[2], tanh, "tanh_g"),
+            activate(m, self.p[3], sigmoid, "sigmoid_o"),
+        )
+
+
+class LstmCifgCell(LstmCell):
+    """The same with coupled gates (Greff et al. 2017): i = 1 - f. Gates f, g, o."""
+
+    GATES = 3
+    LATENCY = LstmCell.LATENCY + 1
+    GATED = LstmCell.GATED + 1
+
+    def _gates(self, m: Module) -> tuple[Value, Value, Value, Value]:
+        sigmoid, tanh = activations.sigmoid(), activations.tanh()
+        f = activate(m, self.p[0], sigmoid, "sigmoid_f")
+        g = activate(m, self.p[1], tanh, "tanh_g")
+        o = activate(m, self.p[2], sigmoid, "sigmoid_o")
+        i = Signal(signed(16), reset_less=True)  # f is 1..32767, so i is too
+        m.d.sync += i.eq(32768 - f)
+        return i, delay(m, f, 1, "f"), delay(m, g, 1, "g"), delay(m, o, 1, "o_gate")

@@ -11,22 +11,38 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from ..arithmetic import delay
-from ..layouts import LAYER_BITS, SLOTS, UNIT_BITS
-from .base import STATE_LATENCY, Cell
+from ...golden.network import MAX_SHIFT
+from ..arithmetic import Rescale, delay, sat16
+from ..layouts import LAYER_BITS, SHIFT_BITS, SLOTS, UNIT_BITS, VECTOR_SHIFT_BITS
+from ..ram import block_ram
+from .base import SKIP_LATENCY, STATE_LATENCY, Cell, Vectors
+from .gru import GruCell
+from .ligru import LigruCell
 from .linear import LinearCell
-from .lstm import LstmCell
+from .lstm import LstmCell, LstmCifgCell
+from .sru import Sru0Cell, Sru4Cell, SruCell
 
-__all__ = ["CELLS", "CellUnit", "cell_output", "cell_word"]
+__all__ = ["CELLS", "CellUnit", "cell_output", "cell_word", "reads"]
 
 CELLS: Mapping[str, type[Cell]] = {
     "lstm": LstmCell,
+    "lstm_cifg": LstmCifgCell,
+    "gru": GruCell,
+    "ligru": LigruCell,
+    "sru": SruCell,
+    "sru4": Sru4Cell,
+    "sru0": Sru0Cell,
     "linear": LinearCell,
 }
 """Every cell that there is, by its name in `golden.cells.CELLS`."""
 
 
-def cell_word(drain_rows: int, *, cells: int, state_depth: int) -> StructLayout:
+def reads(cells: Sequence[str], what: str) -> bool:
+    """Whether one of the cells reads `what`: "c", "h", "vectors" or "skip"."""
+    return any(what in CELLS[name].READS for name in cells)
+
+
+def cell_word(drain_rows: int, *, cells: Sequence[str], state_depth: int) -> StructLayout:
     """What enters the cell unit: one gate of `drain_rows` consecutive units.
 
     The words of the same units, one for each gate of the cell, form a unit-word: they follow each
@@ -43,20 +59,38 @@ def cell_word(drain_rows: int, *, cells: int, state_depth: int) -> StructLayout:
     first : the state reads as 0, as at a sequence's first step.
     layer : passed on.
     end : this unit-word is the layer's last.
+
+    Only where one of the cells reads vectors:
+
+    vector_shift : right shift from vector times c to the pre-activations' format.
+
+    Only where one of the cells reads the skip, sat16(rshr(x * skip_mult, skip_shift)):
+
+    skip : state memory address of the first unit's x, the h of the layer before.
+    skip_mult, skip_shift : from x's format to h's.
     """
+    address = unsigned(ceil_log2(state_depth))
+    vectors = {"vector_shift": unsigned(VECTOR_SHIFT_BITS)}
+    skip = {
+        "skip": address,
+        "skip_mult": signed(16),
+        "skip_shift": unsigned(SHIFT_BITS),
+    }
     return StructLayout(
         {
             "p": ArrayLayout(signed(16), drain_rows),
             "slot": range(SLOTS),
             "last": unsigned(1),
             "unit": unsigned(UNIT_BITS),
-            "state": unsigned(ceil_log2(state_depth)),
+            "state": address,
             "count": range(drain_rows + 1),
-            "cell": range(cells),
+            "cell": range(len(cells)),
             "c_exponent": unsigned(4),
             "first": unsigned(1),
             "layer": unsigned(LAYER_BITS),
             "end": unsigned(1),
+            **(vectors if reads(cells, "vectors") else {}),
+            **(skip if reads(cells, "skip") else {}),
         }
     )
 
@@ -81,9 +115,10 @@ class CellUnit(wiring.Component):
 
     The first unit's `o.valid` comes `latency` cycles after the cycle in which its last word was
     accepted, or up to drain_rows - 1 cycles later behind another unit-word. Its state is written
-    in the cycle of `o.valid`, with no interlock: a unit-word may name a state address again only if
-    its last word is accepted `reuse_distance` or more cycles after that of the unit-word that named
-    it before. One that is accepted after `o` has shown the unit always satisfies this.
+    in the cycle of `o.valid`, with no interlock: a unit-word may name a state address again,
+    as its own or as a skip, only if its last word is accepted `reuse_distance` or more cycles after
+    that of the unit-word whose state it was. One that is accepted after `o` has shown the unit
+    always satisfies this.
 
     Every unit writes its state, those of a stateless cell too (c = 0, h = output).
 
@@ -95,6 +130,9 @@ class CellUnit(wiring.Component):
         Names in `CELLS`; a word's `cell` indexes this sequence. Only these cost hardware.
     state_depth : int
         Words of the state memory, at least 2: one a unit.
+    vectors : sequence of int
+        Initial words of the vector memory (`Vectors`), which has one for each word of state and
+        exists only where one of the cells reads it.
 
     Members
     -------
@@ -105,15 +143,25 @@ class CellUnit(wiring.Component):
     host_data : Out(32)
         {c[31:16], h[15:0]} of the state memory word that host_addr named a cycle before;
         undefined if that word was written in that cycle.
+    w_en : In(1), w_addr : In(ceil_log2(state_depth)), w_data : In(32)
+        Loads the vector memory, while no unit is under way; only with that memory.
     """
 
     i: stream.Interface
     o: stream.Interface
     host_addr: Signal
     host_data: Signal
+    w_en: Signal
+    w_addr: Signal
+    w_data: Signal
 
     def __init__(
-        self, drain_rows: int, *, cells: Sequence[str] = ("lstm", "linear"), state_depth: int
+        self,
+        drain_rows: int,
+        *,
+        cells: Sequence[str] = ("lstm", "linear"),
+        state_depth: int,
+        vectors: Sequence[int] = (),
     ) -> None:
         if drain_rows < 1:
             raise ValueError(f"drain_rows must be at least 1, got {drain_rows!r}")
@@ -124,13 +172,17 @@ class CellUnit(wiring.Component):
         self.drain_rows = drain_rows
         self.cells = tuple(cells)
         self.state_depth = state_depth
-        word = cell_word(drain_rows, cells=len(cells), state_depth=state_depth)
+        self.vectors = tuple(vectors)
+        word = cell_word(drain_rows, cells=cells, state_depth=state_depth)
+        address = ceil_log2(state_depth)
+        load = {"w_en": In(1), "w_addr": In(address), "w_data": In(Vectors.size)}
         super().__init__(
             {
                 "i": In(stream.Signature(word)),
                 "o": Out(stream.Signature(cell_output(), always_ready=True)),
-                "host_addr": In(ceil_log2(state_depth)),
+                "host_addr": In(address),
                 "host_data": Out(32),
+                **(load if reads(cells, "vectors") else {}),
             }
         )
 
@@ -160,14 +212,18 @@ class CellUnit(wiring.Component):
         # The state of the running unit, STATE_LATENCY cycles later.
         c_memory, h_memory = self._state(m)
         zero = delay(m, unit.first, STATE_LATENCY - 1, "zero")
-        state = {}
+        inputs: dict[str, Value] = {}
         for part, memory in ("c", c_memory), ("h", h_memory):
-            if any(part in CELLS[name].READS for name in self.cells):
+            if reads(self.cells, part):
                 port = memory.read_port()
-                state[part] = Signal(signed(16), name=part, reset_less=True)
+                inputs[part] = Signal(signed(16), name=part, reset_less=True)
                 m.d.comb += port.addr.eq(unit.state)
                 read = delay(m, port.data, STATE_LATENCY - 2, f"{part}_read")
-                m.d.sync += state[part].eq(Mux(zero, 0, read))
+                m.d.sync += inputs[part].eq(Mux(zero, 0, read))
+        if reads(self.cells, "vectors"):
+            inputs["vectors"] = self._vectors(m, unit)
+        if reads(self.cells, "skip"):
+            inputs["skip"] = self._skip(m, unit, h_memory)
 
         # All cells run on whatever comes, each padded to the slowest.
         c_results, h_results = [], []
@@ -175,7 +231,13 @@ class CellUnit(wiring.Component):
             m.submodules[name] = cell = CELLS[name]()
             m.d.comb += [gate.eq(p[slot]) for slot, gate in enumerate(cell.p)]
             m.d.comb += cell.c_exponent.eq(unit.c_exponent)
-            m.d.comb += [getattr(cell, part).eq(state[part]) for part in cell.READS]
+            m.d.comb += [
+                Value.cast(getattr(cell, what)).eq(value)
+                for what, value in inputs.items()
+                if what in cell.READS
+            ]
+            if "vectors" in cell.READS:
+                m.d.comb += cell.vector_shift.eq(unit.vector_shift)
             padding = self._cell_latency - cell.LATENCY
             c_results.append(delay(m, cell.c_next, padding, f"{name}_c"))
             h_results.append(delay(m, cell.h_next, padding, f"{name}_h"))
@@ -251,6 +313,8 @@ class CellUnit(wiring.Component):
                 unit.unit.eq(unit.unit + 1),
                 unit.state.eq(unit.state + 1),
             ]
+            if "skip" in shared.members:
+                m.d.sync += unit.skip.eq(unit.skip + 1)
         shown: Any = Signal(shared)
         m.d.comb += [shown.eq(unit), shown.end.eq(unit.end & ~more)]
         return running, [rows[0] for rows in streamed], shown
@@ -261,12 +325,9 @@ class CellUnit(wiring.Component):
 
     def _state(self, m: Module) -> tuple[Memory, Memory]:
         """The memories of c and h, with the host's read ports."""
-        # No cell reads a word while it is written: without the attribute, yosys would build logic
-        # behind the block RAM that gives the old word then.
-        attrs: Any = {"no_rw_check": 1}
-        depth = self.state_depth
-        c_memory: Any = Memory(shape=signed(16), depth=depth, init=[], attrs=attrs)
-        h_memory: Any = Memory(shape=signed(16), depth=depth, init=[], attrs=attrs)
+        # No cell reads a word while it is written (`reuse_distance`).
+        c_memory = block_ram(signed(16), depth=self.state_depth)
+        h_memory = block_ram(signed(16), depth=self.state_depth)
         m.submodules.c_memory, m.submodules.h_memory = c_memory, h_memory
         c_host, h_host = c_memory.read_port(), h_memory.read_port()
         m.d.comb += [
@@ -275,6 +336,36 @@ class CellUnit(wiring.Component):
             self.host_data.eq(Cat(h_host.data, c_host.data)),
         ]
         return c_memory, h_memory
+
+    def _vectors(self, m: Module, unit: Any) -> Value:
+        """The running unit's word of the vector memory, STATE_LATENCY cycles later."""
+        # Nothing runs while it is loaded.
+        m.submodules.vectors = memory = block_ram(
+            Vectors.size, depth=self.state_depth, init=self.vectors
+        )
+        write, read = memory.write_port(), memory.read_port()
+        m.d.comb += [
+            write.en.eq(self.w_en),
+            write.addr.eq(self.w_addr),
+            write.data.eq(self.w_data),
+            read.addr.eq(unit.state),
+        ]
+        return delay(m, read.data, STATE_LATENCY - 1, "vectors")
+
+    def _skip(self, m: Module, unit: Any, h_memory: Memory) -> Value:
+        """The running unit's skip, SKIP_LATENCY cycles later."""
+        m.submodules.skip = rescale = Rescale(
+            value_bits=16, shift_min=0, shift_max=MAX_SHIFT, out_bits=32
+        )
+        port = h_memory.read_port()
+        m.d.comb += [
+            port.addr.eq(unit.skip),
+            rescale.value.eq(port.data),
+            rescale.mult.eq(delay(m, unit.skip_mult, 1, "skip_mult")),
+            rescale.shift.eq(delay(m, unit.skip_shift, 1, "skip_shift")),
+        ]
+        rest = SKIP_LATENCY - 1 - rescale.latency
+        return delay(m, sat16(rescale.o), rest, "skip")
 
     def _late(self, m: Module, values: list[Value]) -> list[Value]:
         """`values` as they were when the results that now leave the cells entered them."""

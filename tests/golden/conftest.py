@@ -4,34 +4,49 @@
 import numpy as np
 import pytest
 
+from deltaloom.golden.cells import CELLS
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.model import FloatLayer, FloatModel, FloatPath
 
 
-def _layer(rng, name, kind, units, inputs):
-    gates = {"lstm": ("i", "f", "g", "o"), "linear": ("y",)}[kind]
-    sources = {"x": inputs} | ({"h": units} if kind == "lstm" else {})
+def _layer(rng, name, kind, units, inputs, scaled):
+    cell = CELLS[kind]
     reach = 1.5 / max(units, inputs) ** 0.5
 
     def uniform(*shape):
         return rng.uniform(-reach, reach, shape).astype(np.float32)
 
     paths = tuple(
-        FloatPath(source=source, gates=gates, weights=uniform(len(gates), units, columns))
-        for source, columns in sources.items()
+        FloatPath(
+            source=source,
+            gates=gates,
+            weights=uniform(len(gates), units, inputs if source == "x" else units),
+            scale=rng.uniform(-2, 2, (len(gates), units)).astype(np.float32) if scaled else None,
+        )
+        for source, gates in cell.feeds.items()
     )
-    return FloatLayer(name=name, kind=kind, paths=paths, bias=uniform(len(gates), units))
+    return FloatLayer(
+        name=name,
+        kind=kind,
+        paths=paths,
+        bias=uniform(len(cell.gates), units),
+        vectors={v: rng.uniform(-1.5, 1.5, units).astype(np.float32) for v in cell.vectors},
+        skip_scale=1.25 if cell.reads_input else 0.0,
+    )
 
 
 @pytest.fixture(scope="session")
 def make_model():
-    """make_model([(kind, units), ...], inputs, seed=0): uniform weights, as PyTorch starts with."""
+    """make_model([(kind, units), ...], inputs, seed=0): uniform weights, as PyTorch starts with.
 
-    def make(shape, inputs, seed=0):
+    scaled=True gives every path a scale, of either sign.
+    """
+
+    def make(shape, inputs, seed=0, scaled=False):
         rng = np.random.default_rng(seed)
         layers = []
         for n, (kind, units) in enumerate(shape):
-            layers.append(_layer(rng, f"{kind}{n}", kind, units, inputs))
+            layers.append(_layer(rng, f"{kind}{n}", kind, units, inputs, scaled))
             inputs = units
         return FloatModel(layers=tuple(layers))
 

@@ -136,7 +136,10 @@ INFINITE[0, 0] = -np.inf
             "labels of sequence 0 (first): -2, expected -1",
         ),
         ({"names": np.array(["one"])}, "names: 1 for 3 sequences, one each is needed"),
-        ({"task": np.array("regression")}, "task: 'regression' is not supported, it must be class"),
+        (
+            {"task": np.array("ranking")},
+            "task: 'ranking' is not supported, it must be classification",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, changes, message):
@@ -188,9 +191,9 @@ def test_width_classes_and_label_names(tmp_path):
     data.check_width(2)
     with pytest.raises(UserError, match="features: 2 per frame, the network takes 40; give the"):
         data.check_width(40)
-    data.check_classes(3)
+    data.check_outputs(3)
     with pytest.raises(UserError, match=r"labels: class 2, the network has outputs 0\.\.1"):
-        data.check_classes(2)
+        data.check_outputs(2)
     data.check_labels(())
     data.check_labels(["a", "b", "c"])
     with pytest.raises(UserError, match="class 1 is b in the data and B in the network"):

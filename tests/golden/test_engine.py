@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deltaloom.golden.arithmetic import code_range, exact_dtype
-from deltaloom.golden.cells import State
+from deltaloom.golden.cells import CELLS, State
 from deltaloom.golden.engine import Result, StepModel, quantize_frames, real_outputs, run
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.network import Network
@@ -45,26 +45,59 @@ def with_saturating_weights(path, rng):
     )
 
 
+def split_paths(network: Network, seed: int) -> Network:
+    """The network with some paths split at a random gate, their second part with other bits."""
+    rng = np.random.default_rng(seed)
+    layers = []
+    for layer in network.layers:
+        paths = []
+        for path in layer.paths:
+            at = int(rng.integers(0, len(path.gates)))
+            for rows in (slice(0, at), slice(at, None)) if at else (slice(None),):
+                bits = int(rng.choice([2, 4, 8, 16])) if rows.start else path.quantizer.bits
+                mult, shift = (1, 16 - bits)
+                part = replace(
+                    path,
+                    gates=path.gates[rows],
+                    weights=path.weights[rows],
+                    mult=path.mult[rows],
+                    shift=path.shift[rows],
+                    quantizer=replace(path.quantizer, bits=bits, mult=mult, shift=shift),
+                )
+                paths.insert(int(rng.integers(0, len(paths) + 1)), part)
+        layers.append(replace(layer, paths=tuple(paths)))
+    return replace(network, layers=tuple(layers))
+
+
 @st.composite
 def networks(draw, thresholds=True):
-    shape = [("lstm", draw(SIZES)) for _ in range(draw(st.integers(0, 2)))]
-    if not shape or draw(st.booleans()):
-        shape.append(("linear", draw(SIZES)))
+    inputs = width = draw(SIZES)
+    shape = []
+    for _ in range(draw(st.integers(1, 3))):
+        kind = draw(st.sampled_from(list(CELLS)))
+        width = width if kind == "sru" else draw(SIZES)
+        shape.append((kind, width))
     activation_bits = draw(WIDTHS)
     network = make_network(
         shape,
-        draw(SIZES),
+        inputs,
         seed=draw(st.integers(0, 1000)),
         weight_bits=draw(WIDTHS),
         activation_bits=activation_bits,
+        c_exponent=draw(st.integers(0, 7)),
+        h_exponent=draw(st.integers(0, 7)),
     )
+    if draw(st.booleans()):
+        network = split_paths(network, draw(st.integers(0, 1000)))
     if draw(st.booleans()):
         network = change_paths(network, with_zero_point)
     if draw(st.booleans()):
         network = change_paths(network, with_saturating_weights)
     if thresholds:
-        limit = st.integers(0, (1 << activation_bits) - 1)
-        network = network.with_thresholds({name: draw(limit) for name, _ in network.paths()})
+        limits = {name: (1 << path.quantizer.bits) - 1 for name, path in network.paths()}
+        network = network.with_thresholds(
+            {name: draw(st.integers(0, limit)) for name, limit in limits.items()}
+        )
     return network
 
 
@@ -123,6 +156,60 @@ def test_sequences_do_not_touch_each_other(network, lengths):
     for sequence, together in zip(frames, run(network, frames), strict=True):
         (alone,) = run(network, [sequence])
         assert_same(alone, together)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CELLS if kind != "linear"])
+def test_every_cell_by_events(kind):
+    """Long enough for the recurrence to matter, with saturating frames among ordinary ones."""
+    network = make_network([(kind, 37), (kind, 37), ("linear", 3)], 37, threshold=2)
+    frames = make_frames(37, 40, smooth=0.5)
+    frames[10:14] = [[32767], [-32768], [32767], [0]]
+    (result,) = run(network, [frames])
+    assert_same(result, run_by_events(network, frames, np.random.default_rng(0)))
+    assert len(np.unique(result.outputs[20:])) > 20  # neither idle nor stuck
+    assert {name.split(".")[1] for name in result.events} == {*CELLS[kind].sources}
+    for name, count in result.events.items():
+        assert 0 < count.sum() < len(frames) * dict(network.paths())[name].columns
+
+
+def test_reset_path_by_hand():
+    """One unit: r = z = 1/2; n = tanh of twice rh. At first h = 0, so rh = 0 and n = tanh(1)."""
+    network = make_network([("gru_before", 1)], 1)
+    (layer,) = network.layers
+    paths = []
+    for path in layer.paths:
+        active = path.source == "rh"
+        paths.append(
+            replace(
+                path,
+                weights=np.full_like(path.weights, int(active)),
+                mult=np.ones_like(path.mult) << 6,
+                shift=np.zeros_like(path.shift),
+            )
+        )
+    layer = replace(layer, paths=tuple(paths), bias=np.array([[0], [0], [4096]]))
+    (result,) = run(replace(network, layers=(layer,)), [np.zeros((2, 1), int)])
+    first = np.tanh(1) / 2
+    code = round(np.floor(first / 2 * 128 + 0.5))
+    second = (first + np.tanh(1 + code * 64 / 4096)) / 2
+    assert np.abs(result.outputs[:, 0] / 32768 - [first, second]).max() < 1e-4
+    assert result.events["gru_before0.rh"].tolist() == [0, 1]
+    assert result.events["gru_before0.h"].tolist() == [0, 1]
+
+
+def test_sru_skip_by_hand():
+    """No weights and r's bias far below 0: h is the input times 3/4, saturated."""
+    network = make_network([("sru", 2)], 2)
+    (layer,) = network.layers
+    paths = tuple(replace(p, weights=np.zeros_like(p.weights)) for p in layer.paths)
+    bias = np.array([[0, 0], [0, 0], [-99999, -99999]])
+    layer = replace(layer, paths=paths, bias=bias, skip_mult=-3, skip_shift=2)
+    (result,) = run(replace(network, layers=(layer,)), [np.array([[100, -32768], [-3, 2]])])
+    expected = np.array([[-75, 24576], [2, -1]])  # rshr(9, 2) = 2, rshr(-6, 2) = -1
+    assert np.abs(result.outputs - expected).max() <= 12  # sigmoid(-8) = 3.4e-4
+    layer = replace(layer, skip_mult=16384, skip_shift=0)
+    (result,) = run(replace(network, layers=(layer,)), [np.array([[100, -100]])])
+    assert np.abs(result.outputs - [[32767, -32768]]).max() <= 12
 
 
 def test_thresholds_are_ignored_by_dense():

@@ -1,14 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
 """The float model over many sequences against one at a time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from deltaloom.golden.cells import CELLS
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.float_engine import run_float_batch
 from deltaloom.golden.model import run_float
 
 SHAPE = [("lstm", 7), ("lstm", 3), ("linear", 4)]
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("kind", CELLS)
+def test_every_cell_equals_one_at_a_time(make_model, make_dataset, kind, scaled):
+    model = make_model([(kind, 5), (kind, 5), ("linear", 4)], 5, scaled=scaled)
+    data = make_dataset(5, [4, 0, 9, 1])
+    seen = {}
+    outputs = run_float_batch(model, data.features, observe=seen.__setitem__)
+    for x, y in zip(data.features, outputs, strict=True):
+        np.testing.assert_allclose(y, run_float(model, x)[0], rtol=0, atol=1e-12)
+    traces = run_float(model, data.features[2])[1]  # the longest: its rows come first in each step
+    assert (seen[0].rh is None) == (traces[0].rh is None) == ("rh" not in CELLS[kind].sources)
+    if traces[0].rh is not None:
+        np.testing.assert_allclose(seen[0].rh[[0, 3]], traces[0].rh[:2], rtol=0, atol=1e-12)
+        assert np.abs(traces[0].rh).max() > 0
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_a_split_path_changes_nothing(make_model, make_dataset, kind):
+    model, data = make_model([(kind, 5)], 5, scaled=True), make_dataset(5, [9])
+    layer = model.layers[0]
+    paths = []
+    for path in layer.paths:
+        for k, gate in enumerate(path.gates):
+            rows = slice(k, k + 1)
+            part = replace(path, weights=path.weights[rows], scale=path.scale[rows])
+            paths.insert(0, replace(part, gates=(gate,)))
+    split = replace(model, layers=(replace(layer, paths=tuple(paths)),))
+    expected, _ = run_float(model, data.features[0])
+    np.testing.assert_allclose(run_float(split, data.features[0])[0], expected, atol=1e-12)
+    np.testing.assert_allclose(run_float_batch(split, data.features)[0], expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("lengths", [[5], [4, 0, 9, 1, 4], [0, 0], []])

@@ -77,8 +77,8 @@ def test_what_it_tells(network):
     assert network.macs == 16 * 5 + 16 * 4 + 12 * 4 + 12 * 3 + 2 * 3
     assert network.weight_bits == 4 * network.macs
     assert network.y_exponent == 0
-    assert replace(network.layers[2], h_exponent=3).gate_exponent == 3
-    assert replace(network.layers[0], h_exponent=2).gate_exponent == 3
+    assert replace(network.layers[2], h_exponent=5).gate_exponents == (5,)
+    assert replace(network.layers[0], c_exponent=7, h_exponent=2).gate_exponents == (3, 3, 3, 3)
     path = first_path(network)
     assert (path.units, path.columns, path.rows) == (4, 5, 16)
     np.testing.assert_array_equal(path.matrix[5], path.weights[1, 1])
@@ -155,7 +155,10 @@ def test_the_largest_threshold_silences_a_path(network):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"kind": "gru9"}, "cell: 'gru9' is not possible, it must be one of lstm, linear"),
+        (
+            {"kind": "gru9"},
+            "cell: 'gru9' is not possible, it must be one of lstm, lstm_cifg, gru, ",
+        ),
         ({"bias": np.full((4, 4), 1 << 19)}, "bias: 524288 is outside -524288..524287 (20 bits)"),
         ({"bias": np.zeros((4, 5), int)}, "x weights: shape (4, 4, 5), expected [any, 5, any]"),
         ({"bias": np.zeros((3, 4), int)}, "bias: shape (3, 4), expected [4, 4]"),
@@ -175,7 +178,7 @@ def test_layer_checks_its_paths(network):
     with pytest.raises(UserError, match=r"source: 'y' is not possible, it must be \('x', 'h'\)"):
         replace(layer, paths=(wrong,))
     wrong = replace(first_path(network), gates=("i", "f", "g", "z"))
-    with pytest.raises(UserError, match=r"gates: .* is not possible, it must be gates of lstm"):
+    with pytest.raises(UserError, match=r"gates: .* it must be gates that x feeds in lstm"):
         replace(layer, paths=(wrong,))
 
 

@@ -187,7 +187,7 @@ def test_each_path_is_within_its_bound(make_model, make_dataset, scheme):
     run_float_batch(model, data.features, observe=traces.__setitem__)
     exponent = network.x_exponent
     for n, (layer, floats) in enumerate(zip(network.layers, model.layers, strict=True)):
-        lsb = 2.0 ** (layer.gate_exponent - 15)
+        lsb = 2.0 ** (layer.gate_exponents[0] - 15)
         for path, source in zip(layer.paths, floats.paths, strict=True):
             real = traces[n].x if path.source == "x" else traces[n].h
             at = exponent if path.source == "x" else layer.h_exponent

@@ -59,7 +59,7 @@ def test_damaged_file_is_one_line(tmp_path, suffix, content):
     assert refused(file).startswith("not a ")
 
 
-@pytest.mark.parametrize("name", ["net", "net.onnx", "net.h5"])
+@pytest.mark.parametrize("name", ["net", "net.tflite", "net.h6"])
 def test_other_suffix(tmp_path, name):
     (tmp_path / name).write_bytes(b"x")
     assert "only .pt, .pth, .safetensors, .npz" in refused(tmp_path / name)

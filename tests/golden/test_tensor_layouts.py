@@ -1,29 +1,55 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of layouts, and what is known about tensors that cannot be imported."""
+"""The table of layouts against the cells, and how names and shapes are told by it."""
 
 import numpy as np
 import pytest
 
 from deltaloom.golden import checkpoint
 from deltaloom.golden.cells import CELLS
-from deltaloom.golden.tensor_layouts import (
-    LAYOUTS,
-    SUPPORTED,
-    Layout,
-    Tensor,
-    other_cell,
-    refusal,
-)
+from deltaloom.golden.tensor_layouts import LAYOUTS, ONNX_LAYOUTS, SUPPORTED, Layout, Tensor
+
+EVERY = (*LAYOUTS, *ONNX_LAYOUTS.values())
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.title)
+@pytest.mark.parametrize("layout", EVERY, ids=lambda layout: f"{layout.title} {layout.kind}")
 def test_layouts_agree_with_the_cells(layout):
     cell = CELLS[layout.kind]
-    assert {t.source for t in layout.weights} == set(cell.sources)
-    assert {g for t in layout.tensors for g in t.gates} == set(cell.gates)
-    assert not any(t.source for t in layout.biases)
+    fed = [(t.source_of(gate), gate) for t in layout.weights for gate in t.gates]
+    assert sorted(fed) == sorted((s, g) for s, gates in cell.feeds.items() for g in gates)
+    assert {g for t in layout.biases for g in t.gates} <= set(cell.gates)
+    assert {v for t in layout.vectors for v in t.gates} == set(cell.vectors)
+    assert {g for norm in layout.norms for g in norm.gates} <= set(cell.feeds["x"])
+    assert not any(t.source for t in (*layout.biases, *layout.vectors))
     assert len({"{n}" in name for name in layout.names}) == 1
-    assert layout.title in SUPPORTED
+    if layout in LAYOUTS:
+        assert layout.title in SUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "place"),
+    [
+        ("a.b.weight_ih_l3", "PyTorch nn.LSTM", ("a.b", 3, "weight_ih_l{n}")),
+        ("rnn.weight_hh", "PyTorch nn.LSTMCell", ("rnn", 0, "weight_hh")),
+        ("rnn.1.w.weight", "SpeechBrain LiGRU", ("", 1, "rnn.{n}.w.weight")),
+        ("m.rnn.1.norm.running_var", "SpeechBrain LiGRU", ("m", 1, "rnn.{n}.norm.running_var")),
+        ("bn_wfx.2.bias", "PyTorch-Kaldi LSTM", ("", 2, "bn_wfx.{n}.bias")),
+        ("wr.0.weight", "PyTorch-Kaldi GRU", ("", 0, "wr.{n}.weight")),
+        ("sru.rnn_lst.0.scale_x", "sru.SRU", ("sru", 0, "rnn_lst.{n}.scale_x")),
+        ("a/lstm/kernel", "Keras LSTM", ("a/lstm", 0, "kernel")),
+        ("fc.2.weight", "PyTorch nn.Linear", ("fc.2", 0, "weight")),
+        ("bias", "PyTorch nn.Linear", ("", 0, "bias")),
+    ],
+)
+def test_the_first_layout_that_knows_a_name(name, title, place):
+    found = next((a.title, p) for a in LAYOUTS if (p := a.place(name)) is not None)
+    assert found == (title, place)
+
+
+@pytest.mark.parametrize(
+    "name", ["kernel", "fc.weights", "rnn.x.w.gain", "lstm/weight", "wfx.weights"]
+)
+def test_names_that_no_layout_knows(name):
+    assert all(layout.place(name) is None for layout in LAYOUTS)
 
 
 @pytest.mark.parametrize(
@@ -58,52 +84,17 @@ def test_number(name, leaf, number):
     ],
 )
 def test_rule(source, gates, units, rule):
-    assert Tensor("name", tuple(gates), source).rule(units) == rule
+    tensor = Tensor("name", tuple(gates), source)
+    assert Layout("any", "lstm", (tensor,)).rule(tensor, units) == rule
 
 
-@pytest.mark.parametrize(
-    ("name", "shape", "what"),
-    [
-        ("lstm.weight_ih_l0_reverse", (16, 3), "the backward half of a bidirectional layer"),
-        ("lstm.weight_hr_l0", (2, 4), "the projection of an LSTM with proj_size"),
-        ("bn.running_mean", (4,), "BatchNorm"),
-        ("bn.num_batches_tracked", (), "BatchNorm"),
-        ("norm.weight", (4,), "LayerNorm or BatchNorm"),
-        ("conv.weight", (8, 4, 3), "a convolution"),
-        ("conv.weight", (8, 4, 3, 3), "a convolution"),
-        ("embedding.weight", (100, 3), "an embedding"),
-        ("encoder.word_emb.weight", (100, 3), "an embedding"),
-        ("fc.weight_g", (2, 1), "weight normalization"),
-        ("fc.parametrizations.weight.original0", (2, 1), "weight normalization"),
-        ("attention.in_proj_weight", (12, 4), "attention"),
-    ],
-)
-def test_other_layers_are_known(name, shape, what):
-    found = refusal(name, shape)
-    assert found is not None and found.startswith(what)
-
-
-@pytest.mark.parametrize(
-    ("name", "shape"),
-    [
-        ("fc.weight", (2, 4)),
-        ("weight", (2, 4)),
-        ("fc.bias", (2,)),
-        ("lstm.weight_ih_l0", (16, 3)),
-        ("embedding.bias", (4,)),
-        ("odd", (1, 2, 3)),
-    ],
-)
-def test_nothing_against_the_rest(name, shape):
-    assert refusal(name, shape) is None
-
-
-@pytest.mark.parametrize(
-    ("shape", "what"),
-    [((12, 4), "an nn.GRU"), ((4, 4), "an nn.RNN"), ((13, 4), None), ((20, 4), None)],
-)
-def test_other_cells(shape, what):
-    assert other_cell(*shape) == what
+def test_rules_of_other_axes():
+    weights, bias = Tensor("k", tuple("zrn"), "x"), Tensor("b", tuple("zrnzrn"), rows=2)
+    layout = Layout("any", "gru", (weights,), (bias,), columns_first=True)
+    assert layout.rule(weights, "units") == "[inputs, 3*units]"
+    assert layout.rule(weights, 4) == "[inputs, 12]"
+    assert layout.rule(bias, "units") == "[2, 3*units]"
+    assert layout.rule(bias, 4) == "[2, 12]"
 
 
 def test_another_gate_order_is_one_entry(monkeypatch, tmp_path):

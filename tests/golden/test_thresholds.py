@@ -84,7 +84,7 @@ def test_progress_counts_candidates(task):
 
 @pytest.mark.parametrize("allowed", [-0.1, float("nan")])
 def test_allowed_error(task, allowed):
-    with pytest.raises(UserError, match=r"allowed error: .* it must be at least 0 points"):
+    with pytest.raises(UserError, match=r"allowed error: .* it must be at least 0$"):
         tune_threshold(*task, [1], allowed)
 
 

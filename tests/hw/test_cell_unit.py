@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 import gc
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Fragment, Module, Signal
 
-from deltaloom.golden.cells import CELLS, State
+from deltaloom.golden.arithmetic import rshr, sat16
+from deltaloom.golden.cells import CELLS, Numbers, State
 from deltaloom.hw.cells import unit as cell_unit
+from deltaloom.hw.cells.base import Vectors
 from deltaloom.hw.cells.unit import CellUnit
+from deltaloom.hw.layouts import pack
 from deltaloom.sim.streams import no_pause, put, run, set_value
 
 UNUSED = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
@@ -17,24 +20,38 @@ UNUSED = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 
 @dataclass
 class Layer:
-    """Units at consecutive state addresses from `state`, as the core would lay them out."""
+    """Units at consecutive state addresses from `state`, as the core would lay them out.
+
+    skip: state address of the first unit's skip, with its mult and shift.
+    """
 
     kind: str
     units: int
     state: int
     number: int = 0
     e_c: int = 0
+    vector_shift: int = 0
+    skip: tuple[int, int, int] = (0, 0, 0)
 
 
 def step(rng, dut, layer, *, first=False, unit=0, units=None):
     """The unit-words of one step of some of a layer's units, each a list of words."""
     gates, rows = len(CELLS[layer.kind].gates), dut.drain_rows
+    members = dut.i.p.shape().members
     units = layer.units if units is None else units
     unit_words = []
     for start in range(unit, unit + units, rows):
         count = min(rows, unit + units - start)
         p = rng.integers(-32768, 32768, (gates, rows)) >> rng.integers(0, 6, (gates, rows))
         order = rng.permutation(gates)
+        base, mult, shift = layer.skip
+        optional = {
+            "vector_shift": layer.vector_shift,
+            "skip": base + start,
+            "skip_mult": mult,
+            "skip_shift": shift,
+        }
+        optional = {name: value for name, value in optional.items() if name in members}
         unit_words.append(
             [
                 {
@@ -50,6 +67,7 @@ def step(rng, dut, layer, *, first=False, unit=0, units=None):
                     "layer": layer.number,
                     "end": int(start + count == layer.units),
                 }
+                | optional
                 for n, slot in enumerate(order)
             ]
         )
@@ -68,7 +86,17 @@ def reference(dut, unit_words):
         by_slot = {each["slot"]: np.array(each["p"][:count]) for each in words}
         p = {gate: by_slot[slot] for slot, gate in enumerate(cell.gates)}
         before = np.zeros((count, 2), np.int64) if word["first"] else memory[at]
-        after = cell.step(p, State(*before.T), word["c_exponent"])
+        numbers = Numbers(c_exponent=word["c_exponent"])
+        if cell.vectors:
+            words = [
+                Vectors.from_bits(dut.vectors[address]) for address in range(at.start, at.stop)
+            ]
+            vectors = {name: np.array([w[name] for w in words]) for name in cell.vectors}
+            numbers = replace(numbers, vectors=vectors, vector_shift=word["vector_shift"])
+        if cell.reads_input:
+            x = memory[word["skip"] : word["skip"] + count, 1]
+            numbers = replace(numbers, skip=sat16(rshr(x * word["skip_mult"], word["skip_shift"])))
+        after = cell.step(p, State(*before.T), numbers)
         memory[at] = np.stack([after.c if cell.has_c else np.zeros(count), after.h], axis=1)
         for n, h in enumerate(after.h):
             end = word["end"] and n == count - 1
@@ -86,7 +114,7 @@ class Run:
     memory: list
 
 
-def simulate(dut, unit_words, pause=no_pause, reuse_distance=None):
+def simulate(dut, unit_words, pause=no_pause, reuse_distance=None, before=None):
     """Drive `unit_words`, no faster than the state addresses allow, and read the memory back."""
     reuse_distance = dut.reuse_distance if reuse_distance is None else reuse_distance
     result = Run([], [], [], [])
@@ -98,12 +126,19 @@ def simulate(dut, unit_words, pause=no_pause, reuse_distance=None):
 
     async def drive(ctx):
         free = {}
+        if before:
+            await before(ctx)
         for words in unit_words:
-            addresses = range(words[0]["state"], words[0]["state"] + words[0]["count"])
+            count = words[0]["count"]
+            addresses = range(words[0]["state"], words[0]["state"] + count)
+            reads_input = CELLS[dut.cells[words[0]["cell"]]].reads_input
+            skips = range(words[0]["skip"], words[0]["skip"] + count) if reads_input else ()
             for word in words:
                 wait = pause()
                 if word["last"]:
-                    wait = max([wait, *(free.get(a, 0) - ctx.get(clock) for a in addresses)])
+                    wait = max(
+                        [wait, *(free.get(a, 0) - ctx.get(clock) for a in (*addresses, *skips))]
+                    )
                 if wait > 0:
                     await ctx.tick().repeat(wait)
                 await put(ctx, dut.i, word)
@@ -144,7 +179,10 @@ def check(dut, unit_words, **options):
 
 
 def make(drain_rows, cells=("lstm", "linear"), state_depth=48):
-    return CellUnit(drain_rows, cells=cells, state_depth=state_depth)
+    dut = CellUnit(drain_rows, cells=cells, state_depth=state_depth)
+    rng = np.random.default_rng(1000)
+    dut.vectors = [int(word) for word in rng.integers(0, 1 << 32, state_depth)]
+    return dut
 
 
 def network(rng, dut, layers, steps):
@@ -178,13 +216,88 @@ def test_networks_of_both_cells(drain_rows, gaps):
     check(dut, network(rng, dut, LAYERS, steps=6), pause=pause)
 
 
-@pytest.mark.parametrize("kind", ["lstm", "linear"])
+@pytest.mark.parametrize("kind", cell_unit.CELLS)
 @pytest.mark.parametrize("drain_rows", [1, 4])
 def test_a_unit_with_one_cell(kind, drain_rows):
     rng = np.random.default_rng(7)
     dut = make(drain_rows, cells=(kind,))
-    layers = [Layer(kind, 9, 2, number=3, e_c=2), Layer(kind, 4, 20, number=4, e_c=2)]
+    skip = (2, 17000, 14)
+    layers = [
+        Layer(kind, 9, 2, number=3, e_c=2, vector_shift=15, skip=skip),
+        Layer(kind, 4, 20, number=4, e_c=2, vector_shift=15, skip=skip),
+    ]
     check(dut, network(rng, dut, layers, steps=4))
+
+
+MIXED = (
+    Layer("gru", 7, 0, number=0),
+    Layer("sru4", 6, 7, number=1, e_c=2, vector_shift=15),
+    Layer("sru", 6, 13, number=2, e_c=1, vector_shift=13, skip=(7, 16384, 14)),
+    Layer("ligru", 5, 19, number=3),
+    Layer("lstm_cifg", 9, 24, number=4, e_c=5),
+    Layer("sru0", 4, 33, number=5, e_c=3, vector_shift=18),
+    Layer("sru", 4, 37, number=6, e_c=3, vector_shift=0, skip=(33, -30000, 17)),
+    Layer("linear", 3, 41, number=7),
+    Layer("lstm", 4, 44, number=8, e_c=7),
+)
+
+
+@pytest.mark.parametrize("drain_rows", [1, 3, 8])
+@pytest.mark.parametrize("gaps", [0.0, 0.6])
+def test_all_cells_in_one_unit(drain_rows, gaps):
+    rng = np.random.default_rng(20 + drain_rows)
+    dut = make(drain_rows, cells=tuple(cell_unit.CELLS))
+    pauses = np.random.default_rng(200 + drain_rows)
+
+    def pause():
+        return int(pauses.integers(1, 9)) if pauses.random() < gaps else 0
+
+    check(dut, network(rng, dut, MIXED, steps=6), pause=pause)
+
+
+@pytest.mark.parametrize("shift", [0, 1, 7, 8, 14, 15, 16, 31, 32, 40])
+@pytest.mark.parametrize("mult", [-32768, 1, 32767])
+def test_skips_at_every_kind_of_shift(mult, shift):
+    rng = np.random.default_rng(shift)
+    dut = make(4, cells=("sru", "linear"), state_depth=16)
+    skipping = Layer("sru", 8, 8, number=1, vector_shift=15, skip=(0, mult, shift))
+    check(dut, network(rng, dut, [Layer("linear", 8, 0), skipping], steps=3))
+
+
+def test_vectors_are_loaded():
+    rng = np.random.default_rng(22)
+    dut = CellUnit(2, cells=("sru4", "sru0"), state_depth=16)
+    layers = [
+        Layer("sru4", 5, 1, e_c=1, vector_shift=14),
+        Layer("sru0", 7, 8, number=1, e_c=1, vector_shift=14),
+    ]
+    unit_words = network(rng, dut, layers, steps=2)
+    words = [
+        pack(Vectors, {"v_f": int(f), "v_r": int(r)})
+        for f, r in rng.integers(-32768, 32768, (16, 2))
+    ]
+
+    async def load(ctx):
+        set_value(ctx, dut.w_en, 1)
+        for address, word in enumerate(words):
+            set_value(ctx, dut.w_addr, address)
+            set_value(ctx, dut.w_data, word)
+            await ctx.tick()
+        set_value(ctx, dut.w_en, 0)
+
+    result = simulate(dut, unit_words, before=load)
+    dut.vectors = words
+    assert result.outputs == reference(dut, unit_words)[0]
+
+
+def test_what_no_cell_reads_is_not_there():
+    plain, vectors, skip = (make(2, cells=(kind,)) for kind in ("gru", "sru4", "sru"))
+    members = [dut.i.p.shape().members.keys() for dut in (plain, vectors, skip)]
+    assert members[1] - members[0] == {"vector_shift"}
+    assert members[2] - members[1] == {"skip", "skip_mult", "skip_shift"}
+    assert [hasattr(dut, "w_en") for dut in (plain, vectors, skip)] == [False, True, True]
+    for dut in (plain, vectors, skip):
+        Fragment.get(dut, None)
 
 
 def test_order_of_cells_is_the_callers():
@@ -240,11 +353,11 @@ def test_a_full_memory():
 
 
 @pytest.mark.parametrize("drain_rows", [1, 2, 3, 4, 8])
-@pytest.mark.parametrize("kind", ["lstm", "linear"])
+@pytest.mark.parametrize("kind", ["lstm", "linear", "gru", "ligru"])
 def test_throughput(drain_rows, kind):
     """Back to back, a unit-word takes max(its words, its count) cycles."""
     rng = np.random.default_rng(13)
-    dut = make(drain_rows, state_depth=160)
+    dut = make(drain_rows, cells=(kind,), state_depth=160)
     result = check(dut, step(rng, dut, Layer(kind, 20 * drain_rows, 0), first=True))
     cycles = max(len(CELLS[kind].gates), drain_rows)
     starts = np.array(result.output_cycles[::drain_rows])
@@ -265,13 +378,15 @@ def test_throughput_of_partial_unit_words(kind, count, cycles):
 
 
 @pytest.mark.parametrize("drain_rows", [1, 8])
-@pytest.mark.parametrize("cells", [("lstm", "linear"), ("linear",)])
+@pytest.mark.parametrize(
+    "cells", [("lstm", "linear"), ("linear",), ("gru", "linear"), ("sru", "ligru", "linear")]
+)
 def test_latency(drain_rows, cells):
     rng = np.random.default_rng(15)
     dut = make(drain_rows, cells=cells)
     result = check(dut, step(rng, dut, Layer("linear", 1, 0), first=True))
     assert result.output_cycles[0] - result.last_cycles[0] == dut.latency
-    assert dut.latency == (17 if "lstm" in cells else 6)
+    assert dut.latency == {"lstm": 17, "linear": 6, "gru": 15, "sru": 21}[cells[0]]
 
 
 def reused(rng, dut):
@@ -301,7 +416,7 @@ def test_reuse_distance_is_needed():
     ("arguments", "message"),
     [
         ({"drain_rows": 0}, "drain_rows must be at least 1, got 0"),
-        ({"cells": ()}, r"cells must be different names out of \['lstm', 'linear'\], got \(\)"),
+        ({"cells": ()}, r"cells must be different names out of \['lstm', .*\], got \(\)"),
         ({"cells": ("lstm", "gnu")}, "cells must be different names"),
         ({"cells": ("lstm", "lstm")}, "cells must be different names"),
         ({"state_depth": 1}, "state_depth must be at least 2, got 1"),
@@ -317,4 +432,7 @@ def test_rejects(arguments, message):
 def test_every_cell_fits_its_golden_counterpart():
     for name, cell in cell_unit.CELLS.items():
         assert len(CELLS[name].gates) == cell.GATES
-        assert not cell.READS - {"c", "h"}
+        golden, reads = CELLS[name], cell.READS
+        assert not reads - {"c", "h", "vectors", "skip"}
+        assert ("vectors" in reads, "skip" in reads) == (bool(golden.vectors), golden.reads_input)
+        assert golden.vectors in ((), tuple(Vectors.members))

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.synthetic import make_network
 from deltaloom.hw.accumulate import RowParameters
-from deltaloom.hw.compile import compile_network, derive_config, pack_words, plan_paths
+from deltaloom.hw.compile import (
+    compile_network,
+    derive_config,
+    pack_words,
+    plan_paths,
+    weight_digits,
+)
 from deltaloom.hw.image import memories
 from deltaloom.hw.layouts import Pass, layer_record, network_record
 from deltaloom.sim.core_bench import network_of_paths
@@ -28,6 +34,18 @@ def fields(word, bits, count):
     """`count` signed fields of a word, the first in the lowest bits."""
     raw = [(word >> (n * bits)) & ((1 << bits) - 1) for n in range(count)]
     return [v - (v >> (bits - 1) << bits) for v in raw]
+
+
+def d_word(config, word, place, digits):
+    """The weights of one D-word in a weight word: its digits, the top one first and signed."""
+    rows = config.drain_rows
+    lanes = fields(word, config.digit_bits, config.lanes)[place * digits * rows :]
+    total = np.zeros(rows, np.int64)
+    for n in range(digits):
+        digit = np.array(lanes[n * rows : (n + 1) * rows])
+        unsigned = digit & ((1 << config.digit_bits) - 1)
+        total = (total << config.digit_bits) + (unsigned if n else digit)
+    return total
 
 
 class Decoded:
@@ -52,13 +70,14 @@ class Decoded:
         entries = [rows.entry[n] for n in range(rows.entries)]
         real = [entry for entry in entries if not entry.flush]
         total = rows.unit_words * len(real)
-        assert total == (fetch.groups - 1) * config.group_words + fetch.tail_words
-        for n in range(fetch.groups * config.group_words):
-            group, place = divmod(n, config.group_words)
-            lanes = slice(place * config.drain_rows, (place + 1) * config.drain_rows)
+        assert total == (fetch.groups - 1) * fetch.words + fetch.tail_words
+        digits = 1 << fetch.digits
+        assert digits * config.digit_bits == path.weight_bits
+        for n in range(fetch.groups * fetch.words):
+            group, place = divmod(n, fetch.words)
             base = fetch.weight_base + group * fetch.columns
             words = contents["weights"][base : base + fetch.columns]
-            columns = np.array([fields(w, config.weight_bits, config.lanes)[lanes] for w in words])
+            columns = np.array([d_word(config, word, place, digits) for word in words])
             if n >= total:
                 self.padding.append(columns)
                 continue
@@ -226,6 +245,7 @@ SMALLER = {
     "references": "references",
     "input_references": "input_references",
     "encoders": "encoders",
+    "lane_bits": "lane_bits",
     "sum_bits": "sum_bits",
     "pre_bits": "pre_bits",
 }
@@ -252,7 +272,8 @@ def refused(network, config, message):
 def test_other_misfits_are_refused():
     network = make_network([("lstm", 5), ("linear", 2)], 3)
     config = derive_config(network, word_bits=64)
-    refused(network, replace(config, weight_bits=4), "weight bits: the network has 8")
+    wider = replace(config, weight_bits=(16,), drain_rows=4)
+    refused(network, wider, r"lstm0\.x: weights of 8 bits, the accelerator has 16")
     refused(network, replace(config, cells=("linear",)), "lstm0: cell 'lstm', .* has linear")
     refused(network, replace(config, activation_bits=4), "activation_bits: the network needs 8")
     low = config.shifts[0]
@@ -285,12 +306,6 @@ def test_word_bits_that_are_no_multiple_of_the_weights_are_refused(word_bits, wa
         derive_config(network, word_bits=word_bits)
 
 
-def test_sums_wider_than_a_rescaler_are_refused():
-    network = make_network([("linear", 1)], 40, weight_bits=16, activation_bits=16)
-    with pytest.raises(UserError, match=r"sum_bits: \d+ is not possible"):
-        derive_config(network)
-
-
 @pytest.mark.parametrize("value", [-128, 127])
 def test_sum_and_pre_activation_widths_hold_the_worst_case(value):
     """The largest sum of one step, from the lowest to the highest code, and what it becomes."""
@@ -303,3 +318,44 @@ def test_sum_and_pre_activation_widths_hold_the_worst_case(value):
     shift = int(path.shift[0])
     largest = (3 * abs(value) * 128 * 32768 >> shift) + 1 + (1 << 19)
     assert largest < 1 << (config.pre_bits - 1)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    widths=st.tuples(*[st.sampled_from([2, 4, 8, 16])] * 3),
+    units=st.integers(1, 30),
+    rows=st.integers(1, 6),
+    drain=st.integers(0, 5),
+)
+def test_image_of_mixed_weight_widths(widths, units, rows, drain):
+    network = network_of_paths(LSTM_PATHS[1], units, 3, widths=widths)
+    divisors = [d for d in range(1, rows + 1) if rows % d == 0]
+    check_image(network, word_bits=rows * max(widths), drain_rows=divisors[drain % len(divisors)])
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8, 16])
+def test_weight_digits(bits):
+    """The top digit is signed and the others are not, and together they are the weight."""
+    weights = np.array([-32768, 32767, -1, 0, 1, -32767, 12345, -12345])
+    count = 16 // bits
+    digits = weight_digits(weights, count, bits)
+    assert digits.shape == (count, len(weights))
+    assert (abs(2 * digits[0] + 1) < 1 << bits).all()
+    assert ((digits[1:] >= 0) & (digits[1:] < 1 << bits)).all()
+    powers = 1 << bits * np.arange(count - 1, -1, -1)
+    np.testing.assert_array_equal(powers @ digits, weights)
+
+
+@pytest.mark.parametrize("weight_bits", [2, 4, 8, 16])
+def test_lane_sums_hold_the_worst_step(weight_bits):
+    """All weights at their lowest, and all deltas from one end of the codes to the other."""
+    network = network_of_paths(LSTM_PATHS[1], 2, 5, widths=(2, 8, weight_bits))
+    paths = tuple(
+        replace(p, weights=np.full_like(p.weights, -(1 << (p.weight_bits - 1))))
+        for p in network.layers[0].paths
+    )
+    network = replace(network, layers=(replace(network.layers[0], paths=paths),))
+    config = derive_config(network)
+    for path in paths:
+        digits = weight_digits(path.matrix, config.digits(path.weight_bits), config.digit_bits)
+        assert abs(digits * 255).sum(axis=-1).max() < 1 << (config.lane_bits - 1)

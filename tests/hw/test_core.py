@@ -127,6 +127,19 @@ def test_activation_widths_differ_by_path():
     check_core(network, sequences(network, 3, 1), word_bits=32)
 
 
+@pytest.mark.parametrize("widths", [(2, 8, 16), (4, 4, 8), (16, 2, 2), (8, 16, 4)])
+def test_weight_widths_differ_by_path(widths):
+    paths = [("x", "ifgo"), ("h", "ifo"), ("h", "g")]
+    network = network_of_paths(paths, 5, 3, widths=widths, threshold=1)
+    check_core(network, sequences(network, 3, 1), word_bits=64, drain_rows=2)
+
+
+def test_sums_of_more_than_35_bits():
+    network = make_network([("linear", 2)], 40, weight_bits=16, activation_bits=16)
+    assert derive_config(network).sum_bits > 35
+    check_core(network, sequences(network, 2), word_bits=32)
+
+
 def test_zero_points():
     network = make_network([("lstm", 4), ("linear", 3)], 3)
     layers = tuple(

@@ -9,12 +9,13 @@ from amaranth.lib import wiring
 
 from deltaloom.hw.events import EventLists
 from deltaloom.hw.fetch import Fetch
-from deltaloom.hw.mac import MacArray
 from deltaloom.hw.weights import BlockRamStore
 from deltaloom.sim.streams import run, send, set_value
 
 DELTA_BITS = 9
 WORDS = 512
+LATENCY = 5
+"""Of the array."""
 
 
 def weight(address):
@@ -33,10 +34,11 @@ class Pass:
     weight_base: int
     event_base: int
     recurrent: int = 0
+    digits: int = 0
     tally: int = 1
     release: int = 1
 
-    def job(self, first, fresh, parity):
+    def job(self, words, first, fresh, parity):
         fields = {
             "source": self.source,
             "list": self.list,
@@ -46,7 +48,9 @@ class Pass:
             "event_base": self.event_base,
             "columns": self.columns,
             "weight_base": self.weight_base,
+            "digits": self.digits,
             "groups": self.groups,
+            "words": words,
             "tail_words": self.tail,
             "rows": 5 * self.groups,
         }
@@ -133,10 +137,14 @@ class Bench:
             wiring.connect(m, fetch.store, store.store)
         else:
             testbenches.append(self._answer)
-        run(m, *testbenches, cycles=60000)
+        run(m, *testbenches, cycles=20000)
         found = [beat if beat[1] else (None, *beat[1:]) for beat in self.seen.beats]
         assert found == [beat if beat[1] else (None, *beat[1:]) for beat in self.expected]
         return self.seen
+
+    def words(self, one):
+        """D-words of a whole group."""
+        return max(self.group_words >> one.digits, one.tail)
 
     def _events(self, one, step):
         if not one.recurrent:
@@ -144,22 +152,25 @@ class Bench:
         return [] if step in self.firsts else self.lists[one.list][step - 1]
 
     def _expected(self):
-        """(weight, d, first, last, words) of every beat; d = 0 stands for an empty list."""
+        """(weight, d, first, last, words, digits) of every beat; d = 0 stands for an empty list."""
         beats = []
+        self.after = {}
         for step in range(self.steps):
             for one in self.program:
                 events = self._events(one, step) or [(0, 0)]
                 for group in range(one.groups):
                     base = one.weight_base + group * one.columns
-                    words = one.tail if group == one.groups - 1 else self.group_words
+                    words = one.tail if group == one.groups - 1 else self.words(one)
                     for n, (j, d) in enumerate(events):
                         last = int(n == len(events) - 1)
-                        beats.append((weight(base + j), d, int(n == 0), last, words))
+                        beats.append((weight(base + j), d, int(n == 0), last, words, one.digits))
+                if one.recurrent:
+                    self.after[one.list, step] = len(beats)
         return beats
 
     async def _jobs(self, ctx):
         jobs = [
-            one.job(int(step in self.firsts), int(step == 0), step % 2)
+            one.job(self.words(one), int(step in self.firsts), int(step == 0), step % 2)
             for step in range(self.steps)
             for one in self.program
         ]
@@ -180,7 +191,9 @@ class Bench:
                     bank = step % 2
                     set_value(ctx, lists.key, {"list": one.list, "bank": bank})
                     set_value(ctx, lists.base, one.event_base + bank * one.columns)
-                    while ctx.get(lists.taken):
+                    # A layer's next state comes of sums that its last one went into.
+                    after = self.after.get((one.list, step), 0)
+                    while ctx.get(lists.taken) or len(self.seen.beats) < after:
                         await ctx.tick()
                     ctx.set(lists.open, 1)
                     await ctx.tick()
@@ -210,14 +223,14 @@ class Bench:
             _, _, valid, weights, tag, event, number, macs = await ctx.tick().sample(*signals)
             cycle += 1
             if valid:
-                seen.beats.append((weights, tag.d, tag.first, tag.last, tag.words))
+                seen.beats.append((weights, tag.d, tag.first, tag.last, tag.words, tag.digits))
                 seen.cycles.append(cycle)
                 if tag.last:
                     if seen.ends:
-                        before, words = seen.ends[-1]
-                        assert cycle - before >= words
-                    seen.ends.append((cycle, tag.words))
-                    arriving.extend(cycle + MacArray.LATENCY + n for n in range(tag.words))
+                        before, draining = seen.ends[-1]
+                        assert cycle - before >= draining
+                    seen.ends.append((cycle, tag.words << tag.digits))
+                    arriving.extend(cycle + LATENCY + (n << tag.digits) for n in range(tag.words))
             if event:
                 seen.events[number] += 1
             seen.macs += macs
@@ -285,7 +298,7 @@ def test_short_lists(store, sizes):
 
 
 @pytest.mark.parametrize("store", STORES)
-@pytest.mark.parametrize("sizes", [[1], [0, 1, 6], None])
+@pytest.mark.parametrize("sizes", [[1], [3], [0, 1, 6], None])
 def test_a_bank_is_overwritten_no_sooner_than_it_was_read(store, sizes):
     """One pass a step, and a writer that waits for nothing but the bank's release."""
     bench(ONE, 12, 3, sizes=sizes, store=store).run()
@@ -323,10 +336,16 @@ def test_events_are_counted_once_a_step_and_their_products_once_a_pass():
 
 
 def test_no_cycle_is_lost_between_groups_and_passes():
-    program = tuple(replace(one, tail=2) for one in LAYERS)
-    long = replace(program[0], groups=12, weight_base=200)
-    program = (long, *program[1:])
-    # The lists of a step grow while its first pass runs.
-    seen = bench(program, 4, 7, sizes=[4]).run()
-    steady = seen.cycles[len(seen.cycles) // 2 :]
+    program = tuple(replace(one, tail=2, recurrent=0) for one in LAYERS)
+    seen = bench(program, 8, 7, sizes=[4], queue_words=16).run()
+    steady = seen.cycles[len(seen.cycles) // 4 :]
     assert np.diff(steady).tolist() == [1] * (len(steady) - 1)
+
+
+@pytest.mark.parametrize("store", [None, Store(0.7, 3)])
+def test_weights_of_several_digits_drain_as_long_as_they_have_digits(store):
+    program = tuple(
+        replace(one, digits=digits, tail=max(1, 8 >> digits) - (digits == 0))
+        for one, digits in zip(LAYERS, (2, 0, 3, 1, 2), strict=True)
+    )
+    bench(program, 4, 8, sizes=[0, 1, 4], store=store, group_words=8, queue_words=16).run()

@@ -15,24 +15,41 @@ def group(rng, lanes, weight_bits, delta_bits, events):
     return weights, rng.integers(low, high + 1, events)
 
 
-def check(groups, *, weight_bits, delta_bits, drain_rows, sum_bits, words=None, gaps=0.0):
-    """Groups of beats against the NumPy product; each drains as early as the caller may ask."""
-    lanes = groups[0][0].shape[1]
+def lane_values(weights, digits, digit_bits, drain_rows):
+    """[events, rows] of weights as [events, lanes] of digits: by D rows, the top digit first."""
+    split = weights.reshape(len(weights), -1, 1, drain_rows)
+    shifts = digit_bits * np.arange(digits - 1, -1, -1)[:, None]
+    return ((split >> shifts) & ((1 << digit_bits) - 1)).reshape(len(weights), -1)
+
+
+def check(
+    groups, *, weight_bits, delta_bits, drain_rows, sum_bits, widths=None, words=None, gaps=0.0
+):
+    """Groups of beats against the NumPy product; each drains as early as the caller may ask.
+
+    widths: the weight bits of each group, where they differ; words: D-words that it drains.
+    """
+    widths = widths or [weight_bits] * len(groups)
+    every = tuple(sorted(set(widths)))
+    digits = [width // every[0] for width in widths]
+    lanes = groups[0][0].shape[1] * digits[0]
     dut = MacArray(
         lanes=lanes,
-        weight_bits=weight_bits,
+        weight_bits=every,
         delta_bits=delta_bits,
         drain_rows=drain_rows,
+        lane_bits=sum_bits,
         sum_bits=sum_bits,
     )
-    words = words or [lanes // drain_rows] * len(groups)
+    words = words or [lanes // count // drain_rows for count in digits]
     rng = np.random.default_rng(0)
     drained, ends = [], []
     cycle = 0
 
     async def source(ctx):
         spacing = 0
-        for (weights, deltas), count in zip(groups, words, strict=True):
+        for (weights, deltas), count, parts in zip(groups, words, digits, strict=True):
+            weights = lane_values(weights, parts, every[0], drain_rows)
             for n, (row, d) in enumerate(zip(weights, deltas, strict=True)):
                 last = n == len(deltas) - 1
                 while (last and spacing > 0) or rng.random() < gaps:
@@ -42,9 +59,9 @@ def check(groups, *, weight_bits, delta_bits, drain_rows, sum_bits, words=None, 
                 ctx.set(dut.valid, 1)
                 set_value(ctx, dut.weights, row.tolist())
                 tag = {"d": int(d), "first": int(n == 0), "last": int(last), "words": count}
-                set_value(ctx, dut.tag, tag)
+                set_value(ctx, dut.tag, tag | {"digits": parts.bit_length() - 1})
                 await ctx.tick()
-                spacing = count - 1 if last else spacing - 1
+                spacing = count * parts - 1 if last else spacing - 1
                 if last:
                     ends.append(cycle)
         ctx.set(dut.valid, 0)
@@ -63,9 +80,10 @@ def check(groups, *, weight_bits, delta_bits, drain_rows, sum_bits, words=None, 
         expected += (deltas @ weights).reshape(-1, drain_rows)[:count].tolist()
     assert [sums for _, sums in drained] == expected
     at = 0
-    for end, count in zip(ends, words, strict=True):
-        first = end - 1 + MacArray.LATENCY  # `end` is the cycle behind the last beat's
-        assert [c for c, _ in drained[at : at + count]] == list(range(first, first + count))
+    for end, count, parts in zip(ends, words, digits, strict=True):
+        first = end - 1 + dut.latency + parts - 1  # `end` is the cycle behind the last beat's
+        cycles = [first + n * parts for n in range(count)]
+        assert [c for c, _ in drained[at : at + count]] == cycles
         at += count
 
 
@@ -113,3 +131,39 @@ def test_an_empty_group_is_one_beat_of_delta_zero():
     full = group(rng, 4, 8, 9, 3)
     empty = (np.full((1, 4), -128), np.zeros(1, np.int64))
     check([full, empty, full, empty, empty], weight_bits=8, delta_bits=9, drain_rows=2, sum_bits=20)
+
+
+@pytest.mark.parametrize("every", [(2, 16), (4, 8), (2, 4, 8, 16), (8, 16)])
+def test_groups_of_different_weight_widths(every):
+    rng = np.random.default_rng(6)
+    widths = [int(w) for w in [*every, *every[::-1], *rng.choice(every, 8)]]
+    groups = [group(rng, 96 // w, w, 9, int(rng.integers(1, 9))) for w in widths]
+    check(groups, weight_bits=None, widths=widths, delta_bits=9, drain_rows=2, sum_bits=30)
+
+
+@pytest.mark.parametrize("end", [0, 1])
+@pytest.mark.parametrize("weight", [-32768, -1, 32767])
+def test_corners_of_digits(weight, end):
+    delta = code_range(17)[end]
+    groups = [
+        (np.full((3, 2), weight), np.full(3, delta)),
+        (np.full((1, 16), -2), np.full(1, delta)),
+    ]
+    check(
+        groups * 2, weight_bits=None, widths=[16, 2] * 2, delta_bits=17, drain_rows=2, sum_bits=35
+    )
+
+
+def test_wide_groups_that_drain_only_some_of_their_words():
+    rng = np.random.default_rng(7)
+    widths = [8, 2, 8, 2]
+    groups = [group(rng, 64 // w, w, 5, n) for w, n in zip(widths, (1, 1, 2, 3), strict=True)]
+    check(
+        groups,
+        weight_bits=None,
+        widths=widths,
+        delta_bits=5,
+        drain_rows=4,
+        sum_bits=20,
+        words=[1, 5, 2, 8],
+    )

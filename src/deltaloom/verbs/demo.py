@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError
+from .build import REPORT as BOARD_REPORT
 from .simulate import MISMATCH, SIMULATORS, check_simulator
-from .stages import Beside, Stages
+from .stages import Beside, Command, Stages
 
 if TYPE_CHECKING:
-    from ..golden.data import Dataset
     from ..golden.metrics import Evaluation
     from ..golden.thresholds import ThresholdCurve
 
@@ -108,12 +108,10 @@ def check_tools(budget: Budget) -> None:
         toolchain.require("pyosys")
 
 
-def run_demo(
-    cell: str, folder: Path, budget: Budget, *, data: "tuple[Dataset, Dataset] | None" = None
-) -> dict[str, Any]:
+def run_demo(cell: str, folder: Path, budget: Budget, data: Path = SPEECH) -> dict[str, Any]:
     """Do it all, write the report and the pictures into `folder`; the report as plain data.
 
-    data: calibration and test set; None: the shipped ones.
+    data: folder of calibration.npz and test.npz.
     """
     import json
 
@@ -131,12 +129,9 @@ def run_demo(
         stages = stack.enter_context(Stages())
         with stages.stage("import the model"):
             model = import_checkpoint(SPEECH / MODELS[cell])
-            calibration, test = data or (
-                Dataset.load(SPEECH / "calibration.npz"),
-                Dataset.load(SPEECH / "test.npz"),
-            )
+            calibration = Dataset.load(data / "calibration.npz")
+            test = Dataset.load(data / "test.npz")
             model.save(folder / "model.safetensors")
-            test.save(folder / "test.npz")
         with stages.stage("quantize to 8-bit weights and codes") as show:
             network = quantize(model, calibration, Scheme(), show)
         with stages.stage("choose the delta threshold") as show:
@@ -146,15 +141,13 @@ def run_demo(
             network = curve.network
             network.save(folder / "network.safetensors")
 
-        beside = {
-            name: stack.enter_context(
-                Beside(words, log=folder / f"{name}.log", stage=stages.begin(title))
-            )
-            for name, (title, words) in _verbs(folder, budget).items()
-        }
+        beside = [
+            stack.enter_context(Beside(command, folder / f"{name}.log", stages))
+            for name, command in _verbs(folder, data / "test.npz", budget).items()
+        ]
         with stages.stage("evaluate on the test set") as show:
             evaluation = evaluate(network, test, model, budget.word_bits, show)
-        for verb in beside.values():
+        for verb in beside:
             verb.wait()
         with stages.stage("draw the threshold curve"):
             draw(curve, evaluation, folder)
@@ -171,23 +164,27 @@ def run_demo(
     return report
 
 
-def _verbs(folder: Path, budget: Budget) -> dict[str, tuple[str, list[str | Path]]]:
-    """What runs beside the evaluation: (title, verb and arguments) by name."""
-    network, word_bits = folder / "network.safetensors", ("--word-bits", str(budget.word_bits))
-    verbs: dict[str, tuple[str, list[str | Path]]] = {}
+def _verbs(folder: Path, test: Path, budget: Budget) -> dict[str, Command]:
+    """What runs beside the evaluation, by name."""
+    network, word_bits = folder / "network.safetensors", ("--word-bits", budget.word_bits)
+    verbs: dict[str, Command] = {}
+    words: list[str | int | Path]
+    places: list[str | int | Path]
     if budget.board:
-        verbs["synthesis"] = (
-            f"synthesize for {budget.board}",
-            ["build", network, "--board", budget.board, *word_bits, "--synth-only"]
-            + ["-o", folder / "board"],
+        words = ["build", network, "--board", budget.board, *word_bits, "--synth-only"]
+        verbs["synthesis"] = Command(
+            title=f"synthesize for {budget.board}",
+            words=[*words, "-o", folder / "board"],
+            result=folder / "board" / BOARD_REPORT,
         )
     for simulator, frames in budget.frames:
         stalls = [] if simulator in budget.stalled else ["--idle", "0", "--backpressure", "0"]
-        verbs[simulator] = (
-            f"simulate {frames} frames in {simulator}",
-            ["simulate", network, "--data", folder / "test.npz", "--sim", simulator, *word_bits]
-            + ["--frames", str(frames), *stalls, "--workdir", folder / simulator]
-            + ["--json", _results(folder, simulator)],
+        words = ["simulate", network, "--data", test, "--sim", simulator, *word_bits, *stalls]
+        places = ["--workdir", folder / simulator, "--json", _results(folder, simulator)]
+        verbs[simulator] = Command(
+            title=f"simulate {frames} frames in {simulator}",
+            words=[*words, "--frames", frames, *places],
+            result=_results(folder, simulator),
         )
     return verbs
 
@@ -198,8 +195,6 @@ def _results(folder: Path, simulator: str) -> Path:
 
 def _board_report(folder: Path) -> dict[str, Any]:
     import json
-
-    from .build import REPORT as BOARD_REPORT
 
     report: dict[str, Any] = json.loads((folder / "board" / BOARD_REPORT).read_text("utf-8"))
     return report
@@ -236,6 +231,8 @@ def _report(
         "board": budget.board,
         "word_bits": budget.word_bits,
         "test_frames": evaluation.steps,
+        "test_ideal_cycles_per_step": evaluation.ideal_cycles_per_step_delta,
+        "test_ideal_cycles_per_step_dense": evaluation.ideal_cycles_per_step_dense,
         "size_bits": evaluation.size_bits,
         "simulations": runs,
         "threshold_curve": [
@@ -255,7 +252,7 @@ def draw(curve: "ThresholdCurve", evaluation: "Evaluation", folder: Path) -> Non
     upper, lower = figure.subplots(2, 1, sharex=True)
     upper.plot(x, [p.error for p in curve.points], "o-", label="calibration data, tuned on")
     tested = ((0, evaluation.quantized_error), (curve.chosen.threshold, evaluation.delta_error))
-    upper.plot(*zip(*tested, strict=True), "s--", label="test data")
+    upper.plot(*zip(*tested, strict=True), "s", label="test data")
     limit = curve.points[0].error + ALLOWED * MARGIN
     upper.axhline(limit, color="gray", linewidth=1, linestyle=":", label="limit for the choice")
     upper.set_ylabel("frame error, %")
@@ -265,7 +262,7 @@ def draw(curve: "ThresholdCurve", evaluation: "Evaluation", folder: Path) -> Non
         (0, evaluation.eliminated_lossless),
         (curve.chosen.threshold, evaluation.eliminated_operations),
     )
-    lower.plot(*zip(*tested, strict=True), "s--")
+    lower.plot(*zip(*tested, strict=True), "s")
     lower.set_ylabel("operations eliminated, %")
     lower.set_ylim(0, 100)
     lower.set_xlabel("delta threshold, codes of 8 bits")
@@ -285,7 +282,7 @@ def _print(report: Mapping[str, Any], folder: Path) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=f"deltaloom demo: {report['cell']} on speech")
+    table = Table(title=f"deltaloom demo: {report['cell']} on speech", show_header=False)
     table.add_column()
     table.add_column(justify="right")
     for row in _rows(report):
@@ -298,7 +295,7 @@ def _print(report: Mapping[str, Any], folder: Path) -> None:
     for run in report["simulations"]:
         if run["mismatch"] is not None:
             text = f"{run['simulator']}, {run['run']}: MISMATCH, {run['mismatch']}; for a waveform"
-            again = f"deltaloom simulate {folder}/network.safetensors --data {folder}/test.npz"
+            again = f"deltaloom simulate {folder}/network.safetensors --data {SPEECH}/test.npz"
             console.print(escape(f"{text}: {again} --sim {run['simulator']} --waves"))
     for name in (*PICTURES, REPORT):
         console.print(escape(str(folder / name)), soft_wrap=True)
@@ -322,7 +319,7 @@ def _rows(report: Mapping[str, Any]) -> list[tuple[str, str] | None]:
             f"frame error, delta, threshold {report['threshold']}",
             number(report["delta_error"], " %", 2),
         ),
-        (f"extra error, {verdict} {ALLOWED:g} point", f"{extra:+.2f} points"),
+        (f"extra error of it, {verdict} {ALLOWED:g} point", f"{extra:+.2f} points"),
         ("operations eliminated", number(report["eliminated_operations"], " %", 1)),
         None,
     ]

@@ -28,7 +28,7 @@ class Evaluate:
             metavar="D",
             required=True,
             default=argparse.SUPPRESS,
-            help="sequences to run, .npz or .npy; with labels there are errors",
+            help="sequences to run, .npz or .npy; with labels or targets there are errors",
         )
         parser.add_argument(
             "--model",
@@ -110,6 +110,8 @@ def _print(evaluation: "Evaluation", network: "Network") -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from ..golden.data import METRICS
+
     paths = Table("path")
     for heading in (
         "columns",
@@ -136,12 +138,13 @@ def _print(evaluation: "Evaluation", network: "Network") -> None:
     totals = Table.grid(padding=(0, 2))
     totals.add_column()
     totals.add_column(justify="right")
+    metric, unit = METRICS[evaluation.task]
     dense, delta = evaluation.ideal_cycles_per_step_dense, evaluation.ideal_cycles_per_step_delta
     rows = [
         ("frames (sequences)", f"{evaluation.steps:,} ({evaluation.sequences:,})"),
-        ("frame error, float", _percent(evaluation.float_error)),
-        ("frame error, quantized", _percent(evaluation.quantized_error)),
-        ("frame error, quantized, delta", _percent(evaluation.delta_error)),
+        (f"{metric}, float", _with_unit(evaluation.float_error, unit)),
+        (f"{metric}, quantized", _with_unit(evaluation.quantized_error, unit)),
+        (f"{metric}, quantized, delta", _with_unit(evaluation.delta_error, unit)),
         ("operations eliminated, thresholds 0", f"{evaluation.eliminated_lossless:.1f} %"),
         ("operations eliminated", f"{evaluation.eliminated_operations:.1f} %"),
         ("size", f"{evaluation.size_bits / 8000:,.1f} kB"),
@@ -153,5 +156,5 @@ def _print(evaluation: "Evaluation", network: "Network") -> None:
     console.print(totals)
 
 
-def _percent(error: float | None) -> str:
-    return "-" if error is None else f"{error:.2f} %"
+def _with_unit(error: float | None, unit: str) -> str:
+    return "-" if error is None else f"{error:.2f} {unit}"

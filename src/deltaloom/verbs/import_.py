@@ -12,17 +12,19 @@ if TYPE_CHECKING:
 
 
 class Import:
-    """Reads a state dict, finds its layers, and writes them as a float model."""
+    """Reads a checkpoint, finds its layers, and writes them as a float model."""
 
-    help = "import a trained PyTorch, safetensors or npz checkpoint as a float model"
+    help = "import a trained PyTorch, Keras, ONNX or npz checkpoint as a float model"
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "checkpoint",
             type=Path,
             metavar="CKPT",
-            help="state dict with PyTorch's tensor names: .pt or .pth (needs torch), "
-            ".safetensors, .npz; float16, bfloat16, float32 or float64",
+            help="PyTorch, SpeechBrain, PyTorch-Kaldi or sru state dict: .pt, .pth, .ckpt or .pkl "
+            "(needs torch), .safetensors, .npz; Keras weights: .h5 (needs h5py) or .npz with names "
+            "LAYER/kernel; .onnx (needs onnx); float16, bfloat16, float32 or float64; "
+            "docs/checkpoints.md lists what each may hold",
         )
         parser.add_argument(
             "-o",
@@ -48,8 +50,29 @@ class Import:
             "needed only where the shapes fit several orders (default: from the shapes)",
         )
 
+        parser.add_argument(
+            "--candidate-scale",
+            metavar="SCALES",
+            default=argparse.SUPPRESS,
+            help="PyTorch-Kaldi's 1 - dropout, which multiplies LiGRU's candidate at test time: "
+            "0.8, or one a recurrent layer with commas (default: 1, as in SpeechBrain)",
+        )
+        parser.add_argument(
+            "--without-skip",
+            action="store_true",
+            help="the layers of the package sru were made with has_skip_term=False; "
+            "needed only where all have as many inputs as units",
+        )
+        parser.add_argument(
+            "--reset",
+            choices=("after", "before"),
+            default=argparse.SUPPRESS,
+            help="whether a Keras GRU without biases resets after the recurrent product or before "
+            "(default: from the shape of its bias)",
+        )
+
     def run(self, args: argparse.Namespace) -> None:
-        from ..golden.checkpoint import import_checkpoint
+        from ..golden.checkpoint import ImportOptions, import_checkpoint
 
         if args.output.resolve() == args.checkpoint.resolve():
             raise UserError(f"-o {args.output}: is the checkpoint itself; name another file")
@@ -58,9 +81,25 @@ class Import:
             args.checkpoint,
             labels=read_labels(args.labels) if "labels" in args else (),
             order=[name.strip() for name in order.split(",")] if order else (),
+            options=ImportOptions(
+                candidate_scale=_read_scales(args.candidate_scale)
+                if "candidate_scale" in args
+                else (),
+                without_skip=args.without_skip,
+                reset=getattr(args, "reset", ""),
+            ),
         )
         model.save(args.output)
         _print_summary(model, args.output)
+
+
+def _read_scales(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UserError(
+            f"candidate scale {text}: give numbers with commas between, as in 0.8,0.8,1"
+        ) from error
 
 
 def read_labels(text: str) -> list[str]:
@@ -98,6 +137,12 @@ def _print_summary(model: "FloatModel", file: Path) -> None:
     if any(layer.kind == "linear" for layer in model.layers[:-1]):
         console.print(
             "A checkpoint does not tell what follows a linear layer; no activation is assumed.",
+            soft_wrap=True,
+        )
+    if any(layer.kind.startswith("sru") for layer in model.layers):
+        console.print(
+            "A checkpoint of sru does not tell a bidirectional layer from one of twice the units; "
+            "one direction is assumed, and no activation of c.",
             soft_wrap=True,
         )
     console.print(f"{model.parameters:,} parameters -> {escape(str(file))}", soft_wrap=True)

@@ -63,6 +63,22 @@ class Quantize:
             help="cut tails where that lowers the mean squared error, or nothing",
         )
         parser.add_argument(
+            "--skip",
+            choices=("none", "all", "part"),
+            default="none",
+            help="recurrent layers whose candidate gate (LSTM g, GRU n, LiGRU a) keeps a recurrent "
+            "path of 16/16 bits: none, all, or the first half of them, rounded up",
+        )
+        parser.add_argument(
+            "--path",
+            action="append",
+            metavar="NAME=W/A",
+            default=argparse.SUPPRESS,
+            help="weight and activation bits of one path, such as lstm.1.h=4/8, or of some of its "
+            "gates, lstm.1.h.g=16/16, which become a path of their own; may be repeated "
+            "(default: --weight-bits/--activation-bits)",
+        )
+        parser.add_argument(
             "--threshold",
             type=int,
             metavar="N",
@@ -74,8 +90,9 @@ class Quantize:
         from ..golden.calibration import observe
         from ..golden.data import Dataset
         from ..golden.model import FloatModel
-        from ..golden.quantize import Scheme, quantize_with, with_labels
+        from ..golden.quantize import quantize_with, with_labels
         from ..golden.report import describe
+        from ..golden.scheme import Scheme
         from ..golden.thresholds import uniform_thresholds
 
         if args.output.exists() and any(args.output.samefile(f) for f in (args.model, args.data)):
@@ -85,6 +102,8 @@ class Quantize:
             activation_bits=args.activation_bits,
             granularity=args.granularity,
             clipping=args.clipping,
+            skip=args.skip,
+            overrides=dict(map(_read_bits, getattr(args, "path", []))),
         )
         model = FloatModel.load(args.model)
         data = Dataset.load(args.data)
@@ -96,6 +115,15 @@ class Quantize:
         network.save(args.output)
         _print_reports(reports)
         _print_summary(network, data.frames, args.output)
+
+
+def _read_bits(word: str) -> tuple[str, tuple[int, int]]:
+    """A path's name, and its weight and activation bits, from "NAME=W/A"."""
+    name, _, numbers = word.rpartition("=")
+    weights, _, activations = numbers.partition("/")
+    if not name or not (weights + activations).isdecimal() or not (weights and activations):
+        raise UserError(f"--path {word!r}: expected NAME=W/A, such as lstm.1.h=4/8")
+    return name, (int(weights), int(activations))
 
 
 def _print_reports(reports: "tuple[PathReport, ...]") -> None:

@@ -178,11 +178,14 @@ def plan_runs(
     sequences: "Sequence[Ints]", *, idle: float, backpressure: float
 ) -> tuple[RunPlan, ...]:
     """All frames at full speed; then, if there are any stalls, some of each sequence with them."""
+    for name, value in (("idle", idle), ("backpressure", backpressure)):
+        if not 0 <= value < 1:
+            raise UserError(f"{name}: {value!r} is not possible, it must be at least 0 and below 1")
     full = RunPlan("full speed", sequences, 0.0, 0.0)
     if not idle and not backpressure:
         return (full,)
     some = [s[: -(-len(s) // STALLED_SHARE)] for s in sequences]
-    return full, RunPlan("random stalls", some, idle, backpressure)
+    return full, RunPlan("stalled", some, idle, backpressure)
 
 
 def generate_verilog(network: "Network", folder: Path, word_bits: int) -> Path:
@@ -275,9 +278,8 @@ def _print(reports: "Sequence[SimulationReport]", plans: Sequence[RunPlan]) -> N
     table = Table("run")
     for heading in (
         "frames",
-        "sequences",
         "words\ncompared",
-        "mismatches",
+        "mis-\nmatches",
         "cycles\nper step",
         "ideal",
         "utilisation\n%",
@@ -289,9 +291,8 @@ def _print(reports: "Sequence[SimulationReport]", plans: Sequence[RunPlan]) -> N
         table.add_row(
             plan.name,
             f"{report.steps:,}",
-            f"{report.sequences:,}",
             f"{report.words:,}",
-            "0" if report.ok else "stopped at 1",
+            f"{figures['mismatches']}",
             "-" if cycles is None else f"{cycles:,.1f}",
             f"{report.ideal_cycles_per_step:,.1f}",
             "-" if utilisation is None else f"{100 * utilisation:.1f}",

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+# Each target sets up what it needs: see .ci/setup.
+
+BIN := .venv/bin
+# Our own tests and products are small: NumPy's threads would only wait for each other.
+export OPENBLAS_NUM_THREADS := 1
+
+.PHONY: help setup demo test lint format bench clean clean-venv
+.DEFAULT_GOAL := help
+
+help: ## show this
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+setup: ## a virtual environment with deltaloom and its tools, system packages where missing
+	@.ci/setup
+
+demo: setup ## the whole flow on the shipped speech model; figures and report in build/demo
+	$(BIN)/deltaloom demo -o build/demo
+
+test: setup ## all tests but place and route; that, too: make test ARGS="-m fpga"
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+lint: setup ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## bring the code into its form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## area, clock and cycles over configurations; minutes to hours
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+clean: ## remove what was built, but not the virtual environment
+	rm -rf build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+clean-venv: ## remove the virtual environment
+	rm -rf .venv

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is known about tensors that belong to no layer that can be imported."""
+
+import re
+
+_LEAVES = (
+    (r"(weight|bias)_\w+_reverse", "the backward half of a bidirectional layer"),
+    (r"weight_hr(_l\d+)?", "the projection of an LSTM with proj_size"),
+    (r"running_mean|running_var|num_batches_tracked", "BatchNorm"),
+    (r"moving_mean|moving_variance", "BatchNormalization"),
+    (r"gamma|beta", "layer or batch normalization"),
+    (r"weight_[gv]|original[01]", "weight normalization: take it off before saving"),
+    (r"in_proj_(weight|bias)", "attention"),
+    (r"embeddings", "an embedding"),
+    (r"(input_gate|forget_gate|output_gate)?_?peephole\w*|p_[ifo]", "an LSTM's peepholes"),
+    (r"depthwise_kernel|pointwise_kernel", "a convolution"),
+)
+_MODULES = (
+    (r".*layer_?norm.*|ln0?", "layer normalization"),
+    (r".*batch_?norm.*|bn0?", "BatchNorm"),
+)
+"""Names of modules that tell what their weights are, whatever the shape."""
+_KERAS = (
+    (r"backward_.*", "the backward half of a bidirectional layer"),
+    (r"forward_.*", "the forward half of a bidirectional layer"),
+)
+
+
+def refusal(name: str, shape: tuple[int, ...]) -> str | None:
+    """What a tensor belongs to that cannot be imported, or None where nothing is known about it."""
+    *modules, leaf = re.split(r"[./]", name)
+    for pattern, what in _LEAVES:
+        if re.fullmatch(pattern, leaf):
+            return what
+    for pattern, what in _MODULES + (_KERAS if "/" in name else ()):
+        if any(re.fullmatch(pattern, module.lower()) for module in modules):
+            return what
+    if leaf in ("weight", "kernel"):
+        if any("emb" in module.lower() for module in modules):
+            return "an embedding"
+        if len(shape) >= 3:
+            return "a convolution"
+        if len(shape) == 1:
+            return "LayerNorm or BatchNorm"
+    return None
+
+
+def other_cell(framework: str, rows: int, columns: int) -> str | None:
+    """Which cell a recurrent weight [rows, columns] belongs to that is not supported."""
+    if rows != columns:
+        return None
+    return "a Keras SimpleRNN" if framework == "Keras" else "an nn.RNN"
