@@ -258,7 +258,7 @@ def _recurrent(graph: _Graph, node: Any, name: str) -> FloatLayer:
     default = _ACTIVATIONS[node.op_type]
     if activations and [a.lower() for a in activations] != [a.lower() for a in default]:
         raise UserError(
-            f"{what}: activations are {', '.join(activations)}; only the default "
+            f"{what}: activations are {', '.join(activations)}; only "
             f"{', '.join(default)} is supported"
         )
     inputs = {key: n for key, n in zip(_INPUTS, node.input, strict=False) if n}

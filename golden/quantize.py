@@ -127,7 +127,8 @@ def _exponents(layer: FloatLayer, seen: LayerStatistics) -> dict[str, int]:
     """The exponents of the formats "gate", "c" and "h"."""
     cell = layer.cell
     c = exponent_for(seen.c, f"{layer.name} cell state") if cell.has_c else 0
-    h = 0 if cell.bounded else exponent_for(seen.h, f"{layer.name} output")
+    largest = max(seen.h, seen.x * abs(layer.skip_scale))
+    h = 0 if cell.bounded else exponent_for(largest, f"{layer.name} output")
     exponents = {"gate": Q3_12, "c": c, "h": h}
     for own, (gate, format) in zip(layer.bias, cell.formats.items(), strict=True):
         if format != "gate":  # its bias shares the state's format, with some bits on top

@@ -143,7 +143,7 @@ def _torch(cell: str, kind: str, x: tuple[str, ...], h: tuple[str, ...], n: str 
     )
 
 
-def _kaldi(cell: str, kind: str, gates: str, **names: tuple[str, str]) -> Layout:
+def _kaldi(cell: str, kind: str, **names: tuple[str, str]) -> Layout:
     """PyTorch-Kaldi: a tensor for each gate and path, which `names` gives as gate=(of x, of h).
 
     It makes every layer's BatchNorm and LayerNorm and uses none, one or both.
@@ -165,12 +165,12 @@ def _kaldi(cell: str, kind: str, gates: str, **names: tuple[str, str]) -> Layout
             Idle("ln.{n}.gamma", "layer normalization", 1.0),
             Idle("ln.{n}.beta", "layer normalization", 0.0),
         ),
-        family=f"PyTorch-Kaldi {gates}",
+        family="PyTorch-Kaldi",
     )
 
 
 def _sru(kind: str, gates: tuple[str, ...]) -> Layout:
-    """The package `sru`: columns unit by unit, k = 3 or 4 gates each; `tensor_sru` does what is left."""
+    """The package `sru`: columns unit by unit; `tensor_sru` does what is left."""
     return Layout(
         "sru.SRU",
         kind,
@@ -239,14 +239,13 @@ LAYOUTS = (
     _kaldi(
         "LSTM",
         "lstm",
-        "fioc",
         f=("wfx", "ufh"),
         i=("wix", "uih"),
         o=("wox", "uoh"),
         g=("wcx", "uch"),
     ),
-    _kaldi("liGRU", "ligru", "hzr", a=("wh", "uh"), z=("wz", "uz")),
-    _kaldi("GRU", "gru_before", "hzr", n=("wh", "uh"), z=("wz", "uz"), r=("wr", "ur")),
+    _kaldi("liGRU", "ligru", a=("wh", "uh"), z=("wz", "uz")),
+    _kaldi("GRU", "gru_before", n=("wh", "uh"), z=("wz", "uz"), r=("wr", "ur")),
     _sru("sru", ("u", "f", "r")),
     _sru("sru4", ("u", "f", "r", "s")),
     _keras("LSTM", "lstm", _IFCO, _IFCO),

@@ -56,7 +56,8 @@ def build_sru(
 ) -> list[FloatLayer]:
     """The layers of one sru.SRU, projections as linear layers before them.
 
-    without_skip: it was made with has_skip_term=False, which the file tells only where widths differ.
+    without_skip: it was made with has_skip_term=False, which the file tells only where widths
+    differ.
     """
     stored = [
         _read(choose_sru(layouts, found), found, name)

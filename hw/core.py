@@ -4,7 +4,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Module, ResetInserter, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -207,6 +207,10 @@ class Core(wiring.Component):
                 target.w_data.eq(port.data),
             ]
 
+    def _renewed(self, component: wiring.Component) -> Any:
+        """`component`, reset when another network is loaded: no list of the old one is left."""
+        return ResetInserter(self.load_network.en)(component)
+
     def _encoder(self, m: Module, name: str, *, frames: bool) -> tuple[DeltaEncoder, EventLists]:
         """An encoder with its lists, wired to each other."""
         config = self._config
@@ -223,7 +227,7 @@ class Core(wiring.Component):
             lists=config.lists,
         )
         m.submodules[f"{name}_encoder"] = encoder
-        m.submodules[f"{name}_lists"] = lists
+        m.submodules[f"{name}_lists"] = self._renewed(lists)
         m.d.comb += [
             encoder.set_threshold.eq(self.set_threshold),
             lists.open.eq(encoder.open),
@@ -244,7 +248,8 @@ class Core(wiring.Component):
         record: Any = Signal(layout, init=init)
         with m.If(self.load_network.en):
             m.d.sync += Value.cast(record).eq(self.load_network.data)
-        m.submodules.frames = frames = FrameInput(encoders=config.input_encoders)
+        frames = FrameInput(encoders=config.input_encoders)
+        m.submodules.frames = self._renewed(frames)
         wiring.connect(m, wiring.flipped(self.i), frames.i)
         pairs = [self._encoder(m, f"input{n}", frames=True) for n in range(config.input_encoders)]
         m.d.comb += [

@@ -92,7 +92,7 @@ REGISTERS: tuple[Register, ...] = (
         name="FRAME_ERRORS",
         address=0x38,
         access="RO",
-        meaning="frames whose tlast came early (missing elements kept their last value) "
+        meaning="frames whose tlast came early (missing elements count as 0) "
         "or late (extra elements were dropped)",
     ),
     Register(

@@ -126,3 +126,16 @@ def test_errors_are_one_line_and_write_nothing(files, tmp_path, capsys):
         "of the network\n"
     )
     assert not (tmp_path / "out.json").exists()
+
+
+def test_a_regression_is_in_decibels(files, tmp_path, capsys):
+    data = Dataset.load(files[1])
+    targets = tuple(np.ones((len(x), 3), np.float32) for x in data.features)
+    data = replace(data, labels=None, targets=targets, task="regression")
+    data.save(tmp_path / "values.npz")
+    assert run(files[0], tmp_path / "values.npz") == 0
+    text = capsys.readouterr().out
+    expected = evaluate(Network.load(files[0]), data)
+    assert value(text, "NMSE, quantized ") == f"{expected.quantized_error:.2f} dB"
+    assert value(text, "NMSE, float") == "-"
+    assert "frame error" not in text

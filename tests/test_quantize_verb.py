@@ -87,3 +87,62 @@ def test_wrong_data(files, tmp_path, capsys):
     )
     assert run(files[0], tmp_path / "none.npz", "-o", tmp_path / "net") == 2
     assert "none.npz: no such file" in capsys.readouterr().err
+
+
+@pytest.fixture
+def gru(tmp_path):
+    """MODEL and D: GRU layers a.0 and a.1 of 3 units on 2 inputs, and ten frames."""
+    rng = np.random.default_rng(0)
+    layers = []
+    for n, inputs in enumerate((2, 3)):
+        shapes = {"x": (("r", "z", "nx"), inputs), "h": (("r", "z", "nh"), 3)}
+        paths = tuple(
+            FloatPath(source=s, gates=g, weights=rng.normal(size=(3, 3, c)).astype(np.float32))
+            for s, (g, c) in shapes.items()
+        )
+        bias = np.zeros((4, 3), np.float32)
+        layers.append(FloatLayer(name=f"a.{n}", kind="gru", paths=paths, bias=bias))
+    FloatModel(layers=tuple(layers)).save(tmp_path / "model")
+    Dataset((rng.normal(size=(10, 2)).astype(np.float32),)).save(tmp_path / "data.npz")
+    return tmp_path / "model", tmp_path / "data.npz"
+
+
+def bits(file):
+    return {n: f"{p.weight_bits}/{p.quantizer.bits}" for n, p in Network.load(file).paths()}
+
+
+def test_skip_and_single_paths(gru, tmp_path, capsys):
+    options = ["--skip", "part", "--weight-bits", 4]
+    single = ["--path", "a.1.h=2/4", "--path", "a.1.x.znx=16/8"]
+    assert run(*gru, "-o", tmp_path / "net", *options, *single) == 0
+    assert bits(tmp_path / "net") == {
+        "a.0.x": "4/8",
+        "a.0.h.rz": "4/8",
+        "a.0.h.nh": "16/16",
+        "a.1.x.r": "4/8",
+        "a.1.x.znx": "16/8",
+        "a.1.h": "2/4",
+    }
+    assert "a.1.x.znx" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--skip", "some"], "argument --skip: invalid choice: 'some'"),
+        (["--path", "a.0.h"], "--path 'a.0.h': expected NAME=W/A, such as lstm.1.h=4/8"),
+        (["--path", "a.0.h=8"], "--path 'a.0.h=8': expected NAME=W/A"),
+        (["--path", "a.0.h=8/"], "--path 'a.0.h=8/': expected NAME=W/A"),
+        (["--path", "a.0.h=-8/8"], "--path 'a.0.h=-8/8': expected NAME=W/A"),
+        (["--path", "=8/8"], "--path '=8/8': expected NAME=W/A"),
+        (["--path", "a.0.h=8/3"], "activation bits of a.0.h: 3 is not possible, it must be one of"),
+        (
+            ["--path", "a.2.h=8/8"],
+            "path 'a.2.h': no such path; paths: a.0.x, a.0.h, a.1.x, a.1.h, and parts of them by",
+        ),
+    ],
+)
+def test_paths_that_cannot_be(gru, tmp_path, capsys, options, message):
+    assert run(*gru, "-o", tmp_path / "net", *options) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "net").exists()

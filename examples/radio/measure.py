@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def rounded(weights: Tensor, bits: int, rows: bool) -> Tensor:
     """The nearest weights that ``bits`` can hold, ``[rows, columns]``."""
     largest = weights.abs().amax(dim=1, keepdim=True) if rows else weights.abs().max()
-    step = largest / (2 ** (bits - 1) - 1)
+    step: Tensor = largest / (2 ** (bits - 1) - 1)
     return torch.round(weights / step) * step
 
 

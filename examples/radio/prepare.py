@@ -109,20 +109,22 @@ def skip_of(x: NDArray[np.float32], c1: NDArray, c2: NDArray) -> NDArray[np.floa
 
 def write_set(path: Path, parts: Mapping[str, Arrays]) -> None:
     """Write sequences, by name, as one data set."""
-    joined = {
-        key: np.concatenate([part[key] for part in parts.values()])
-        for key in ("features", "targets", "offset")
-    }
+
+    def joined(key: str) -> NDArray[np.float32]:
+        return np.concatenate([part[key] for part in parts.values()])
+
     np.savez_compressed(
         path,
-        **joined,
+        features=joined("features"),
+        targets=joined("targets"),
+        offset=joined("offset"),
         lengths=np.array([len(part["targets"]) for part in parts.values()], dtype=np.int32),
         target_names=np.array(["I", "Q"]),
         names=np.array(list(parts)),
         task=np.array("regression"),
     )
     size = path.stat().st_size / 1e6
-    print(f"{path}: {len(parts)} sequences, {len(joined['targets'])} frames, {size:.2f} MB")
+    print(f"{path}: {len(parts)} sequences, {len(joined('targets'))} frames, {size:.2f} MB")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -47,23 +47,23 @@ class Cell:
         ``cls(inputs, units, batch_first=True)(x) -> (h, state)``; also a ``delta.Layer``.
     tensor : str
         Name in the checkpoint of a layer's tensor.
-    layers : int
-        Recurrent layers, if the command line does not say.
-    threshold_h : float
-        Of the delta phase, if the command line does not say; for h of +-1 in an LSTM or GRU.
+    layers, threshold_h, delta_l1
+        What the options of these names are where the command line does not say; h is within +-1
+        in an LSTM or GRU alone.
     """
 
     layer: type[nn.Module]
     tensor: str
     layers: int
     threshold_h: float
+    delta_l1: float
 
 
 CELLS = {
-    "lstm": Cell(LSTM, "lstm.{name}_l{n}", layers=2, threshold_h=0.1),
-    "gru": Cell(GRU, "gru.{name}_l{n}", layers=2, threshold_h=0.1),
-    "ligru": Cell(LiGRU, "rnn.{n}.{name}", layers=2, threshold_h=0.2),
-    "sru": Cell(SRU, "sru.rnn_lst.{n}.{name}", layers=4, threshold_h=0.2),
+    "lstm": Cell(LSTM, "lstm.{name}_l{n}", layers=2, threshold_h=0.1, delta_l1=1.0),
+    "gru": Cell(GRU, "gru.{name}_l{n}", layers=2, threshold_h=0.1, delta_l1=1.0),
+    "ligru": Cell(LiGRU, "rnn.{n}.{name}", layers=2, threshold_h=0.2, delta_l1=1.0),
+    "sru": Cell(SRU, "sru.rnn_lst.{n}.{name}", layers=4, threshold_h=0.2, delta_l1=0.3),
 }
 
 
@@ -255,7 +255,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--hidden", type=int, default=128, help="units per layer")
-    parser.add_argument("--layers", type=int, help="recurrent layers (default: 2, sru 4)")
+    unset = argparse.SUPPRESS  # the cell's own values come later
+    parser.add_argument("--layers", type=int, default=unset, help="default: 2, sru 4")
     parser.add_argument("--batch", type=int, default=16, help="pieces per step")
     parser.add_argument("--chunk", type=int, default=300, help="longest piece, frames")
     parser.add_argument("--lr", type=float, default=4e-3, help="peak learning rate")
@@ -266,15 +267,16 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     delta = parser.add_argument_group("delta phase")
     delta.add_argument("--delta-epochs", type=int, default=10)
     delta.add_argument("--delta-lr", type=float, default=1.5e-3, help="peak learning rate")
-    delta.add_argument("--delta-l1", type=float, default=1.0, help="weight of mean |h_t - h_t-1|")
+    moves = "weight of mean |h_t - h_t-1| (default: 1, sru 0.3)"
+    delta.add_argument("--delta-l1", type=float, default=unset, help=moves)
     delta.add_argument("--threshold-x", type=float, default=0.25, help="of the features (+-4)")
-    delta.add_argument("--threshold-h", type=float, help="of h (default: 0.1, ligru and sru 0.2)")
+    held = "of h (default: 0.1, ligru and sru 0.2)"
+    delta.add_argument("--threshold-h", type=float, default=unset, help=held)
     delta.add_argument("--cell-limit", type=float, default=4.0, help="|c| free of penalty")
     delta.add_argument("--cell-weight", type=float, default=10.0, help="weight of the mean excess")
     args = parser.parse_args(argv)
-    for name in ("layers", "threshold_h"):
-        if getattr(args, name) is None:
-            setattr(args, name, getattr(CELLS[args.cell], name))
+    for name in ("layers", "threshold_h", "delta_l1"):
+        vars(args).setdefault(name, getattr(CELLS[args.cell], name))
     return args
 
 

@@ -30,6 +30,30 @@ def test_ranges_and_samples(make_model, make_dataset):
             )
 
 
+def test_source_rh_is_seen(make_model, make_dataset):
+    model, data = make_model([("gru_before", 7), ("gru", 3)], 5), make_dataset(5, [30, 12])
+    traces = {}
+    run_float_batch(model, data.features, observe=traces.__setitem__)
+    first, second = observe(model, data)
+    assert {*first.samples} == {"x", "h", "rh"} and {*second.samples} == {"x", "h"}
+    values = traces[0].rh.reshape(-1)
+    peak = values[np.abs(values).argmax()]
+    np.testing.assert_array_equal(np.sort(first.samples["rh"]), np.sort(np.append(values, peak)))
+
+
+@pytest.mark.parametrize(("kind", "gates"), [("ligru", {"h": "a"}), ("sru4", {"c": "u", "h": "s"})])
+def test_pre_activations_count_where_they_share_a_format(make_model, make_dataset, kind, gates):
+    model, data = make_model([(kind, 7)], 5), make_dataset(5, [30])
+    (seen,) = observe(model, data)
+    traces = {}
+    run_float_batch(model, data.features, observe=traces.__setitem__)
+    for name, gate in gates.items():
+        p = traces[0].p[:, model.layers[0].cell.gates.index(gate)]
+        state = np.abs(getattr(traces[0], name)).max()
+        assert getattr(seen, name) == max(np.abs(p).max(), state)
+        assert gate == "s" or getattr(seen, name) > state
+
+
 def test_large_sets_are_sampled_evenly_and_the_largest_is_kept(make_model, monkeypatch):
     monkeypatch.setattr(calibration, "SAMPLES", 2000)
     rng = np.random.default_rng(0)

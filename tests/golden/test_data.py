@@ -209,3 +209,64 @@ def test_sequences_of_different_width():
         Dataset((np.zeros((1, 2), np.float32),), (np.zeros(2, np.int64),))
     with pytest.raises(UserError, match="labels: 0 for 1 sequences"):
         Dataset((np.zeros((1, 2), np.float32),), ())
+
+
+TARGETS = np.arange(18, dtype=np.float64).reshape(6, 3) / 4
+
+
+def regression(folder, **changes):
+    nothing = dict.fromkeys(("labels", "label_names", "task"))
+    return saved(folder, **nothing | {"targets": TARGETS} | changes)
+
+
+@pytest.mark.parametrize("task", [None, np.array("regression")])
+def test_regression(tmp_path, task):
+    data = Dataset.load(regression(tmp_path, task=task))
+    assert (data.task, data.labels, data.scored) == ("regression", None, 6)
+    assert [y.dtype for y in data.targets] == [np.float32] * 3
+    assert [y.tolist() for y in data.targets] == [TARGETS[:2].tolist(), [], TARGETS[2:].tolist()]
+    data.save(tmp_path / "again.npz")
+    again = Dataset.load(tmp_path / "again.npz").subset([2, 1])
+    assert [y.tolist() for y in again.targets] == [TARGETS[2:].tolist(), []]
+    assert again.task == "regression"
+    data.check_outputs(3)
+    with pytest.raises(UserError, match="targets: 3 per frame, the network has 2 outputs; give"):
+        data.check_outputs(2)
+
+
+def test_regression_without_targets(tmp_path):
+    data = Dataset.load(regression(tmp_path, targets=None, task=np.array("regression")))
+    assert (data.task, data.targets, data.scored) == ("regression", None, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"targets": TARGETS[:5]}, "targets: float64 (5, 3), expected numbers [6, outputs], one "),
+        ({"targets": TARGETS[:, 0]}, "targets: float64 (6,), expected numbers [6, outputs]"),
+        ({"targets": TARGETS[:, :0]}, "targets of sequence 0 (first): shape (2, 0), expected [2, "),
+        (
+            {"targets": TARGETS * 1e300},
+            "targets: inf in frame 0 of sequence 0 (first) (row 0), out",
+        ),
+        ({"labels": ARRAYS["labels"]}, "labels: not for the task regression, only for classific"),
+        (
+            {"task": np.array("classification")},
+            "targets: not for the task classification, only for regression",
+        ),
+    ],
+)
+def test_what_is_wrong_with_targets_is_named(tmp_path, changes, message):
+    file = regression(tmp_path, **changes)
+    with pytest.raises(UserError, match=re.escape(f"{file}: {message}")):
+        Dataset.load(file)
+
+
+def test_targets_of_different_width():
+    x = np.zeros((1, 2), np.float32)
+    with pytest.raises(
+        UserError, match=r"targets of sequence 1: shape \(1, 2\), expected \[1, 1\]"
+    ):
+        Dataset((x, x), task="regression", targets=(x[:, :1], x))
+    with pytest.raises(UserError, match="targets: 1 for 2 sequences, one each is needed"):
+        Dataset((x, x), task="regression", targets=(x,))

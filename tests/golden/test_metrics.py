@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from deltaloom.golden.data import Dataset
-from deltaloom.golden.engine import quantize_frames, run
+from deltaloom.golden.engine import quantize_frames, real_outputs, run
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.metrics import (
     eliminated,
@@ -23,6 +23,7 @@ from deltaloom.golden.model import run_float
 from deltaloom.golden.network import Network
 from deltaloom.golden.quantize import quantize
 from deltaloom.golden.synthetic import make_network, make_path
+from deltaloom.golden.thresholds import uniform_thresholds
 
 SHAPE = [("lstm", 4), ("linear", 3)]
 
@@ -53,6 +54,45 @@ def test_error_needs_labels(data):
 def test_error_of_a_class_that_is_no_output():
     with pytest.raises(UserError, match=r"labels: class 3, the network has outputs 0\.\.2"):
         error(labelled([[3]]), [np.zeros((1, 3))])
+
+
+def regression(targets):
+    targets = tuple(np.array(t, np.float32) for t in targets)
+    features = tuple(np.zeros((len(t), 1), np.float32) for t in targets)
+    return Dataset(features, task="regression", targets=targets)
+
+
+def test_nmse_by_hand():
+    """Errors 1 and 2 of an energy of 3**2 + 4**2 + 5**2: 10 log10(5 / 50) dB."""
+    data = regression([[[3, 4]], np.zeros((0, 2)), [[0, 5]]])
+    outputs = [np.array([[2.0, 4.0]]), np.zeros((0, 2)), np.array([[0.0, 7.0]])]
+    assert error(data, outputs) == pytest.approx(-10.0)
+    assert error(data, list(data.targets)) == -np.inf
+
+
+def test_nmse_that_cannot_be():
+    with pytest.raises(UserError, match="targets: all are 0, so there is no NMSE; give other data"):
+        error(regression([[[0, 0]]]), [np.ones((1, 2))])
+    with pytest.raises(UserError, match="targets: 2 per frame, the network has 3 outputs"):
+        error(regression([[[1, 2]]]), [np.ones((1, 3))])
+    unknown = replace(regression([[[1, 2]]]), targets=None)
+    with pytest.raises(
+        UserError, match="targets: no frame is scored; an error needs labelled data"
+    ):
+        error(unknown, [np.ones((1, 2))])
+
+
+def test_a_regression_is_evaluated_in_real_values(make_model, make_dataset):
+    model, data = make_model([("gru", 9), ("linear", 2)], 3), make_dataset(3, [30, 0, 20])
+    clean = tuple(y.astype(np.float32) for y in run_float_dataset(model, data))
+    data = replace(data, task="regression", targets=clean)
+    network = uniform_thresholds(quantize(model, data), 16)
+    got = evaluate(network, data, model)
+    assert got.task == "regression"
+    assert got.float_error < -120 < -60 < got.quantized_error < -30 < got.delta_error < -5
+    results = run(network, [quantize_frames(network, x) for x in data.features])
+    outputs = [real_outputs(network, r.outputs) for r in results]
+    assert got.delta_error == error(data, outputs)
 
 
 def test_eliminated_by_hand():
@@ -209,3 +249,10 @@ def test_what_does_not_fit(quantized, make_model, make_dataset):
     with pytest.raises(UserError, match="label names: class 0 is A in the data and a in the netw"):
         evaluate(named, replace(data, label_names=("A", "b", "c", "d")))
     assert isinstance(named, Network)
+
+
+def test_size_counts_vectors_and_the_skip():
+    sru, without = (make_network([(kind, 4)], 4) for kind in ("sru", "sru0"))
+    weights = 8 * 3 * 4 * 4
+    assert size_bits(without) == weights + 16 * (3 * 4 + 3 * 4 + 2 * 4)
+    assert size_bits(sru) == size_bits(without) + 16

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The float model against PyTorch, its checks, and its file."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from deltaloom.golden import storage
+from deltaloom.golden.cells import CELLS
 from deltaloom.golden.checkpoint import import_checkpoint
 from deltaloom.golden.errors import UserError
-from deltaloom.golden.model import FloatLayer, FloatModel, FloatPath, run_float
+from deltaloom.golden.model import KIND, FloatLayer, FloatModel, FloatPath, run_float
 
 VECTORS = Path(__file__).with_name("torch_vectors.npz")
 
@@ -123,6 +126,44 @@ def test_saved_model_comes_back(torch_model, tmp_path):
     assert loaded.origin == "network.npz"
 
 
+@pytest.mark.parametrize("kind", CELLS)
+def test_every_cell_comes_back(make_model, tmp_path, kind):
+    model = make_model([(kind, 4), (kind, 4)], 4, scaled=True)
+    first, second = model.layers
+    path = first.paths[0]
+    if len(path.gates) > 1:  # two paths of one source, and a path without a scale
+        parts = (
+            replace(path, gates=path.gates[:1], weights=path.weights[:1], scale=path.scale[:1]),
+            replace(path, gates=path.gates[1:], weights=path.weights[1:], scale=None),
+        )
+        first = replace(first, paths=(*parts, *first.paths[1:]))
+    model = replace(model, layers=(first, second))
+    model.save(tmp_path / "model")
+    loaded = FloatModel.load(tmp_path / "model")
+    assert_same(loaded, model)
+    for a, b in zip(loaded.layers, model.layers, strict=True):
+        assert a.skip_scale == b.skip_scale and {*a.vectors} == {*b.vectors} == {*a.cell.vectors}
+        for name in a.vectors:
+            np.testing.assert_array_equal(a.vectors[name], b.vectors[name], strict=True)
+        for p, q in zip(a.paths, b.paths, strict=True):
+            assert (p.scale is None) == (q.scale is None)
+            if p.scale is not None:
+                np.testing.assert_array_equal(p.scale, q.scale, strict=True)
+
+
+def test_a_file_of_an_older_version(torch_model, tmp_path):
+    """Before vectors, skips, and paths with names of their own."""
+    torch_model.save(tmp_path / "model")
+    tensors, header = storage.load(tmp_path / "model", KIND, made_by="")
+    for entry in header["layers"]:
+        del entry["vectors"], entry["skip_scale"]
+        for path in entry["paths"]:
+            assert path.pop("at") == path["source"]
+    del header["kind"], header["version"]
+    storage.save(tmp_path / "old", KIND, tensors, header)
+    assert_same(FloatModel.load(tmp_path / "old"), torch_model)
+
+
 def test_counts(torch_model):
     first, second, last = (layer.parameters for layer in torch_model.layers)
     assert (first, second, last) == (4 * 7 * (5 + 7 + 1), 4 * 7 * (7 + 7 + 1), 3 * 8)
@@ -157,6 +198,61 @@ def test_layers_must_chain():
 def test_bad_layer(change, message):
     with pytest.raises(UserError, match=message):
         replace(make_layer(), **change)
+
+
+V = np.zeros(4, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "message"),
+    [
+        ("sru0", {"vectors": {}}, "sru00 vectors: [], sru0 has ['v_f', 'v_r']"),
+        ("gru", {"vectors": {"v_f": V}}, "gru0 vectors: ['v_f'], gru has []"),
+        ("sru0", {"vectors": {"v_f": V, "v_r": V[:3]}}, "sru00 v_r: shape (3,), expected [4]"),
+        ("sru0", {"skip_scale": 1.0}, "sru00 skip scale: 1.0 is not possible, sru0 has none"),
+        ("sru", {"skip_scale": np.inf}, "sru0 skip scale: inf is not possible, it must be finite"),
+    ],
+)
+def test_bad_numbers(make_model, kind, changes, message):
+    (layer,) = make_model([(kind, 4)], 4).layers
+    with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
+        replace(layer, **changes)
+
+
+def test_a_cell_that_reads_its_input_is_as_wide(make_model):
+    message = "sru0: 3 inputs and 4 units, sru adds its input to its output, .* use sru4 or sru0"
+    with pytest.raises(UserError, match=message):
+        make_model([("sru", 4)], 3)
+
+
+@pytest.mark.parametrize(
+    ("source", "gates", "message"),
+    [
+        ("x", ("r", "z", "nh"), r"gru0.x gates: .* are not some of \('r', 'z', 'nx'\), once"),
+        ("h", ("r", "z", "nx"), r"gru0.h gates: .* are not some of \('r', 'z', 'nh'\), once"),
+    ],
+)
+def test_sources_feed_their_own_gates(make_model, source, gates, message):
+    (layer,) = make_model([("gru", 4)], 3).layers
+    paths = tuple(replace(p, gates=gates) if p.source == source else p for p in layer.paths)
+    with pytest.raises(UserError, match=message):
+        replace(layer, paths=paths)
+
+
+def test_bad_scale(make_model):
+    (layer,) = make_model([("ligru", 4)], 3).layers
+    path = replace(layer.paths[0], scale=V[None])
+    with pytest.raises(UserError, match=r"ligru0.x scale: shape \(1, 4\), expected \[2, 4\]"):
+        replace(layer, paths=(path, layer.paths[1]))
+
+
+def test_paths_from_x_are_equally_wide(make_model):
+    (layer,) = make_model([("ligru", 4)], 3).layers
+    x, h = layer.paths
+    a = replace(x, gates=("a",), weights=x.weights[:1])
+    z = replace(x, gates=("z",), weights=x.weights[1:, :, :2])
+    with pytest.raises(UserError, match=r"ligru0.x weights: shape .* expected \[1, 4, 3\]"):
+        replace(layer, paths=(a, z, h))
 
 
 def test_recurrent_weights_are_square():

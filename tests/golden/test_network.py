@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from deltaloom.golden import storage
+from deltaloom.golden.cells import CELLS
 from deltaloom.golden.engine import run
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.network import KIND, Network, Quantizer, path_name
@@ -28,7 +29,11 @@ def assert_equal(a: Network, b: Network):
     assert (a.x_exponent, a.labels, a.origin) == (b.x_exponent, b.labels, b.origin)
     for one, other in zip(a.layers, b.layers, strict=True):
         assert (one.name, one.kind) == (other.name, other.kind)
-        assert (one.c_exponent, one.h_exponent) == (other.c_exponent, other.h_exponent)
+        for field in ("c_exponent", "h_exponent", "vector_shift", "skip_mult", "skip_shift"):
+            assert getattr(one, field) == getattr(other, field)
+        assert {*one.vectors} == {*other.vectors}
+        for name, vector in one.vectors.items():
+            np.testing.assert_array_equal(vector, other.vectors[name], strict=True)
         np.testing.assert_array_equal(one.bias, other.bias, strict=True)
         for p, q in zip(one.paths, other.paths, strict=True):
             assert (p.source, p.gates, p.weight_bits) == (q.source, q.gates, q.weight_bits)
@@ -180,6 +185,81 @@ def test_layer_checks_its_paths(network):
     wrong = replace(first_path(network), gates=("i", "f", "g", "z"))
     with pytest.raises(UserError, match=r"gates: .* it must be gates that x feeds in lstm"):
         replace(layer, paths=(wrong,))
+
+    both = replace(first_path(network), gates=("i", "f", "g", "i"))
+    with pytest.raises(UserError, match=r"gates: .* it must be without 'i', fed twice"):
+        replace(layer, paths=(both,))
+    with pytest.raises(UserError, match=r"gates: .* it must be without 'i', fed twice"):
+        replace(layer, paths=(layer.paths[1], *layer.paths))
+    with pytest.raises(UserError, match=r"sources: \('h',\) is not possible, .* a path from x"):
+        replace(layer, paths=layer.paths[1:])
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_every_cell_comes_back(tmp_path, kind):
+    network = make_network([(kind, 5), ("linear", 2)], 5, c_exponent=4, h_exponent=1)
+    network.save(tmp_path / "net")
+    loaded = Network.load(tmp_path / "net")
+    assert_equal(network, loaded)
+    frames = [make_frames(5, 9)]
+    np.testing.assert_array_equal(run(network, frames)[0].outputs, run(loaded, frames)[0].outputs)
+
+
+def test_a_file_of_an_older_version(tmp_path, network):
+    """Before vectors and skips."""
+    network.save(tmp_path / "net")
+    tensors, header = storage.load(tmp_path / "net", KIND, made_by="")
+    for entry in header["layers"]:
+        del entry["vectors"], entry["vector_shift"], entry["skip_mult"], entry["skip_shift"]
+    del header["kind"], header["version"]
+    storage.save(tmp_path / "old", KIND, tensors, header)
+    assert_equal(Network.load(tmp_path / "old"), network)
+
+
+def test_gate_exponents_follow_the_states():
+    (layer,) = make_network([("sru4", 3)], 5, c_exponent=6).layers
+    assert layer.gate_exponents == (6, 3, 3, 6)
+    (layer,) = make_network([("ligru", 3)], 5, h_exponent=4).layers
+    assert layer.gate_exponents == (4, 3)
+
+
+V = np.zeros(4, np.int64)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "message"),
+    [
+        ("sru", {"h_exponent": 5}, "h exponent: 5 is not possible, it must be the c exponent of "),
+        ("sru", {"vectors": {}}, "vectors: () is not possible, it must be those of sru: ('v_f', "),
+        ("gru", {"vectors": {"v": V}}, "vectors: ('v',) is not possible, it must be those of gru"),
+        ("sru", {"vectors": {"v_f": V, "v_r": V[1:]}}, "v_r: shape (3,), expected [4]"),
+        ("sru", {"vectors": {"v_f": V + 32768, "v_r": V}}, "v_f: 32768 is outside -32768..32767"),
+        ("sru", {"vector_shift": 19}, "vector shift: 19 is not possible, it must be 0..18"),
+        ("sru", {"vector_shift": -1}, "vector shift: -1 is not possible, it must be 0..18"),
+        ("sru", {"skip_mult": 32768}, "skip mult: 32768 is not possible, it must be -32768..32767"),
+        ("sru", {"skip_shift": 41}, "skip shift: 41 is not possible, it must be 0..40"),
+        ("sru4", {"skip_mult": 1}, "skip mult: 1 is not possible, it must be 0 for sru4"),
+    ],
+)
+def test_numbers_checks(kind, changes, message):
+    (layer,) = make_network([(kind, 4)], 4).layers
+    with pytest.raises(UserError, match=re.escape(message)):
+        replace(layer, **changes)
+
+
+def test_a_cell_that_reads_its_input_is_as_wide():
+    with pytest.raises(UserError, match="inputs: 3 is not possible, it must be 4 like the units"):
+        make_network([("sru", 4)], 3)
+
+
+def test_paths_of_rh_have_as_many_columns_as_units():
+    network = make_network([("gru_before", 4)], 3)
+    (layer,) = network.layers
+    path = layer.paths[2]
+    narrow = replace(path, weights=path.weights[:, :, :3])
+    layer = replace(layer, paths=(*layer.paths[:2], narrow))
+    with pytest.raises(UserError, match=r"gru_before0.rh weights: shape \(1, 4, 3\)"):
+        replace(network, layers=(layer,))
 
 
 def test_network_checks(network):

@@ -161,7 +161,8 @@ class Bench:
                     "state_base": self.bases[layer],
                     "output": int(layer == len(self.network.layers) - 1),
                 }
-                set_value(ctx, dut.context, context)
+                others = dict.fromkeys(dut.context.shape().members, 0)
+                set_value(ctx, dut.context, others | context)
 
 
 TWO = make_network([("lstm", 11), ("linear", 5)], 3)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from deltaloom.golden.cells import CELLS
 from deltaloom.golden.errors import UserError
+from deltaloom.hw.cells.unit import CELLS
 from deltaloom.hw.config import AcceleratorConfig, divisor_up_to
 
 
