@@ -21,7 +21,7 @@ from ..golden.network import MULT_BITS, Layer, Network, Path, path_name
 from .cells.base import Vectors
 from .cells.unit import CELLS, reads
 from .config import AcceleratorConfig, divisor_up_to
-from .image import MULT_BIAS_BITS, Image, ListInfo, memories
+from .image import MULT_BIAS_BITS, Image, ListInfo
 from .layouts import UNIT_BITS, Pass, layer_record, network_record, pack
 
 INPUT = -1
@@ -90,14 +90,18 @@ def chunks(config: AcceleratorConfig, units: int) -> Iterator[Chunk]:
 
 
 def derive_config(
-    network: Network, *, word_bits: int | None = None, drain_rows: int | None = None
+    network: Network,
+    *others: Network,
+    word_bits: int | None = None,
+    drain_rows: int | None = None,
 ) -> AcceleratorConfig:
-    """The smallest accelerator for `network`: baked widths, depths as needed.
+    """The smallest accelerator that each of the networks fits.
 
     word_bits: None picks 256, or the nearest multiple of the weight width.
     drain_rows: None picks the largest divisor of the lanes up to 8.
     """
-    paths = [path for _, path in network.paths()]
+    networks = (network, *others)
+    paths = [path for each in networks for _, path in each.paths()]
     widths = tuple(sorted({path.weight_bits for path in paths}))
     wanted = word_bits if word_bits is not None else 256
     if wanted < widths[-1] or wanted % widths[-1]:
@@ -105,25 +109,20 @@ def derive_config(
             f"word_bits: {wanted} is not possible, it must be a multiple of the weight width "
             f"{widths[-1]}; try {max(widths[-1], wanted - wanted % widths[-1])}"
         )
-    units = max(layer.units for layer in network.layers)
-    most = min(8, 1 << (units - 1).bit_length())
+    layers = [layer for each in networks for layer in each.layers]
+    most = min(8, 1 << (max(layer.units for layer in layers) - 1).bit_length())
     shape = AcceleratorConfig(
         word_bits=wanted,
         weight_bits=widths,
         drain_rows=drain_rows or divisor_up_to(wanted // widths[-1], most),
     )
-    plans = plan_paths(network)
-    passes = list(_passes(network, shape))
+    needs = [_needs(each, shape) for each in networks]
     return replace(
         shape,
-        cells=tuple(dict.fromkeys(layer.kind for layer in network.layers)),
+        cells=tuple(dict.fromkeys(layer.kind for layer in layers)),
         shifts=_span(int(s) for path in paths for s in path.shift),
         quantizer_shifts=_span(path.quantizer.shift for path in paths),
-        layers=len(network.layers),
-        weight_words=sum(p.words for p in passes),
-        row_words=sum(p.chunk.count * len(p.plan.path.gates) for p in passes),
-        program=len(passes),
-        **_needs(network, plans, shape),
+        **{name: max(need[name] for need in needs) for name in needs[0]},
     )
 
 
@@ -149,13 +148,6 @@ def compile_network(network: Network, config: AcceleratorConfig) -> Image:
     }
     if reads(config.cells, "vectors"):
         contents["vectors"] = [word for layer in network.layers for word in _vector_words(layer)]
-    for memory in memories(config):
-        if len(contents[memory.name]) > memory.depth:
-            raise UserError(
-                f"{memory.name}: the network needs {len(contents[memory.name])} words of "
-                f"{memory.width} bits, the accelerator has {memory.depth}; use a larger "
-                "configuration, fewer units or fewer weight bits"
-            )
     lists = tuple(
         ListInfo(path=p.name, columns=p.path.columns, rows=p.path.rows, threshold=p.path.threshold)
         for p in plans
@@ -454,10 +446,13 @@ def _check_fits(network: Network, config: AcceleratorConfig, plans: Sequence[Pat
             raise UserError(
                 f"{plan.name}: {size} columns or units, the hardware takes {1 << UNIT_BITS}"
             )
-    for name, value in _needs(network, plans, config).items():
+    for name, value in _needs(network, config).items():
         limit = getattr(config, name)
         if value > limit:
-            raise UserError(f"{name}: the network needs {value}, the accelerator has {limit}")
+            raise UserError(
+                f"{name}: the network needs {value}, the accelerator has {limit}; "
+                "use a larger configuration, fewer units or fewer bits"
+            )
     for name, (lowest, highest) in (
         ("shifts", _span(int(s) for plan in plans for s in plan.path.shift)),
         ("quantizer_shifts", _span(plan.path.quantizer.shift for plan in plans)),
@@ -474,10 +469,10 @@ def _span(values: Iterable[int]) -> tuple[int, int]:
     return min(seen), max(seen)
 
 
-def _needs(
-    network: Network, plans: Sequence[PathPlan], config: AcceleratorConfig
-) -> dict[str, int]:
-    """The config's sizes, other than loadable depths, that `network` needs at the least."""
+def _needs(network: Network, config: AcceleratorConfig) -> dict[str, int]:
+    """The sizes that `network` needs at the least, where lanes and rows are those of `config`."""
+    plans = plan_paths(network)
+    passes = list(_passes(network, config))
     state = [p for p in plans if p.producer != INPUT]
     frame = [p for p in plans if p.producer == INPUT]
     paths = [plan.path for plan in plans]
@@ -490,6 +485,10 @@ def _needs(
         "sum_bits": max(path.bound for path in paths).bit_length() + 2,
         "pre_bits": _pre_bits(network),
         "lists": len(plans),
+        "layers": len(network.layers),
+        "weight_words": sum(p.words for p in passes),
+        "row_words": sum(p.chunk.count * len(p.plan.path.gates) for p in passes),
+        "program": len(passes),
         "events": max((p.event_base + 2 * p.path.columns for p in state), default=1),
         "input_events": max(p.event_base + 2 * p.path.columns for p in frame),
         "references": max((p.reference_base + p.path.columns for p in state), default=1),

@@ -63,20 +63,22 @@ def test_states_are_written_before_the_next_step_reads_them(threshold, units, dr
     At a threshold of 255 no list has an event, so that steps follow each other at their fastest.
     """
     network = make_network([("sru0", units)], 1, threshold=threshold, seed=units)
-    check_core(network, sequences(network, 40, 1, 1, 9), word_bits=512, drain_rows=drain_rows)
+    word_bits = 32 * drain_rows  # a unit-word's gates in one beat
+    frames = sequences(network, 20, 1, 1, 5)
+    check_core(network, frames, word_bits=word_bits, drain_rows=drain_rows)
 
 
 @pytest.mark.parametrize("units", [1, 2, 5])
 def test_skips_are_written_before_they_are_read(units):
     network = make_network([("sru4", units), ("sru", units), ("sru", units)], 1, threshold=255)
-    check_core(network, sequences(network, 30, 1), word_bits=512)
+    check_core(network, sequences(network, 20, 1), word_bits=256)
 
 
 @pytest.mark.parametrize("kind", ["gru", "ligru", "lstm_cifg"])
 def test_states_without_events(kind):
     """No list has an event: the fastest that recurrent steps follow each other."""
     network = make_network([(kind, 3)], 1)
-    check_core(network, [np.zeros((40, 1), np.int64)], word_bits=512)
+    check_core(network, [np.zeros((30, 1), np.int64)], word_bits=128)
 
 
 @pytest.mark.parametrize("skip", [(0, 0), (32767, 0), (-32768, 15), (12345, 40), (20000, 31)])

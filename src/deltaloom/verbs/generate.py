@@ -116,7 +116,8 @@ def _print(network: "Network", config: "AcceleratorConfig", design: "Design") ->
         ("inputs, outputs", f"{network.inputs}, {network.outputs}"),
         ("lanes (products per cycle)", f"{config.lanes}"),
         ("weight word", f"{config.word_bits} bits"),
-        ("weights / activations", f"{config.weight_bits} / {config.activation_bits} bits"),
+        ("weights", f"{', '.join(map(str, config.weight_bits))} bits"),
+        ("activations, up to", f"{config.activation_bits} bits"),
         ("rows drained per cycle", f"{config.drain_rows}"),
         ("accumulator", f"{config.sum_bits} bits"),
     )

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One accelerator, several networks: another image is loaded while no frame is under way."""
+
+import numpy as np
+import pytest
+
+from deltaloom.golden.engine import run as run_golden
+from deltaloom.golden.synthetic import make_frames, make_network
+from deltaloom.hw.compile import compile_network, derive_config
+from deltaloom.hw.core import Core
+from deltaloom.hw.image import memories
+from deltaloom.sim.core_bench import feed, run_core
+
+SHAPES = {
+    "deep": (4, [("lstm", 6), ("lstm", 3), ("linear", 5)]),
+    "flat": (7, [("lstm", 9)]),
+    "linear": (3, [("linear", 4)]),
+}
+
+
+async def load(ctx, core, image, config):
+    """Write an image through the core's load ports, thresholds and all."""
+    for memory in memories(config):
+        port = getattr(core, f"load_{memory.name}")
+        ctx.set(port.en, 1)
+        for address, word in enumerate(image.contents[memory.name]):
+            ctx.set(port.addr, address)
+            ctx.set(port.data, word)
+            await ctx.tick()
+        ctx.set(port.en, 0)
+    for n, entry in enumerate(image.lists):
+        ctx.set(core.set_threshold, {"en": 1, "list": n, "value": entry.threshold})
+        await ctx.tick()
+    ctx.set(core.set_threshold, {"en": 0, "list": 0, "value": 0})
+
+
+@pytest.mark.parametrize("order", [("deep", "flat", "linear"), ("linear", "deep", "flat")])
+@pytest.mark.parametrize("steps", [2, 3])
+def test_one_network_after_the_other(order, steps):
+    networks = {
+        name: make_network(shape, inputs, seed=n, threshold=n)
+        for n, (name, (inputs, shape)) in enumerate(SHAPES.items())
+    }
+    config = derive_config(*networks.values(), word_bits=32)
+    core = Core(config)
+    frames = {
+        name: make_frames(network.inputs, steps, seed=7, smooth=0.5)
+        for name, network in networks.items()
+    }
+
+    async def source(ctx):
+        for name in order:
+            await load(ctx, core, compile_network(networks[name], config), config)
+            # The last sequence's mark is left out: a loaded network starts one by itself.
+            await feed(ctx, core, [frames[name]], mark=False)
+            await ctx.tick().repeat(1500)  # all its outputs have come
+
+    result = run_core(core, source, steps * len(order))
+    expected = [run_golden(networks[name], [frames[name]])[0].outputs.reshape(-1) for name in order]
+    np.testing.assert_array_equal(result.outputs, np.concatenate(expected))
