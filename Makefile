@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Our own tests and products are small: NumPy's threads would only wait for each other.
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help setup demo test lint format bench clean clean-venv
+.PHONY: help setup demo test lint format bench bench-fpga clean clean-venv
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -29,8 +29,11 @@ format: setup ## bring the code into its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## area, clock and cycles over configurations; minutes to hours
+bench: setup ## cycles in simulation, some minutes; one suite: make bench ARGS=speech
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-fpga: setup ## area and clock by yosys and nextpnr; an hour
+	$(BIN)/python benchmarks/run.py --fpga $(ARGS)
 
 clean: ## remove what was built, but not the virtual environment
 	rm -rf build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -60,7 +60,9 @@ def _table(figures: Iterable[Figure]) -> Table:
     table = Table("figure", "value", "reference", "target", "met")
     for figure in figures:
         reference = "" if figure.reference is None else f"{figure.reference:,.4g}"
-        target = "" if figure.target is None else f"{'≤' if figure.at_most else '≥'} {figure.target:g}"
+        target = (
+            "" if figure.target is None else f"{'≤' if figure.at_most else '≥'} {figure.target:g}"
+        )
         met = {None: "", True: "yes", False: "NO"}[figure.met]
         value = f"{figure.value:,.4g} {figure.unit}"
         table.add_row(figure.name, value, f"{reference} {figure.reference_is}", target, met)

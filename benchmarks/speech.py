@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from figures import Figure
 
 import deltaloom
 from deltaloom.golden.arithmetic import Ints
@@ -18,8 +19,6 @@ from deltaloom.hw.compile import derive_config
 from deltaloom.hw.generate import generate
 from deltaloom.sim.report import SimulationReport
 from deltaloom.sim.runner import simulate
-
-from figures import Figure
 
 DATA = Path(deltaloom.__file__).parent / "data" / "speech"
 COMMAND = "make bench"
@@ -37,7 +36,7 @@ def figures(work: Path, *, frames: int) -> Iterator[Figure]:
                 continue
             report = run(network, word_bits, threshold, work, frames=frames)
             yield Figure(
-                name=f"speech lstm W8/A8, {word_bits}-bit words, threshold {threshold}: utilisation",
+                name=f"speech lstm W8/A8, {word_bits}-bit words, Θ = {threshold}: utilisation",
                 value=round(report.utilisation, 4),
                 unit="",
                 reference=round(report.ideal_cycles_per_step, 1),

@@ -144,13 +144,12 @@ class Layer:
             _check("h exponent", self.h_exponent, self.h_exponent == self.c_exponent, rule)
         self._check_paths()
         self._check_vectors()
-        low, high = code_range(MULT_BITS)
-        if not self.cell.reads_input:
-            _check("skip mult", self.skip_mult, self.skip_mult == 0, f"0 for {self.kind}")
-        else:
+        if self.cell.reads_input:
             rule = f"{self.units} like the units, for {self.kind}"
             _check("inputs", self.inputs, self.inputs == self.units, rule)
-        _check("skip mult", self.skip_mult, low <= self.skip_mult <= high, f"{low}..{high}")
+            _within("skip mult", np.array([self.skip_mult]), MULT_BITS)
+        else:
+            _check("skip mult", self.skip_mult, self.skip_mult == 0, f"0 for {self.kind}")
         _check("skip shift", self.skip_shift, 0 <= self.skip_shift <= MAX_SHIFT, f"0..{MAX_SHIFT}")
 
     def _check_paths(self) -> None:

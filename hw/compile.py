@@ -117,12 +117,13 @@ def derive_config(
         drain_rows=drain_rows or divisor_up_to(wanted // widths[-1], most),
     )
     needs = [_needs(each, shape) for each in networks]
+    sizes: dict[str, Any] = {name: max(need[name] for need in needs) for name in needs[0]}
     return replace(
         shape,
         cells=tuple(dict.fromkeys(layer.kind for layer in layers)),
         shifts=_span(int(s) for path in paths for s in path.shift),
         quantizer_shifts=_span(path.quantizer.shift for path in paths),
-        **{name: max(need[name] for need in needs) for name in needs[0]},
+        **sizes,
     )
 
 

@@ -14,4 +14,5 @@ def block_ram(shape: ShapeLike, *, depth: int, init: Any = ()) -> Any:
     and a multiplexer per bit behind each one (measured: 1,240 flip-flops and as many LUTs in the
     demo's design). Who reads is answered for at each use.
     """
-    return Memory(shape=shape, depth=depth, init=list(init), attrs={"no_rw_check": 1})
+    attributes: Any = {"no_rw_check": 1}
+    return Memory(shape=shape, depth=depth, init=list(init), attrs=attributes)

@@ -130,8 +130,8 @@ def test_candidate_scale_cannot_be_folded_after_tanh(load, kind, candidate):
     name = kind.removesuffix("_before")
     assert line == (
         f"candidate scale 0.8: {name}.0 is of kind {kind}, whose candidate is {candidate}; a "
-        "factor after tanh cannot be folded into weights, only ligru takes one; give 1 for this layer, or "
-        "train it with dropout 0"
+        "factor after tanh cannot be folded into weights, only ligru takes one; give 1 for this "
+        "layer, or train it with dropout 0"
     )
     assert len(load(state_dict(kind), candidate_scale=(1.0,)).layers) == 2
 

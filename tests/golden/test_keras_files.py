@@ -310,7 +310,7 @@ def test_configuration_that_fits(save):
         ),
         (
             [("Dense", {"activation": "relu"})],
-            "Dense layer 'dense': activation is relu; only linear is supported, or softmax at the e",
+            "Dense layer 'dense': activation is relu; only linear is supported, or softmax at",
         ),
         (
             [("Dense", {"activation": "softmax"}), ("LSTM", {})],

@@ -236,7 +236,7 @@ V = np.zeros(4, np.int64)
         ("sru", {"vectors": {"v_f": V + 32768, "v_r": V}}, "v_f: 32768 is outside -32768..32767"),
         ("sru", {"vector_shift": 19}, "vector shift: 19 is not possible, it must be 0..18"),
         ("sru", {"vector_shift": -1}, "vector shift: -1 is not possible, it must be 0..18"),
-        ("sru", {"skip_mult": 32768}, "skip mult: 32768 is not possible, it must be -32768..32767"),
+        ("sru", {"skip_mult": 32768}, "skip mult: 32768 is outside -32768..32767 (16 bits)"),
         ("sru", {"skip_shift": 41}, "skip shift: 41 is not possible, it must be 0..40"),
         ("sru4", {"skip_mult": 1}, "skip mult: 1 is not possible, it must be 0 for sru4"),
     ],
