@@ -40,7 +40,7 @@ def figures(work: Path) -> Iterator[Figure]:
             yield Figure(name=f"{what}: {name}", value=value, unit="", command=COMMAND)
         yield Figure(
             name=f"{what}: clock",
-            value=round(layout.timing.slowest, 1),
+            value=round(max(layout.timing.fmax_mhz.values()), 1),
             unit="MHz",
             reference=PEER_MHZ,
             reference_is="MHz, the best peer",
