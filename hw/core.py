@@ -111,7 +111,7 @@ class Core(wiring.Component):
             depth=config.weight_words, word_bits=config.word_bits, init=contents.get("weights", [])
         )
         group_words = config.group_words(config.digit_bits)
-        queue_words = max(16 if group_words <= 4 else 32, 2 * group_words)
+        queue_words = max(16, 6 * group_words)
         m.submodules.fetch = fetch = Fetch(
             sources=config.input_encoders + config.encoders,
             delta_bits=config.delta_bits,

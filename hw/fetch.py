@@ -7,7 +7,7 @@ weight_base + group * columns + j. A list that is still being written is followe
 
 from typing import Any
 
-from amaranth.hdl import Array, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -35,8 +35,10 @@ _Current = data.StructLayout(
         "key": BankKey,
         "base": EVENT_BITS,
         "void": unsigned(1),  # a sequence's first step: the list of the step before is discarded
-        "closed": unsigned(1),
+        "closed": unsigned(1),  # the list is final, and what follows is known
         "count": COLUMN_BITS,
+        "single": unsigned(1),  # at most one event
+        "empty": unsigned(1),
     }
 )
 
@@ -48,7 +50,8 @@ class Fetch(wiring.Component):
     ----------
     sources: how many encoders write lists
     group_words: D-words of the largest group
-    queue_words: room for D-words behind the array; reserved before a group is completed
+    queue_words: room for D-words behind the array, reserved before a group is completed; at least
+        three of the largest groups
     address_bits, word_bits: of the weight store
     store_steady: its answers keep the requests' spacing; store_outstanding: requests it may hold
 
@@ -76,6 +79,10 @@ class Fetch(wiring.Component):
         store_steady: bool,
         store_outstanding: int,
     ) -> None:
+        if queue_words < 3 * group_words:
+            raise ValueError(
+                f"queue_words must be at least three groups of {group_words}, not {queue_words!r}"
+            )
         self._sources = sources
         self._delta_bits = delta_bits
         self._group_words = group_words
@@ -128,12 +135,13 @@ class Fetch(wiring.Component):
         current: Any = Signal(_Current)
         following: Any = Signal(_Current)
         running, waiting = Signal(), Signal()
-        advance, issue, finish = Signal(), Signal(), Signal()
+        advance, issue, end, take = Signal(), Signal(), Signal(), Signal()
 
         # The next pass waits here, its list already looked up when it gets its turn.
         job, tag = self.i.payload["pass"], self.i.payload.step
         bank = tag.parity ^ job.recurrent
-        with m.If(~waiting | finish | ~running):
+        with m.If(~waiting | take):
+            known = job.recurrent & tag.fresh
             m.d.comb += self.i.ready.eq(1)
             m.d.sync += [
                 waiting.eq(self.i.valid),
@@ -142,61 +150,65 @@ class Fetch(wiring.Component):
                 following.key.bank.eq(bank),
                 following.base.eq(job.event_base + Mux(bank, job.columns, 0)),
                 following.void.eq(job.recurrent & tag.first),
-                following.closed.eq(job.recurrent & tag.fresh),
+                following.closed.eq(known),
+                following.single.eq(known),
+                following.empty.eq(known),
                 following.count.eq(0),
             ]
 
-        # One look at a list's state per cycle, for whichever pass still needs it. The next pass may
-        # use the bank that is just being released, two steps later: it looks after that.
-        releasing = Signal()
-        follow = running & ~current.closed
-        m.d.comb += self.query.eq(Mux(follow, current.key, following.key))
-        source = Mux(follow, current["pass"].source, following["pass"].source)
-        closed, count = Array(self.closed)[source], Array(self.count)[source]
-        with m.If(follow):
-            m.d.sync += [current.closed.eq(closed), current.count.eq(Mux(current.void, 0, count))]
-        with m.Elif(waiting & ~following.closed & running & ~finish & ~releasing):
-            m.d.sync += [
-                following.closed.eq(closed),
-                following.count.eq(Mux(following.void, 0, count)),
-            ]
-
-        # Which event, of which group. A group's last event goes out only when it is known to be
-        # the last, and when the drain has room for the group's sums.
+        # Which event, of which group. What the next event is, is decided a cycle ahead, so that
+        # nothing is compared on the way to `issue`. A group's last event goes out only when it is
+        # known to be the last, and when the drain has room for the group's sums.
         index = Signal(COLUMN_BITS)
+        is_first, is_last, more, may_end = Signal(), Signal(), Signal(), Signal()
         group_base = Signal(WEIGHT_BITS)
         groups_left = Signal(12)
-        last_event, last_group = Signal(), Signal()
+        first_group, last_group = Signal(), Signal()
         words = Signal(WORD_COUNT_BITS)
-        room = Signal()
         m.d.comb += [
-            last_event.eq(current.closed & (index + 1 >= current.count)),
-            last_group.eq(groups_left == 1),
+            issue.eq(running & advance & Mux(current.closed, ~is_last | may_end, more)),
+            end.eq(issue & current.closed & is_last),
+            take.eq((end & last_group) | ~running),
             words.eq(Mux(last_group, current["pass"].tail_words, current["pass"].words)),
-            issue.eq(
-                running
-                & advance
-                & Mux(current.closed, ~last_event | room, index + 1 < current.count)
-            ),
-            finish.eq(issue & last_event & last_group),
         ]
+        releasing = Signal()
+        seen = self._look_up(m, current, following, running, waiting, take, issue, releasing)
+        m.d.sync += more.eq(0)
+        with m.If(seen.valid & ~seen.following & ~current.closed & ~issue):
+            m.d.sync += [
+                more.eq(~seen.closed & (index + 1 < seen.count)),
+                is_last.eq(index + 1 >= seen.count),
+            ]
         with m.If(issue):
-            m.d.sync += index.eq(index + 1)
-            with m.If(last_event):
-                m.d.sync += [
-                    index.eq(0),
-                    group_base.eq(group_base + current["pass"].columns),
-                    groups_left.eq(groups_left - 1),
-                ]
-        with m.If(finish | ~running):
+            m.d.sync += [
+                index.eq(index + 1),
+                is_first.eq(0),
+                is_last.eq(index + 2 >= current.count),
+            ]
+        with m.If(end):
+            m.d.sync += [
+                index.eq(0),
+                is_first.eq(1),
+                is_last.eq(current.single),
+                group_base.eq(group_base + current["pass"].columns),
+                groups_left.eq(groups_left - 1),
+                first_group.eq(0),
+                last_group.eq(groups_left == 2),
+            ]
+        with m.If(take):
             m.d.sync += [
                 running.eq(waiting),
                 current.eq(following),
-                groups_left.eq(following["pass"].groups),
-                group_base.eq(following["pass"].weight_base),
+                more.eq(0),
                 index.eq(0),
+                is_first.eq(1),
+                is_last.eq(following.single),
+                group_base.eq(following["pass"].weight_base),
+                groups_left.eq(following["pass"].groups),
+                first_group.eq(1),
+                last_group.eq(following["pass"].groups == 1),
             ]
-        self._reserve_drain(m, issue & last_event, words, current["pass"].digits, room)
+        self._reserve_drain(m, end, words, current["pass"].digits, may_end)
 
         # Event memory, then weight memory; the beat's tag waits for the weights.
         meta_layout = data.StructLayout(
@@ -214,42 +226,42 @@ class Fetch(wiring.Component):
         )
         asked: Any = Signal(meta_layout)
         read: Any = Signal(meta_layout)
-        asked_valid, read_valid, ready_valid = Signal(), Signal(), Signal()
-        empty = current.closed & (current.count == 0)
+        got: Any = Signal(meta_layout)
+        event: Any = Signal(event_layout(self._delta_bits))
+        valid = Signal(4)
         address = Signal(WEIGHT_BITS)
         beat: Any = Signal(beat_tag(self._delta_bits))
-        event = Array(self.r_data)[read.source]
         m.d.comb += self.r_en.eq(advance)
         with m.If(advance):
             m.d.sync += [
-                asked_valid.eq(issue),
+                valid.eq(Cat(issue, valid[:3])),
                 self.r_addr.eq(current.base + index),
                 asked.source.eq(current["pass"].source),
                 asked.key.eq(current.key),
-                asked.release.eq(finish & current["pass"].release),
-                asked.empty.eq(empty),
+                asked.release.eq(end & last_group & current["pass"].release),
+                asked.empty.eq(current.closed & current.empty),
                 asked.group_base.eq(group_base),
-                asked.first.eq(index == 0),
-                asked.last.eq(last_event),
+                asked.first.eq(is_first),
+                asked.last.eq(end),
                 asked.words.eq(words),
                 asked.digits.eq(current["pass"].digits),
-                read_valid.eq(asked_valid),
                 read.eq(asked),
-                ready_valid.eq(read_valid),
-                address.eq(read.group_base + Mux(read.empty, 0, event.j)),
-                beat.d.eq(Mux(read.empty, 0, event.d)),
-                beat.first.eq(read.first),
-                beat.last.eq(read.last),
-                beat.words.eq(read.words),
-                beat.digits.eq(read.digits),
+                got.eq(read),
+                event.eq(Array(self.r_data)[read.source]),
+                address.eq(got.group_base + Mux(got.empty, 0, event.j)),
+                beat.d.eq(Mux(got.empty, 0, event.d)),
+                beat.first.eq(got.first),
+                beat.last.eq(got.last),
+                beat.words.eq(got.words),
+                beat.digits.eq(got.digits),
             ]
         # A bank is free when its last event has been read, however long the store has held that up.
-        m.d.comb += [releasing.eq(asked_valid & asked.release), self.release_key.eq(asked.key)]
+        m.d.comb += [releasing.eq(valid[0] & asked.release), self.release_key.eq(asked.key)]
         for n, release in enumerate(self.release):
             m.d.comb += release.eq(releasing & advance & (asked.source == n))
 
         first_use = Signal()
-        m.d.comb += first_use.eq(issue & ~empty & (groups_left == current["pass"].groups))
+        m.d.comb += first_use.eq(issue & first_group & ~(current.closed & current.empty))
         m.d.sync += [
             self.event.eq(first_use & current["pass"].tally),
             self.event_list.eq(current["pass"].list),
@@ -259,11 +271,11 @@ class Fetch(wiring.Component):
         m.submodules.tags = tags = Queue(beat.shape(), depth=self._outstanding)
         request, response = self.store.request, self.store.response
         m.d.comb += [
-            request.valid.eq(ready_valid & tags.i.ready),
+            request.valid.eq(valid[3] & tags.i.ready),
             request.payload.eq(address),
-            tags.i.valid.eq(ready_valid & request.ready),
+            tags.i.valid.eq(valid[3] & request.ready),
             tags.i.payload.eq(beat),
-            advance.eq(~ready_valid | (request.ready & tags.i.ready)),
+            advance.eq(~valid[3] | (request.ready & tags.i.ready)),
             tags.o.ready.eq(response.valid),
             self.valid.eq(response.valid),
             self.weights.eq(response.payload),
@@ -271,26 +283,80 @@ class Fetch(wiring.Component):
         ]
         return m
 
-    def _reserve_drain(
-        self, m: Module, end: Value, words: Value, digits: Value, room: Signal
-    ) -> None:
-        """`room`: a group may be completed; the sums before it will have been drained by then."""
-        m.submodules.credits = credits = Credits(total=self._queue_words, need=self._group_words)
-        spacing = Signal(WORD_COUNT_BITS + 1)
-        on_its_way = Signal()
-        m.d.comb += [
-            credits.take.eq(end),
-            credits.amount.eq(words),
-            credits.give.eq(self.drained),
-            room.eq(credits.room & (spacing == 0) & ~on_its_way),
+    def _look_up(
+        self,
+        m: Module,
+        current: Any,
+        following: Any,
+        running: Value,
+        waiting: Value,
+        take: Value,
+        issue: Value,
+        releasing: Value,
+    ) -> Any:
+        """Asks for the state of one list per cycle, for whichever pass still needs it.
+
+        Returns the answer, two cycles later. It is dropped when the passes move on in
+        between. The next pass may use the bank that is just being released, two steps later: it is
+        not answered before that.
+        """
+        layout = data.StructLayout(
+            {"valid": unsigned(1), "following": unsigned(1), "closed": unsigned(1)}
+            | {"count": COLUMN_BITS}
+        )
+        seen: Any = Signal(layout, name="seen")
+        asking, for_following, void = Signal(), Signal(), Signal()
+        source = Signal(SOURCE_BITS)
+        follow = running & ~current.closed
+        m.d.sync += [
+            asking.eq((follow | (waiting & ~following.closed)) & ~take),
+            for_following.eq(~follow),
+            self.query.eq(Mux(follow, current.key, following.key)),
+            source.eq(Mux(follow, current["pass"].source, following["pass"].source)),
+            void.eq(Mux(follow, current.void, following.void)),
+            seen.valid.eq(asking & ~take & ~releasing),
+            seen.following.eq(for_following),
+            seen.closed.eq(Array(self.closed)[source]),
+            seen.count.eq(Mux(void, 0, Array(self.count)[source])),
         ]
+        known = {
+            "closed": seen.closed,
+            "count": seen.count,
+            "single": seen.count <= 1,
+            "empty": seen.count == 0,
+        }
+        with m.If(seen.valid & seen.following & ~take):
+            m.d.sync += [following[name].eq(value) for name, value in known.items()]
+        # While a list grows, its events go out at most every second cycle.
+        with m.If(seen.valid & ~seen.following & ~current.closed & ~issue & ~take):
+            m.d.sync += [current[name].eq(value) for name, value in known.items()]
+        return seen
+
+    def _reserve_drain(
+        self, m: Module, end: Value, words: Value, digits: Value, may_end: Signal
+    ) -> None:
+        """`may_end`: a group may be completed in the next cycle.
+
+        Its sums must find the drain register empty, and room behind it. Decided a cycle ahead, and
+        with the last two groups not yet taken off the credits: hence the threefold need.
+        """
+        m.submodules.credits = credits = Credits(
+            total=self._queue_words, need=3 * self._group_words
+        )
+        drain = Signal(WORD_COUNT_BITS + 3)
+        spacing = Signal.like(drain)
+        m.d.comb += [drain.eq(words << digits), credits.give.eq(self.drained)]
+        m.d.sync += [credits.take.eq(end), credits.amount.eq(words)]
         with m.If(spacing != 0):
             m.d.sync += spacing.eq(spacing - 1)
         if self._steady:
+            m.d.sync += may_end.eq(credits.room & Mux(end, drain == 1, spacing <= 1))
             with m.If(end):
-                m.d.sync += spacing.eq((words << digits) - 1)
+                m.d.sync += spacing.eq(drain - 1)
         else:
             # Answers may bunch up: the next group waits until this one's end has arrived.
+            on_its_way = Signal()
+            m.d.sync += may_end.eq(credits.room & ~end & ~on_its_way & (spacing <= 1))
             with m.If(end):
                 m.d.sync += on_its_way.eq(1)
             with m.If(self.valid & self.tag.last):

@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.memory import Memory
@@ -210,10 +210,10 @@ class CellUnit(wiring.Component):
         running, p, unit = self._collect(m)
 
         # The state of the running unit, STATE_LATENCY cycles later.
-        c_memory, h_memory = self._state(m)
+        memories = self._state(m)
         zero = delay(m, unit.first, STATE_LATENCY - 1, "zero")
         inputs: dict[str, Value] = {}
-        for part, memory in ("c", c_memory), ("h", h_memory):
+        for part, memory in memories.items():
             if reads(self.cells, part):
                 port = memory.read_port()
                 inputs[part] = Signal(signed(16), name=part, reset_less=True)
@@ -223,7 +223,7 @@ class CellUnit(wiring.Component):
         if reads(self.cells, "vectors"):
             inputs["vectors"] = self._vectors(m, unit)
         if reads(self.cells, "skip"):
-            inputs["skip"] = self._skip(m, unit, h_memory)
+            inputs["skip"] = self._skip(m, unit, memories["h"])
 
         # All cells run on whatever comes, each padded to the slowest.
         c_results, h_results = [], []
@@ -251,19 +251,24 @@ class CellUnit(wiring.Component):
             m.d.sync += register.eq(valid)
             valid = register
 
-        c = Signal(signed(16), reset_less=True)
-        h = Signal(signed(16), reset_less=True)
-        m.d.sync += [c.eq(Array(c_results)[late["cell"]]), h.eq(Array(h_results)[late["cell"]])]
+        after = {}
+        for part, results in ("c", c_results), ("h", h_results):
+            after[part] = Signal(signed(16), name=f"{part}_after", reset_less=True)
+            m.d.sync += after[part].eq(Array(results)[late["cell"]])
         out = {field: delay(m, late[field], 1, f"{field}_out") for field in fields[1:]}
 
         m.d.comb += [
             self.o.valid.eq(valid),
-            self.o.p.h.eq(h),
+            self.o.p.h.eq(after["h"]),
             *(self.o.p[field].eq(out[field]) for field in ("layer", "unit", "end")),
         ]
-        for memory, value in (c_memory, c), (h_memory, h):
+        for part, memory in memories.items():
             write = memory.write_port()
-            m.d.comb += [write.addr.eq(out["state"]), write.data.eq(value), write.en.eq(valid)]
+            m.d.comb += [
+                write.addr.eq(out["state"]),
+                write.data.eq(after[part]),
+                write.en.eq(valid),
+            ]
         return m
 
     def _collect(self, m: Module) -> tuple[Signal, list[Value], Any]:
@@ -323,19 +328,19 @@ class CellUnit(wiring.Component):
     def _rows(self) -> range:
         return range(self.drain_rows)
 
-    def _state(self, m: Module) -> tuple[Memory, Memory]:
-        """The memories of c and h, with the host's read ports."""
-        # No cell reads a word while it is written (`reuse_distance`).
-        c_memory = block_ram(signed(16), depth=self.state_depth)
-        h_memory = block_ram(signed(16), depth=self.state_depth)
-        m.submodules.c_memory, m.submodules.h_memory = c_memory, h_memory
-        c_host, h_host = c_memory.read_port(), h_memory.read_port()
-        m.d.comb += [
-            c_host.addr.eq(self.host_addr),
-            h_host.addr.eq(self.host_addr),
-            self.host_data.eq(Cat(h_host.data, c_host.data)),
-        ]
-        return c_memory, h_memory
+    def _state(self, m: Module) -> dict[str, Any]:
+        """The memories of h and, where a cell reads it, c, with the host's read ports."""
+        memories, host = {}, {"c": Const(0, 16)}
+        for part in ("c", "h"):
+            if part == "h" or reads(self.cells, part):
+                # No cell reads a word while it is written (`reuse_distance`).
+                memory = block_ram(signed(16), depth=self.state_depth)
+                m.submodules[f"{part}_memory"] = memories[part] = memory
+                port = memory.read_port()
+                m.d.comb += port.addr.eq(self.host_addr)
+                host[part] = port.data
+        m.d.comb += self.host_data.eq(Cat(host["h"], host["c"]))
+        return memories
 
     def _vectors(self, m: Module, unit: Any) -> Value:
         """The running unit's word of the vector memory, STATE_LATENCY cycles later."""

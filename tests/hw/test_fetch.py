@@ -99,7 +99,7 @@ class Bench:
     gaps: float = 0.0
     drain: float = 1.0
     group_words: int = 2
-    queue_words: int = 4
+    queue_words: int = 8
     seed: int = 0
 
     def run(self):
@@ -310,7 +310,7 @@ def test_a_slow_drain_never_overflows(store, drain):
     bench(LAYERS, 4, 4, sizes=[0, 1, 4], store=store, drain=drain, firsts=(0, 2)).run()
 
 
-@pytest.mark.parametrize(("group_words", "queue_words"), [(1, 2), (4, 8), (4, 16), (7, 14)])
+@pytest.mark.parametrize(("group_words", "queue_words"), [(1, 3), (4, 16), (4, 24), (7, 28)])
 def test_groups_of_any_number_of_words(group_words, queue_words):
     program = tuple(
         replace(one, tail=1 + one.groups * n % group_words) for n, one in enumerate(LAYERS)
@@ -348,4 +348,4 @@ def test_weights_of_several_digits_drain_as_long_as_they_have_digits(store):
         replace(one, digits=digits, tail=max(1, 8 >> digits) - (digits == 0))
         for one, digits in zip(LAYERS, (2, 0, 3, 1, 2), strict=True)
     )
-    bench(program, 4, 8, sizes=[0, 1, 4], store=store, group_words=8, queue_words=16).run()
+    bench(program, 4, 8, sizes=[0, 1, 4], store=store, group_words=8, queue_words=32).run()
