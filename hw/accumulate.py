@@ -24,6 +24,7 @@ from .layouts import (
     STATE_BITS,
     UNIT_BITS,
     VECTOR_SHIFT_BITS,
+    Entry,
     StepTag,
 )
 from .queue import Credits, Queue
@@ -263,9 +264,9 @@ class Accumulate(wiring.Component):
         address = Signal(range(max(self._config.row_words, 2)))
         unit = Signal(UNIT_BITS)
         job = current["pass"]
-        entry = job.entry[entry_index]
-        last_entry = entry_index == job.entries - 1
-        last_word = unit_word == job.unit_words - 1
+        # The entry whose turn it is, and whether it ends anything, is decided a cycle ahead.
+        entry: Any = Signal(Entry)
+        last_entry, last_word = Signal(), Signal()
 
         issue, finish = Signal(), Signal()
         needs_output = job.last & self.context.output & (entry_index == 0)
@@ -282,12 +283,19 @@ class Accumulate(wiring.Component):
             self.output_take.eq(issue & needs_output),
         ]
         with m.If(issue):
-            m.d.sync += entry_index.eq(entry_index + 1)
+            m.d.sync += [
+                entry_index.eq(entry_index + 1),
+                entry.eq(job.entry[(entry_index + 1)[: len(entry_index)]]),
+                last_entry.eq(job.entries == entry_index + 2),
+            ]
             with m.If(~entry.flush):
                 m.d.sync += address.eq(address + 1)
             with m.If(last_entry):
                 m.d.sync += [
                     entry_index.eq(0),
+                    entry.eq(job.entry[0]),
+                    last_entry.eq(job.entries == 1),
+                    last_word.eq(job.unit_words == unit_word + 2),
                     unit_word.eq(unit_word + 1),
                     unit.eq(unit + self._config.drain_rows),
                 ]
@@ -312,7 +320,10 @@ class Accumulate(wiring.Component):
                 current.eq(self.i.payload),
                 started.eq(~(coming.step_start | coming.layer_start)),
                 unit_word.eq(0),
+                last_word.eq(coming.unit_words == 1),
                 entry_index.eq(0),
+                entry.eq(coming.entry[0]),
+                last_entry.eq(coming.entries == 1),
                 address.eq(coming.row_base),
                 unit.eq(coming.unit_base),
             ]

@@ -21,7 +21,7 @@ class ImageLoader(wiring.Component):
     writes the slices of one word in order. An address between the slices of one word and the next,
     or of no memory, gives `image.error` and does nothing.
 
-    LATENCY: 1 cycle from the last slice to the memory's write. THROUGHPUT: 1 slice per cycle.
+    LATENCY: 2 cycles from the last slice to the memory's write. THROUGHPUT: 1 slice per cycle.
 
     Parameters
     ----------
@@ -54,10 +54,13 @@ class ImageLoader(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         image = self.image
+        # Where a slice goes is decided in one cycle and done in the next.
         widest = max(w.width for w in self.windows)
-        staging = Signal(widest)
-        row = Signal(range(max(w.depth for w in self.windows)))
+        staging, data = Signal(widest), Signal(32)
+        depth = max(w.depth for w in self.windows)
+        row, row_taken = Signal(range(depth)), Signal(range(depth))
         m.d.comb += [image.ready.eq(1), image.error.eq(1)]
+        m.d.sync += [data.eq(image.data), row.eq(row_taken)]
         for place in self.places:
             window = place.window
             port = self.memory(window.name)
@@ -67,13 +70,16 @@ class ImageLoader(wiring.Component):
             word = image.addr[slice_bits:span_bits]
             here = image.addr[span_bits:] == place.base >> span_bits
             for s in range(window.slices):
+                taken = Signal(name=f"{window.name}_{s}")
+                m.d.sync += taken.eq(0)
                 with m.If(here & (image.addr[:slice_bits] == s) & (word < window.depth)):
                     m.d.comb += image.error.eq(0)
-                    with m.If(image.valid):
-                        low, high = 32 * s, min(32 * s + 32, window.width)
-                        m.d.sync += staging[low:high].eq(image.data)
-                        if s == window.slices - 1:
-                            m.d.sync += [row.eq(word), port.en.eq(1)]
+                    m.d.sync += [taken.eq(image.valid), row_taken.eq(word)]
+                with m.If(taken):
+                    low, high = 32 * s, min(32 * s + 32, window.width)
+                    m.d.sync += staging[low:high].eq(data)
+                    if s == window.slices - 1:
+                        m.d.sync += port.en.eq(1)
         return m
 
 
