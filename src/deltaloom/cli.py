@@ -43,6 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns the exit code: 0, 2 for what the user can mend, 130 after Ctrl-C.
     """
+    # Before a verb imports NumPy: its products are small here, and two BLAS threads on busy cores
+    # make the golden model several times slower.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     words = sys.argv[1:] if argv is None else list(argv)
     wanted = [words[0]] if words and words[0] in VERBS else VERBS
     try:

@@ -105,12 +105,15 @@ def test_without_a_whole_header(tmp_path, metadata):
         load(tmp_path / "f")
 
 
-def test_a_tensor_type_that_numpy_lacks(tmp_path):
+def test_a_tensor_type_that_numpy_may_lack(tmp_path):
+    """It has bfloat16 once ml_dtypes is loaded; then the missing header is what is wrong."""
     header = {"a": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}}
     text = json.dumps(header).encode()
     (tmp_path / "f").write_bytes(len(text).to_bytes(8, "little") + text + b"\0\0")
-    with pytest.raises(UserError, match=r"not a whole safetensors file .*bfloat16"):
+    lacking = r"not a whole safetensors file .*bfloat16"
+    with pytest.raises(UserError, match=rf"{lacking}|without deltaloom's header") as caught:
         load(tmp_path / "f")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from ..golden.thresholds import ThresholdCurve
 
 SPEECH = Path(__file__).parent.parent / "data" / "speech"
-MODELS: Mapping[str, str] = {"lstm": "lstm.safetensors"}
+MODELS: Mapping[str, str] = {
+    "lstm": "lstm.safetensors",
+    "gru": "gru.safetensors",
+    "ligru": "ligru.safetensors",
+    "sru": "sru.safetensors",
+}
 """Shipped checkpoints, in `SPEECH`, by cell."""
 REPORT = "report.json"
 PICTURES = ("threshold.png", "threshold.svg")
@@ -39,7 +44,7 @@ UNITS = {
     "rtl_mismatches": "simulations that differed from the golden model",
     "cycles_per_step": "clock cycles, at full speed",
     "ideal_cycles_per_step": "clock cycles, of the same frames",
-    "utilisation": "ideal over measured cycles, percent",
+    "utilisation": "ideal over measured cycles, 0 to 1",
     "luts": "4-input lookup tables",
     "ffs": "flip-flops",
     "dsps": "18x18 multipliers",
@@ -211,7 +216,6 @@ def _report(
 ) -> dict[str, Any]:
     """The figures; cycles are those of the first simulation at full speed."""
     speed = next((run for run in runs if run["cycles_per_step"] is not None), runs[0])
-    utilisation = speed["utilisation"]
     area = {
         name: board[name]["used"] if board else None for name in ("luts", "ffs", "dsps", "brams")
     }
@@ -226,7 +230,7 @@ def _report(
         "rtl_mismatches": sum(run["mismatches"] for run in runs),
         "cycles_per_step": speed["cycles_per_step"],
         "ideal_cycles_per_step": speed["ideal_cycles_per_step"],
-        "utilisation": None if utilisation is None else 100 * utilisation,
+        "utilisation": speed["utilisation"],
         **area,
         "available": {name: board[name]["available"] for name in area} if board else {},
         "board": budget.board,
@@ -339,7 +343,7 @@ def _rows(report: Mapping[str, Any]) -> list[tuple[str, str] | None]:
         None,
         (f"cycles per step, {report['word_bits']}-bit words", number(report["cycles_per_step"])),
         ("ideal cycles per step", number(report["ideal_cycles_per_step"])),
-        ("utilisation", number(report["utilisation"], " %", 1)),
+        ("utilisation", number(report["utilisation"], "", 3)),
         None,
     ]
     for name, title in (
