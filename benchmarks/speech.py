@@ -22,28 +22,38 @@ from deltaloom.sim.runner import simulate
 
 DATA = Path(deltaloom.__file__).parent / "data" / "speech"
 COMMAND = "make bench"
-TUNED = 8
-"""The threshold, in 8-bit codes, that the demo chooses."""
-TARGETS = {(256, 0): 0.90, (256, TUNED): 0.75}
+TUNED = {"lstm": 8, "gru": 8, "ligru": 4, "sru": 4}
+"""Thresholds, in 8-bit codes, that cost each network less than a point of frame error."""
+WIDTHS = (64, 128, 256, 512)
+TARGETS = {
+    ("lstm", 0): 0.90,
+    ("lstm", 8): 0.75,
+    ("gru", 0): 0.85,
+    ("ligru", 0): 0.85,
+    ("sru", 0): 0.85,
+}
+"""Of the utilisation at 256-bit words, by cell and threshold."""
 
 
 def figures(work: Path, *, frames: int) -> Iterator[Figure]:
-    """Utilisation of the W8/A8 LSTM at several word widths and thresholds."""
-    network = speech_network("lstm")
-    for word_bits in (64, 128, 256, 512):
-        for threshold in (0, 4, TUNED, 12):
-            if threshold not in (0, TUNED) and word_bits != 256:
-                continue
-            report = run(network, word_bits, threshold, work, frames=frames)
-            yield Figure(
-                name=f"speech lstm W8/A8, {word_bits}-bit words, Θ = {threshold}: utilisation",
-                value=round(report.utilisation, 4),
-                unit="",
-                reference=round(report.ideal_cycles_per_step, 1),
-                reference_is=f"ideal cycles per step, {report.cycles_per_step:.1f} measured",
-                target=TARGETS.get((word_bits, threshold)),
-                command=COMMAND,
-            )
+    """Utilisation of the W8/A8 networks, dense and sparse, and of the LSTM at several widths."""
+    for cell, tuned in TUNED.items():
+        network = speech_network(cell)
+        for word_bits in WIDTHS if cell == "lstm" else (256,):
+            for threshold in (
+                (0, 4, tuned, 12) if (cell, word_bits) == ("lstm", 256) else (0, tuned)
+            ):
+                report = run(network, word_bits, threshold, work, frames=frames)
+                target = TARGETS.get((cell, threshold)) if word_bits == 256 else None
+                yield Figure(
+                    name=f"speech {cell}, {word_bits}-bit words, Θ = {threshold}: utilisation",
+                    value=round(report.utilisation, 4),
+                    unit="",
+                    reference=round(report.ideal_cycles_per_step, 1),
+                    reference_is=f"ideal cycles per step, {report.cycles_per_step:.1f} measured",
+                    target=target,
+                    command=COMMAND,
+                )
 
 
 def speech_network(cell: str, *, weight_bits: int = 8, activation_bits: int = 8) -> Network:

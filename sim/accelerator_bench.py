@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A generated design beside the golden model in a simulator, for tests of the whole accelerator."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..golden.arithmetic import Ints
+from ..golden.network import Network
+from ..hw.accelerator import Accelerator, windows
+from ..hw.compile import compile_network
+from ..hw.config import AcceleratorConfig
+from ..hw.generate import manifest
+from ..hw.register_map import place_windows
+from .report import SimulationReport
+from .runner import simulate
+
+__all__ = ["check_accelerator", "load_network"]
+
+
+def check_accelerator(
+    verilog: Path, network: Network, frames: Sequence[Ints], **options: Any
+) -> SimulationReport:
+    """Run frames [steps, inputs] of each sequence, hold everything against golden, and return it.
+
+    options: of `simulate`.
+    """
+    report = simulate(verilog, network, frames, **options)
+    if not report.ok:
+        raise AssertionError(str(report))
+    steps = sum(len(sequence) for sequence in frames)
+    sums = {
+        "steps": (report.steps, steps),
+        "output words": (report.words, steps * network.outputs),
+        "state words": (report.states, sum(layer.units for layer in network.layers)),
+        "frames": (len(report.frame_ends), steps),
+    }
+    for name, (got, want) in sums.items():
+        if got != want:
+            raise AssertionError(f"{name} compared: {got}, expected {want}")
+    return report
+
+
+def load_network(network: Network, config: AcceleratorConfig) -> dict[str, Any]:
+    """Options of `simulate` by which a design of `config` runs `network`, loaded over the bus.
+
+    manifest: the network's; image: the writes (byte address, value) of every memory.
+    """
+    image = compile_network(network, config)
+    writes = [
+        write
+        for place in place_windows(windows(config))
+        for write in place.encode(image.contents[place.window.name])
+    ]
+    return {
+        "manifest": manifest(network, config, image, Accelerator(config, None)),
+        "image": writes,
+    }
