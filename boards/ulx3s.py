@@ -119,7 +119,7 @@ class ULX3STop(Elaboratable):
         return m
 
 
-def _ulx3s(variant: str, platform: Callable[[], Any], *, clock_mhz: float = 100.0) -> Board:
+def _ulx3s(variant: str, platform: Callable[[], Any], *, clock_mhz: float = 75.0) -> Board:
     return Board(
         name=f"ulx3s_{variant.lower()}",
         device=DEVICES[f"LFE5U-{variant}"],

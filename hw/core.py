@@ -245,7 +245,8 @@ class Core(wiring.Component):
         config = self._config
         layout = network_record(config.input_encoders)
         init: Any = layout.from_bits(contents.get("network", [0])[0])
-        record: Any = Signal(layout, init=init)
+        # Like the memories, what was loaded outlives a reset.
+        record: Any = Signal(layout, init=init, reset_less=True)
         with m.If(self.load_network.en):
             m.d.sync += Value.cast(record).eq(self.load_network.data)
         frames = FrameInput(encoders=config.input_encoders)

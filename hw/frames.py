@@ -88,9 +88,10 @@ class FrameInput(wiring.Component):
             self.element.value.eq(self.i.payload.value),
             self.element.end.eq(is_last),
         ]
+        loaded = self.record.inputs != 0  # frames wait until there is a network
         with m.FSM():
             # The first word waits on the stream while the step is announced.
-            with m.State("idle"), m.If(self.i.valid & self.free & ~self.busy):
+            with m.State("idle"), m.If(self.i.valid & self.free & ~self.busy & loaded):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
                     m.d.comb += [self.start.eq(1), self.restart_taken.eq(self.restart)]

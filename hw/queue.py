@@ -46,7 +46,8 @@ class Credits(wiring.Component):
 
     Members
     -------
-    take: reserve `amount` words this cycle (only while `room` is high); give: one word has left
+    take: reserve `amount` words this cycle (only while `room` is high); give: one word has left; it counts
+        from the cycle after the next
     room: at least `need` words can be reserved
     """
 
@@ -64,7 +65,10 @@ class Credits(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        left = Signal(range(self._total + 1), init=self._total)
-        m.d.sync += left.eq(left + self.give - Mux(self.take, self.amount, 0))
+        left, given = Signal(range(self._total + 1), init=self._total), Signal()
+        m.d.sync += [
+            given.eq(self.give),
+            left.eq(left + given - Mux(self.take, self.amount, 0)),
+        ]
         m.d.comb += self.room.eq(left >= self._need)
         return m

@@ -61,21 +61,22 @@ def test_a_word_leaves_the_cycle_after_it_came_and_one_every_cycle():
 
 
 def test_credits_follow_what_is_taken_and_given():
-    """Against a count: room for `need`, whatever is taken and given in the same cycle."""
+    """Against a count: room for `need`, whatever is taken and given; what is given counts later."""
     rng = np.random.default_rng(0)
     dut = Credits(total=9, need=3)
 
     async def testbench(ctx):
-        left = 9
+        left, given = 9, 0
         for _ in range(300):
             assert ctx.get(dut.room) == (left >= 3)
             take = left >= 3 and rng.random() < 0.6
             amount = int(rng.integers(1, 4))
-            give = left < 9 and rng.random() < 0.7
+            give = left + given < 9 and rng.random() < 0.7
             ctx.set(dut.take, take)
             ctx.set(dut.amount, amount)
             ctx.set(dut.give, give)
-            left += int(give) - (amount if take else 0)
+            left += given - (amount if take else 0)
+            given = int(give)
             await ctx.tick()
 
     run(dut, testbench, cycles=400)
