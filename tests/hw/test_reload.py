@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+from amaranth.hdl import ResetInserter, Signal
 
 from deltaloom.golden.engine import run as run_golden
 from deltaloom.golden.synthetic import make_frames, make_network
@@ -58,3 +59,49 @@ def test_one_network_after_the_other(order, steps):
     result = run_core(core, source, steps * len(order))
     expected = [run_golden(networks[name], [frames[name]])[0].outputs.reshape(-1) for name in order]
     np.testing.assert_array_equal(result.outputs, np.concatenate(expected))
+
+
+@pytest.mark.parametrize("baked", [False, True])
+def test_a_loaded_network_outlives_a_reset(baked):
+    """Also where another network was baked in."""
+    network = make_network([("lstm", 5), ("linear", 2)], 3, seed=1)
+    other = make_network([("linear", 4)], 6, seed=2)
+    config = derive_config(network, other, word_bits=32)
+    core = Core(config, compile_network(other, config) if baked else None)
+    reset = Signal()
+    frames = make_frames(3, 3, seed=4)
+
+    async def source(ctx):
+        await load(ctx, core, compile_network(network, config), config)
+        await feed(ctx, core, [frames[:1]])
+        ctx.set(reset, 1)
+        await ctx.tick()
+        ctx.set(reset, 0)
+        await feed(ctx, core, [frames], mark=False)
+
+    result = run_core(core, source, 3, dut=ResetInserter(reset)(core), reset=reset)
+    np.testing.assert_array_equal(
+        result.outputs, run_golden(network, [frames])[0].outputs.reshape(-1)
+    )
+
+
+def test_a_frame_waits_for_a_network():
+    network = make_network([("lstm", 5), ("linear", 2)], 3, seed=1)
+    config = derive_config(network, word_bits=32)
+    core = Core(config)
+    frames = make_frames(3, 2, seed=4)
+    starts = []
+
+    async def source(ctx):
+        await feed(ctx, core, [frames])
+
+    async def loader(ctx):
+        for _ in range(20):
+            starts.append((await ctx.tick().sample(core.frame))[2])
+        await load(ctx, core, compile_network(network, config), config)
+
+    result = run_core(core, source, 2, loader)
+    assert starts == [0] * 20
+    np.testing.assert_array_equal(
+        result.outputs, run_golden(network, [frames])[0].outputs.reshape(-1)
+    )
