@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Our own tests and products are small: NumPy's threads would only wait for each other.
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help setup demo test lint format bench bench-fpga clean clean-venv
+.PHONY: help setup demo test test-slow lint format bench bench-fpga clean clean-venv
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -17,8 +17,11 @@ setup: ## a virtual environment with deltaloom and its tools, system packages wh
 demo: setup ## the whole flow on the shipped speech model; figures and report in build/demo
 	$(BIN)/deltaloom demo -o build/demo
 
-test: setup ## all tests but place and route; that, too: make test ARGS="-m fpga"
+test: setup ## all tests but place and route (make test ARGS="-m fpga") and the slow ones
 	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+test-slow: setup ## the slow ones: simulations that take minutes together
+	$(BIN)/python -m pytest -n 2 -m slow $(ARGS)
 
 lint: setup ## style and types
 	$(BIN)/ruff check .
@@ -29,7 +32,7 @@ format: setup ## bring the code into its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## cycles in simulation, some minutes; one suite: make bench ARGS=speech
+bench: setup ## cycles and speed of the software, some minutes; one suite: make bench ARGS=speech
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 bench-fpga: setup ## area and clock by yosys and nextpnr; an hour

@@ -2,11 +2,13 @@
 """Runs benchmark suites and records their figures; see README.md here."""
 
 import argparse
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import area
 import peers
+import software
 import speech
 from figures import REPORT, Figure, record
 from rich.console import Console
@@ -16,11 +18,13 @@ Suite = Callable[[Path], Iterator[Figure]]
 SUITES: dict[str, Suite] = {
     "speech": lambda work: speech.figures(work, frames=50),
     "peers": lambda work: peers.figures(work, steps=40),
+    "software": lambda work: software.figures(),
 }
 FPGA: dict[str, Suite] = {"area": area.figures}
 
 
-def main() -> None:
+def main() -> int:
+    """The exit code: 1 where a figure misses its target, 0 where none does."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "suites", nargs="*", choices=[*SUITES, *FPGA, []], help="default: all quick"
@@ -30,10 +34,18 @@ def main() -> None:
     args = parser.parse_args()
     every = SUITES | FPGA
     console = Console()
+    missed = []
     for name in args.suites or (FPGA if args.fpga else SUITES):
         console.rule(name)
-        record(list(every[name](REPORT.parent / "work")), keep=args.keep)
+        figures = list(every[name](REPORT.parent / "work"))
+        record(figures, keep=args.keep)
+        missed += [figure for figure in figures if figure.met is False]
+    for figure in missed:
+        limit = f"at {'most' if figure.at_most else 'least'} {figure.target:g}"
+        line = f"target missed: {figure.name}: {figure.value:g} {figure.unit}".rstrip()
+        print(f"{line}, should be {limit}", file=sys.stderr)
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import UserError
-from .storage import replacing
+from .storage import check_file, replacing
 
 Features = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -150,8 +150,7 @@ class Dataset:
         `task`. A .npy file is one sequence [steps, inputs].
         Raises UserError where the file is anything else.
         """
-        if not file.is_file():
-            raise UserError(f"{file}: no such file; give a .npz data set or a .npy sequence")
+        check_file(file, "; give a .npz data set or a .npy sequence")
         arrays = _read(file)
         try:
             return _assemble(arrays)
@@ -250,7 +249,7 @@ def _assemble(arrays: dict[str, np.ndarray]) -> Dataset:
     lengths = arrays.get("lengths", np.array([len(features)]))
     if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 0).any():
         raise UserError("lengths: expected one integer of at least 0 per sequence")
-    total = int(lengths.sum())
+    total = sum(lengths.tolist())  # of Python's integers, which do not wrap
     if total != len(features):
         raise UserError(
             f"lengths: they sum to {total}, features has {len(features)} frames; "
@@ -275,11 +274,29 @@ def _assemble(arrays: dict[str, np.ndarray]) -> Dataset:
     return Dataset(
         features=_split(features, lengths),
         labels=None if labels is None else _split(labels.astype(np.int64), lengths),
-        label_names=tuple(str(name) for name in arrays.get("label_names", ())),
-        names=tuple(str(name) for name in arrays.get("names", ())),
-        task=str(arrays.get("task", "classification" if targets is None else "regression")),
+        label_names=_texts(arrays, "label_names"),
+        names=_texts(arrays, "names"),
+        task=_task(arrays, "classification" if targets is None else "regression"),
         targets=None if targets is None else _split(targets, lengths),
     )
+
+
+def _texts(arrays: dict[str, np.ndarray], key: str) -> tuple[str, ...]:
+    values = arrays.get(key)
+    if values is None or values.shape == (0,):  # an empty list is saved as numbers
+        return ()
+    if values.ndim != 1 or values.dtype.kind != "U":
+        raise UserError(f"{key}: {values.dtype} {values.shape}, expected a list of texts")
+    return tuple(values.tolist())
+
+
+def _task(arrays: dict[str, np.ndarray], default: str) -> str:
+    value = arrays.get("task")
+    if value is None:
+        return default
+    if value.ndim != 0 or value.dtype.kind != "U":
+        raise UserError(f"task: {value.dtype} {value.shape}, expected one text")
+    return str(value)
 
 
 def _split(values: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, ...]:

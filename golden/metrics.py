@@ -25,6 +25,7 @@ VECTOR_BITS = 16
 class Evaluation:
     """A network on a data set.
 
+    scored: frames that the errors are over, those with a label or a target; steps: all frames.
     task: of the data set; float_error, quantized_error, delta_error: see `error`; of the float
         model, of the network without thresholds, and with them. None without a model or labels.
     eliminated_operations, eliminated_by_path: percent of the multiply-accumulates of dense steps
@@ -36,6 +37,7 @@ class Evaluation:
 
     sequences: int
     steps: int
+    scored: int
     task: str
     float_error: float | None
     quantized_error: float | None
@@ -75,6 +77,7 @@ def evaluate(
     return Evaluation(
         sequences=len(dataset),
         steps=dataset.frames,
+        scored=dataset.scored,
         task=dataset.task,
         float_error=float_error,
         quantized_error=error(dataset, dense.real(network)) if dataset.scored else None,

@@ -15,6 +15,16 @@ import numpy as np
 from . import storage
 from .arithmetic import WIDTHS, Ints, code_range, rshr, sat, sat16
 from .cells import CELLS, Q3_12, Cell, Numbers
+from .checks import (
+    check,
+    check_codes,
+    check_range,
+    check_scale,
+    check_shape,
+    check_width,
+    stored_integers,
+    stored_texts,
+)
 from .errors import UserError
 
 KIND = "quantized network"
@@ -22,6 +32,8 @@ BIAS_BITS = 20
 MULT_BITS = 16
 MAX_SHIFT = 40
 MAX_VECTOR_SHIFT = 18
+MAX_EXPONENT = 12
+"""Of the int16 formats Q(e).(15-e) of inputs and states."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,11 +50,11 @@ class Quantizer:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        _check("activation bits", self.bits, self.bits in WIDTHS, f"one of {WIDTHS}")
-        _check("quantizer mult", self.mult, 0 <= self.mult < 1 << 15, "0..32767")
-        _check("quantizer shift", self.shift, 0 <= self.shift <= MAX_SHIFT, f"0..{MAX_SHIFT}")
-        low, high = code_range(self.bits)
-        _check("zero point", self.zero_point, low <= self.zero_point <= high, f"{low}..{high}")
+        check_width("activation bits", self.bits, WIDTHS)
+        check_range("quantizer mult", self.mult, 0, 32767)
+        check_range("quantizer shift", self.shift, 0, MAX_SHIFT)
+        check_range("zero point", self.zero_point, *code_range(self.bits))
+        check_scale("quantizer scale", self.scale)
 
     def __call__(self, values: Ints) -> Ints:
         return sat(rshr(values * self.mult, self.shift) + self.zero_point, self.bits)
@@ -72,16 +84,19 @@ class Path:
     weight_scale: np.ndarray = field(default_factory=lambda: np.ones((1, 1)))
 
     def __post_init__(self) -> None:
-        _check("weight bits", self.weight_bits, self.weight_bits in WIDTHS, f"one of {WIDTHS}")
-        _within("weights", self.weights, self.weight_bits)
-        _within("mult", self.mult, MULT_BITS)
-        _shape("weights", self.weights, (len(self.gates), self.units, self.columns))
-        _shape("mult", self.mult, (len(self.gates), self.units))
-        _shape("shift", self.shift, (len(self.gates),))
+        check_width("weight bits", self.weight_bits, WIDTHS)
+        check_shape("weights", self.weights, (len(self.gates), None, None))
+        check_codes("weights", self.weights, self.weight_bits)
+        check_codes("mult", self.mult, MULT_BITS)
+        check_shape("mult", self.mult, (len(self.gates), self.units))
+        check_shape("shift", self.shift, (len(self.gates),))
         for shift in self.shift:
-            _check("shift", int(shift), 0 <= shift <= MAX_SHIFT, f"0..{MAX_SHIFT}")
-        limit = 1 << self.quantizer.bits
-        _check("threshold", self.threshold, 0 <= self.threshold < limit, f"0..{limit - 1}")
+            check_range("shift", int(shift), 0, MAX_SHIFT)
+        check_range("threshold", self.threshold, 0, (1 << self.quantizer.bits) - 1)
+        if self.weight_scale.shape != (1, 1):
+            check_shape("weight_scale", self.weight_scale, (len(self.gates), self.units))
+        for scale in (self.weight_scale.min(), self.weight_scale.max()):  # nan where one is nan
+            check_scale("weight_scale", float(scale))
 
     @property
     def units(self) -> int:
@@ -134,47 +149,46 @@ class Layer:
     skip_shift: int = 0
 
     def __post_init__(self) -> None:
-        _check("cell", self.kind, self.kind in CELLS, f"one of {', '.join(CELLS)}")
-        _within("bias", self.bias, BIAS_BITS)
-        _shape("bias", self.bias, (len(self.cell.gates), self.units))
+        check("cell", self.kind, self.kind in CELLS, f"one of {', '.join(CELLS)}")
+        check_codes("bias", self.bias, BIAS_BITS)
+        check_shape("bias", self.bias, (len(self.cell.gates), None))
         for what, exponent in (("c", self.c_exponent), ("h", self.h_exponent)):
-            _check(f"{what} exponent", exponent, 0 <= exponent <= 12, "0..12")
+            check_range(f"{what} exponent", exponent, 0, MAX_EXPONENT)
         if self.cell.c_like_h:
             rule = f"the c exponent of {self.kind}, {self.c_exponent}"
-            _check("h exponent", self.h_exponent, self.h_exponent == self.c_exponent, rule)
+            check("h exponent", self.h_exponent, self.h_exponent == self.c_exponent, rule)
         self._check_paths()
         self._check_vectors()
         if self.cell.reads_input:
             rule = f"{self.units} like the units, for {self.kind}"
-            _check("inputs", self.inputs, self.inputs == self.units, rule)
-            _within("skip mult", np.array([self.skip_mult]), MULT_BITS)
+            check("inputs", self.inputs, self.inputs == self.units, rule)
+            check_range("skip mult", self.skip_mult, *code_range(MULT_BITS))
         else:
-            _check("skip mult", self.skip_mult, self.skip_mult == 0, f"0 for {self.kind}")
-        _check("skip shift", self.skip_shift, 0 <= self.skip_shift <= MAX_SHIFT, f"0..{MAX_SHIFT}")
+            check("skip mult", self.skip_mult, self.skip_mult == 0, f"0 for {self.kind}")
+        check_range("skip shift", self.skip_shift, 0, MAX_SHIFT)
 
     def _check_paths(self) -> None:
         feeds, fed = self.cell.feeds, set()
         for path in self.paths:
-            _check("source", path.source, path.source in feeds, f"{self.cell.sources}")
-            _shape(f"{path.source} weights", path.weights, (None, self.units, None))
+            check("source", path.source, path.source in feeds, f"{self.cell.sources}")
+            check_shape(f"{path.source} weights", path.weights, (None, self.units, None))
             allowed = feeds[path.source]
             rule = f"gates that {path.source} feeds in {self.kind}: {allowed}"
-            _check("gates", path.gates, {*path.gates} <= {*allowed}, rule)
+            check("gates", path.gates, {*path.gates} <= {*allowed}, rule)
             for gate in path.gates:
                 place = (path.source, gate)
-                _check("gates", path.gates, place not in fed, f"without {gate!r}, fed twice")
+                check("gates", path.gates, place not in fed, f"without {gate!r}, fed twice")
                 fed.add(place)
         sources = tuple(path.source for path in self.paths)
-        _check("sources", sources, "x" in sources, "one with a path from x")
+        check("sources", sources, "x" in sources, "one with a path from x")
 
     def _check_vectors(self) -> None:
         names, wanted = tuple(self.vectors), self.cell.vectors
-        _check("vectors", names, {*names} == {*wanted}, f"those of {self.kind}: {wanted}")
+        check("vectors", names, {*names} == {*wanted}, f"those of {self.kind}: {wanted}")
         for name, vector in self.vectors.items():
-            _shape(name, vector, (self.units,))
-            _within(name, vector, 16)
-        good = 0 <= self.vector_shift <= MAX_VECTOR_SHIFT
-        _check("vector shift", self.vector_shift, good, f"0..{MAX_VECTOR_SHIFT}")
+            check_shape(name, vector, (self.units,))
+            check_codes(name, vector, 16)
+        check_range("vector shift", self.vector_shift, 0, MAX_VECTOR_SHIFT)
 
     @property
     def cell(self) -> Cell:
@@ -217,13 +231,18 @@ class Network:
     origin: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        _check("layers", len(self.layers), len(self.layers) > 0, "at least one layer")
+        check("layers", len(self.layers), len(self.layers) > 0, "at least one layer")
+        check_range("x exponent", self.x_exponent, 0, MAX_EXPONENT)
         width = self.inputs
         for layer in self.layers:
             for path in layer.paths:
                 wanted = width if path.source == "x" else layer.units
-                _shape(f"{layer.name}.{path.source} weights", path.weights, (None, None, wanted))
+                check_shape(
+                    f"{layer.name}.{path.source} weights", path.weights, (None, None, wanted)
+                )
             width = layer.units
+        count = len(self.labels)
+        check("labels", count, count in (0, self.outputs), f"0 or {self.outputs}, one per output")
 
     @property
     def inputs(self) -> int:
@@ -335,7 +354,7 @@ class Network:
             return cls(
                 layers=layers,
                 x_exponent=header["x_exponent"],
-                labels=tuple(header["labels"]),
+                labels=stored_texts("labels", header["labels"]),
                 origin=header["origin"],
             )
 
@@ -355,10 +374,10 @@ def _read_layer(entry: dict, tensors: dict[str, np.ndarray], at: str) -> Layer:
         paths=tuple(
             _read_path(p, tensors, f"{at}.paths.{k}") for k, p in enumerate(entry["paths"])
         ),
-        bias=tensors[f"{at}.bias"].astype(np.int64),
+        bias=stored_integers(tensors, f"{at}.bias"),
         c_exponent=entry["c_exponent"],
         h_exponent=entry["h_exponent"],
-        vectors={name: tensors[f"{at}.vectors.{name}"].astype(np.int64) for name in names},
+        vectors={name: stored_integers(tensors, f"{at}.vectors.{name}") for name in names},
         vector_shift=entry.get("vector_shift", 0),
         skip_mult=entry.get("skip_mult", 0),
         skip_shift=entry.get("skip_shift", 0),
@@ -368,33 +387,12 @@ def _read_layer(entry: dict, tensors: dict[str, np.ndarray], at: str) -> Layer:
 def _read_path(entry: dict, tensors: dict[str, np.ndarray], at: str) -> Path:
     return Path(
         source=entry["source"],
-        gates=tuple(entry["gates"]),
-        weights=tensors[f"{at}.weights"].astype(np.int64),
+        gates=stored_texts("gates", entry["gates"]),
+        weights=stored_integers(tensors, f"{at}.weights"),
         weight_bits=entry["weight_bits"],
         quantizer=Quantizer(**entry["quantizer"]),
-        mult=tensors[f"{at}.mult"].astype(np.int64),
-        shift=tensors[f"{at}.shift"].astype(np.int64),
+        mult=stored_integers(tensors, f"{at}.mult"),
+        shift=stored_integers(tensors, f"{at}.shift"),
         threshold=entry["threshold"],
         weight_scale=tensors[f"{at}.weight_scale"],
     )
-
-
-def _check(what: str, value: object, good: bool, rule: str) -> None:
-    if not good:
-        raise UserError(f"{what}: {value!r} is not possible, it must be {rule}")
-
-
-def _within(what: str, values: Ints, bits: int) -> None:
-    low, high = code_range(bits)
-    outside = values[(values < low) | (values > high)]
-    if outside.size:
-        raise UserError(f"{what}: {int(outside.flat[0])} is outside {low}..{high} ({bits} bits)")
-
-
-def _shape(what: str, values: Ints, wanted: tuple[int | None, ...]) -> None:
-    fits = values.ndim == len(wanted) and all(
-        w is None or w == s for w, s in zip(wanted, values.shape, strict=True)
-    )
-    if not fits:
-        text = ", ".join("any" if w is None else str(w) for w in wanted)
-        raise UserError(f"{what}: shape {values.shape}, expected [{text}]")

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from . import storage
 from .errors import UserError
 from .model import FloatLayer, FloatPath
 from .tensor_files import first_line
@@ -36,8 +37,7 @@ _WEIGHTED = ("LSTM", "GRU", "RNN", "Gemm", "MatMul", "Conv", "ConvTranspose", "M
 
 def read_layers(file: Path) -> tuple[FloatLayer, ...]:
     """The layers of the graph in `file`. Raises UserError naming the node that is not supported."""
-    if not file.is_file():
-        raise UserError(f"{file}: no such file")
+    storage.check_file(file)
     try:
         onnx = importlib.import_module("onnx")
     except ImportError as error:

@@ -17,14 +17,13 @@ from .clipping import max_clip, mmse_clip, mmse_clip_histogram, step_size, to_co
 from .data import Dataset
 from .errors import UserError
 from .model import FloatLayer, FloatModel, FloatPath
-from .network import BIAS_BITS, MULT_BITS, Layer, Network, Path, Quantizer
+from .network import BIAS_BITS, MAX_EXPONENT, MULT_BITS, Layer, Network, Path, Quantizer
 from .scheme import Scheme
 
 __all__ = ["Scheme", "exponent_for", "make_quantizer", "quantize", "quantize_with", "with_labels"]
 
 MARGIN = 1.1
 """How much further than on the calibration data a 16-bit input, state or output may go."""
-MAX_EXPONENT = 12
 VECTOR_SHIFT = 18
 """A vector's 15 - e_v fraction bits and those of c, over the 12 of Q3.12: 18 - e_v - e_c."""
 

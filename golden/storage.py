@@ -39,8 +39,7 @@ def load(file: Path, kind: str, *, made_by: str) -> tuple[dict[str, np.ndarray],
 
     Raises UserError where the file is missing, damaged, of another kind or of a newer version.
     """
-    if not file.is_file():
-        raise UserError(f"{file}: no such file; `{made_by}` writes one")
+    check_file(file, f"; `{made_by}` writes one")
     try:
         with safe_open(file, framework="numpy") as archive:
             metadata = archive.metadata() or {}
@@ -60,6 +59,15 @@ def load(file: Path, kind: str, *, made_by: str) -> tuple[dict[str, np.ndarray],
     if version != VERSION:
         raise UserError(f"{file}: format version {version}, this deltaloom reads {VERSION}")
     return tensors, header
+
+
+def check_file(file: Path, way_out: str = "") -> None:
+    """Raise UserError unless `file` is there and is a regular file; way_out ends the line."""
+    if not file.exists():
+        raise UserError(f"{file}: no such file{way_out}")
+    if not file.is_file():
+        kind = "a folder" if file.is_dir() else "a device or a pipe"
+        raise UserError(f"{file}: is {kind}, a file is wanted{way_out}")
 
 
 @contextmanager

@@ -27,8 +27,7 @@ def read_tensors(file: Path) -> tuple[Arrays, bool]:
     bfloat16 comes as float32, all else as stored. Raises UserError where the file is missing,
     damaged or of another kind, or has no tensors.
     """
-    if not file.is_file():
-        raise UserError(f"{file}: no such file")
+    storage.check_file(file)
     reader = _READERS.get(file.suffix.lower())
     if reader is None:
         raise UserError(f"{file}: files called {file.suffix or 'so'!r} are not read, only {KINDS}")

@@ -7,10 +7,9 @@ from typing import Any
 
 from ..golden.arithmetic import Ints
 from ..golden.network import Network
-from ..hw.accelerator import Accelerator, windows
+from ..hw.accelerator import windows
 from ..hw.compile import compile_network
 from ..hw.config import AcceleratorConfig
-from ..hw.generate import manifest
 from ..hw.register_map import place_windows
 from .report import SimulationReport
 from .runner import simulate
@@ -44,7 +43,7 @@ def check_accelerator(
 def load_network(network: Network, config: AcceleratorConfig) -> dict[str, Any]:
     """Options of `simulate` by which a design of `config` runs `network`, loaded over the bus.
 
-    manifest: the network's; image: the writes (byte address, value) of every memory.
+    manifest: what `simulate` needs of it; image: the writes (byte address, value) of all memories.
     """
     image = compile_network(network, config)
     writes = [
@@ -53,6 +52,10 @@ def load_network(network: Network, config: AcceleratorConfig) -> dict[str, Any]:
         for write in place.encode(image.contents[place.window.name])
     ]
     return {
-        "manifest": manifest(network, config, image, Accelerator(config, None)),
+        "manifest": {
+            "word_bits": config.word_bits,
+            "lists": [{"index": n, "path": entry.path} for n, entry in enumerate(image.lists)],
+            "layers": [{"state_base": base} for base in image.state_bases],
+        },
         "image": writes,
     }

@@ -51,6 +51,7 @@ def build(sources: Sequence[Path], simulator: str, workdir: Path, *, waves: bool
                 f"{package} is needed and is not installed; "
                 "install it with: pip install 'deltaloom[sim]'"
             )
+    _check_libpython()
     environment = _environment(tools)
     workdir = workdir.resolve()
     name = digest(
@@ -120,6 +121,17 @@ def _importable(module: str) -> bool:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:
         return False
+
+
+def _check_libpython() -> None:
+    """cocotb loads Python into the simulator; Debian's python3 comes without the library."""
+    from find_libpython import find_libpython  # cocotb's own search; it comes with cocotb
+
+    if "LIBPYTHON_LOC" not in os.environ and find_libpython() is None:
+        raise UserError(
+            "Python's shared library is needed and was not found; install it with: "
+            f"apt-get install libpython3.{sys.version_info.minor}"
+        )
 
 
 def _environment(tools: Sequence[toolchain.Tool]) -> dict[str, str]:

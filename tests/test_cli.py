@@ -66,11 +66,40 @@ def test_verbs_keep_the_rules(name, capsys):
     assert f"usage: deltaloom {name} " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", [[], ["weave"], ["import"], ["import", "a", "-o", "b", "--no"]])
-def test_wrong_usage(words, capsys):
+SIMULATE = ["simulate", "net", "--data", "d"]
+QUANTIZE = ["quantize", "m", "--data", "d", "-o", "n"]
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        ([], ["the following arguments are required: VERB", "`deltaloom --help`"]),
+        (
+            ["weave"],
+            ["VERB: invalid choice: 'weave' (choose from ", "import", "demo", "`deltaloom"],
+        ),
+        (["import"], ["arguments are required: ", "-o", "`deltaloom import --help`"]),
+        (
+            ["import", "a", "-o", "b", "--no"],
+            ["unrecognized arguments: --no", "`deltaloom --help`"],
+        ),
+        ([*SIMULATE, "--sim", "foo"], ["--sim: invalid choice: 'foo' (choose from ", "verilator"]),
+        (
+            [*SIMULATE, "--frames", "x"],
+            ["--frames: invalid int value: 'x'", "`deltaloom simulate "],
+        ),
+        ([*QUANTIZE, "--weight-bits", "3"], ["--weight-bits", ": invalid choice: 3 (choose", "16"]),
+        ([*SIMULATE, "--sim"], ["--sim: expected one argument; `deltaloom simulate --help`"]),
+        ([*SIMULATE, "two\nlines"], ["unrecognized arguments: two lines"]),
+    ],
+)
+def test_wrong_usage_is_one_line(words, parts, capsys):
     assert cli.main(words) == 2
     out, err = capsys.readouterr()
-    assert out == "" and err.startswith("usage: deltaloom")
+    assert out == "" and err.count("\n") == 1 and err.endswith(" --help` tells what there is\n")
+    assert err.startswith("deltaloom: ") and not err.startswith("deltaloom: argument ")
+    for part in parts:
+        assert part in err
 
 
 @pytest.mark.parametrize(

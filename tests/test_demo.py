@@ -17,7 +17,7 @@ KEYS = {
     *("luts", "ffs", "dsps", "brams"),
 }
 BUDGET = Budget(
-    thresholds=(0, 10, 60), word_bits=256, frames=(("icarus", 4),), stalled=(), board=""
+    thresholds=(0, 10, 60), word_bits=256, frames=(("icarus", 4),), stalled=("icarus",), board=""
 )
 
 
@@ -41,7 +41,13 @@ def test_report(demo):
     assert abs(report["quantized_error"] - report["float_error"]) < 2
     assert abs(report["delta_error"] - report["float_error"]) < 5
     assert 50 < report["eliminated_operations"] < 100
-    assert report["rtl_words"] == 4 * 39 and report["rtl_mismatches"] == 0
+    assert [(run["run"], run["frames"]) for run in report["simulations"]] == [
+        ("full speed", 4),
+        ("stalled", 2),
+    ]
+    assert report["simulations"][1]["idle"] > 0 < report["simulations"][1]["backpressure"]
+    assert report["rtl_words"] == (4 + 2) * 39 and report["rtl_mismatches"] == 0
+    assert 0 < report["scored_frames"] < report["test_frames"]
     assert 0 < report["ideal_cycles_per_step"] < report["cycles_per_step"]
     assert 0.5 < report["utilisation"] < 1
     assert report["utilisation"] == pytest.approx(
@@ -66,6 +72,9 @@ def test_table(demo, capsys):
     _print(report | area, folder)
     text = capsys.readouterr().out
     for part in (
+        f"({report['scored_frames']:,} scored frames)",
+        "RTL runs that differ, icarus",
+        "0 of 2",
         f"{report['float_error']:.2f} %",
         f"{report['delta_error']:.2f} %",
         f"{report['eliminated_operations']:.1f} %",

@@ -3,6 +3,7 @@
 
 import importlib.metadata
 import os
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -49,6 +50,28 @@ def test_links_and_package_dir_agree(package, folder):
 
 def test_links_are_relative():
     assert all(not p.readlink().is_absolute() for p in SOURCE.iterdir() if p.is_symlink())
+
+
+def test_package_data_is_the_data_in_the_tree():
+    """Nothing under data is left out of the wheel, and no pattern matches nothing."""
+    listing = subprocess.run(
+        ["git", "ls-files", "src/deltaloom/data"], cwd=ROOT, capture_output=True, text=True
+    )
+    if listing.returncode:
+        pytest.skip("not a git checkout")
+    patterns = SETUPTOOLS["package-data"]["deltaloom"]
+    matches = {pattern: {p for p in SOURCE.glob(pattern) if p.is_file()} for pattern in patterns}
+    assert all(matches.values()), matches
+    tracked = {ROOT / name for name in listing.stdout.splitlines()}
+    assert len(tracked) > 5
+    assert {p for found in matches.values() for p in found} == tracked | {SOURCE / "py.typed"}
+
+
+def test_each_data_folder_has_its_licence():
+    folders = [p for p in (SOURCE / "data").iterdir() if p.is_dir()]
+    assert folders and all((folder / "LICENSE.txt").is_file() for folder in folders)
+    files = [p for pattern in PROJECT["project"]["license-files"] for p in ROOT.glob(pattern)]
+    assert set(files) == {ROOT / "LICENSE", *(folder / "LICENSE.txt" for folder in folders)}
 
 
 def test_console_script():

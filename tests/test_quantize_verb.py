@@ -69,8 +69,8 @@ def test_inputs_are_not_overwritten(files, capsys, which):
     [
         (["--threshold", "256"], "threshold: 256 is not possible, it must be 0..255"),
         (["--threshold", "-1"], "threshold: -1 is not possible, it must be 0..255"),
-        (["--weight-bits", "3"], "argument --weight-bits: invalid choice: 3"),
-        (["--granularity", "cell"], "argument --granularity: invalid choice: 'cell'"),
+        (["--weight-bits", "3"], "--weight-bits: invalid choice: 3"),
+        (["--granularity", "cell"], "--granularity: invalid choice: 'cell'"),
     ],
 )
 def test_errors_write_nothing(files, tmp_path, capsys, options, message):
@@ -129,7 +129,7 @@ def test_skip_and_single_paths(gru, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--skip", "some"], "argument --skip: invalid choice: 'some'"),
+        (["--skip", "some"], "--skip: invalid choice: 'some'"),
         (["--path", "a.0.h"], "--path 'a.0.h': expected NAME=W/A, such as lstm.1.h=4/8"),
         (["--path", "a.0.h=8"], "--path 'a.0.h=8': expected NAME=W/A"),
         (["--path", "a.0.h=8/"], "--path 'a.0.h=8/': expected NAME=W/A"),

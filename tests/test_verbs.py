@@ -110,6 +110,14 @@ def test_generate_never_replaces_a_file(files, capsys):
     assert error(capsys) == f"-o {data}: is a file; name a folder"
 
 
+def test_build_and_simulate_never_replace_a_file(files, capsys):
+    net, data = files
+    assert run("build", net, "--board", "ulx3s_85f", "-o", data) == 2
+    assert error(capsys) == f"-o {data}: is a file; name a folder"
+    assert run("simulate", net, "--data", data, "--sim", "icarus", "--workdir", data) == 2
+    assert error(capsys) == f"--workdir {data}: is a file; name a folder"
+
+
 # simulate
 
 
@@ -126,9 +134,9 @@ def test_simulate(files, tmp_path, capsys):
     assert full["cycles_per_step"] == full["counters"]["CYCLES"] / 10
     assert full["utilisation"] == full["ideal_cycles_per_step"] / full["cycles_per_step"] < 1
     table = cells(out)
-    assert table["full speed"][:3] == ["10", "30", "0"]
+    assert table["full speed"][:3] == ["10", "30", "no"]
     assert table["full speed"][3] == f"{full['cycles_per_step']:,.1f}"
-    assert table["stalled"][2:4] == ["0", "-"]
+    assert table["stalled"][2:4] == ["no", "-"]
     assert "full speed: 10 of 10 frames\n" in err
     assert max(map(len, out.splitlines()[:6])) <= 80
 
@@ -155,7 +163,7 @@ def test_simulate_tells_a_mismatch(files, tmp_path, capsys, monkeypatch):
     out = capsys.readouterr().out
     (only,) = json.loads((tmp_path / "out.json").read_text())["runs"]
     assert only["mismatches"] == 1 and only["cycles_per_step"] is None
-    assert cells(out)["full speed"][2] == "1"
+    assert cells(out)["full speed"][2] == "yes"
     line = out.splitlines()[-1]
     assert re.search(r"MISMATCH, .*step \d+, unit \d+: got -?\d+, expected -?\d+", line)
     assert "run again with --waves" in line

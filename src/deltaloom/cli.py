@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from typing import NoReturn
 
 from . import __version__
 from .golden.errors import UserError
@@ -16,9 +17,17 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141
 
 
+class _Parser(argparse.ArgumentParser):
+    """One whose errors are one line like all others; its verbs' parsers are of this class, too."""
+
+    def error(self, message: str) -> NoReturn:
+        text = message.removeprefix("argument ")
+        raise UserError(f"{text}; `{self.prog} --help` tells what there is")
+
+
 def make_parser(names: Iterable[str] = VERBS) -> argparse.ArgumentParser:
     """The parser with the verbs `names`; only their modules are imported."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="deltaloom",
         description="Turns a trained recurrent network into a verified delta-RNN accelerator.",
         epilog="`deltaloom VERB --help` tells a verb's options, their units and defaults.",
@@ -52,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = make_parser(wanted).parse_args(words)
         args.run(args)
         sys.stdout.flush()
-    except SystemExit as stop:  # argparse, after it printed help or what is wrong
+    except SystemExit as stop:  # argparse, after it printed help
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except UserError as error:
         return _fail(str(error))

@@ -125,6 +125,17 @@ INFINITE[0, 0] = -np.inf
         ),
         ({"lengths": np.array([2.0, 4.0])}, "lengths: expected one integer of at least 0"),
         ({"lengths": np.array(6)}, "lengths: expected one integer of at least 0 per sequence"),
+        (
+            {"lengths": np.array([2**62] * 4 + [6])},
+            f"lengths: they sum to {2**64 + 6}, features has 6 frames",
+        ),
+        ({"lengths": np.array([2**63, 2**63, 6], np.uint64)}, f"lengths: they sum to {2**64 + 6}"),
+        ({"label_names": np.array("abc")}, "label_names: <U3 (), expected a list of texts"),
+        ({"label_names": np.arange(3)}, "label_names: int64 (3,), expected a list of texts"),
+        ({"names": np.array("abc")}, "names: <U3 (), expected a list of texts"),
+        ({"names": np.array([["a"]] * 3)}, "names: <U1 (3, 1), expected a list of texts"),
+        ({"task": np.array(["classification"])}, "task: <U14 (1,), expected one text"),
+        ({"task": np.array(3)}, "task: int64 (), expected one text"),
         ({"labels": np.zeros(5, int)}, "labels: int64 (5,), expected integers [6], one a frame"),
         ({"labels": np.zeros(6)}, "labels: float64 (6,), expected integers [6], one a frame"),
         (
@@ -178,6 +189,10 @@ def test_damaged_file(tmp_path):
 def test_other_files(tmp_path):
     with pytest.raises(UserError, match=r"none.npz: no such file; give a .npz data set or a .npy"):
         Dataset.load(tmp_path / "none.npz")
+    with pytest.raises(
+        UserError, match=r"is a folder, a file is wanted; give a .npz data set or a"
+    ):
+        Dataset.load(tmp_path)
     (tmp_path / "text.npz").write_text("hello, I am a text\n")
     with pytest.raises(UserError, match="not a whole"):
         Dataset.load(tmp_path / "text.npz")

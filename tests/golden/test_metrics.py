@@ -170,6 +170,7 @@ def test_evaluation_is_what_the_engine_counts(quantized):
     frames = [quantize_frames(network, x) for x in data.features]
     delta, dense = run(network, frames), run(network, frames, delta=False)
     assert (got.sequences, got.steps, got.word_bits) == (3, 65, 64)
+    assert got.scored == sum(int((y >= 0).sum()) for y in data.labels)
     assert got.float_error == error(data, [run_float(model, x)[0] for x in data.features])
     assert got.quantized_error == error(data, [r.outputs for r in dense])
     assert got.delta_error == error(data, [r.outputs for r in delta])
@@ -200,6 +201,7 @@ def test_evaluation_without_thresholds_needs_one_run(quantized, monkeypatch):
 def test_evaluation_without_labels(quantized):
     model, data, network = quantized
     got = evaluate(network, replace(data, labels=None), model)
+    assert got.scored == 0
     assert (got.float_error, got.quantized_error, got.delta_error) == (None, None, None)
     assert got.eliminated_operations == evaluate(network, data).eliminated_operations
 

@@ -5,6 +5,7 @@ import importlib
 import json
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,9 +70,14 @@ def test_no_file(tmp_path):
     assert refused(tmp_path / "absent.npz") == "no such file"
 
 
-def test_a_folder(tmp_path):
-    (tmp_path / "net.pt").mkdir()
-    assert refused(tmp_path / "net.pt") == "no such file"
+@pytest.mark.parametrize("name", ["net.pt", "net"])
+def test_a_folder(tmp_path, name):
+    (tmp_path / name).mkdir()
+    assert refused(tmp_path / name) == "is a folder, a file is wanted"
+
+
+def test_a_device():
+    assert refused(Path("/dev/null")) == "is a device or a pipe, a file is wanted"
 
 
 # npz

@@ -173,10 +173,10 @@ def test_flush_entries_stand_for_gates_that_only_earlier_paths_feed():
     recurrent, frames = found.passes
     entry = [frames.rows.entry[n] for n in range(frames.rows.entries)]
     assert [(e.slot, e.init, e.flush) for e in entry] == [
-        (3, 0, 0),
-        (1, 0, 0),
         (0, 0, 1),
         (2, 0, 1),
+        (3, 0, 0),
+        (1, 0, 0),
     ]
     assert [recurrent.rows.entry[n].init for n in range(4)] == [1, 1, 1, 1]
 

@@ -112,11 +112,11 @@ def test_pauses(deep, idle, backpressure):
     check_deep(deep, 4, 1, 3, idle=idle, backpressure=backpressure, seed=3)
 
 
-def test_outputs_do_not_wait_for_anything_at_full_speed(deep):
-    """Every frame takes as many cycles as the design counts, not more."""
+def test_cycles_that_the_design_counts(deep):
+    """From the first word in to the last one out, and at least those that the events need."""
     report = check_deep(deep, 8, idle=0, backpressure=0)
     assert 0 < report.ideal_cycles <= report.counters["BUSY"] < report.counters["CYCLES"]
-    assert report.counters["CYCLES"] >= report.frame_ends[-1] - report.frame_ends[0]
+    assert report.counters["CYCLES"] > report.frame_ends[-1] - report.frame_ends[0]
 
 
 @pytest.mark.parametrize("idle", [0, 0.4])
@@ -140,7 +140,7 @@ def test_thresholds_over_the_bus(deep, threshold):
         assert {n for n, events in report.events.items() if events} <= {"gru1.h"}
 
 
-def test_thresholds_survive_until_a_reset_and_are_set_again(deep):
+def test_thresholds_are_set_again_after_a_reset(deep):
     thresholds = {"lstm0.x": 20, "linear3.x": 1}
     check_deep(deep, 3, 1, thresholds=thresholds, reset_after=8, new_sequence="register")
 
@@ -177,7 +177,14 @@ def test_networks_loaded_over_the_bus(empty, name):
     assert len(list((workdir / "build").iterdir())) == 1
 
 
-@pytest.mark.parametrize(("before", "name"), [("gru", "one"), ("one", "sru"), ("sru", "lstm")])
+@pytest.mark.parametrize(
+    ("before", "name"),
+    [
+        ("gru", "one"),
+        pytest.param("one", "sru", marks=pytest.mark.slow),
+        pytest.param("sru", "lstm", marks=pytest.mark.slow),
+    ],
+)
 def test_network_loaded_over_another(empty, before, name):
     """What the other one left behind is not seen; nor is a reset in the middle."""
     verilog, config, workdir = empty
@@ -207,12 +214,10 @@ def test_network_loaded_over_a_baked_one(tmp_path):
         frames,
         workdir=tmp_path,
         simulator="icarus",
-        thresholds={"sru41.x": 7} if "sru41.x" in dict(network.paths()) else {"sru1.x": 7},
+        thresholds={"sru1.x": 7},
         **load_network(network, config),
     )
-    check_accelerator(
-        verilog, baked, sequences(baked, 2), workdir=tmp_path, simulator="icarus"
-    )
+    check_accelerator(verilog, baked, sequences(baked, 2), workdir=tmp_path, simulator="icarus")
 
 
 def test_an_empty_design_does_not_answer_as_a_network_does(empty):

@@ -3,6 +3,7 @@
 
 import json
 import pathlib
+import sys
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ FRAMES = [make_frames(5, 4)]
 @pytest.fixture
 def design(tmp_path):
     """A design that no simulator gets to see."""
-    manifest = {"word_bits": 8, "lists": [], "layers": [{"name": "linear0", "state_base": None}]}
+    manifest = {"word_bits": 8, "lists": [], "layers": [{"name": "linear0", "state_base": 0}]}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     file = tmp_path / "deltaloom.v"
     file.write_text("")
@@ -28,7 +29,7 @@ def design(tmp_path):
 def test_design_that_does_not_build(tmp_path):
     file = tmp_path / "broken.v"
     file.write_text("module deltaloom(input clk; endmodule\n")
-    manifest = {"word_bits": 8, "lists": [], "layers": [{"name": "linear0", "state_base": None}]}
+    manifest = {"word_bits": 8, "lists": [], "layers": [{"name": "linear0", "state_base": 0}]}
     with pytest.raises(UserError, match=r"icarus cannot build .*syntax error.*; see ") as error:
         simulate(
             file,
@@ -46,7 +47,7 @@ def test_bench_that_cannot_start(tmp_path):
     """A top module without the ports: no result, and the log says why."""
     file = tmp_path / "empty.v"
     file.write_text("module deltaloom(input clk, input rst); endmodule\n")
-    manifest = {"word_bits": 8, "lists": [], "layers": [{"name": "linear0", "state_base": None}]}
+    manifest = {"word_bits": 8, "lists": [], "layers": [{"name": "linear0", "state_base": 0}]}
     with pytest.raises(UserError, match=r"the bench ended without a result .*1 tests, 1 failed"):
         simulate(
             file,
@@ -94,4 +95,13 @@ def test_missing_files(tmp_path):
 def test_missing_simulator(design, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="install it with: apt-get install iverilog"):
+        simulate(design, NETWORK, FRAMES, workdir=tmp_path, simulator="icarus")
+
+
+def test_missing_libpython(design, tmp_path, monkeypatch):
+    """Debian's python3 without its shared library: the line names the package."""
+    monkeypatch.delenv("LIBPYTHON_LOC", raising=False)
+    monkeypatch.setattr("find_libpython.find_libpython", lambda: None)
+    package = f"libpython3.{sys.version_info.minor}"
+    with pytest.raises(UserError, match=f"shared library .* with: apt-get install {package}$"):
         simulate(design, NETWORK, FRAMES, workdir=tmp_path, simulator="icarus")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
+from .folders import check_folder
 from .generate import add_word_bits
 from .stages import stage_lines
 
@@ -85,8 +86,7 @@ class Build:
         from ..hw.compile import derive_config
 
         clock, cycles = _positive(args, "clock"), _positive(args, "cycles_per_step")
-        if args.output.exists() and not args.output.is_dir():
-            raise UserError(f"-o {args.output}: is a file; name a folder")
+        check_folder("-o", args.output)
         network = Network.load(args.network)
         with stage_lines() as progress:
             report = build(

@@ -142,6 +142,7 @@ def _print(evaluation: "Evaluation", network: "Network") -> None:
     dense, delta = evaluation.ideal_cycles_per_step_dense, evaluation.ideal_cycles_per_step_delta
     rows = [
         ("frames (sequences)", f"{evaluation.steps:,} ({evaluation.sequences:,})"),
+        ("frames scored", f"{evaluation.scored:,}"),
         (f"{metric}, float", _with_unit(evaluation.float_error, unit)),
         (f"{metric}, quantized", _with_unit(evaluation.quantized_error, unit)),
         (f"{metric}, quantized, delta", _with_unit(evaluation.delta_error, unit)),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
+from .folders import check_folder
 from .progress import progress_bars
 
 if TYPE_CHECKING:
@@ -55,8 +56,7 @@ class Generate:
         from ..hw.compile import derive_config
         from ..hw.generate import generate
 
-        if args.output.exists() and not args.output.is_dir():
-            raise UserError(f"-o {args.output}: is a file; name a folder")
+        check_folder("-o", args.output)
         network = Network.load(args.network)
         config = derive_config(
             network, word_bits=args.word_bits, drain_rows=checked_drain_rows(args)

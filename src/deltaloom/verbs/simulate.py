@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError
 from .evaluate import set_thresholds
+from .folders import check_folder
 from .generate import add_word_bits
 from .stages import stage_lines
 
@@ -35,8 +36,9 @@ class Simulate:
             "Generates the accelerator of NET and runs frames of the data through it twice: at "
             "full speed (no idle cycles on either stream), which gives the cycle figures, and "
             "with random idle cycles on both streams, on a quarter of the frames. Every output "
-            "word, every final state and every counter must be what the golden model says. Exit "
-            f"code {MISMATCH} where one is not."
+            "word, the states after a run's last sequence (each sequence starts anew) and "
+            "every counter must be what the golden model says; a run stops at the first that is "
+            f"not. Exit code {MISMATCH} where one is not."
         )
         parser.add_argument(
             "network", type=Path, metavar="NET", help="network that `deltaloom quantize` wrote"
@@ -103,6 +105,7 @@ class Simulate:
         from ..golden.data import Dataset
         from ..golden.network import Network
 
+        check_folder("--workdir", args.workdir)
         check_simulator(args.sim)
         network = set_thresholds(Network.load(args.network), getattr(args, "threshold", []))
         sequences = choose_frames(network, Dataset.load(args.data), args.frames)
@@ -259,7 +262,7 @@ def run_figures(report: "SimulationReport", plan: RunPlan) -> dict[str, Any]:
         "sequences": report.sequences,
         "words": report.words,
         "state_words": report.states,
-        "mismatches": 0 if report.ok else 1,
+        "mismatches": 0 if report.ok else 1,  # a run stops at the first difference
         "mismatch": None if report.mismatch is None else str(report.mismatch),
         "cycles_per_step": report.cycles_per_step if measured else None,
         "ideal_cycles_per_step": report.ideal_cycles_per_step,
@@ -279,7 +282,7 @@ def _print(reports: "Sequence[SimulationReport]", plans: Sequence[RunPlan]) -> N
     for heading in (
         "frames",
         "words\ncompared",
-        "mis-\nmatches",
+        "differs",
         "cycles\nper step",
         "ideal",
         "utilisation\n%",
@@ -292,7 +295,7 @@ def _print(reports: "Sequence[SimulationReport]", plans: Sequence[RunPlan]) -> N
             plan.name,
             f"{report.steps:,}",
             f"{report.words:,}",
-            f"{figures['mismatches']}",
+            "no" if report.ok else "yes",
             "-" if cycles is None else f"{cycles:,.1f}",
             f"{report.ideal_cycles_per_step:,.1f}",
             "-" if utilisation is None else f"{100 * utilisation:.1f}",

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Speed of the golden model on this machine, with PyTorch's float LSTM beside it for scale."""
+
+import time
+from collections.abc import Callable, Iterator
+
+from figures import Figure
+from speech import DATA, speech_network
+
+from deltaloom.golden.checkpoint import import_checkpoint
+from deltaloom.golden.data import Dataset
+from deltaloom.golden.metrics import evaluate, run_dataset
+from deltaloom.golden.model import FloatModel
+from deltaloom.golden.thresholds import uniform_thresholds
+
+CELL, THRESHOLD = "lstm", 8
+COMMAND = "make bench ARGS=software"
+TARGET_SECONDS = 30.0
+
+
+def figures() -> Iterator[Figure]:
+    """Everything is measured once, on the whole test set."""
+    model = import_checkpoint(DATA / f"{CELL}.safetensors")
+    network = uniform_thresholds(speech_network(CELL), THRESHOLD)
+    test = Dataset.load(DATA / "test.npz")
+    yield Figure(
+        name=f"software, {CELL} W8/A8, evaluate (float, dense and delta) of the test set",
+        value=round(seconds(lambda: evaluate(network, test, model)), 2),
+        unit="s",
+        reference=test.frames,
+        reference_is="frames",
+        target=TARGET_SECONDS,
+        at_most=True,
+        command=COMMAND,
+    )
+    peer = torch_frames_per_second(model, test)
+    yield Figure(
+        name=f"software, {CELL} W8/A8, golden integer model with deltas",
+        value=round(test.frames / seconds(lambda: run_dataset(network, test))),
+        unit="frames/s",
+        reference=peer,
+        reference_is="frames/s, PyTorch float" if peer else "PyTorch is not installed",
+        command=COMMAND,
+    )
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """Wall time of one call."""
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def torch_frames_per_second(model: FloatModel, data: Dataset) -> float | None:
+    """nn.LSTM and nn.Linear layers of the model's sizes on all sequences at once, in one thread.
+
+    The time does not depend on the weights: they are PyTorch's own. None where there is no torch.
+    """
+    try:
+        import torch
+    except ImportError:
+        return None
+    torch.set_num_threads(1)  # as golden
+    layers = [
+        (torch.nn.LSTM if layer.kind == "lstm" else torch.nn.Linear)(layer.inputs, layer.units)
+        for layer in model.layers
+    ]
+    recurrent = [layer for layer in layers if isinstance(layer, torch.nn.LSTM)]
+    packed = torch.nn.utils.rnn.pack_sequence(
+        [torch.from_numpy(x) for x in data.features], enforce_sorted=False
+    )
+
+    def forward() -> None:
+        y = packed
+        for layer in layers:
+            y = layer(y)[0] if layer in recurrent else y._replace(data=layer(y.data))
+
+    with torch.inference_mode():
+        forward()  # its first call sets things up
+        return round(data.frames / seconds(forward))

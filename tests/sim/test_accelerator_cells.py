@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every cell in Verilator: networks of all of them, loaded one by one into one Verilog."""
+
+import fcntl
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from deltaloom.golden.synthetic import make_frames, make_network, make_path
+from deltaloom.hw.cells.unit import CELLS
+from deltaloom.hw.compile import derive_config
+from deltaloom.hw.generate import generate
+from deltaloom.sim import execute
+from deltaloom.sim.accelerator_bench import check_accelerator, load_network
+
+SIZES = {1: 7, 2: 5}
+"""Units by the number of layers of a cell."""
+INPUTS = 3
+
+
+def with_wide_candidate(layer, rng):
+    """The candidate's recurrent path, or that of a first gate, on its own with 16 bits."""
+    wide = layer.cell.candidate or layer.cell.gates[0]
+    source = [s for s, gates in layer.cell.feeds.items() if wide in gates][-1]
+    paths = []
+    for path in layer.paths:
+        if path.source != source:
+            paths.append(path)
+            continue
+        kept = [n for n, gate in enumerate(path.gates) if gate != wide]
+        if kept:
+            paths.append(
+                replace(
+                    path,
+                    gates=tuple(path.gates[n] for n in kept),
+                    weights=path.weights[kept],
+                    mult=path.mult[kept],
+                    shift=path.shift[kept],
+                )
+            )
+        bits = {"weight_bits": 16, "activation_bits": 16, "threshold": 300}
+        paths.append(make_path(rng, source, (wide,), layer.units, path.columns, **bits))
+    return replace(layer, paths=tuple(paths))
+
+
+def make(kind, layers, skipped):
+    """1 or 2 layers of `kind`, behind one that gives it an input where it cannot be the first."""
+    units = SIZES[layers]
+    front = [("linear", units)] if kind == "sru" else []
+    network = make_network(front + [(kind, units)] * layers, INPUTS, seed=layers, threshold=2)
+    if not skipped:
+        return network
+    rng = np.random.default_rng(layers)
+    changed = [
+        with_wide_candidate(layer, rng) if layer.kind == kind else layer for layer in network.layers
+    ]
+    return replace(network, layers=tuple(changed))
+
+
+NETWORKS = {
+    f"{kind}-{layers}-{'skipped' if skipped else 'uniform'}": make(kind, layers, skipped)
+    for kind in CELLS
+    for layers in SIZES
+    for skipped in (False, True)
+}
+NETWORKS["all"] = make_network(
+    [("gru", 7), ("linear", 5), ("sru", 5), ("lstm_cifg", 3), ("ligru", 7), ("sru0", 1)]
+    + [("sru4", 9), ("lstm", 5)],
+    INPUTS,
+    seed=9,
+)
+QUICK = ("-1-uniform", "-2-skipped", "all")
+"""By default each cell runs once with one layer and once with two; with -m slow, the others."""
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory, request):
+    """(Verilog, config, workdir) of a design without an image that holds any of NETWORKS.
+
+    Test processes that run beside each other share it: Verilator takes most of a minute.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):
+        folder = folder.parent
+    folder = folder / "cells"
+    folder.mkdir(exist_ok=True)
+    first, *others = NETWORKS.values()
+    config = derive_config(first, *others, word_bits=48)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        verilog = folder / "rtl" / "deltaloom.v"
+        if not verilog.exists():
+            generate(first, folder / "rtl", config=config, baked=False)
+        execute.build([verilog], "verilator", folder, waves=False)
+    return verilog, config, folder
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name.endswith(QUICK) else pytest.param(name, marks=pytest.mark.slow)
+        for name in NETWORKS
+    ],
+)
+def test_cells(empty, name):
+    verilog, config, folder = empty
+    network = NETWORKS[name]
+    lengths = (4, 1, 3)
+    frames = [make_frames(INPUTS, n, seed=n, smooth=0.6) for n in lengths]
+    check_accelerator(
+        verilog,
+        network,
+        frames,
+        workdir=folder,
+        simulator="verilator",
+        seed=len(name),
+        **load_network(network, config),
+    )
+
+
+def test_the_design_has_every_cell_and_no_number_that_is_round(empty):
+    _, config, _ = empty
+    assert sorted(config.cells) == sorted(CELLS)
+    assert config.weight_bits == (8, 16)
+    assert (config.lanes, config.drain_rows) == (6, 3)

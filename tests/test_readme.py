@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""README.md against the tree: its links, its Python, its commands."""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from deltaloom.cli import make_parser
+from deltaloom.golden.data import Dataset
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "README.md").read_text("utf-8")
+LINKS = sorted(set(re.findall(r"\]\(([^)#\s]+)", TEXT)))
+FOLDERS = sorted(set(re.findall(r"`([a-z]+/)`", TEXT)))
+COMMANDS = re.findall(r"^    (?:\.venv/bin/)?deltaloom (.*?)\s*(?:#.*)?$", TEXT, re.MULTILINE)
+TARGETS = re.findall(r"^    make ([a-z-]+)", TEXT, re.MULTILINE)
+INPUTS, UNITS, CLASSES = 4, 5, 3
+
+
+def test_no_placeholder_is_left():
+    assert "<!-- demo -->" not in TEXT
+
+
+def test_everything_was_found():
+    """What the tests below look at is there: a changed layout must not make them empty."""
+    verbs = [command.split()[0] for command in COMMANDS]
+    assert verbs == ["import", "quantize", "evaluate", "generate", "simulate", "build"]
+    assert "docs/datapath.svg" in LINKS and "golden/" in FOLDERS and "demo" in TARGETS
+
+
+@pytest.mark.parametrize("path", [*LINKS, *FOLDERS])
+def test_link(path):
+    assert path.startswith("https://") or (ROOT / path).exists()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_parses(command):
+    words = shlex.split(command)
+    assert make_parser().parse_args(words).verb == words[0]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_make_target(target):
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_python_block(tmp_path, monkeypatch, capsys):
+    (code,) = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    rng = np.random.default_rng(0)
+    shapes = {
+        "lstm.weight_ih_l0": (4 * UNITS, INPUTS),
+        "lstm.weight_hh_l0": (4 * UNITS, UNITS),
+        "fc.weight": (CLASSES, UNITS),
+        "fc.bias": (CLASSES,),
+    }
+    tensors = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    save_file(tensors, tmp_path / "model.safetensors")
+    features = rng.normal(size=(20, INPUTS)).astype(np.float32)
+    Dataset((features,)).save(tmp_path / "calibration.npz")
+    Dataset((features,), (rng.integers(0, CLASSES, 20),)).save(tmp_path / "test.npz")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(code, names)
+    evaluation = names["evaluate"](names["network"], Dataset.load(Path("test.npz")), names["model"])
+    assert capsys.readouterr().out == f"{evaluation}\n"
+    paths = [path for _, path in names["network"].paths()]
+    assert [(path.weight_bits, path.threshold) for path in paths] == [(4, 8)] * 3
+    assert names["design"].verilog.stat().st_size > 1000
