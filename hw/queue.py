@@ -46,8 +46,8 @@ class Credits(wiring.Component):
 
     Members
     -------
-    take: reserve `amount` words this cycle (only while `room` is high); give: one word has left; it counts
-        from the cycle after the next
+    take: reserve `amount` words this cycle (only while `room` is high)
+    give: one word has left; it counts from the cycle after the next
     room: at least `need` words can be reserved
     """
 
