@@ -15,9 +15,10 @@ from ..golden.engine import Result
 from ..golden.engine import run as run_golden
 from ..golden.network import Layer, Network
 from ..golden.synthetic import make_network, make_path
-from ..hw.compile import chunks, compile_network, derive_config, plan_paths
+from ..hw.compile import compile_network, derive_config
 from ..hw.config import AcceleratorConfig
 from ..hw.core import Core
+from ..hw.plan import chunks, plan_paths
 from .streams import run, set_value
 
 __all__ = ["CoreRun", "beats", "check_core", "feed", "network_of_paths", "run_core"]

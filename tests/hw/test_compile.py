@@ -10,15 +10,11 @@ from hypothesis import strategies as st
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.synthetic import make_network
 from deltaloom.hw.accumulate import RowParameters
-from deltaloom.hw.compile import (
-    compile_network,
-    derive_config,
-    pack_words,
-    plan_paths,
-    weight_digits,
-)
+from deltaloom.hw.compile import compile_network, derive_config
 from deltaloom.hw.image import memories
 from deltaloom.hw.layouts import Pass, layer_record, network_record
+from deltaloom.hw.pack import pack_words, weight_digits
+from deltaloom.hw.plan import plan_paths
 from deltaloom.sim.core_bench import network_of_paths
 
 LSTM_PATHS = [

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packs a network's numbers, and what its plan says, into the words of the image's memories.
+
+Rows are stored in the order in which they drain. A unit-word is `drain_rows` consecutive units;
+a D-word holds one gate of a unit-word; the D-words of a path follow each other unit-word by
+unit-word, gate by gate, and are cut into groups of as many lanes as there are.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..golden.arithmetic import WIDTHS, Ints
+from ..golden.network import MULT_BITS, Layer, Network
+from .cells.base import Vectors
+from .config import AcceleratorConfig
+from .image import MULT_BIAS_BITS
+from .layouts import Pass, layer_record, network_record, pack
+from .plan import INPUT, PassPlan, PathPlan
+
+
+def _rows_in_order(p: PassPlan, values: Ints, config: AcceleratorConfig) -> Ints:
+    """[gates, units, ...] of a path as the pass drains them: [D-words, drain_rows, ...]."""
+    rows = config.drain_rows
+    start = p.chunk.first * rows
+    piece = values[:, start : start + p.chunk.units]
+    padding = [(0, 0), (0, p.chunk.count * rows - p.chunk.units), *[(0, 0)] * (piece.ndim - 2)]
+    padded = np.pad(piece, padding)
+    split = padded.reshape(len(values), p.chunk.count, rows, *values.shape[2:])
+    return np.swapaxes(split, 0, 1).reshape(-1, rows, *values.shape[2:])
+
+
+def weight_words(p: PassPlan, config: AcceleratorConfig) -> list[int]:
+    """Weight words of a pass: group by group, one word per column, lane 0 in the lowest bits.
+
+    A D-word takes as many lane blocks of D as its weights have digits, the top digit first.
+    """
+    path = p.plan.path
+    ordered = _rows_in_order(p, path.weights, config)
+    digits = weight_digits(ordered, config.digits(path.weight_bits), config.digit_bits)
+    lanes = np.moveaxis(digits, 0, 1).reshape(-1, path.columns)
+    lanes = np.pad(lanes, [(0, p.groups * config.lanes - len(lanes)), (0, 0)])
+    words = lanes.reshape(p.groups, config.lanes, path.columns).swapaxes(1, 2)
+    return pack_words(words.reshape(-1, config.lanes), config.digit_bits)
+
+
+def weight_digits(weights: Ints, count: int, bits: int) -> Ints:
+    """[count, ...]: the weights' digits of `bits` bits, top first; only the top one is signed."""
+    shifts = bits * np.arange(count - 1, -1, -1).reshape(-1, *[1] * weights.ndim)
+    digits = weights >> shifts
+    digits[1:] &= (1 << bits) - 1
+    return digits
+
+
+def row_words(network: Network, p: PassPlan, config: AcceleratorConfig) -> list[int]:
+    """Row parameters of a pass: bias (on the first path that feeds the gate) and mult."""
+    path, layer = p.plan.path, network.layers[p.plan.layer]
+    gates = [layer.cell.gates.index(g) for g in path.gates]
+    new = np.array([g not in p.slots_before for g in path.gates])
+    bias = np.where(new[:, None], layer.bias[gates], 0)
+    mult = path.mult & ((1 << MULT_BITS) - 1)
+    both = (bias << MULT_BITS) | mult
+    return pack_words(_rows_in_order(p, both, config), MULT_BIAS_BITS)
+
+
+def pack_words(values: Ints, bits: int) -> list[int]:
+    """Rows of signed integers as one integer per row, element 0 in the lowest bits."""
+    fields = np.asarray(values, np.int64) & ((1 << bits) - 1)
+    if bits in (8, 16):
+        raw = fields.astype(f"<u{bits // 8}")
+        return [int.from_bytes(row.tobytes(), "little") for row in raw]
+    flat = (fields[..., None] >> np.arange(bits)) & 1
+    packed = np.packbits(flat.reshape(len(fields), -1).astype(np.uint8), axis=1, bitorder="little")
+    return [int.from_bytes(row.tobytes(), "little") for row in packed]
+
+
+def program_words(
+    network: Network, config: AcceleratorConfig, passes: Sequence[PassPlan]
+) -> list[int]:
+    return [
+        pack(
+            Pass,
+            {
+                "fetch": _fetch_fields(config, p),
+                "rows": _row_fields(network, config, p) | {"step_start": n == 0},
+                "step_end": n == len(passes) - 1,
+            },
+        )
+        for n, p in enumerate(passes)
+    ]
+
+
+def _fetch_fields(config: AcceleratorConfig, p: PassPlan) -> dict[str, Any]:
+    plan, path = p.plan, p.plan.path
+    state = plan.producer != INPUT
+    words = p.chunk.count * len(path.gates)
+    group_words = config.group_words(path.weight_bits)
+    return {
+        "source": plan.encoder + (config.input_encoders if state else 0),
+        "list": plan.list,
+        "recurrent": path.source == "h",
+        "tally": p.first_use,
+        "release": p.last_use,
+        "event_base": plan.event_base,
+        "columns": path.columns,
+        "weight_base": p.weight_base,
+        "digits": config.digits(path.weight_bits).bit_length() - 1,
+        "groups": p.groups,
+        "words": group_words,
+        "tail_words": words - (p.groups - 1) * group_words,
+        "rows": p.chunk.units * len(path.gates),
+    }
+
+
+def _row_fields(network: Network, config: AcceleratorConfig, p: PassPlan) -> dict[str, Any]:
+    path, layer = p.plan.path, network.layers[p.plan.layer]
+    gates = layer.cell.gates
+    entries = [
+        {
+            "slot": gates.index(gate),
+            "shift": int(shift),
+            "init": gate not in p.slots_before,
+            "flush": 0,
+        }
+        for gate, shift in zip(path.gates, path.shift, strict=True)
+    ]
+    if p.last_path:
+        entries += [
+            {"slot": gates.index(gate), "shift": 0, "init": 0, "flush": 1}
+            for gate in gates
+            if gate not in path.gates
+        ]
+    count = len(entries)
+    nothing = {"slot": 0, "shift": 0, "init": 0, "flush": 0}
+    return {
+        "row_base": p.row_base,
+        "unit_words": p.chunk.count,
+        "entries": count,
+        "entry": entries + [nothing] * (4 - count),
+        "last": p.last_path,
+        "layer": p.plan.layer,
+        "layer_start": p.last_path and p.first_use,
+        "layer_end": p.last_path and p.last_use,
+        "unit_base": p.chunk.first * config.drain_rows,
+        "tail_units": p.chunk.units - (p.chunk.count - 1) * config.drain_rows,
+    }
+
+
+_NO_ENCODER = dict.fromkeys(
+    ("enable", "list", "event_base", "columns", "reference_base", "mult", "shift", "zero", "width"),
+    0,
+)
+
+
+def _encoders(plans: Sequence[PathPlan], producer: int, count: int) -> list[dict[str, int]]:
+    records = [_NO_ENCODER] * count
+    for plan in plans:
+        if plan.producer == producer:
+            quantizer = plan.path.quantizer
+            records[plan.encoder] = {
+                "enable": 1,
+                "list": plan.list,
+                "event_base": plan.event_base,
+                "columns": plan.path.columns,
+                "reference_base": plan.reference_base,
+                "mult": quantizer.mult,
+                "shift": quantizer.shift,
+                "zero": quantizer.zero_point,
+                "width": WIDTHS.index(quantizer.bits),
+            }
+    return records
+
+
+def layer_word(
+    network: Network, config: AcceleratorConfig, plans: Sequence[PathPlan], n: int, state_base: int
+) -> int:
+    layer = network.layers[n]
+    return pack(
+        layer_record(config.encoders),
+        {
+            "cell": config.cells.index(layer.kind),
+            "c_exponent": layer.c_exponent,
+            "state_base": state_base,
+            "vector_shift": layer.vector_shift,
+            "skip_base": state_base - layer.inputs if layer.cell.reads_input else 0,
+            "skip_mult": layer.skip_mult,
+            "skip_shift": layer.skip_shift,
+            "output": n == len(network.layers) - 1,
+            "encoders": _encoders(plans, n, config.encoders),
+        },
+    )
+
+
+def vector_words(layer: Layer) -> list[int]:
+    """A layer's words of the vector memory, one a unit; 0 where the cell has no vectors."""
+    vectors = layer.vectors or dict.fromkeys(Vectors.members, np.zeros(layer.units, np.int64))
+    return [
+        pack(Vectors, {name: vector[k] for name, vector in vectors.items()})
+        for k in range(layer.units)
+    ]
+
+
+def network_word(network: Network, config: AcceleratorConfig, plans: Sequence[PathPlan]) -> int:
+    return pack(
+        network_record(config.input_encoders),
+        {
+            "inputs": network.inputs,
+            "macs": network.macs,
+            "encoders": _encoders(plans, INPUT, config.input_encoders),
+        },
+    )
