@@ -14,15 +14,15 @@ from .config import AcceleratorConfig, divisor_up_to
 from .image import Image, ListInfo
 from .layouts import UNIT_BITS
 from .pack import (
-    layer_word,
     network_word,
     program_words,
     row_words,
+    stage_word,
     vector_words,
     weight_digits,
     weight_words,
 )
-from .plan import INPUT, PathPlan, passes, plan_paths
+from .plan import INPUT, PathPlan, passes, plan_paths, plan_stages
 
 
 def derive_config(
@@ -56,7 +56,7 @@ def derive_config(
     sizes: dict[str, Any] = {name: max(need[name] for need in needs) for name in needs[0]}
     return replace(
         shape,
-        cells=tuple(dict.fromkeys(layer.kind for layer in layers)),
+        cells=tuple(dict.fromkeys(stage.cell for each in networks for stage in plan_stages(each))),
         shifts=_span(int(s) for path in paths for s in path.shift),
         quantizer_shifts=_span(path.quantizer.shift for path in paths),
         **sizes,
@@ -77,20 +77,32 @@ def compile_network(network: Network, config: AcceleratorConfig) -> Image:
     contents = {
         "weights": [word for p in program for word in weight_words(p, config)],
         "rows": [word for p in program for word in row_words(network, p, config)],
-        "program": program_words(network, config, program),
+        "program": program_words(config, program),
         "layers": [
-            layer_word(network, config, plans, n, state_bases[n])
-            for n in range(len(network.layers))
+            stage_word(network, config, plans, stage, state_bases[stage.layer])
+            for stage in plan_stages(network)
         ],
         "network": [network_word(network, config, plans)],
     }
     if reads(config.cells, "vectors"):
         contents["vectors"] = [word for layer in network.layers for word in vector_words(layer)]
-    lists = tuple(
-        ListInfo(path=p.name, columns=p.path.columns, rows=p.path.rows, threshold=p.path.threshold)
-        for p in plans
-    )
+    lists = tuple(_list(plans, n) for n in range(_lists(plans)))
     return Image(contents=contents, lists=lists, state_bases=state_bases)
+
+
+def _list(plans: Sequence[PathPlan], n: int) -> ListInfo:
+    """The nth list, with the rows of all stages that read it."""
+    readers = [plan for plan in plans if plan.list == n]
+    return ListInfo(
+        path=readers[0].name,
+        columns=readers[0].path.columns,
+        rows=sum(plan.path.rows for plan in readers),
+        threshold=readers[0].path.threshold,
+    )
+
+
+def _lists(plans: Sequence[PathPlan]) -> int:
+    return 1 + max(plan.list for plan in plans)
 
 
 def _pre_bits(network: Network) -> int:
@@ -118,10 +130,6 @@ def _check_fits(network: Network, config: AcceleratorConfig, plans: Sequence[Pat
                 f"{', '.join(map(str, config.weight_bits))}; quantize to one of these"
             )
     for layer in network.layers:
-        if layer.kind not in config.cells:
-            raise UserError(
-                f"{layer.name}: cell {layer.kind!r}, the accelerator has {', '.join(config.cells)}"
-            )
         fed = {gate for path in layer.paths for gate in path.gates}
         for gate in layer.cell.gates:
             if gate not in fed:
@@ -129,7 +137,13 @@ def _check_fits(network: Network, config: AcceleratorConfig, plans: Sequence[Pat
                     f"{layer.name}: no path feeds gate {gate!r}, the hardware needs one; "
                     "add it to a path's gates, with weights of 0"
                 )
-        most = CELLS[layer.kind].MAX_C_EXPONENT
+    for stage in plan_stages(network):
+        layer = network.layers[stage.layer]
+        if stage.cell not in config.cells:
+            raise UserError(
+                f"{layer.name}: cell {stage.cell!r}, the accelerator has {', '.join(config.cells)}"
+            )
+        most = CELLS[stage.cell].MAX_C_EXPONENT
         if layer.cell.has_c and layer.c_exponent > most:
             raise UserError(
                 f"{layer.name}: c exponent {layer.c_exponent}, the hardware takes 0.."
@@ -184,8 +198,8 @@ def _needs(network: Network, config: AcceleratorConfig) -> dict[str, int]:
         # The sum of one step's events spans twice the accumulator's range.
         "sum_bits": max(path.bound for path in paths).bit_length() + 2,
         "pre_bits": _pre_bits(network),
-        "lists": len(plans),
-        "layers": len(network.layers),
+        "lists": _lists(plans),
+        "layers": len(plan_stages(network)),
         "weight_words": sum(p.words for p in program),
         "row_words": sum(p.chunk.count * len(p.plan.path.gates) for p in program),
         "program": len(program),

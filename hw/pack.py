@@ -17,7 +17,7 @@ from .cells.base import Vectors
 from .config import AcceleratorConfig
 from .image import MULT_BIAS_BITS
 from .layouts import Pass, layer_record, network_record, pack
-from .plan import INPUT, PassPlan, PathPlan
+from .plan import INPUT, PassPlan, PathPlan, Stage, plan_stages
 
 
 def _rows_in_order(p: PassPlan, values: Ints, config: AcceleratorConfig) -> Ints:
@@ -55,9 +55,9 @@ def weight_digits(weights: Ints, count: int, bits: int) -> Ints:
 
 def row_words(network: Network, p: PassPlan, config: AcceleratorConfig) -> list[int]:
     """Row parameters of a pass: bias (on the first path that feeds the gate) and mult."""
-    path, layer = p.plan.path, network.layers[p.plan.layer]
+    path, layer = p.plan.path, network.layers[p.plan.stage.layer]
     gates = [layer.cell.gates.index(g) for g in path.gates]
-    new = np.array([g not in p.slots_before for g in path.gates])
+    new = np.array([g not in p.gates_before for g in path.gates])
     bias = np.where(new[:, None], layer.bias[gates], 0)
     mult = path.mult & ((1 << MULT_BITS) - 1)
     both = (bias << MULT_BITS) | mult
@@ -75,15 +75,13 @@ def pack_words(values: Ints, bits: int) -> list[int]:
     return [int.from_bytes(row.tobytes(), "little") for row in packed]
 
 
-def program_words(
-    network: Network, config: AcceleratorConfig, passes: Sequence[PassPlan]
-) -> list[int]:
+def program_words(config: AcceleratorConfig, passes: Sequence[PassPlan]) -> list[int]:
     return [
         pack(
             Pass,
             {
                 "fetch": _fetch_fields(config, p),
-                "rows": _row_fields(network, config, p) | {"step_start": n == 0},
+                "rows": _row_fields(config, p) | {"step_start": n == 0},
                 "step_end": n == len(passes) - 1,
             },
         )
@@ -113,14 +111,13 @@ def _fetch_fields(config: AcceleratorConfig, p: PassPlan) -> dict[str, Any]:
     }
 
 
-def _row_fields(network: Network, config: AcceleratorConfig, p: PassPlan) -> dict[str, Any]:
-    path, layer = p.plan.path, network.layers[p.plan.layer]
-    gates = layer.cell.gates
+def _row_fields(config: AcceleratorConfig, p: PassPlan) -> dict[str, Any]:
+    path, gates = p.plan.path, p.plan.stage.gates
     entries = [
         {
             "slot": gates.index(gate),
             "shift": int(shift),
-            "init": gate not in p.slots_before,
+            "init": gate not in p.gates_before,
             "flush": 0,
         }
         for gate, shift in zip(path.gates, path.shift, strict=True)
@@ -139,9 +136,9 @@ def _row_fields(network: Network, config: AcceleratorConfig, p: PassPlan) -> dic
         "entries": count,
         "entry": entries + [nothing] * (4 - count),
         "last": p.last_path,
-        "layer": p.plan.layer,
-        "layer_start": p.last_path and p.first_use,
-        "layer_end": p.last_path and p.last_use,
+        "layer": p.plan.stage.index,
+        "layer_start": p.last_path and p.first_chunk,
+        "layer_end": p.last_path and p.last_chunk,
         "unit_base": p.chunk.first * config.drain_rows,
         "tail_units": p.chunk.units - (p.chunk.count - 1) * config.drain_rows,
     }
@@ -172,22 +169,26 @@ def _encoders(plans: Sequence[PathPlan], producer: int, count: int) -> list[dict
     return records
 
 
-def layer_word(
-    network: Network, config: AcceleratorConfig, plans: Sequence[PathPlan], n: int, state_base: int
+def stage_word(
+    network: Network,
+    config: AcceleratorConfig,
+    plans: Sequence[PathPlan],
+    stage: Stage,
+    state_base: int,
 ) -> int:
-    layer = network.layers[n]
+    layer = network.layers[stage.layer]
     return pack(
         layer_record(config.encoders),
         {
-            "cell": config.cells.index(layer.kind),
+            "cell": config.cells.index(stage.cell),
             "c_exponent": layer.c_exponent,
             "state_base": state_base,
             "vector_shift": layer.vector_shift,
             "skip_base": state_base - layer.inputs if layer.cell.reads_input else 0,
             "skip_mult": layer.skip_mult,
             "skip_shift": layer.skip_shift,
-            "output": n == len(network.layers) - 1,
-            "encoders": _encoders(plans, n, config.encoders),
+            "output": stage == plan_stages(network)[-1],
+            "encoders": _encoders(plans, stage.index, config.encoders),
         },
     )
 

@@ -1,27 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an accelerator does in a step, and where: paths, their event lists, and the passes.
+"""What an accelerator does in a step, and where: stages, paths, their event lists, and the passes.
 
-A unit-word is `drain_rows` consecutive units. A pass is one path over a chunk of unit-words: in
-each chunk the recurrent paths come first and the path of the layer's input last, whose D-words
-complete the pre-activations.
+A layer is one stage of the hardware, or several that share its units' state. A unit-word is
+`drain_rows` consecutive units. A pass is one path over a chunk of unit-words: in each chunk the
+path whose list is the last to be written comes last, and its D-words complete the pre-activations.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from math import ceil
 
 from ..golden.network import Network, Path, path_name
 from .config import AcceleratorConfig
 
 INPUT = -1
-"""Stands for the frames where a layer's number is expected."""
+"""Stands for the frames where a stage's number is expected."""
+
+PARTS = {"gru_before": {"gru_reset": ("r", "z"), "gru_update": ("n",)}}
+"""Kinds of layers that take several stages: the hardware's cell of each, and the gates it takes."""
+
+ORDER = ("h", "x", "rh")
+"""Sources by when their lists are written: in the step before, by the layer before, by the stage
+before."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stage:
+    """One turn of the cell unit, over all units of a layer.
+
+    index: of all stages, as the hardware counts layers. layer: index of the network's layer.
+    cell: its name in `hw.cells.unit.CELLS`. gates: what it takes, in the order of the slots.
+    """
+
+    index: int
+    layer: int
+    cell: str
+    gates: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PathPlan:
-    """A path's place: its list, who writes that list, and where its elements are kept."""
+    """What a path does for a stage: its list, who writes it, and where its elements are kept.
 
-    layer: int
+    name: of the network's path. path: as much of it as feeds the stage's gates. list: shared by all
+    stages that the path feeds. producer: index of the stage that writes it, or INPUT.
+    """
+
+    stage: Stage
     name: str
     path: Path
     list: int
@@ -40,33 +65,75 @@ class Chunk:
     units: int
 
 
+def plan_stages(network: Network) -> list[Stage]:
+    """The stages of every layer, in program order."""
+    parts = [
+        (n, cell, gates)
+        for n, layer in enumerate(network.layers)
+        for cell, gates in PARTS.get(layer.kind, {layer.kind: layer.cell.gates}).items()
+    ]
+    return [
+        Stage(index=index, layer=n, cell=cell, gates=gates)
+        for index, (n, cell, gates) in enumerate(parts)
+    ]
+
+
 def plan_paths(network: Network) -> list[PathPlan]:
-    """Every path's list, producer and encoder, in program order."""
+    """Every stage's paths with their list, producer and encoder, in program order."""
+    stages = plan_stages(network)
+    first = {stage.layer: stage.index for stage in reversed(stages)}
+    last = {stage.layer: stage.index for stage in stages}
     plans: list[PathPlan] = []
+    known: dict[tuple[int, int], PathPlan] = {}
     used: dict[int, int] = {}
     events: dict[tuple[bool, int], int] = {}
     references: dict[tuple[bool, int], int] = {}
-    for n, layer in enumerate(network.layers):
-        for k, path in sorted(enumerate(layer.paths), key=lambda item: item[1].source == "x"):
-            producer = n if path.source == "h" else n - 1
+    for stage in stages:
+        n, layer = stage.layer, network.layers[stage.layer]
+        writers = {"h": last[n], "x": last.get(n - 1, INPUT), "rh": first[n]}
+        for k, path in sorted(enumerate(layer.paths), key=lambda item: ORDER.index(item[1].source)):
+            part = _part(path, stage.gates)
+            if part is None:
+                continue
+            if (n, k) in known:
+                plans.append(replace(known[n, k], stage=stage, path=part))
+                continue
+            producer = writers[path.source]
             encoder = used.get(producer, 0)
             used[producer] = encoder + 1
             memory = (producer == INPUT, encoder)
-            plans.append(
-                PathPlan(
-                    layer=n,
-                    name=path_name(layer, k),
-                    path=path,
-                    list=len(plans),
-                    producer=producer,
-                    encoder=encoder,
-                    event_base=events.get(memory, 0),
-                    reference_base=references.get(memory, 0),
-                )
+            known[n, k] = PathPlan(
+                stage=stage,
+                name=path_name(layer, k),
+                path=part,
+                list=len(known),
+                producer=producer,
+                encoder=encoder,
+                event_base=events.get(memory, 0),
+                reference_base=references.get(memory, 0),
             )
+            plans.append(known[n, k])
             events[memory] = events.get(memory, 0) + 2 * path.columns
             references[memory] = references.get(memory, 0) + path.columns
     return plans
+
+
+def _part(path: Path, gates: Sequence[str]) -> Path | None:
+    """What of a path feeds these gates."""
+    rows = [n for n, gate in enumerate(path.gates) if gate in gates]
+    if len(rows) == len(path.gates):
+        return path
+    if not rows:
+        return None
+    scale = path.weight_scale
+    return replace(
+        path,
+        gates=tuple(path.gates[n] for n in rows),
+        weights=path.weights[rows],
+        mult=path.mult[rows],
+        shift=path.shift[rows],
+        weight_scale=scale[rows] if len(scale) == len(path.gates) else scale,
+    )
 
 
 def chunks(config: AcceleratorConfig, units: int) -> Iterator[Chunk]:
@@ -80,15 +147,21 @@ def chunks(config: AcceleratorConfig, units: int) -> Iterator[Chunk]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PassPlan:
-    """One pass. groups: of lanes; words: weight words it takes."""
+    """One pass. groups: of lanes; words: weight words it takes.
+
+    first_chunk, last_chunk: of the stage. first_use, last_use: of the list, over all stages.
+    last_path: of the chunk. gates_before: those that an earlier path of the chunk feeds.
+    """
 
     plan: PathPlan
     chunk: Chunk
     groups: int
+    first_chunk: bool
+    last_chunk: bool
     first_use: bool
     last_use: bool
     last_path: bool
-    slots_before: frozenset[str]
+    gates_before: frozenset[str]
     weight_base: int
     row_base: int
 
@@ -98,25 +171,31 @@ class PassPlan:
 
 
 def passes(network: Network, config: AcceleratorConfig) -> Iterator[PassPlan]:
-    by_layer: dict[int, list[PathPlan]] = {}
+    """The program of a step."""
+    by_stage: dict[int, list[PathPlan]] = {}
+    uses: dict[int, list[int]] = {}
     for plan in plan_paths(network):
-        by_layer.setdefault(plan.layer, []).append(plan)
+        by_stage.setdefault(plan.stage.index, []).append(plan)
+        uses.setdefault(plan.list, []).append(plan.stage.index)
     weight_base = row_base = 0
-    for n, layer in enumerate(network.layers):
-        pieces = list(chunks(config, layer.units))
+    for index, plans in by_stage.items():
+        pieces = list(chunks(config, plans[0].path.units))
         for chunk in pieces:
+            first, last = chunk is pieces[0], chunk is pieces[-1]
             done: set[str] = set()
-            for plan in by_layer[n]:
+            for plan in plans:
                 words = chunk.count * len(plan.path.gates)
                 groups = ceil(words / config.group_words(plan.path.weight_bits))
                 item = PassPlan(
                     plan=plan,
                     chunk=chunk,
                     groups=groups,
-                    first_use=chunk is pieces[0],
-                    last_use=chunk is pieces[-1],
-                    last_path=plan is by_layer[n][-1],
-                    slots_before=frozenset(done),
+                    first_chunk=first,
+                    last_chunk=last,
+                    first_use=first and index == uses[plan.list][0],
+                    last_use=last and index == uses[plan.list][-1],
+                    last_path=plan is plans[-1],
+                    gates_before=frozenset(done),
                     weight_base=weight_base,
                     row_base=row_base,
                 )

@@ -33,6 +33,9 @@ class Cell(wiring.Component):
     The cell unit registers them, so one adder may still stand between them and the cell's last
     register. There is no valid and no stall.
 
+    A golden cell may take several of these, run one after the other over the layer's units: see
+    `hw.plan.PARTS`. They hand each other what they need in c and h.
+
     Attributes
     ----------
     GATES : int
@@ -44,6 +47,10 @@ class Cell(wiring.Component):
         Cycles from p to the next state, at least STATE_LATENCY.
     MAX_C_EXPONENT : int
         Largest e_c that the cell takes.
+    CONTINUES : bool
+        The state is what another cell left in the same step, so it is never read as 0.
+    HAS_OUT : bool
+        `out` goes out, to the encoders and the output stream, instead of h_next.
 
     Members
     -------
@@ -61,12 +68,16 @@ class Cell(wiring.Component):
         The unit's element of the layer's input in h's format, SKIP_LATENCY cycles after p.
     c_next, h_next : Out(signed(16))
         State after.
+    out : Out(signed(16))
+        Only with HAS_OUT; holds in cycle LATENCY.
     """
 
     GATES: ClassVar[int]
     READS: ClassVar[frozenset[str]]
     LATENCY: ClassVar[int]
     MAX_C_EXPONENT: ClassVar[int] = 15
+    CONTINUES: ClassVar[bool] = False
+    HAS_OUT: ClassVar[bool] = False
 
     p: Any
     c_exponent: Signal
@@ -77,6 +88,7 @@ class Cell(wiring.Component):
     skip: Signal
     c_next: Signal
     h_next: Signal
+    out: Signal
 
     def __init__(self) -> None:
         vectors = {"vectors": In(Vectors), "vector_shift": In(unsigned(VECTOR_SHIFT_BITS))}
@@ -91,5 +103,6 @@ class Cell(wiring.Component):
                 **(skip if "skip" in self.READS else {}),
                 "c_next": Out(signed(16)),
                 "h_next": Out(signed(16)),
+                **({"out": Out(signed(16))} if self.HAS_OUT else {}),
             }
         )

@@ -17,6 +17,7 @@ from ..layouts import LAYER_BITS, SHIFT_BITS, SLOTS, UNIT_BITS, VECTOR_SHIFT_BIT
 from ..ram import block_ram
 from .base import SKIP_LATENCY, STATE_LATENCY, Cell, Vectors
 from .gru import GruCell
+from .gru_before import GruResetCell, GruUpdateCell
 from .ligru import LigruCell
 from .linear import LinearCell
 from .lstm import LstmCell, LstmCifgCell
@@ -28,13 +29,15 @@ CELLS: Mapping[str, type[Cell]] = {
     "lstm": LstmCell,
     "lstm_cifg": LstmCifgCell,
     "gru": GruCell,
+    "gru_reset": GruResetCell,
+    "gru_update": GruUpdateCell,
     "ligru": LigruCell,
     "sru": SruCell,
     "sru4": Sru4Cell,
     "sru0": Sru0Cell,
     "linear": LinearCell,
 }
-"""Every cell that there is, by its name in `golden.cells.CELLS`."""
+"""Every cell that there is, by its name in `golden.cells.CELLS` or `hw.plan.PARTS`."""
 
 
 def reads(cells: Sequence[str], what: str) -> bool:
@@ -56,7 +59,7 @@ def cell_word(drain_rows: int, *, cells: Sequence[str], state_depth: int) -> Str
     count : valid units, 1..drain_rows.
     cell : index into the unit's `cells`.
     c_exponent : e_c; c is Q(e_c).(15-e_c).
-    first : the state reads as 0, as at a sequence's first step.
+    first : the state reads as 0, as at a sequence's first step, unless the cell continues another.
     layer : passed on.
     end : this unit-word is the layer's last.
 
@@ -96,7 +99,10 @@ def cell_word(drain_rows: int, *, cells: Sequence[str], state_depth: int) -> Str
 
 
 def cell_output() -> StructLayout:
-    """What leaves the cell unit: one unit's h; `end` marks the layer's last unit."""
+    """What leaves the cell unit: one unit's h, or what its cell puts out instead.
+
+    `end` marks the layer's last unit.
+    """
     return StructLayout(
         {
             "layer": unsigned(LAYER_BITS),
@@ -211,7 +217,9 @@ class CellUnit(wiring.Component):
 
         # The state of the running unit, STATE_LATENCY cycles later.
         memories = self._state(m)
-        zero = delay(m, unit.first, STATE_LATENCY - 1, "zero")
+        continues = [n for n, name in enumerate(self.cells) if CELLS[name].CONTINUES]
+        starts = unit.first & ~unit.cell.matches(*continues) if continues else unit.first
+        zero = delay(m, starts, STATE_LATENCY - 1, "zero")
         inputs: dict[str, Value] = {}
         for part, memory in memories.items():
             if reads(self.cells, part):
@@ -226,7 +234,9 @@ class CellUnit(wiring.Component):
             inputs["skip"] = self._skip(m, unit, memories["h"])
 
         # All cells run on whatever comes, each padded to the slowest.
-        c_results, h_results = [], []
+        results: dict[str, list[Value]] = {"c": [], "h": []}
+        if any(CELLS[name].HAS_OUT for name in self.cells):
+            results["out"] = []
         for name in self.cells:
             m.submodules[name] = cell = CELLS[name]()
             m.d.comb += [gate.eq(p[slot]) for slot, gate in enumerate(cell.p)]
@@ -239,8 +249,10 @@ class CellUnit(wiring.Component):
             if "vectors" in cell.READS:
                 m.d.comb += cell.vector_shift.eq(unit.vector_shift)
             padding = self._cell_latency - cell.LATENCY
-            c_results.append(delay(m, cell.c_next, padding, f"{name}_c"))
-            h_results.append(delay(m, cell.h_next, padding, f"{name}_h"))
+            after = {"c": cell.c_next, "h": cell.h_next}
+            after["out"] = cell.out if cell.HAS_OUT else cell.h_next
+            for part, values in results.items():
+                values.append(delay(m, after[part], padding, f"{name}_{part}"))
 
         # What travels beside the cells; only the valid bit is ever reset.
         fields = ("cell", "state", "layer", "unit", "end")
@@ -252,14 +264,14 @@ class CellUnit(wiring.Component):
             valid = register
 
         after = {}
-        for part, results in ("c", c_results), ("h", h_results):
+        for part, values in results.items():
             after[part] = Signal(signed(16), name=f"{part}_after", reset_less=True)
-            m.d.sync += after[part].eq(Array(results)[late["cell"]])
+            m.d.sync += after[part].eq(Array(values)[late["cell"]])
         out = {field: delay(m, late[field], 1, f"{field}_out") for field in fields[1:]}
 
         m.d.comb += [
             self.o.valid.eq(valid),
-            self.o.p.h.eq(after["h"]),
+            self.o.p.h.eq(after.get("out", after["h"])),
             *(self.o.p[field].eq(out[field]) for field in ("layer", "unit", "end")),
         ]
         for part, memory in memories.items():

@@ -12,6 +12,7 @@ from deltaloom.hw.cells import unit as cell_unit
 from deltaloom.hw.cells.base import Vectors
 from deltaloom.hw.cells.unit import CellUnit
 from deltaloom.hw.layouts import pack
+from deltaloom.sim.cell_bench import GOLDEN, output
 from deltaloom.sim.streams import no_pause, put, run, set_value
 
 UNUSED = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
@@ -36,7 +37,7 @@ class Layer:
 
 def step(rng, dut, layer, *, first=False, unit=0, units=None):
     """The unit-words of one step of some of a layer's units, each a list of words."""
-    gates, rows = len(CELLS[layer.kind].gates), dut.drain_rows
+    gates, rows = len(GOLDEN[layer.kind].gates), dut.drain_rows
     members = dut.i.p.shape().members
     units = layer.units if units is None else units
     unit_words = []
@@ -80,12 +81,13 @@ def reference(dut, unit_words):
     outputs = []
     for words in unit_words:
         word = words[0]
-        cell = CELLS[dut.cells[word["cell"]]]
+        cell = GOLDEN[dut.cells[word["cell"]]]
         count = word["count"]
         at = slice(word["state"], word["state"] + count)
         by_slot = {each["slot"]: np.array(each["p"][:count]) for each in words}
         p = {gate: by_slot[slot] for slot, gate in enumerate(cell.gates)}
-        before = np.zeros((count, 2), np.int64) if word["first"] else memory[at]
+        starts = word["first"] and dut.cells[word["cell"]] != "gru_update"
+        before = np.zeros((count, 2), np.int64) if starts else memory[at]
         numbers = Numbers(c_exponent=word["c_exponent"])
         if cell.vectors:
             words = [
@@ -97,10 +99,12 @@ def reference(dut, unit_words):
             x = memory[word["skip"] : word["skip"] + count, 1]
             numbers = replace(numbers, skip=sat16(rshr(x * word["skip_mult"], word["skip_shift"])))
         after = cell.step(p, State(*before.T), numbers)
-        memory[at] = np.stack([after.c if cell.has_c else np.zeros(count), after.h], axis=1)
-        for n, h in enumerate(after.h):
+        has_c = cell.has_c and cell_unit.reads(dut.cells, "c")
+        out = output(cell, p, State(*before.T), after)
+        memory[at] = np.stack([after.c if has_c else np.zeros(count), after.h], axis=1)
+        for n, value in enumerate(out):
             end = word["end"] and n == count - 1
-            outputs.append((word["layer"], word["unit"] + n, int(h), int(end)))
+            outputs.append((word["layer"], word["unit"] + n, int(value), int(end)))
     return outputs, memory
 
 
@@ -131,7 +135,7 @@ def simulate(dut, unit_words, pause=no_pause, reuse_distance=None, before=None):
         for words in unit_words:
             count = words[0]["count"]
             addresses = range(words[0]["state"], words[0]["state"] + count)
-            reads_input = CELLS[dut.cells[words[0]["cell"]]].reads_input
+            reads_input = GOLDEN[dut.cells[words[0]["cell"]]].reads_input
             skips = range(words[0]["skip"], words[0]["skip"] + count) if reads_input else ()
             for word in words:
                 wait = pause()
@@ -239,6 +243,8 @@ MIXED = (
     Layer("sru", 4, 37, number=6, e_c=3, vector_shift=0, skip=(33, -30000, 17)),
     Layer("linear", 3, 41, number=7),
     Layer("lstm", 4, 44, number=8, e_c=7),
+    Layer("gru_reset", 5, 48, number=9),
+    Layer("gru_update", 5, 48, number=10),
 )
 
 
@@ -246,7 +252,7 @@ MIXED = (
 @pytest.mark.parametrize("gaps", [0.0, 0.6])
 def test_all_cells_in_one_unit(drain_rows, gaps):
     rng = np.random.default_rng(20 + drain_rows)
-    dut = make(drain_rows, cells=tuple(cell_unit.CELLS))
+    dut = make(drain_rows, cells=tuple(cell_unit.CELLS), state_depth=56)
     pauses = np.random.default_rng(200 + drain_rows)
 
     def pause():
@@ -333,6 +339,37 @@ def test_the_first_step_reads_no_old_state():
     assert result.outputs[:8] == result.outputs[-8:]
 
 
+@pytest.mark.parametrize("drain_rows", [1, 3])
+def test_two_stages_of_a_layer(drain_rows):
+    """The second reads what the first has left, in a sequence's first step too; c is 0 in the end.
+
+    Together they are golden's cell.
+    """
+    rng = np.random.default_rng(18)
+    dut = make(drain_rows, cells=("gru_update", "linear", "gru_reset"))
+    stages = Layer("gru_reset", 7, 3, number=0), Layer("gru_update", 7, 3, number=1)
+    unit_words = network(rng, dut, stages, steps=6)
+    result = check(dut, unit_words)
+    gates = "rz", "n"
+    values = np.reshape([value for _, _, value, _ in result.outputs], (6, 2, 7))
+    state = State(*np.zeros((2, 7), np.int64))
+    words = iter(unit_words)
+    for n in range(6):
+        p = {gate: [] for gate in "rzn"}
+        for names in gates:
+            for _ in range(-(-7 // drain_rows)):
+                for word in next(words):
+                    p[names[word["slot"]]] += word["p"][: word["count"]]
+        p = {gate: np.array(of) for gate, of in p.items()}
+        if n in (0, 3):
+            state = State(*np.zeros((2, 7), np.int64))
+        cell = CELLS["gru_before"]
+        np.testing.assert_array_equal(values[n, 0], cell.middle(p, state))
+        state = cell.step(p, state, Numbers())
+        np.testing.assert_array_equal(values[n, 1], state.h)
+    np.testing.assert_array_equal(result.memory[3:10], np.stack([0 * state.h, state.h], axis=1))
+
+
 def test_a_first_step_beside_a_later_one():
     """Units that read 0 and units that read their state, in cycles that follow each other."""
     rng = np.random.default_rng(17)
@@ -353,13 +390,13 @@ def test_a_full_memory():
 
 
 @pytest.mark.parametrize("drain_rows", [1, 2, 3, 4, 8])
-@pytest.mark.parametrize("kind", ["lstm", "linear", "gru", "ligru"])
+@pytest.mark.parametrize("kind", ["lstm", "linear", "gru", "ligru", "gru_reset", "gru_update"])
 def test_throughput(drain_rows, kind):
     """Back to back, a unit-word takes max(its words, its count) cycles."""
     rng = np.random.default_rng(13)
     dut = make(drain_rows, cells=(kind,), state_depth=160)
     result = check(dut, step(rng, dut, Layer(kind, 20 * drain_rows, 0), first=True))
-    cycles = max(len(CELLS[kind].gates), drain_rows)
+    cycles = max(len(GOLDEN[kind].gates), drain_rows)
     starts = np.array(result.output_cycles[::drain_rows])
     assert np.diff(starts).tolist() == [cycles] * 19
     assert result.output_cycles[-1] - starts[-1] == drain_rows - 1
@@ -379,14 +416,23 @@ def test_throughput_of_partial_unit_words(kind, count, cycles):
 
 @pytest.mark.parametrize("drain_rows", [1, 8])
 @pytest.mark.parametrize(
-    "cells", [("lstm", "linear"), ("linear",), ("gru", "linear"), ("sru", "ligru", "linear")]
+    "cells",
+    [
+        ("lstm", "linear"),
+        ("linear",),
+        ("gru", "linear"),
+        ("sru", "ligru", "linear"),
+        ("gru_reset", "linear"),
+        ("gru_update", "linear"),
+    ],
 )
 def test_latency(drain_rows, cells):
     rng = np.random.default_rng(15)
     dut = make(drain_rows, cells=cells)
     result = check(dut, step(rng, dut, Layer("linear", 1, 0), first=True))
     assert result.output_cycles[0] - result.last_cycles[0] == dut.latency
-    assert dut.latency == {"lstm": 17, "linear": 6, "gru": 15, "sru": 21}[cells[0]]
+    expected = {"lstm": 17, "linear": 6, "gru": 15, "sru": 21, "gru_reset": 8, "gru_update": 9}
+    assert dut.latency == expected[cells[0]]
 
 
 def reused(rng, dut):
@@ -431,8 +477,9 @@ def test_rejects(arguments, message):
 
 def test_every_cell_fits_its_golden_counterpart():
     for name, cell in cell_unit.CELLS.items():
-        assert len(CELLS[name].gates) == cell.GATES
-        golden, reads = CELLS[name], cell.READS
+        assert len(GOLDEN[name].gates) == cell.GATES
+        golden, reads = GOLDEN[name], cell.READS
         assert not reads - {"c", "h", "vectors", "skip"}
+        assert (golden.middle is not None) == cell.HAS_OUT
         assert ("vectors" in reads, "skip" in reads) == (bool(golden.vectors), golden.reads_input)
         assert golden.vectors in ((), tuple(Vectors.members))

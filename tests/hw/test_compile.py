@@ -14,7 +14,7 @@ from deltaloom.hw.compile import compile_network, derive_config
 from deltaloom.hw.image import memories
 from deltaloom.hw.layouts import Pass, layer_record, network_record
 from deltaloom.hw.pack import pack_words, weight_digits
-from deltaloom.hw.plan import plan_paths
+from deltaloom.hw.plan import plan_paths, plan_stages
 from deltaloom.sim.core_bench import network_of_paths
 
 LSTM_PATHS = [
@@ -49,7 +49,7 @@ class Decoded:
 
     def __init__(self, network, config, image):
         self.paths = dict(network.paths())
-        layer_of = {plan.name: network.layers[plan.layer] for plan in plan_paths(network)}
+        self.stages = plan_stages(network)
         self.weights = {n: np.zeros_like(p.weights) for n, p in self.paths.items()}
         self.mult = {n: np.zeros_like(p.mult) for n, p in self.paths.items()}
         self.shift = {n: np.full_like(p.shift, -1) for n, p in self.paths.items()}
@@ -59,10 +59,12 @@ class Decoded:
         self.passes = [Pass.from_bits(word) for word in image.contents["program"]]
         for one in self.passes:
             name = image.lists[one.fetch.list].path
-            self._decode(config, image.contents, one, name, layer_of[name])
+            self._decode(network, config, image.contents, one, name)
 
-    def _decode(self, config, contents, one, name, layer):
+    def _decode(self, network, config, contents, one, name):
         fetch, rows, path = one.fetch, one.rows, self.paths[name]
+        stage = self.stages[rows.layer]
+        gates = network.layers[stage.layer].cell.gates
         entries = [rows.entry[n] for n in range(rows.entries)]
         real = [entry for entry in entries if not entry.flush]
         total = rows.unit_words * len(real)
@@ -78,7 +80,7 @@ class Decoded:
                 self.padding.append(columns)
                 continue
             unit_word, at = divmod(n, len(real))
-            gate = path.gates.index(layer.cell.gates[real[at].slot])
+            gate = path.gates.index(stage.gates[real[at].slot])
             start = rows.unit_base + unit_word * config.drain_rows
             last = unit_word == rows.unit_words - 1
             count = rows.tail_units if last else config.drain_rows
@@ -90,7 +92,7 @@ class Decoded:
                     continue
                 self.weights[name][gate, start + k] = columns[:, k]
                 self.mult[name][gate, start + k] = row.mult
-                self.bias[rows.layer][real[at].slot, start + k] += row.bias
+                self.bias[stage.layer][gates.index(path.gates[gate]), start + k] += row.bias
                 self.seen[name][gate, start + k] += 1
             self.shift[name][gate] = real[at].shift
 
@@ -134,7 +136,9 @@ def test_image_holds_every_row_once_in_its_place(units, inputs, paths, weight_bi
 @settings(max_examples=15, deadline=None)
 @given(
     shape=st.lists(
-        st.tuples(st.sampled_from(["lstm", "linear"]), st.integers(1, 20)), min_size=1, max_size=4
+        st.tuples(st.sampled_from(["lstm", "linear", "gru_before"]), st.integers(1, 20)),
+        min_size=1,
+        max_size=4,
     ),
     lanes=st.integers(1, 12),
 )
@@ -162,6 +166,50 @@ def test_program_marks_steps_layers_and_lists():
     rows = [p.fetch.rows for p in passes]
     assert rows == [64, 64, 64, 64, 32, 32, 3]
     assert [p.rows.tail_units for p in passes] == [4] * 6 + [3]
+
+
+def test_program_of_a_layer_that_takes_two_stages():
+    """The input's list is counted by the first stage's first pass, released by the second's last.
+
+    rh, whose list the first stage writes, comes last.
+    """
+    network = make_network([("lstm", 2), ("gru_before", 20), ("linear", 3)], 5)
+    found, config, image = check_image(network, word_bits=32, drain_rows=4)
+    assert config.cells == ("lstm", "gru_reset", "gru_update", "linear")
+    passes = found.passes[2:]
+    lists = [image.lists[p.fetch.list].path.removeprefix("gru_before1.") for p in passes]
+    assert lists == ["h", "x"] * 2 + ["x", "rh"] * 2 + ["linear2.x"]
+    assert [p.rows.layer for p in passes] == [1] * 4 + [2] * 4 + [3]
+    assert [p.rows.unit_base for p in passes] == [0, 0, 16, 16] * 2 + [0]
+    assert [p.rows.last for p in passes] == [0, 1] * 4 + [1]
+    assert [p.rows.layer_start for p in passes] == [0, 1, 0, 0, 0, 1, 0, 0, 1]
+    assert [p.rows.layer_end for p in passes] == [0, 0, 0, 1, 0, 0, 0, 1, 1]
+    assert [p.fetch.tally for p in passes] == [1, 1, 0, 0, 0, 1, 0, 0, 1]
+    assert [p.fetch.release for p in passes] == [0, 0, 1, 0, 0, 0, 1, 1, 1]
+    assert [p.fetch.recurrent for p in passes] == [1, 0, 1, 0, 0, 0, 0, 0, 0]
+    assert [p.fetch.rows for p in passes] == [32, 32, 8, 8, 16, 16, 4, 4, 3]
+    assert [p.rows.entries for p in passes] == [2] * 4 + [1] * 5
+    assert {e.path: (e.columns, e.rows) for e in image.lists[2:]} == {
+        "gru_before1.h": (20, 40),
+        "gru_before1.x": (2, 60),
+        "gru_before1.rh": (20, 20),
+        "linear2.x": (20, 3),
+    }
+
+
+def test_records_of_a_layer_that_takes_two_stages():
+    network = make_network([("lstm", 2), ("gru_before", 5)], 3)
+    config = derive_config(network, word_bits=32)
+    image = compile_network(network, config)
+    assert image.state_bases == (0, 2)
+    layout = layer_record(config.encoders)
+    _, reset, update = (layout.from_bits(word) for word in image.contents["layers"])
+    assert [config.cells[layer.cell] for layer in (reset, update)] == ["gru_reset", "gru_update"]
+    assert [layer.state_base for layer in (reset, update)] == [2, 2]
+    assert [layer.output for layer in (reset, update)] == [0, 1]
+    for layer, source in ((reset, "rh"), (update, "h")):
+        enabled = [e.list for e in (layer.encoders[n] for n in range(config.encoders)) if e.enable]
+        assert [image.lists[n].path for n in enabled] == [f"gru_before1.{source}"]
 
 
 def test_flush_entries_stand_for_gates_that_only_earlier_paths_feed():
@@ -200,14 +248,16 @@ def test_records_of_encoders():
 @settings(max_examples=30, deadline=None)
 @given(
     shape=st.lists(
-        st.tuples(st.sampled_from(["lstm", "linear"]), st.integers(1, 9)), min_size=1, max_size=5
+        st.tuples(st.sampled_from(["lstm", "linear", "gru_before"]), st.integers(1, 9)),
+        min_size=1,
+        max_size=5,
     )
 )
 def test_lists_of_an_encoder_never_overlap(shape):
     network = make_network(shape, 4)
     config = derive_config(network)
     events, references = {}, {}
-    for plan in plan_paths(network):
+    for plan in {plan.list: plan for plan in plan_paths(network)}.values():
         frames = plan.producer < 0
         columns = plan.path.columns
         own = events.setdefault((frames, plan.encoder), set())
@@ -271,6 +321,8 @@ def test_other_misfits_are_refused():
     wider = replace(config, weight_bits=(16,), drain_rows=4)
     refused(network, wider, r"lstm0\.x: weights of 8 bits, the accelerator has 16")
     refused(network, replace(config, cells=("linear",)), "lstm0: cell 'lstm', .* has linear")
+    before = make_network([("gru_before", 5), ("linear", 2)], 3)
+    refused(before, config, "gru_before0: cell 'gru_reset', the accelerator has lstm, linear")
     refused(network, replace(config, activation_bits=4), "activation_bits: the network needs 8")
     low = config.shifts[0]
     refused(network, replace(config, shifts=(low + 1, 40)), f"shifts: the network has {low}")

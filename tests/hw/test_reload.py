@@ -15,6 +15,7 @@ from deltaloom.sim.core_bench import feed, run_core
 SHAPES = {
     "deep": (4, [("lstm", 6), ("lstm", 3), ("linear", 5)]),
     "flat": (7, [("lstm", 9)]),
+    "staged": (2, [("gru_before", 5)]),
     "linear": (3, [("linear", 4)]),
 }
 
@@ -35,7 +36,9 @@ async def load(ctx, core, image, config):
     ctx.set(core.set_threshold, {"en": 0, "list": 0, "value": 0})
 
 
-@pytest.mark.parametrize("order", [("deep", "flat", "linear"), ("linear", "deep", "flat")])
+@pytest.mark.parametrize(
+    "order", [("deep", "flat", "linear", "staged"), ("staged", "linear", "deep", "flat")]
+)
 @pytest.mark.parametrize("steps", [2, 3])
 def test_one_network_after_the_other(order, steps):
     networks = {
