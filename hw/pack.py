@@ -122,11 +122,10 @@ def _row_fields(config: AcceleratorConfig, p: PassPlan) -> dict[str, Any]:
         }
         for gate, shift in zip(path.gates, path.shift, strict=True)
     ]
-    if p.last_path:
-        entries += [
-            {"slot": gates.index(gate), "shift": 0, "init": 0, "flush": 1}
-            for gate in gates
-            if gate not in path.gates
+    if p.last_path:  # in front: their row address is the next entry's, and so never past the end
+        flushed = [gate for gate in gates if gate not in path.gates]
+        entries[:0] = [
+            {"slot": gates.index(gate), "shift": 0, "init": 0, "flush": 1} for gate in flushed
         ]
     count = len(entries)
     nothing = {"slot": 0, "shift": 0, "init": 0, "flush": 0}

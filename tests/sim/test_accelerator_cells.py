@@ -64,12 +64,9 @@ NETWORKS = {
     for layers in SIZES
     for skipped in (False, True)
 }
-NETWORKS["all"] = make_network(
-    [("gru", 7), ("linear", 5), ("sru", 5), ("lstm_cifg", 3), ("ligru", 7), ("sru0", 1)]
-    + [("sru4", 9), ("lstm", 5)],
-    INPUTS,
-    seed=9,
-)
+ALL = "gru-7 linear-5 sru-5 lstm_cifg-3 ligru-7 sru0-1 sru4-9 lstm-5"
+SHAPE = [(kind, int(units)) for kind, units in (word.split("-") for word in ALL.split())]
+NETWORKS["all"] = make_network(SHAPE, INPUTS, seed=9)
 QUICK = ("-1-uniform", "-2-skipped", "all")
 """By default each cell runs once with one layer and once with two; with -m slow, the others."""
 
