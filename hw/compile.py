@@ -3,6 +3,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from ..golden.errors import UserError
 from ..golden.network import Network, Path
 from .cells.unit import CELLS, reads
-from .config import AcceleratorConfig, divisor_up_to
+from .config import MAX_GROUP_WORDS, AcceleratorConfig, divisor_up_to
 from .image import Image, ListInfo
 from .layouts import UNIT_BITS
 from .pack import (
@@ -47,6 +48,7 @@ def derive_config(
         )
     layers = [layer for each in networks for layer in each.layers]
     most = min(8, 1 << (max(layer.units for layer in layers) - 1).bit_length())
+    most = max(most, ceil(wanted // widths[0] / MAX_GROUP_WORDS))
     shape = AcceleratorConfig(
         word_bits=wanted,
         weight_bits=widths,

@@ -24,6 +24,9 @@ MAX_WORD_BITS = 2048
 MAX_DRAIN_ROWS = 128
 """Units of a unit-word: their outputs must fit the output queue together."""
 
+MAX_GROUP_WORDS = (1 << WORD_COUNT_BITS) - 1
+"""D-words of a group, as the program counts them."""
+
 LIMITS = {
     "sum_bits": MAX_VALUE_BITS,
     "lists": 1 << LIST_BITS,
@@ -106,7 +109,7 @@ class AcceleratorConfig:
             self.drain_rows,
             0 < self.drain_rows <= MAX_DRAIN_ROWS
             and self.rows(self.weight_bits[-1]) % self.drain_rows == 0
-            and self.group_words(self.digit_bits) < 1 << WORD_COUNT_BITS,
+            and self.group_words(self.digit_bits) <= MAX_GROUP_WORDS,
             f"a divisor of the {self.rows(self.weight_bits[-1])} rows of a word, at most "
             f"{MAX_DRAIN_ROWS} and more than a {1 << WORD_COUNT_BITS}th of the lanes",
         )

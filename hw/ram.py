@@ -11,8 +11,8 @@ def block_ram(shape: ShapeLike, *, depth: int, init: Any = ()) -> Any:
     """A memory without the logic that would make such a collision read the old word.
 
     Synthesis may then use a block RAM as it is; with the collision defined, it adds a comparator
-    and a multiplexer per bit behind each one (measured: 1,240 flip-flops and as many LUTs in the
-    demo's design). Who reads is answered for at each use.
+    and a multiplexer per bit behind each one. That the memory is never read where it is written is
+    for each use to see to.
     """
     attributes: Any = {"no_rw_check": 1}
     return Memory(shape=shape, depth=depth, init=list(init), attrs=attributes)

@@ -407,3 +407,10 @@ def test_lane_sums_hold_the_worst_step(weight_bits):
     for path in paths:
         digits = weight_digits(path.matrix, config.digits(path.weight_bits), config.digit_bits)
         assert abs(digits * 255).sum(axis=-1).max() < 1 << (config.lane_bits - 1)
+
+
+def test_one_unit_on_the_widest_word():
+    network = make_network([("linear", 1)], 2, weight_bits=2)
+    config = derive_config(network, word_bits=2048)
+    assert config.lanes == 1024 and config.drain_rows == 2
+    assert len(compile_network(network, config).contents["weights"]) == 2
