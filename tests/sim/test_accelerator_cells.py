@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from deltaloom.golden.cells import CELLS
 from deltaloom.golden.synthetic import make_frames, make_network, make_path
-from deltaloom.hw.cells.unit import CELLS
+from deltaloom.hw.cells.unit import CELLS as PARTS
 from deltaloom.hw.compile import derive_config
 from deltaloom.hw.generate import generate
 from deltaloom.sim import execute
@@ -64,12 +65,11 @@ NETWORKS = {
     for layers in SIZES
     for skipped in (False, True)
 }
-ALL = "gru-7 linear-5 sru-5 lstm_cifg-3 ligru-7 sru0-1 sru4-9 lstm-5"
+ALL = "gru-7 linear-5 sru-5 lstm_cifg-3 ligru-7 sru0-1 sru4-9 gru_before-3 lstm-5"
 SHAPE = [(kind, int(units)) for kind, units in (word.split("-") for word in ALL.split())]
 NETWORKS["all"] = make_network(SHAPE, INPUTS, seed=9)
 QUICK = ("-2-skipped", "all")
-"""What runs by default: each cell in two layers with wide paths, and all in one; the others are slow.
-"""
+"""What runs by default: each cell in two layers with wide paths, and all in one network."""
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +119,6 @@ def test_cells(empty, name):
 
 def test_the_design_has_every_cell_and_no_number_that_is_round(empty):
     _, config, _ = empty
-    assert sorted(config.cells) == sorted(CELLS)
+    assert sorted(config.cells) == sorted(PARTS)
     assert config.weight_bits == (8, 16)
     assert (config.lanes, config.drain_rows) == (6, 3)
