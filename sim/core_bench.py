@@ -18,10 +18,11 @@ from ..golden.synthetic import make_network, make_path
 from ..hw.compile import compile_network, derive_config
 from ..hw.config import AcceleratorConfig
 from ..hw.core import Core
+from ..hw.image import Image, memories
 from ..hw.plan import chunks, plan_paths
 from .streams import run, set_value
 
-__all__ = ["CoreRun", "beats", "check_core", "feed", "network_of_paths", "run_core"]
+__all__ = ["CoreRun", "beats", "check_core", "feed", "load_image", "network_of_paths", "run_core"]
 
 
 Testbench = Callable[[Any], Awaitable[None]]
@@ -65,6 +66,22 @@ async def feed(
                 while not (await ctx.tick().sample(core.i.ready))[2]:
                     pass
                 ctx.set(core.i.valid, 0)
+
+
+async def load_image(ctx: Any, core: Core, image: Image, config: AcceleratorConfig) -> None:
+    """Write an image through the core's load ports, and its thresholds."""
+    for memory in memories(config):
+        port = getattr(core, f"load_{memory.name}")
+        ctx.set(port.en, 1)
+        for address, word in enumerate(image.contents[memory.name]):
+            ctx.set(port.addr, address)
+            ctx.set(port.data, word)
+            await ctx.tick()
+        ctx.set(port.en, 0)
+    for n, entry in enumerate(image.lists):
+        ctx.set(core.set_threshold, {"en": 1, "list": n, "value": entry.threshold})
+        await ctx.tick()
+    ctx.set(core.set_threshold, {"en": 0, "list": 0, "value": 0})
 
 
 def run_core(

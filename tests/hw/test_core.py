@@ -9,8 +9,7 @@ from deltaloom.golden.engine import run as run_golden
 from deltaloom.golden.synthetic import make_frames, make_network
 from deltaloom.hw.compile import compile_network, derive_config
 from deltaloom.hw.core import Core
-from deltaloom.hw.image import memories
-from deltaloom.sim.core_bench import beats, check_core, feed, network_of_paths, run_core
+from deltaloom.sim.core_bench import beats, check_core, feed, load_image, network_of_paths, run_core
 
 
 def sequences(network, *lengths, seed=0):
@@ -259,18 +258,7 @@ def test_image_is_loaded_over_the_write_ports():
     frames = sequences(network, 3, 2)
 
     async def source(ctx):
-        for memory in memories(config):
-            port = getattr(core, f"load_{memory.name}")
-            ctx.set(port.en, 1)
-            for addr, word in enumerate(image.contents[memory.name]):
-                ctx.set(port.addr, addr)
-                ctx.set(port.data, word)
-                await ctx.tick()
-            ctx.set(port.en, 0)
-        for n, entry in enumerate(image.lists):
-            ctx.set(core.set_threshold, {"en": 1, "list": n, "value": entry.threshold})
-            await ctx.tick()
-        ctx.set(core.set_threshold, {"en": 0, "list": 0, "value": 0})
+        await load_image(ctx, core, image, config)
         await feed(ctx, core, frames)
 
     expect(network, frames, run_core(core, source, 5).outputs)

@@ -14,7 +14,7 @@ from deltaloom.hw.cells.unit import CELLS as HARDWARE
 from deltaloom.hw.compile import compile_network, derive_config
 from deltaloom.hw.core import Core
 from deltaloom.hw.image import memories
-from deltaloom.sim.core_bench import check_core, feed, run_core
+from deltaloom.sim.core_bench import check_core, feed, load_image, run_core
 
 
 def sequences(network, *lengths, seed=0):
@@ -249,14 +249,7 @@ def test_vectors_are_loaded_with_the_image():
     frames = sequences(network, 3, 2)
 
     async def source(ctx):
-        for memory in memories(config):
-            port = getattr(core, f"load_{memory.name}")
-            ctx.set(port.en, 1)
-            for addr, word in enumerate(image.contents[memory.name]):
-                ctx.set(port.addr, addr)
-                ctx.set(port.data, word)
-                await ctx.tick()
-            ctx.set(port.en, 0)
+        await load_image(ctx, core, image, config)
         await feed(ctx, core, frames)
 
     got = run_core(core, source, 5).outputs

@@ -9,8 +9,7 @@ from deltaloom.golden.engine import run as run_golden
 from deltaloom.golden.synthetic import make_frames, make_network
 from deltaloom.hw.compile import compile_network, derive_config
 from deltaloom.hw.core import Core
-from deltaloom.hw.image import memories
-from deltaloom.sim.core_bench import feed, run_core
+from deltaloom.sim.core_bench import feed, load_image, run_core
 
 SHAPES = {
     "deep": (4, [("lstm", 6), ("lstm", 3), ("linear", 5)]),
@@ -18,22 +17,6 @@ SHAPES = {
     "staged": (2, [("gru_before", 5)]),
     "linear": (3, [("linear", 4)]),
 }
-
-
-async def load(ctx, core, image, config):
-    """Write an image through the core's load ports, thresholds and all."""
-    for memory in memories(config):
-        port = getattr(core, f"load_{memory.name}")
-        ctx.set(port.en, 1)
-        for address, word in enumerate(image.contents[memory.name]):
-            ctx.set(port.addr, address)
-            ctx.set(port.data, word)
-            await ctx.tick()
-        ctx.set(port.en, 0)
-    for n, entry in enumerate(image.lists):
-        ctx.set(core.set_threshold, {"en": 1, "list": n, "value": entry.threshold})
-        await ctx.tick()
-    ctx.set(core.set_threshold, {"en": 0, "list": 0, "value": 0})
 
 
 @pytest.mark.parametrize(
@@ -54,7 +37,7 @@ def test_one_network_after_the_other(order, steps):
 
     async def source(ctx):
         for name in order:
-            await load(ctx, core, compile_network(networks[name], config), config)
+            await load_image(ctx, core, compile_network(networks[name], config), config)
             # The last sequence's mark is left out: a loaded network starts one by itself.
             await feed(ctx, core, [frames[name]], mark=False)
             await ctx.tick().repeat(1500)  # all its outputs have come
@@ -75,7 +58,7 @@ def test_a_loaded_network_outlives_a_reset(baked):
     frames = make_frames(3, 3, seed=4)
 
     async def source(ctx):
-        await load(ctx, core, compile_network(network, config), config)
+        await load_image(ctx, core, compile_network(network, config), config)
         await feed(ctx, core, [frames[:1]])
         ctx.set(reset, 1)
         await ctx.tick()
@@ -101,7 +84,7 @@ def test_a_frame_waits_for_a_network():
     async def loader(ctx):
         for _ in range(20):
             starts.append((await ctx.tick().sample(core.frame))[2])
-        await load(ctx, core, compile_network(network, config), config)
+        await load_image(ctx, core, compile_network(network, config), config)
 
     result = run_core(core, source, 2, loader)
     assert starts == [0] * 20
