@@ -7,13 +7,14 @@ events one by one, in any order, as the hardware does; the tests hold the two ag
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from .arithmetic import Ints, code_range, exact_dtype, from_fixed, rshr, sat16, to_fixed
 from .cells import State
+from .delta import EXACT, count_terms, sent_steps
 from .errors import UserError
 from .network import MAX_SHIFT, Layer, Network, Path, path_name
 from .packed import Packing
@@ -24,12 +25,14 @@ class Result:
     """What a network did with one sequence.
 
     outputs: [steps, outputs] int16 codes; events: by path name, fired deltas per step [steps];
-    states: the final (c, h) of every layer, int16 codes.
+    states: the final (c, h) of every layer, int16 codes; terms: where they were asked for, by path
+    name, the signed powers of two in the deltas by binary digit [steps, digits], the lowest first.
     """
 
     outputs: Ints
     events: dict[str, Ints]
     states: tuple[State, ...]
+    terms: dict[str, Ints] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
@@ -53,30 +56,38 @@ def real_outputs(network: Network, outputs: Ints) -> np.ndarray:
     return from_fixed(outputs, network.y_exponent)
 
 
-def run(network: Network, sequences: Iterable[Ints], *, delta: bool = True) -> list[Result]:
+def run(
+    network: Network, sequences: Iterable[Ints], *, delta: bool = True, terms: bool = False
+) -> list[Result]:
     """Run int16 frames [steps, inputs] of each sequence from zero state; one `Result` each.
 
-    delta=False ignores the thresholds: the dense quantized network.
+    delta=False ignores the thresholds and the delta mode: the dense quantized network.
+    terms: count the terms of the deltas, too.
     """
+    mode = network.delta_mode if delta else _DENSE
     frames = [np.asarray(s, np.int64).reshape(-1, network.inputs) for s in sequences]
     packing = Packing.of([len(f) for f in frames])
     x = packing.pack(frames, network.inputs)
     events: list[dict[str, Ints]] = [{} for _ in frames]
     states: list[list[State]] = [[] for _ in frames]
+    found: list[dict[str, Ints]] = [{} for _ in frames]
     for layer in network.layers:
-        x, fired, final = _run_layer(layer, packing, x, delta)
+        x, fired, final = _run_layer(layer, packing, x, mode, terms)
         for name, count in fired.items():
             for n, own in enumerate(packing.unpack(count)):
-                events[n][name] = own
+                events[n][name] = own[:, 0]
+                if terms:
+                    found[n][name] = own[:, 1:]
         for row, n in enumerate(packing.order):
             states[n].append(State(final.c[row], final.h[row]))
     return [
-        Result(outputs, events[n], tuple(states[n])) for n, outputs in enumerate(packing.unpack(x))
+        Result(outputs, events[n], tuple(states[n]), found[n])
+        for n, outputs in enumerate(packing.unpack(x))
     ]
 
 
 def _run_layer(
-    layer: Layer, packing: Packing, x: Ints, delta: bool
+    layer: Layer, packing: Packing, x: Ints, mode: str, terms: bool
 ) -> tuple[Ints, dict[str, Ints], State]:
     """One layer over packed frames [frames, inputs]: packed outputs and events, final states."""
     batch, gates = len(packing.lengths), layer.cell.gates
@@ -88,12 +99,14 @@ def _run_layer(
     recurrent: dict[str, list[_Recurrent]] = {"h": [], "rh": []}
     for k, path in enumerate(layer.paths):
         rows = _rows(layer, path)
-        count = fired[path_name(layer, k)] = np.zeros(len(x), np.int64)
+        count = fired[path_name(layer, k)] = np.zeros(
+            (len(x), 1 + terms * (path.quantizer.bits + 1)), np.int64
+        )
         product, reference = _Product(path, dtype), _start(path, batch)
         if path.source == "x":
             codes = path.quantizer(x)
             for at, n in packing.steps():
-                _send(path, codes[at], reference[:n], count[at], delta)
+                _send(path, codes[at], reference[:n], count[at], mode)
                 codes[at] = reference[:n]
             constant[:, rows] += product(codes)
         else:
@@ -103,7 +116,7 @@ def _run_layer(
         """Add this source's paths to p [n, gates, units]; the pre-activations by gate so far."""
         for path, rows, product, reference, count in recurrent[source]:
             now = reference[: len(p)]
-            _send(path, path.quantizer(values), now, count[at], delta)
+            _send(path, path.quantizer(values), now, count[at], mode)
             p[:, rows] += product(now)
         whole = np.clip(p, *code_range(16)).astype(np.int64)
         return {gate: whole[:, g] for g, gate in enumerate(gates)}
@@ -126,11 +139,27 @@ def _rows(layer: Layer, path: Path) -> slice | list[int]:
     return slice(None) if path.gates == gates else [gates.index(g) for g in path.gates]
 
 
-def _send(path: Path, q: Ints, reference: Ints, count: Ints, delta: bool) -> None:
-    """One step of the delta rule: updates `reference` and `count` in place."""
-    fires = np.abs(q - reference) > (path.threshold if delta else 0)
-    np.copyto(reference, q, where=fires)
-    count[...] = np.count_nonzero(fires, axis=-1)
+_DENSE = "dense"
+"""Stands for a delta mode: every change is sent whole."""
+
+
+def _send(path: Path, q: Ints, reference: Ints, count: Ints, mode: str) -> None:
+    """One step of the delta rule: updates `reference` and `count` in place.
+
+    count: [n, 1 ..], the events of each row and, where there is room, their terms by digit.
+    """
+    d = q - reference
+    fires = np.abs(d) > (0 if mode == _DENSE else path.threshold)
+    count[:, 0] = np.count_nonzero(fires, axis=-1)
+    if mode in (_DENSE, EXACT) and count.shape[1] == 1:
+        np.copyto(reference, q, where=fires)
+        return
+    bits = path.quantizer.bits
+    steps = np.zeros_like(d)
+    steps[fires] = sent_steps(d[fires], reference[fires], bits, mode)
+    reference += steps
+    if count.shape[1] > 1:
+        count[:, 1:] = count_terms(steps, bits)
 
 
 def _start(path: Path, batch: int) -> Ints:
@@ -224,4 +253,5 @@ class StepModel:
         fired = np.flatnonzero(np.abs(d) > path.threshold)
         if self._order is not None:
             self._order.shuffle(fired)
-        return [(int(j), int(d[j])) for j in fired]
+        steps = sent_steps(d[fired], reference[fired], path.quantizer.bits, self.network.delta_mode)
+        return [(int(j), int(step)) for j, step in zip(fired, steps, strict=True)]

@@ -10,6 +10,7 @@ import numpy as np
 from .arithmetic import Ints
 from .calibration import Progress, ignore_progress
 from .data import IGNORED, Dataset
+from .delta import EXACT
 from .engine import Result, quantize_frames, real_outputs, run
 from .errors import UserError
 from .float_engine import run_float_batch
@@ -72,8 +73,9 @@ def evaluate(
         float_error = error(dataset, run_float_dataset(model, dataset, progress))
     dense = run_dataset(network, dataset, delta=False, progress=progress)
     thresholds = {name: path.threshold for name, path in network.paths()}
-    # Threshold 0 is dense, bit for bit, so a network without thresholds needs one run.
-    delta = run_dataset(network, dataset, progress=progress) if any(thresholds.values()) else dense
+    # Exact deltas with threshold 0 are dense, bit for bit: such a network needs one run.
+    same = network.delta_mode == EXACT and not any(thresholds.values())
+    delta = dense if same else run_dataset(network, dataset, progress=progress)
     return Evaluation(
         sequences=len(dataset),
         steps=dataset.frames,

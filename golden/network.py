@@ -25,6 +25,7 @@ from .checks import (
     stored_integers,
     stored_texts,
 )
+from .delta import DELTA_MODES, EXACT
 from .errors import UserError
 
 KIND = "quantized network"
@@ -223,16 +224,22 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Network:
-    """A stack of quantized layers. x_exponent: input frames are int16 Q(e).(15-e)."""
+    """A stack of quantized layers. x_exponent: input frames are int16 Q(e).(15-e).
+
+    delta_mode: what an element that fires sends, see `golden.delta`.
+    """
 
     layers: tuple[Layer, ...]
     x_exponent: int
     labels: tuple[str, ...] = ()
     origin: str = field(default="", compare=False)
+    delta_mode: str = EXACT
 
     def __post_init__(self) -> None:
         check("layers", len(self.layers), len(self.layers) > 0, "at least one layer")
         check_range("x exponent", self.x_exponent, 0, MAX_EXPONENT)
+        modes = f"one of {', '.join(DELTA_MODES)}"
+        check("delta mode", self.delta_mode, self.delta_mode in DELTA_MODES, modes)
         width = self.inputs
         for layer in self.layers:
             for path in layer.paths:
@@ -339,6 +346,7 @@ class Network:
             "x_exponent": self.x_exponent,
             "labels": list(self.labels),
             "origin": self.origin,
+            "delta_mode": self.delta_mode,
         }
         storage.save(file, KIND, tensors, header)
 
@@ -356,6 +364,7 @@ class Network:
                 x_exponent=header["x_exponent"],
                 labels=stored_texts("labels", header["labels"]),
                 origin=header["origin"],
+                delta_mode=header.get("delta_mode", EXACT),  # older files have none
             )
 
 

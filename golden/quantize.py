@@ -65,7 +65,11 @@ def quantize_with(
         layers.append(_quantize_layer(layer, seen, exponent, scheme, layer.name in skipped))
         progress("weights", (n + 1) / len(model.layers))
     return Network(
-        layers=tuple(layers), x_exponent=x_exponent, labels=model.labels, origin=model.origin
+        layers=tuple(layers),
+        x_exponent=x_exponent,
+        labels=model.labels,
+        origin=model.origin,
+        delta_mode=scheme.delta_mode,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from .arithmetic import WIDTHS
 from .clipping import CLIPPINGS
+from .delta import DELTA_MODES, EXACT
 from .errors import UserError
 from .model import FloatLayer, FloatModel, FloatPath
 
@@ -28,6 +29,8 @@ class Scheme:
     clipping: "mmse" (least squared error) or "max" (nothing is cut).
     skip: which recurrent layers keep 16 bits in the recurrent path of their candidate (LSTM g,
         GRU n, LiGRU a): "none", "all", or "part", the first half, rounded up.
+    delta_mode: what an element that fires sends: "exact" (the difference) or "power_of_two" (the
+        signed power of two nearest to it).
     overrides: (weight bits, activation bits) of single paths by name. "LAYER.SOURCE" is a path of
         the model, which `skip` may still split; "LAYER.SOURCE.GATES" splits it, also after `skip`.
     """
@@ -37,6 +40,7 @@ class Scheme:
     granularity: str = "row"
     clipping: str = "mmse"
     skip: str = "none"
+    delta_mode: str = EXACT
     overrides: Mapping[str, Bits] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -46,6 +50,7 @@ class Scheme:
             ("granularity", self.granularity, GRANULARITIES),
             ("clipping", self.clipping, CLIPPINGS),
             ("skip", self.skip, SKIPS),
+            ("delta mode", self.delta_mode, DELTA_MODES),
             *((f"weight bits of {name}", bits[0], WIDTHS) for name, bits in self._overrides()),
             *((f"activation bits of {name}", bits[1], WIDTHS) for name, bits in self._overrides()),
         ):

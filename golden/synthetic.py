@@ -8,6 +8,7 @@ import numpy as np
 
 from .arithmetic import Ints, code_range, multiplier
 from .cells import CELLS, Cell
+from .delta import EXACT
 from .network import Layer, Network, Path, Quantizer
 
 
@@ -51,6 +52,7 @@ def make_network(
     threshold: int = 0,
     c_exponent: int = 3,
     h_exponent: int = 2,
+    delta_mode: str = EXACT,
 ) -> Network:
     """A random network of (cell, units) layers whose gates use their whole range.
 
@@ -91,7 +93,7 @@ def make_network(
             )
         )
         width = units
-    return Network(layers=tuple(layers), x_exponent=2)
+    return Network(layers=tuple(layers), x_exponent=2, delta_mode=delta_mode)
 
 
 def _vectors(rng: np.random.Generator, cell: Cell, units: int, c_exponent: int) -> dict[str, Any]:

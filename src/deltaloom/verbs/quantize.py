@@ -85,6 +85,14 @@ class Quantize:
             default=0,
             help="delta threshold of all paths, in activation codes; 0 loses nothing",
         )
+        parser.add_argument(
+            "--delta-mode",
+            choices=("exact", "power_of_two"),
+            default="exact",
+            help="what an element that fires sends: the difference to what it sent before, or the "
+            "signed power of two nearest to that, one term for shift_add lanes; the rest stays for "
+            "later steps, so that threshold 0 is no longer lossless",
+        )
 
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.calibration import observe
@@ -103,6 +111,7 @@ class Quantize:
             granularity=args.granularity,
             clipping=args.clipping,
             skip=args.skip,
+            delta_mode=args.delta_mode,
             overrides=dict(map(_read_bits, getattr(args, "path", []))),
         )
         model = FloatModel.load(args.model)
