@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The change detector: quantizes a value, compares it with what was sent last, sends what changed.
 
-q = sat(rshr(v * mult, shift) + zero, bits);  d = q - x̂;  fires iff |d| > threshold, and then x̂ = q.
+q = sat(rshr(v * mult, shift) + zero, bits);  d = q - x̂;  fires iff |d| > threshold, and then x̂ = q;
+or, in the mode `power_of_two`, x̂ goes one step of a power of two towards q.
 """
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..golden.arithmetic import WIDTHS, code_range
+from ..golden.delta import EXACT, POWER_OF_TWO
 from .arithmetic import Rescale
 from .events import BankKey, event_layout
 from .layouts import EVENT_BITS, LIST_BITS, UNIT_BITS, EncoderRecord
+from .power_of_two import NearestPower
 from .ram import block_ram
 
 Element = data.StructLayout(
@@ -49,6 +52,7 @@ class DeltaEncoder(wiring.Component):
     code_bits: the largest code width
     shifts: lowest and highest shift of the quantizers
     thresholds: initial threshold of each list
+    modes: what it can send; where it can do both, the context's record says which
 
     Members
     -------
@@ -59,11 +63,18 @@ class DeltaEncoder(wiring.Component):
     """
 
     def __init__(
-        self, *, references: int, code_bits: int, shifts: tuple[int, int], thresholds: list[int]
+        self,
+        *,
+        references: int,
+        code_bits: int,
+        shifts: tuple[int, int],
+        thresholds: list[int],
+        modes: tuple[str, ...] = (EXACT,),
     ) -> None:
         self._references = references
         self._code_bits = code_bits
         self._thresholds = thresholds
+        self._modes = modes
         self._rescale = Rescale(
             value_bits=16,
             mult_bits=16,
@@ -169,12 +180,24 @@ class DeltaEncoder(wiring.Component):
         fires = Signal()
         m.d.sync += fires.eq((above | below) & compared.valid & record.enable)
         fired = _delayed(m, compared, 1, "fired")
-        code, kept, d_sent = _pipe(m, code, 1), _pipe(m, kept, 1), _pipe(m, d, 1)
+        code, kept, step = _pipe(m, code, 1), _pipe(m, kept, 1), _pipe(m, d, 1)
+        if POWER_OF_TWO in self._modes:
+            m.submodules.nearest = nearest = NearestPower(code_bits=self._code_bits)
+            m.d.comb += [
+                nearest.d.eq(step),
+                nearest.reference.eq(kept),
+                nearest.width.eq(record.width),
+            ]
+            delay = nearest.latency
+            fires, fired = _pipe(m, fires, delay), _delayed(m, fired, delay, "nearest")
+            code, kept, step = _pipe(m, code, delay), _pipe(m, kept, delay), _pipe(m, step, delay)
+            power = record.power_of_two if EXACT in self._modes else Const(1)
+            step, code = Mux(power, nearest.step, step), Mux(power, nearest.reached, code)
         write = references.write_port()
         m.d.comb += [
             self.push.eq(fires),
             self.event.j.eq(fired.j),
-            self.event.d.eq(d_sent),
+            self.event.d.eq(step),
             write.addr.eq(record.reference_base + fired.j),
             write.data.eq(Mux(fires, code, kept)),
             write.en.eq(fires | (fired.valid & context.first & record.enable)),

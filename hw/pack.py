@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from ..golden.arithmetic import WIDTHS, Ints
+from ..golden.delta import POWER_OF_TWO
 from ..golden.network import MULT_BITS, Layer, Network
 from .cells.base import Vectors
 from .config import AcceleratorConfig
 from .image import MULT_BIAS_BITS
-from .layouts import Pass, layer_record, network_record, pack
+from .layouts import EncoderRecord, Pass, layer_record, network_record, pack
 from .plan import INPUT, PassPlan, PathPlan, Stage, plan_stages
 
 
@@ -144,12 +145,14 @@ def _row_fields(config: AcceleratorConfig, p: PassPlan) -> dict[str, Any]:
 
 
 _NO_ENCODER = dict.fromkeys(
-    ("enable", "list", "event_base", "columns", "reference_base", "mult", "shift", "zero", "width"),
+    (field for field, _ in EncoderRecord),
     0,
 )
 
 
-def _encoders(plans: Sequence[PathPlan], producer: int, count: int) -> list[dict[str, int]]:
+def _encoders(
+    network: Network, plans: Sequence[PathPlan], producer: int, count: int
+) -> list[dict[str, int]]:
     records = [_NO_ENCODER] * count
     for plan in plans:
         if plan.producer == producer:
@@ -164,6 +167,7 @@ def _encoders(plans: Sequence[PathPlan], producer: int, count: int) -> list[dict
                 "shift": quantizer.shift,
                 "zero": quantizer.zero_point,
                 "width": WIDTHS.index(quantizer.bits),
+                "power_of_two": network.delta_mode == POWER_OF_TWO,
             }
     return records
 
@@ -187,7 +191,7 @@ def stage_word(
             "skip_mult": layer.skip_mult,
             "skip_shift": layer.skip_shift,
             "output": stage == plan_stages(network)[-1],
-            "encoders": _encoders(plans, stage.index, config.encoders),
+            "encoders": _encoders(network, plans, stage.index, config.encoders),
         },
     )
 
@@ -207,6 +211,6 @@ def network_word(network: Network, config: AcceleratorConfig, plans: Sequence[Pa
         {
             "inputs": network.inputs,
             "macs": network.macs,
-            "encoders": _encoders(plans, INPUT, config.input_encoders),
+            "encoders": _encoders(network, plans, INPUT, config.input_encoders),
         },
     )

@@ -20,6 +20,7 @@ from ..hw.config import AcceleratorConfig
 from ..hw.core import Core
 from ..hw.image import Image, memories
 from ..hw.plan import chunks, plan_paths
+from ..hw.shift_add import LEVEL_DIGITS
 from .streams import run, set_value
 
 __all__ = ["CoreRun", "beats", "check_core", "feed", "load_image", "network_of_paths", "run_core"]
@@ -134,7 +135,11 @@ def run_core(
 
 
 def beats(network: Network, config: AcceleratorConfig, results: Sequence[Result]) -> int:
-    """Beats that the array takes: every event once per group, an empty list one beat per group."""
+    """Beats that the array takes for results with terms.
+
+    Every event once per group, an empty list one beat per group; with terms, every term, and one
+    beat for each level without a term below a list's highest.
+    """
     total = 0
     for plan in plan_paths(network):
         groups = sum(
@@ -142,8 +147,20 @@ def beats(network: Network, config: AcceleratorConfig, results: Sequence[Result]
             for chunk in chunks(config, plan.path.units)
         )
         for result in results:
-            total += groups * int(np.maximum(result.events[plan.name], 1).sum())
+            if config.levels:
+                counts = _by_level(result.terms[plan.name])
+            else:
+                counts = result.events[plan.name][:, None]
+            empty = np.maximum.accumulate(counts[:, ::-1], axis=1)[:, ::-1] == 0
+            empty[:, 0] = False  # the last beat
+            total += groups * int(np.where(empty, 0, np.maximum(counts, 1)).sum())
     return total
+
+
+def _by_level(terms: Ints) -> Ints:
+    """Terms [steps, digits] as terms [steps, levels]."""
+    padding = -terms.shape[1] % LEVEL_DIGITS
+    return np.pad(terms, [(0, 0), (0, padding)]).reshape(len(terms), -1, LEVEL_DIGITS).sum(axis=2)
 
 
 def check_core(
@@ -152,15 +169,18 @@ def check_core(
     *,
     word_bits: int = 64,
     drain_rows: int | None = None,
+    lane_kind: str = "multiplier",
     config: AcceleratorConfig | None = None,
     idle: float = 0.0,
     mark: bool = True,
     **options: Any,
 ) -> CoreRun:
     """Run `network` on its core, hold everything that comes out against golden, and return it."""
-    config = config or derive_config(network, word_bits=word_bits, drain_rows=drain_rows)
+    config = config or derive_config(
+        network, word_bits=word_bits, drain_rows=drain_rows, lane_kind=lane_kind
+    )
     image = compile_network(network, config)
-    golden = run_golden(network, sequences)
+    golden = run_golden(network, sequences, terms=True)
     core = Core(config, image)
 
     async def source(ctx: Any) -> None:

@@ -59,9 +59,14 @@ def test_what_is_left_is_at_most_a_third_and_the_reference_stays_a_code(bits, da
 
 @pytest.mark.parametrize(
     ("d", "reference", "step"),
-    [(3, 0, 2), (6, 0, 4), (7, 0, 8), (-7, 0, -8), (-6, 0, -4), (5, 0, 4), (1, 0, 1), (96, 0, 64)]
-    + [(127, 0, 64), (127, -1, 128), (97, -1, 128), (97, 30, 64), (97, 31, 64), (-97, -31, -64)]
-    + [(255, -128, 128), (-255, 127, -128), (-100, 0, -128), (-100, -29, -64), (192, -128, 128)],
+    np.reshape(
+        [
+            *(3, 0, 2, 6, 0, 4, 7, 0, 8, -7, 0, -8, -6, 0, -4, 5, 0, 4, 1, 0, 1, 96, 0, 64),
+            *(127, 0, 64, 127, -1, 128, 97, -1, 128, 97, 30, 64, -97, -31, -64, 192, -128, 128),
+            *(255, -128, 128, -255, 127, -128, -100, 0, -128, -100, -29, -64),
+        ],
+        (-1, 3),
+    ).tolist(),
 )
 def test_corners_of_eight_bits(d, reference, step):
     assert nearest_power(np.array([d]), np.array([reference]), 8).tolist() == [step]
@@ -83,7 +88,7 @@ def test_canonical_digits_of_every_nine_bit_delta():
 
 
 def _sums(value, top=8):
-    """All sums of signed powers of two that make `value`, as lists, none of them needlessly long."""
+    """All sums of signed powers of two that make `value`, as lists of these."""
     if value == 0:
         return [[]]
     if top < 0:
