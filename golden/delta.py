@@ -23,7 +23,9 @@ def nearest_power(d: Ints, reference: Ints, bits: int) -> Ints:
     small = np.left_shift(1, exponent.astype(np.int64) - 1) * np.sign(d)
     reached = reference + 2 * small
     low, high = code_range(bits)
-    return np.where((share > 0.75) & (reached >= low) & (reached <= high), 2 * small, small)
+    up = (share > 0.75) & (reached >= low) & (reached <= high)
+    step: Ints = np.where(up, 2 * small, small)
+    return step
 
 
 def sent_steps(d: Ints, reference: Ints, bits: int, mode: str) -> Ints:
@@ -46,4 +48,5 @@ def signed_digits(values: Ints, digits: int) -> Ints:
 
 def count_terms(steps: Ints, bits: int) -> Ints:
     """[..., bits + 1] terms by binary digit of steps [..., columns] of a path with such codes."""
-    return np.count_nonzero(signed_digits(steps, bits + 1), axis=-2)
+    counts: Ints = np.abs(signed_digits(steps, bits + 1)).sum(axis=-2)
+    return counts

@@ -174,10 +174,11 @@ class DeltaEncoder(wiring.Component):
         # Compare and send. Both bounds are one addition: |d| > threshold without an absolute value.
         d = Signal(signed(self._code_bits + 1))
         m.d.sync += d.eq(q - reference)
-        code, kept = _pipe(m, q, 1), _pipe(m, reference, 1)
+        code: Value = _pipe(m, q, 1)
+        kept = _pipe(m, reference, 1)
         compared = _delayed(m, quantized, 1, "compared")
         above, below = (threshold - d) < 0, (threshold + d) < 0
-        fires = Signal()
+        fires: Value = Signal()
         m.d.sync += fires.eq((above | below) & compared.valid & record.enable)
         fired = _delayed(m, compared, 1, "fired")
         code, kept, step = _pipe(m, code, 1), _pipe(m, kept, 1), _pipe(m, d, 1)
@@ -189,7 +190,8 @@ class DeltaEncoder(wiring.Component):
                 nearest.width.eq(record.width),
             ]
             delay = nearest.latency
-            fires, fired = _pipe(m, fires, delay), _delayed(m, fired, delay, "nearest")
+            fired = _delayed(m, fired, delay, "nearest")
+            fires = _pipe(m, fires, delay)
             code, kept, step = _pipe(m, code, delay), _pipe(m, kept, delay), _pipe(m, step, delay)
             power = record.power_of_two if EXACT in self._modes else Const(1)
             step, code = Mux(power, nearest.step, step), Mux(power, nearest.reached, code)

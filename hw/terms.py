@@ -8,7 +8,7 @@ memory of its own, since a delta's terms are written at once, one to a level at 
 
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -112,7 +112,8 @@ class TermLists(wiring.Component):
         # The terms of an event, by level, a cycle later.
         digits, j = self._digits_of(m), Signal(UNIT_BITS)
         m.d.sync += [j.eq(self.event.j), closing.eq(self.close)]
-        above, words = 0, []
+        above: Value = Const(0)
+        words: list[Any] = []
         for n in reversed(range(self._levels)):
             memory = block_ram(TermEvent, depth=self._depth)
             m.submodules[f"level_{n}"] = memory

@@ -160,7 +160,9 @@ def beats(network: Network, config: AcceleratorConfig, results: Sequence[Result]
 def _by_level(terms: Ints) -> Ints:
     """Terms [steps, digits] as terms [steps, levels]."""
     padding = -terms.shape[1] % LEVEL_DIGITS
-    return np.pad(terms, [(0, 0), (0, padding)]).reshape(len(terms), -1, LEVEL_DIGITS).sum(axis=2)
+    padded = np.pad(terms, [(0, 0), (0, padding)])
+    levels: Ints = padded.reshape(len(terms), -1, LEVEL_DIGITS).sum(axis=2)
+    return levels
 
 
 def check_core(
