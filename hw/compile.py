@@ -18,13 +18,21 @@ from .layouts import UNIT_BITS
 from .pack import (
     network_word,
     program_words,
+    reference_words,
     row_words,
     stage_word,
+    state_words,
+    sum_words,
+    sweep_words,
     vector_words,
     weight_digits,
     weight_words,
 )
 from .plan import INPUT, PathPlan, passes, plan_paths, plan_stages
+from .sweeps import place_parts, plan_sweeps
+
+SEQUENCE_FRAMES = 128
+"""The longest sequence of a network with backward layers where nobody says more."""
 
 
 def derive_config(
@@ -33,12 +41,14 @@ def derive_config(
     word_bits: int | None = None,
     drain_rows: int | None = None,
     lane_kind: str = "multiplier",
+    frames: int = SEQUENCE_FRAMES,
 ) -> AcceleratorConfig:
     """The smallest accelerator that each of the networks fits.
 
     word_bits: None picks 256, or the nearest multiple of the weight width.
     drain_rows: None picks the largest divisor of the lanes up to 8.
     lane_kind: see `AcceleratorConfig`.
+    frames: the longest sequence, for networks with backward layers.
     """
     networks = (network, *others)
     paths = [path for each in networks for _, path in each.paths()]
@@ -63,9 +73,17 @@ def derive_config(
     )
     needs = [_needs(each, shape) for each in networks]
     sizes: dict[str, Any] = {name: max(need[name] for need in needs) for name in needs[0]}
+    if sizes["sequence_words"]:
+        sizes["sequence_words"] *= frames
     return replace(
         shape,
         cells=tuple(dict.fromkeys(stage.cell for each in networks for stage in plan_stages(each))),
+        initial=any(
+            state.any()
+            for each in networks
+            for layer in each.layers
+            for state in layer.initial.values()
+        ),
         shifts=_span(int(s) for path in paths for s in path.shift),
         quantizer_shifts=_span(path.quantizer.shift for path in paths),
         **sizes,
@@ -80,23 +98,40 @@ def compile_network(network: Network, config: AcceleratorConfig) -> Image:
     plans = plan_paths(network)
     program = list(passes(network, config))
     _check_fits(network, config, plans)
+    starts = {p.plan.stage.sweep.index: n for n, p in enumerate(program) if p.first_pass}
     state_bases = tuple(
         int(base) for base in np.cumsum([0, *(layer.units for layer in network.layers)])[:-1]
     )
     contents = {
-        "weights": [word for p in program for word in weight_words(p, config)],
+        "weights": [word for p in program if not p.shares for word in weight_words(p, config)],
         "rows": [word for p in program for word in row_words(network, p, config)],
         "program": program_words(config, program),
         "layers": [
             stage_word(network, config, plans, stage, state_bases[stage.layer])
             for stage in plan_stages(network)
         ],
-        "network": [network_word(network, config, plans)],
+        "network": [
+            network_word(network, config, plans, sweep, starts.get(sweep.index, 0))
+            for sweep in plan_sweeps(network)
+        ],
     }
+    if config.buffered:
+        contents["sweeps"] = sweep_words(network, config)
+    if config.initial:
+        contents["initial_states"] = [w for layer in network.layers for w in state_words(layer)]
+        contents["initial_references"] = reference_words(network, config, plans)
+        contents["initial_sums"] = [w for p in program for w in sum_words(network, p, config)]
     if reads(config.cells, "vectors"):
         contents["vectors"] = [word for layer in network.layers for word in vector_words(layer)]
     lists = tuple(_list(plans, n) for n in range(_lists(plans)))
     return Image(contents=contents, lists=lists, state_bases=state_bases)
+
+
+def longest_sequence(network: Network, config: AcceleratorConfig) -> int | None:
+    """Frames of a sequence that the sequence buffer holds; None where there is none, and no end."""
+    if not config.buffered:
+        return None
+    return config.sequence_words // place_parts(network, plan_sweeps(network)).stride
 
 
 def _list(plans: Sequence[PathPlan], n: int) -> ListInfo:
@@ -168,6 +203,12 @@ def _check_fits(network: Network, config: AcceleratorConfig, plans: Sequence[Pat
             f"{network.layers[0].name}: cell {network.layers[0].kind!r} cannot be the first layer, "
             "the hardware keeps no frames to read; use 'sru4' with a diagonal gate s, or 'sru0'"
         )
+    for layer in network.layers:
+        if not config.initial and any(state.any() for state in layer.initial.values()):
+            raise UserError(
+                f"{layer.name}: an initial state that is not zero, the accelerator starts from "
+                "zero; use a configuration with initial"
+            )
     for plan in plans:
         size = max(plan.path.columns, plan.path.units)
         if size > 1 << UNIT_BITS:
@@ -201,6 +242,7 @@ def _needs(network: Network, config: AcceleratorConfig) -> dict[str, int]:
     """The sizes that `network` needs at the least, where lanes and rows are those of `config`."""
     plans = plan_paths(network)
     program = list(passes(network, config))
+    sweeps = plan_sweeps(network)
     state = [p for p in plans if p.producer != INPUT]
     frame = [p for p in plans if p.producer == INPUT]
     paths = [plan.path for plan in plans]
@@ -214,9 +256,13 @@ def _needs(network: Network, config: AcceleratorConfig) -> dict[str, int]:
         "pre_bits": _pre_bits(network),
         "lists": _lists(plans),
         "layers": len(plan_stages(network)),
-        "weight_words": sum(p.words for p in program),
+        "weight_words": sum(p.words for p in program if not p.shares),
         "row_words": sum(p.chunk.count * len(p.plan.path.gates) for p in program),
         "program": len(program),
+        "sweeps": len(sweeps),
+        "sweep_sources": max(len(sweep.sources) for sweep in sweeps),
+        # Of one frame; a configuration has room for some of them.
+        "sequence_words": place_parts(network, sweeps).stride if len(sweeps) > 1 else 0,
         "events": max((p.event_base + 2 * p.path.columns for p in state), default=1),
         "input_events": max(p.event_base + 2 * p.path.columns for p in frame),
         "references": max((p.reference_base + p.path.columns for p in state), default=1),

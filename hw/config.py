@@ -14,9 +14,12 @@ from .layouts import (
     EVENT_BITS,
     LAYER_BITS,
     LIST_BITS,
+    PROGRAM_BITS,
+    RECORD_BITS,
     ROW_BITS,
     SOURCE_BITS,
     STATE_BITS,
+    SWEEP_SOURCE_BITS,
     WEIGHT_BITS,
     WORD_COUNT_BITS,
 )
@@ -41,6 +44,9 @@ LIMITS = {
     "references": 1 << EVENT_BITS,
     "input_references": 1 << EVENT_BITS,
     "states": 1 << STATE_BITS,
+    "program": 1 << PROGRAM_BITS,
+    "sweep_sources": (1 << SWEEP_SOURCE_BITS) - 1,
+    "sequence_words": 1 << RECORD_BITS,
 }
 """What the rescalers take, and what the fields of `layouts` can count or address."""
 
@@ -62,6 +68,9 @@ class AcceleratorConfig:
     lane_bits: sum of one lane; sum_bits: accumulator M.
     pre_bits: pre-activation before its saturation.
     shifts, quantizer_shifts: lowest and highest shift of the rescalers and of the encoders.
+    sweeps, sweep_sources: most sweeps of a network, and most sources of one (`hw.sweeps`).
+    sequence_words: depth of the sequence buffer; 0: there is none, and networks are one sweep.
+    initial: a sequence may start from a given state, not only from zero.
     The rest are depths, in words of the memory that each names.
     """
 
@@ -89,6 +98,10 @@ class AcceleratorConfig:
     input_references: int = 256
     states: int = 512
     program: int = 128
+    sweeps: int = 1
+    sweep_sources: int = 1
+    sequence_words: int = 0
+    initial: bool = False
 
     def __post_init__(self) -> None:
         _check(
@@ -131,20 +144,33 @@ class AcceleratorConfig:
             _check("cells", cell, cell in CELLS, f"of {', '.join(CELLS)}")
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, int):
+            if isinstance(value, int) and not isinstance(value, bool):
                 most = LIMITS.get(field.name)
+                least = 0 if field.name == "sequence_words" else 1
                 _check(
                     field.name,
                     value,
-                    value > 0 and (most is None or value <= most),
-                    "at least 1" if most is None else f"1..{most}",
+                    least <= value and (most is None or value <= most),
+                    f"at least {least}" if most is None else f"{least}..{most}",
                 )
         for name in ("shifts", "quantizer_shifts"):
             low, high = getattr(self, name)
             _check(name, (low, high), 0 <= low <= high <= MAX_SHIFT, f"within 0..{MAX_SHIFT}")
+        rule = "1 where sequence_words is 0"
+        _check("sweeps", self.sweeps, self.buffered or self.sweeps == 1, rule)
         encoders = self.encoders + self.input_encoders
         most = 1 << SOURCE_BITS
         _check("encoders + input_encoders", encoders, encoders <= most, f"at most {most}")
+
+    @property
+    def buffered(self) -> bool:
+        """Whether there is a sequence buffer."""
+        return self.sequence_words > 0
+
+    @property
+    def reference_span(self) -> int:
+        """Addresses from one encoder's initial references to the next one's."""
+        return 1 << (self.references - 1).bit_length()
 
     @property
     def digit_bits(self) -> int:

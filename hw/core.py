@@ -19,7 +19,7 @@ from .image import Image, memories
 from .layouts import LIST_BITS, layer_record, network_record
 from .mac import MacArray
 from .queue import Credits, Queue
-from .ram import block_ram
+from .ram import block_ram, memory_write
 from .sequencer import Sequencer
 from .terms import TermLists
 from .weights import BlockRamStore
@@ -34,11 +34,6 @@ OUTPUT_WORDS = 128
 Lists = EventLists | TermLists
 
 
-def memory_write(depth: int, width: int) -> wiring.Signature:
-    """A loader's port to one memory, seen from the memory."""
-    return wiring.Signature({"en": In(1), "addr": In(range(max(depth, 2))), "data": In(width)})
-
-
 class Core(wiring.Component):
     """The accelerator without its bus.
 
@@ -50,6 +45,7 @@ class Core(wiring.Component):
     Members
     -------
     i: words of the input frames; o: words of the outputs
+    sweep: which one the frames belong to; it changes only while the core is empty
     restart, restart_taken: the next frame starts a sequence; it has
     set_threshold: from the host
     load_NAME: write ports of the image's memories, while no frame is under way
@@ -66,6 +62,7 @@ class Core(wiring.Component):
             {
                 "i": In(stream.Signature(FrameWord)),
                 "o": Out(stream.Signature(OutputWord)),
+                "sweep": In(range(max(config.sweeps, 2))),
                 "restart": In(1),
                 "restart_taken": Out(1),
                 "set_threshold": In(ThresholdWrite),
@@ -87,6 +84,7 @@ class Core(wiring.Component):
 
     i: stream.Interface
     o: stream.Interface
+    sweep: Signal
     restart: Signal
     restart_taken: Signal
     set_threshold: data.View
@@ -96,6 +94,9 @@ class Core(wiring.Component):
     load_layers: Any
     load_network: Any
     load_vectors: Any
+    load_initial_states: Any
+    load_initial_references: Any
+    load_initial_sums: Any
     state_addr: Signal
     state_data: Signal
     frame: Signal
@@ -136,24 +137,33 @@ class Core(wiring.Component):
             lane_bits=config.lane_bits,
             sum_bits=config.sum_bits,
         )
-        m.submodules.accumulate = accumulate = Accumulate(config, init=contents.get("rows", []))
+        m.submodules.accumulate = accumulate = Accumulate(
+            config, init=contents.get("rows", []), initial=contents.get("initial_sums", [])
+        )
         m.submodules.cells = cells = CellUnit(
             config.drain_rows,
             cells=config.cells,
             state_depth=max(config.states, 2),
             vectors=contents.get("vectors", []),
+            initial=contents.get("initial_states", []) if config.initial else None,
         )
         m.submodules.sequencer = sequencer = Sequencer(
             depth=config.program, init=contents.get("program", [])
         )
+        if config.initial:
+            states, sums = self.load_initial_states, self.load_initial_sums
+            wiring.connect(m, wiring.flipped(states), cells.load_initial)
+            wiring.connect(m, wiring.flipped(sums), accumulate.load_initial)
         loaded = {"weights": store, "rows": accumulate, "program": sequencer}
         self._load(m, loaded | ({"vectors": cells} if reads(config.cells, "vectors") else {}))
 
         # Frames -> input encoders and their event lists.
-        frames, input_lists = self._frames(m, contents)
+        record = self._network_record(m, contents.get("network", [0]))
+        frames, input_lists = self._frames(m, record)
         m.submodules.tags = tags = Queue(frames.o.payload.shape(), depth=4)
         wiring.connect(m, frames.o, tags.i)
         wiring.connect(m, tags.o, sequencer.i)
+        m.d.comb += sequencer.start.eq(record.program)
 
         # Sequencer -> passes.
         m.submodules.fetch_jobs = fetch_jobs = Queue(fetch.i.payload.shape(), depth=4)
@@ -218,17 +228,29 @@ class Core(wiring.Component):
         """`component`, reset when another network is loaded: no list of the old one is left."""
         return ResetInserter(self.load_network.en)(component)
 
-    def _encoder(self, m: Module, name: str, *, frames: bool) -> tuple[DeltaEncoder, Lists]:
-        """An encoder with its lists, wired to each other."""
-        config = self._config
+    def _encoder(self, m: Module, n: int, *, frames: bool) -> tuple[DeltaEncoder, Lists]:
+        """The nth encoder of the frames, or of the states, with its lists, wired to each other."""
+        config, name = self._config, f"{'input' if frames else 'state'}{n}"
+        with_initial = config.initial and not frames
         thresholds = [entry.threshold for entry in self._image.lists] if self._image else []
+        initial = self._image.contents.get("initial_references", []) if self._image else []
+        start = n * config.reference_span
         encoder = DeltaEncoder(
             references=config.input_references if frames else config.references,
             code_bits=config.activation_bits,
             shifts=config.quantizer_shifts,
             modes=config.delta_modes,
             thresholds=thresholds + [0] * (config.lists - len(thresholds)),
+            initial=initial[start:][: config.references] if with_initial else None,
         )
+        if with_initial:
+            port: Any = self.load_initial_references
+            bits = config.reference_span.bit_length() - 1
+            m.d.comb += [
+                encoder.load.en.eq(port.en & (port.addr[bits:] == n)),
+                encoder.load.addr.eq(port.addr[:bits]),
+                encoder.load.data.eq(port.data),
+            ]
         sizes: dict[str, Any] = {
             "depth": config.input_events if frames else config.events,
             "delta_bits": config.delta_bits,
@@ -252,20 +274,15 @@ class Core(wiring.Component):
         ]
         return encoder, lists
 
-    def _frames(self, m: Module, contents: dict[str, list[int]]) -> tuple[FrameInput, list[Lists]]:
+    def _frames(self, m: Module, record: Any) -> tuple[FrameInput, list[Lists]]:
         config = self._config
-        layout = network_record(config.input_encoders)
-        init: Any = layout.from_bits(contents.get("network", [0])[0])
-        # Like the memories, what was loaded outlives a reset.
-        record: Any = Signal(layout, init=init, reset_less=True)
-        with m.If(self.load_network.en):
-            m.d.sync += Value.cast(record).eq(self.load_network.data)
-        frames = FrameInput(encoders=config.input_encoders)
+        frames = FrameInput(encoders=config.input_encoders, sweeps=config.sweeps)
         m.submodules.frames = self._renewed(frames)
         wiring.connect(m, wiring.flipped(self.i), frames.i)
-        pairs = [self._encoder(m, f"input{n}", frames=True) for n in range(config.input_encoders)]
+        pairs = [self._encoder(m, n, frames=True) for n in range(config.input_encoders)]
         m.d.comb += [
             frames.record.eq(record),
+            frames.sweep.eq(self.sweep),
             frames.restart.eq(self.restart),
             self.restart_taken.eq(frames.restart_taken),
             frames.busy.eq(Cat(*(encoder.busy for encoder, _ in pairs)).any()),
@@ -282,6 +299,26 @@ class Core(wiring.Component):
             ]
         return frames, [lists for _, lists in pairs]
 
+    def _network_record(self, m: Module, init: list[int]) -> Any:
+        """The sweep's record. Like the memories, what was loaded outlives a reset."""
+        layout = network_record(self._config.input_encoders)
+        if self._config.sweeps == 1:
+            start: Any = layout.from_bits(init[0])
+            record: Any = Signal(layout, init=start, reset_less=True)
+            with m.If(self.load_network.en):
+                m.d.sync += Value.cast(record).eq(self.load_network.data)
+            return record
+        records = block_ram(layout.size, depth=self._config.sweeps, init=init)
+        m.submodules.records = records
+        write, read = records.write_port(), records.read_port()
+        m.d.comb += [
+            write.en.eq(self.load_network.en),
+            write.addr.eq(self.load_network.addr),
+            write.data.eq(self.load_network.data),
+            read.addr.eq(self.sweep),
+        ]
+        return data.View(layout, read.data)
+
     def _states(
         self, m: Module, accumulate: Accumulate, cells: CellUnit, contents: dict[str, list[int]]
     ) -> tuple[data.View, list[Lists]]:
@@ -291,7 +328,7 @@ class Core(wiring.Component):
         m.submodules.layers = layers
         write, read = layers.write_port(), layers.read_port()
         record = data.View(layout, read.data)
-        pairs = [self._encoder(m, f"state{n}", frames=False) for n in range(config.encoders)]
+        pairs = [self._encoder(m, n, frames=False) for n in range(config.encoders)]
 
         # A layer's context changes when all units of the layer before are through.
         context: Any = Signal(LayerContext)

@@ -18,7 +18,7 @@ from .arithmetic import Rescale
 from .events import BankKey, event_layout
 from .layouts import EVENT_BITS, LIST_BITS, UNIT_BITS, EncoderRecord
 from .power_of_two import NearestPower
-from .ram import block_ram
+from .ram import Table, block_ram, memory_write
 
 Element = data.StructLayout(
     {
@@ -53,6 +53,7 @@ class DeltaEncoder(wiring.Component):
     shifts: lowest and highest shift of the quantizers
     thresholds: initial threshold of each list
     modes: what it can send; where it can do both, the context's record says which
+    initial: the references before a sequence's first step; None: the code of zero, for all
 
     Members
     -------
@@ -60,6 +61,7 @@ class DeltaEncoder(wiring.Component):
     open, key, base, push, event, close: to `EventLists`
     set_threshold: from the host; taken over at the next start
     busy: elements are on their way
+    load: for the initial references, where there are any
     """
 
     def __init__(
@@ -70,7 +72,9 @@ class DeltaEncoder(wiring.Component):
         shifts: tuple[int, int],
         thresholds: list[int],
         modes: tuple[str, ...] = (EXACT,),
+        initial: list[int] | None = None,
     ) -> None:
+        self._initial = initial
         self._references = references
         self._code_bits = code_bits
         self._thresholds = thresholds
@@ -95,6 +99,7 @@ class DeltaEncoder(wiring.Component):
                 "close": Out(1),
                 "set_threshold": In(ThresholdWrite),
                 "busy": Out(1),
+                **({} if initial is None else {"load": Out(memory_write(references, code_bits))}),
             }
         )
 
@@ -109,6 +114,7 @@ class DeltaEncoder(wiring.Component):
     close: Signal
     set_threshold: data.View
     busy: Signal
+    load: Any
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -169,7 +175,8 @@ class DeltaEncoder(wiring.Component):
         read = references.read_port()
         m.d.comb += read.addr.eq(record.reference_base + scaled.j)
         reference = Signal(signed(self._code_bits))
-        m.d.sync += reference.eq(Mux(context.first, record.zero, read.data))
+        start = self._start(m, read.addr, record.zero)
+        m.d.sync += reference.eq(Mux(context.first, start, read.data))
 
         # Compare and send. Both bounds are one addition: |d| > threshold without an absolute value.
         d = Signal(signed(self._code_bits + 1))
@@ -212,6 +219,17 @@ class DeltaEncoder(wiring.Component):
         with m.Elif(ended.valid & ended.end):
             m.d.sync += self.busy.eq(0)
         return m
+
+    def _start(self, m: Module, address: Value, zero: Value) -> Value:
+        """The reference before a sequence's first step, a cycle after its address."""
+        if self._initial is None:
+            return zero
+        table = Table(signed(self._code_bits), depth=self._references, init=self._initial)
+        m.submodules.initial = table
+        wiring.connect(m, wiring.flipped(self.load), table.load)
+        m.d.comb += table.addr.eq(address)
+        reference: Value = table.data
+        return reference
 
 
 def _delayed(m: Module, element: data.View, cycles: int, name: str) -> data.View:

@@ -14,12 +14,13 @@ RowJob = data.StructLayout({"pass": RowPass, "step": StepTag})
 
 
 class Sequencer(wiring.Component):
-    """Reads the program from its first pass to the one marked `step_end`, for every step.
+    """Reads the program from `start` to the pass marked `step_end`, for every step.
 
     THROUGHPUT: a pass every second cycle; both receivers queue them.
 
     Members
     -------
+    start: the first pass of the steps to come; it changes only while there is none
     i: one tag per step; fetch, rows: the pass, to both at once
     w_en, w_addr, w_data: loading
     """
@@ -29,6 +30,7 @@ class Sequencer(wiring.Component):
         self._init = init
         super().__init__(
             {
+                "start": In(range(max(depth, 2))),
                 "i": In(stream.Signature(StepTag)),
                 "fetch": Out(stream.Signature(FetchJob)),
                 "rows": Out(stream.Signature(RowJob)),
@@ -38,6 +40,7 @@ class Sequencer(wiring.Component):
             }
         )
 
+    start: Signal
     i: stream.Interface
     fetch: stream.Interface
     rows: stream.Interface
@@ -51,6 +54,7 @@ class Sequencer(wiring.Component):
         m.submodules.program = program
         write, read = program.write_port(), program.read_port()
         instruction = data.View(Pass, read.data)
+        between = Signal(init=1)  # two steps
         counter, fresh, push = Signal(range(max(self._depth, 2))), Signal(), Signal()
         m.d.comb += [
             write.en.eq(self.w_en),
@@ -68,5 +72,10 @@ class Sequencer(wiring.Component):
         ]
         m.d.sync += fresh.eq(~push)
         with m.If(push):
-            m.d.sync += counter.eq(Mux(instruction.step_end, 0, counter + 1))
+            m.d.sync += [
+                counter.eq(Mux(instruction.step_end, self.start, counter + 1)),
+                between.eq(instruction.step_end),
+            ]
+        with m.Elif(between & ~self.i.valid):
+            m.d.sync += counter.eq(self.start)
         return m
