@@ -48,6 +48,8 @@ def derive_config(
     drain_rows: None picks the largest divisor of the lanes up to 8.
     frames: the longest sequence, for networks with backward layers.
     """
+    if frames < 1:
+        raise UserError(f"longest sequence: {frames} is not possible, it must be at least 1 frame")
     networks = (network, *others)
     for each in networks:
         _check_widths(each)

@@ -35,6 +35,7 @@ class Generate:
             "memory, and manifest.json (ports, registers, memory map)",
         )
         add_word_bits(parser)
+        add_longest(parser)
         parser.add_argument(
             "--drain-rows",
             type=int,
@@ -59,7 +60,10 @@ class Generate:
         check_folder("-o", args.output)
         network = Network.load(args.network)
         config = derive_config(
-            network, word_bits=args.word_bits, drain_rows=checked_drain_rows(args)
+            network,
+            word_bits=args.word_bits,
+            drain_rows=checked_drain_rows(args),
+            frames=args.longest,
         )
         with progress_bars() as progress:
             progress("Verilog", 0)
@@ -79,6 +83,17 @@ def add_word_bits(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_longest(parser: argparse.ArgumentParser) -> None:
+    """The option --longest, the same in every verb that makes an accelerator to be used."""
+    parser.add_argument(
+        "--longest",
+        type=int,
+        metavar="N",
+        default=128,
+        help="frames of the longest sequence; only a network with backward layers must keep them",
+    )
+
+
 def checked_drain_rows(args: argparse.Namespace) -> int | None:
     """--drain-rows, or None where it is not given."""
     rows: int | None = getattr(args, "drain_rows", None)
@@ -92,6 +107,7 @@ def _print(network: "Network", config: "AcceleratorConfig", design: "Design") ->
     from rich.markup import escape
     from rich.table import Table
 
+    from ..hw.compile import longest_sequence
     from ..hw.image import memories
 
     console = Console()
@@ -123,6 +139,8 @@ def _print(network: "Network", config: "AcceleratorConfig", design: "Design") ->
     )
     for name, value in rows:
         facts.add_row(name, value)
+    if (longest := longest_sequence(network, config)) is not None:
+        facts.add_row("longest sequence", f"{longest:,} frames")
     console.print(facts)
     folder = design.verilog.parent
     console.print(
