@@ -92,9 +92,7 @@ def figures(work: Path) -> Iterator[Figure]:
             ("ideal cycles per step, multiplier", point.cycles, ""),
             ("ideal cycles per step, shift_add", point.term_cycles, ""),
         ):
-            yield Figure(
-                name=f"{what}: {name}", value=round(value, 3), unit=unit, command=COMMAND
-            )
+            yield Figure(name=f"{what}: {name}", value=round(value, 3), unit=unit, command=COMMAND)
     yield from simulated(work)
 
 
@@ -188,5 +186,3 @@ def area(work: Path) -> Iterator[Figure]:
                 unit="",
                 command=AREA_COMMAND,
             )
-
-

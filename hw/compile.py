@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..golden.arithmetic import WIDTHS
 from ..golden.delta import DELTA_MODES, POWER_OF_TWO
 from ..golden.errors import UserError
 from ..golden.network import Network, Path
@@ -50,7 +51,11 @@ def derive_config(
     lane_kind: see `AcceleratorConfig`.
     frames: the longest sequence, for networks with backward layers.
     """
+    if frames < 1:
+        raise UserError(f"longest sequence: {frames} is not possible, it must be at least 1 frame")
     networks = (network, *others)
+    for each in networks:
+        _check_widths(each)
     paths = [path for each in networks for _, path in each.paths()]
     widths = tuple(sorted({path.weight_bits for path in paths}))
     wanted = word_bits if word_bits is not None else 256
@@ -95,6 +100,7 @@ def compile_network(network: Network, config: AcceleratorConfig) -> Image:
 
     Raises UserError that names the parameter, what is needed, what there is, where it does not fit.
     """
+    _check_widths(network)
     plans = plan_paths(network)
     program = list(passes(network, config))
     _check_fits(network, config, plans)
@@ -165,6 +171,17 @@ def _pre_bits(network: Network) -> int:
     return worst.bit_length() + 1
 
 
+def _check_widths(network: Network) -> None:
+    """Raise UserError for widths that only golden has."""
+    for name, path in network.paths():
+        for what, bits in (("weights", path.weight_bits), ("activations", path.quantizer.bits)):
+            if bits not in WIDTHS:
+                raise UserError(
+                    f"{name}: {what} of {bits} bits, the hardware has "
+                    f"{', '.join(map(str, WIDTHS))}; quantize to one of these"
+                )
+
+
 def _check_fits(network: Network, config: AcceleratorConfig, plans: Sequence[PathPlan]) -> None:
     """Everything that is silicon and not the depth of a loadable memory."""
     if network.delta_mode not in config.delta_modes:
@@ -202,6 +219,11 @@ def _check_fits(network: Network, config: AcceleratorConfig, plans: Sequence[Pat
         raise UserError(
             f"{network.layers[0].name}: cell {network.layers[0].kind!r} cannot be the first layer, "
             "the hardware keeps no frames to read; use 'sru4' with a diagonal gate s, or 'sru0'"
+        )
+    if len(plan_sweeps(network)) > 1 and not config.buffered:
+        raise UserError(
+            "sequence_words: 0, the network has layers that need a whole sequence (backward, or "
+            "several that are read together); use a configuration with a sequence buffer"
         )
     for layer in network.layers:
         if not config.initial and any(state.any() for state in layer.initial.values()):

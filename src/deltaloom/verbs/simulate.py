@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..golden.errors import UserError
 from .evaluate import set_thresholds
 from .folders import check_folder
-from .generate import add_word_bits
+from .generate import add_lanes, add_word_bits
 from .stages import stage_lines
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class Simulate:
             "the last one counts (default: as in NET)",
         )
         add_word_bits(parser)
+        add_lanes(parser)
         for name, what in (("idle", "input"), ("backpressure", "output")):
             parser.add_argument(
                 f"--{name}",
@@ -113,7 +114,7 @@ class Simulate:
         reports = []
         with stage_lines() as progress:
             progress("generating the Verilog")
-            verilog = generate_verilog(network, args.workdir / "rtl", args.word_bits)
+            verilog = generate_verilog(network, args.workdir / "rtl", args.word_bits, args.lanes)
             for plan in plans:
                 report = run_plan(
                     plan,
@@ -191,12 +192,14 @@ def plan_runs(
     return full, RunPlan("stalled", some, idle, backpressure)
 
 
-def generate_verilog(network: "Network", folder: Path, word_bits: int) -> Path:
+def generate_verilog(
+    network: "Network", folder: Path, word_bits: int, lane_kind: str = "multiplier"
+) -> Path:
     """Write the smallest accelerator for `network`, image included; its Verilog file."""
     from ..hw.compile import derive_config
     from ..hw.generate import generate
 
-    config = derive_config(network, word_bits=word_bits)
+    config = derive_config(network, word_bits=word_bits, lane_kind=lane_kind)
     return generate(network, folder, config=config).verilog
 
 
