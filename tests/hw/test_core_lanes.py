@@ -12,7 +12,7 @@ from deltaloom.golden.arithmetic import WIDTHS
 from deltaloom.golden.engine import run as run_golden
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.network import Network
-from deltaloom.golden.synthetic import make_frames, make_network, make_path
+from deltaloom.golden.synthetic import Shape, make_frames, make_network, make_path
 from deltaloom.hw.compile import compile_network, derive_config
 from deltaloom.hw.config import AcceleratorConfig
 from deltaloom.sim.core_bench import beats, check_core
@@ -105,6 +105,14 @@ def test_deltas_from_one_end_of_the_codes_to_the_other(kind, mode):
         )
         whole = replace(network, layers=(replace(layer, paths=paths),))
         check_core(whole, frames, word_bits=32, lane_kind=kind)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_two_directions_projections_and_initial_states(mode):
+    first = Shape(kind="lstm", units=4, both=True, initial=True, projection=3)
+    shape = [first, Shape(kind="gru", units=3, both=True), ("linear", 2)]
+    network = make_network(shape, 3, threshold=2, delta_mode=mode)
+    check_core(network, frames_of(network, 4, 3), word_bits=32, lane_kind="shift_add")
 
 
 @pytest.mark.parametrize("mode", MODES)
