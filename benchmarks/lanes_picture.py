@@ -42,7 +42,8 @@ def main() -> None:
         panel.set_title(cell)
         panel.set_xlabel("ideal kilocycles per step")
     panels[0].set_ylabel("frame error, %")
-    panels[-1].legend(fontsize=7)
+    lines, labels = panels[0].get_legend_handles_labels()
+    figure.legend(lines, labels, loc="outside upper center", ncols=len(CURVES), fontsize=8)
     figure.savefig(PICTURE, metadata={"Date": None})
 
 
