@@ -25,7 +25,7 @@ from .trials import Trial, Trials
 
 METHODS = ("greedy", "groups", "uniform")
 ROUNDS = 4
-"""How often single steps from the best setting are tried."""
+"""Of single steps."""
 
 Candidates = Mapping[int, tuple[int, ...]]
 """By activation bits, thresholds in codes."""
@@ -72,11 +72,13 @@ def tune(
     *,
     candidates: Candidates | None = None,
     keep_input: bool = False,
+    rounds: int = ROUNDS,
 ) -> Tuning:
     """Choose the thresholds that eliminate most with an error of at most `allowed` more.
 
     candidates: by activation bits, in codes; for other bits `CANDIDATES` ("groups") or `LADDER`,
         for the range. keep_input: the input frames keep threshold 0, as they do in "groups".
+    rounds: of "greedy", how often single steps from the best setting are tried.
     Tune on data that the network was not trained on, and report on other data.
     """
     if method not in METHODS:
@@ -94,7 +96,7 @@ def tune(
         ladders |= dict.fromkeys(input_paths(network), (0,))
     (base,) = trials.measure([{}], what="thresholds 0")
     if method == "greedy":
-        _climb(trials, ladders, base.error + allowed)
+        _climb(trials, ladders, base.error + allowed, rounds)
     else:
         groups = groups_of(network) if method == "groups" else {"all": tuple(ladders)}
         trials.measure(_combinations(ladders, groups), what="combinations of thresholds")
@@ -128,7 +130,7 @@ def _combinations(ladders: Ladders, groups: Mapping[str, Sequence[str]]) -> list
     ]
 
 
-def _climb(trials: Trials, ladders: Ladders, limit: float) -> None:
+def _climb(trials: Trials, ladders: Ladders, limit: float, rounds: int) -> None:
     """The search by path; what it tries is then in `trials`."""
     route = _route(trials, ladders)
     first, last = 0, len(route)  # the error is within the limit at `first`, not at `last`
@@ -143,7 +145,7 @@ def _climb(trials: Trials, ladders: Ladders, limit: float) -> None:
                 break
             first = place
     best = route[first]
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         steps = [
             best | {name: ladder[ladder.index(best[name]) + 1]}
             for name, ladder in ladders.items()
