@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import area
+import lanes
 import peers
 import software
 import speech
@@ -18,9 +19,10 @@ Suite = Callable[[Path], Iterator[Figure]]
 SUITES: dict[str, Suite] = {
     "speech": lambda work: speech.figures(work, frames=50),
     "peers": lambda work: peers.figures(work, steps=40),
+    "lanes": lanes.figures,
     "software": lambda work: software.figures(),
 }
-FPGA: dict[str, Suite] = {"area": area.figures}
+FPGA: dict[str, Suite] = {"area": area.figures, "lane-area": lanes.area}
 
 
 def main() -> int:

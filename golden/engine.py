@@ -7,7 +7,7 @@ events one by one, in any order, as the hardware does; the tests hold the two ag
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from . import graph
 from .arithmetic import Ints, code_range, exact_dtype, from_fixed, rshr, sat16, to_fixed
 from .cells import State
+from .delta import EXACT, count_terms, sent_steps
 from .errors import UserError
 from .network import MAX_SHIFT, Layer, Network, Path, path_name
 from .packed import Packing, beside
@@ -27,11 +28,14 @@ class Result:
 
     outputs: [steps, outputs] int16 codes; events: by path name, fired deltas per frame [steps];
     states: the final (c, h) of every layer, int16 codes; a backward layer ends at the first frame.
+    terms: where they were asked for, by path name, the signed powers of two in the deltas by binary
+    digit [steps, digits], the lowest first.
     """
 
     outputs: Ints
     events: dict[str, Ints]
     states: tuple[State, ...]
+    terms: dict[str, Ints] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
@@ -55,35 +59,42 @@ def real_outputs(network: Network, outputs: Ints) -> np.ndarray:
     return from_fixed(outputs, network.y_exponent)
 
 
-def run(network: Network, sequences: Iterable[Ints], *, delta: bool = True) -> list[Result]:
+def run(
+    network: Network, sequences: Iterable[Ints], *, delta: bool = True, terms: bool = False
+) -> list[Result]:
     """Run int16 frames [steps, inputs] of each sequence from its initial state; one `Result` each.
 
-    delta=False ignores the thresholds: the dense quantized network.
+    delta=False ignores the thresholds and the delta mode: the dense quantized network.
+    terms: count the terms of the deltas, too.
     """
+    sending = _Sending(network.delta_mode if delta else _DENSE, terms)
     frames = [np.asarray(s, np.int64).reshape(-1, network.inputs) for s in sequences]
     packing = Packing.of([len(f) for f in frames])
     values = {graph.FRAMES: packing.pack(frames, network.inputs)}
     events: list[dict[str, Ints]] = [{} for _ in frames]
+    found: list[dict[str, Ints]] = [{} for _ in frames]
     states: list[list[State]] = [[] for _ in frames]
     for group in graph.lockstep(network.layers):
         rows = packing.flipped if network.layers[group[0]].backward else slice(None)
         x = beside(values, graph.inputs_of(network.layers, group[0]))[rows]
-        for n, part in zip(group, _run_group(network, group, packing, x, delta), strict=True):
+        for n, part in zip(group, _run_group(network, group, packing, x, sending), strict=True):
             values[n] = part.outputs[rows]
             for name, count in part.events.items():
                 for k, own in enumerate(packing.unpack(count[rows])):
-                    events[k][name] = own
+                    events[k][name] = own[:, 0]
+                    if terms:
+                        found[k][name] = own[:, 1:]
             for row, k in enumerate(packing.order):
                 states[k].append(State(part.state.c[row], part.state.h[row]))
     outputs = packing.unpack(beside(values, graph.outputs_of(network.layers, network.puts_out)))
-    return [Result(y, events[n], tuple(states[n])) for n, y in enumerate(outputs)]
+    return [Result(y, events[n], tuple(states[n]), found[n]) for n, y in enumerate(outputs)]
 
 
 def _run_group(
-    network: Network, group: tuple[int, ...], packing: Packing, x: Ints, delta: bool
+    network: Network, group: tuple[int, ...], packing: Packing, x: Ints, sending: "_Sending"
 ) -> list["_Running"]:
     """Layers that step together, over packed frames x [frames, inputs] in their own direction."""
-    parts = [_Running(network, n, packing, delta) for n in group]
+    parts = [_Running(network, n, packing, sending) for n in group]
     first, last = parts[0], parts[-1]
     first.add_input(x)
     for at, n in packing.steps():
@@ -96,12 +107,13 @@ def _run_group(
 class _Running:
     """A layer between steps of packed sequences.
 
-    outputs: [frames, units]; events: by path name, [frames]; state: over [sequences, units].
+    outputs: [frames, units]; events: by path name, [frames, 1 + digits], events and, where they
+    are asked for, terms by digit; state: over [sequences, units].
     """
 
-    def __init__(self, network: Network, index: int, packing: Packing, delta: bool) -> None:
+    def __init__(self, network: Network, index: int, packing: Packing, sending: "_Sending") -> None:
         layer, batch, steps = network.layers[index], len(packing.lengths), sum(packing.lengths)
-        self._layer, self._packing, self._delta = layer, packing, delta
+        self._layer, self._packing, self._sending = layer, packing, sending
         # Doubles hold the same integers as int64 while they stay below 2**53: much faster.
         dtype: type = np.float64 if all(map(_fits_double, layer.paths)) else np.int64
         self._p = np.empty((steps, *layer.bias.shape), dtype)
@@ -111,7 +123,8 @@ class _Running:
         self.events: dict[str, Ints] = {}
         self._paths: dict[str, list[_RunningPath]] = {source: [] for source in ("x", "h", "rh")}
         for k, path in enumerate(layer.paths):
-            self.events[path_name(layer, k)] = count = np.zeros(steps, np.int64)
+            digits = path.quantizer.bits + 1 if sending.terms else 0
+            self.events[path_name(layer, k)] = count = np.zeros((steps, 1 + digits), np.int64)
             reference = np.tile(_first_reference(network, index, path), (batch, 1))
             product = _Product(path, dtype)
             running = _RunningPath(path, _rows(layer, path), product, reference, count)
@@ -122,7 +135,7 @@ class _Running:
         for path, rows, product, reference, count in self._paths["x"]:
             codes = path.quantizer(x)
             for at, n in self._packing.steps():
-                _send(path, codes[at], reference[:n], count[at], self._delta)
+                _send(path, codes[at], reference[:n], count[at], self._sending)
                 codes[at] = reference[:n]
             self._p[:, rows] += product(codes)
         self._paths["x"].clear()
@@ -145,7 +158,7 @@ class _Running:
         p = self._p[at]
         for path, rows, product, reference, count in self._paths[source]:
             now = reference[: len(p)]
-            _send(path, path.quantizer(values), now, count[at], self._delta)
+            _send(path, path.quantizer(values), now, count[at], self._sending)
             p[:, rows] += product(now)
         whole = np.clip(p, *code_range(16)).astype(np.int64)
         return {gate: whole[:, g] for g, gate in enumerate(self._layer.cell.gates)}
@@ -157,11 +170,31 @@ def _rows(layer: Layer, path: Path) -> slice | list[int]:
     return slice(None) if path.gates == gates else [gates.index(g) for g in path.gates]
 
 
-def _send(path: Path, q: Ints, reference: Ints, count: Ints, delta: bool) -> None:
-    """One step of the delta rule: updates `reference` and `count` in place."""
-    fires = np.abs(q - reference) > (path.threshold if delta else 0)
-    np.copyto(reference, q, where=fires)
-    count[...] = np.count_nonzero(fires, axis=-1)
+_DENSE = "dense"
+"""Stands for a delta mode: every change is sent whole."""
+
+
+class _Sending(NamedTuple):
+    """A delta mode, and whether terms are counted."""
+
+    mode: str
+    terms: bool
+
+
+def _send(path: Path, q: Ints, reference: Ints, count: Ints, sending: _Sending) -> None:
+    """One step of the delta rule: updates `reference` and `count` [n, 1 + digits] in place."""
+    d = q - reference
+    fires = np.abs(d) > (0 if sending.mode == _DENSE else path.threshold)
+    count[:, 0] = np.count_nonzero(fires, axis=-1)
+    if sending.mode in (_DENSE, EXACT) and not sending.terms:
+        np.copyto(reference, q, where=fires)
+        return
+    bits = path.quantizer.bits
+    steps = np.zeros_like(d)
+    steps[fires] = sent_steps(d[fires], reference[fires], bits, sending.mode)
+    reference += steps
+    if sending.terms:
+        count[:, 1:] = count_terms(steps, bits)
 
 
 def _first_state(layer: Layer) -> State:
@@ -208,7 +241,7 @@ class _Product:
 
 
 class _RunningPath(NamedTuple):
-    """A path, its rows among the gates, its product, references and events per frame."""
+    """A path, its rows among the gates, its product, references, events and terms per frame."""
 
     path: Path
     rows: slice | list[int]
@@ -313,4 +346,5 @@ class StepModel:
         fired = np.flatnonzero(np.abs(d) > path.threshold)
         if self._order is not None:
             self._order.shuffle(fired)
-        return [(int(j), int(d[j])) for j in fired]
+        steps = sent_steps(d[fired], reference[fired], path.quantizer.bits, self.network.delta_mode)
+        return [(int(j), int(step)) for j, step in zip(fired, steps, strict=True)]

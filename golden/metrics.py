@@ -10,6 +10,7 @@ from . import graph
 from .arithmetic import Ints
 from .calibration import Progress, ignore_progress
 from .data import Dataset
+from .delta import EXACT
 from .engine import Result, quantize_frames, real_outputs, run
 from .error_metrics import Metric, metric_of
 from .errors import UserError
@@ -101,8 +102,9 @@ def evaluate(
         exact = run_float_dataset(model, dataset, progress)
     dense = run_dataset(network, dataset, delta=False, progress=progress)
     thresholds = {name: path.threshold for name, path in network.paths()}
-    # Threshold 0 is dense, bit for bit, so a network without thresholds needs one run.
-    delta = run_dataset(network, dataset, progress=progress) if any(thresholds.values()) else dense
+    # Exact deltas with threshold 0 are dense, bit for bit: such a network needs one run.
+    same = network.delta_mode == EXACT and not any(thresholds.values())
+    delta = dense if same else run_dataset(network, dataset, progress=progress)
     errors = {
         metric.name: Errors(
             metric.title,

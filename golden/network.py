@@ -15,6 +15,7 @@ import numpy as np
 
 from . import graph, storage
 from .checks import check, check_range, stored_integers, stored_texts
+from .delta import DELTA_MODES, EXACT
 from .errors import UserError
 from .layers import (
     BIAS_BITS,
@@ -52,6 +53,7 @@ class Network:
     x_exponent: input frames are int16 Q(e).(15-e). labels: names of the outputs, or empty.
     puts_out: names of the layers whose outputs, one after the other, are the network's; none is
         the last. Like layers that are read together, these share one h exponent.
+    delta_mode: what an element that fires sends, see `golden.delta`.
     """
 
     layers: tuple[Layer, ...]
@@ -59,10 +61,13 @@ class Network:
     labels: tuple[str, ...] = ()
     puts_out: tuple[str, ...] = ()
     origin: str = field(default="", compare=False)
+    delta_mode: str = EXACT
 
     def __post_init__(self) -> None:
         check("layers", len(self.layers), len(self.layers) > 0, "at least one layer")
         check_range("x exponent", self.x_exponent, 0, MAX_EXPONENT)
+        modes = f"one of {', '.join(DELTA_MODES)}"
+        check("delta mode", self.delta_mode, self.delta_mode in DELTA_MODES, modes)
         graph.check_graph(self.layers, self.puts_out)
         for group in graph.together(self.layers, self.puts_out):
             self._check_together(group)
@@ -158,6 +163,7 @@ class Network:
             "labels": list(self.labels),
             "puts_out": list(self.puts_out),
             "origin": self.origin,
+            "delta_mode": self.delta_mode,
         }
         storage.save(file, KIND, tensors, header)
 
@@ -175,6 +181,7 @@ class Network:
                 labels=stored_texts("labels", header["labels"]),
                 puts_out=stored_texts("puts_out", header.get("puts_out", [])),
                 origin=header["origin"],
+                delta_mode=header.get("delta_mode", EXACT),  # older files have none
             )
 
 

@@ -71,6 +71,7 @@ def quantize_with(
         labels=model.labels,
         puts_out=model.puts_out,
         origin=model.origin,
+        delta_mode=scheme.delta_mode,
     )
 
 

@@ -10,6 +10,7 @@ from numbers import Integral
 from . import graph
 from .arithmetic import GOLDEN_WIDTHS
 from .clipping import check_clipping
+from .delta import DELTA_MODES, EXACT
 from .errors import UserError
 from .model import FloatLayer, FloatModel, FloatPath
 
@@ -43,6 +44,8 @@ class Scheme:
     skip: which recurrent layers keep 16 bits in the recurrent path of their candidate (LSTM g,
         GRU n, LiGRU a): "none", "all", or "part", the first half, rounded up; the two directions
         of a bidirectional layer count as one.
+    delta_mode: what an element that fires sends: "exact" (the difference) or "power_of_two" (the
+        signed power of two nearest to it).
     roles: (weight bits, activation bits) by a path's role, see `roles_of`.
     overrides: (weight bits, activation bits) of single paths by name. "LAYER.SOURCE" is a path of
         the model, which `skip` may still split; "LAYER.SOURCE.GATES" splits it, also after `skip`.
@@ -57,6 +60,7 @@ class Scheme:
     activation_codes: str = "symmetric"
     rounding: str = "nearest"
     skip: str = "none"
+    delta_mode: str = EXACT
     roles: Mapping[str, Bits] = field(default_factory=dict)
     overrides: Mapping[str, Bits] = field(default_factory=dict)
 
@@ -72,6 +76,7 @@ class Scheme:
             ("activation codes", self.activation_codes, CODES),
             ("rounding", self.rounding, ROUNDINGS),
             ("skip", self.skip, SKIPS),
+            ("delta mode", self.delta_mode, DELTA_MODES),
             *(("role", role, ROLES) for role in self.roles),
         ):
             if value not in allowed:

@@ -10,6 +10,7 @@ import numpy as np
 from . import graph
 from .arithmetic import Ints, code_range, multiplier
 from .cells import CELLS, Cell
+from .delta import EXACT
 from .network import Layer, Network, Path, Quantizer
 
 
@@ -78,6 +79,7 @@ def make_network(
     threshold: int = 0,
     c_exponent: int = 3,
     h_exponent: int = 2,
+    delta_mode: str = EXACT,
 ) -> Network:
     """A random network of layers, (cell, units) or `Shape`, whose gates use their whole range.
 
@@ -108,7 +110,7 @@ def make_network(
             reads += (made[-1].name,)
         width = one.outputs
     puts_out = () if reads == (layers[-1].name,) else reads
-    return Network(layers=tuple(layers), x_exponent=2, puts_out=puts_out)
+    return Network(layers=tuple(layers), x_exponent=2, puts_out=puts_out, delta_mode=delta_mode)
 
 
 def _layer(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..golden.arithmetic import WIDTHS
+from ..golden.delta import DELTA_MODES, POWER_OF_TWO
 from ..golden.errors import UserError
 from ..golden.network import Network, Path
 from .cells.unit import CELLS, reads
@@ -40,12 +41,14 @@ def derive_config(
     *others: Network,
     word_bits: int | None = None,
     drain_rows: int | None = None,
+    lane_kind: str = "multiplier",
     frames: int = SEQUENCE_FRAMES,
 ) -> AcceleratorConfig:
     """The smallest accelerator that each of the networks fits.
 
     word_bits: None picks 256, or the nearest multiple of the weight width.
     drain_rows: None picks the largest divisor of the lanes up to 8.
+    lane_kind: see `AcceleratorConfig`.
     frames: the longest sequence, for networks with backward layers.
     """
     if frames < 1:
@@ -67,6 +70,10 @@ def derive_config(
     shape = AcceleratorConfig(
         word_bits=wanted,
         weight_bits=widths,
+        lane_kind=lane_kind,
+        delta_modes=tuple(
+            mode for mode in DELTA_MODES if mode in {each.delta_mode for each in networks}
+        ),
         drain_rows=drain_rows or divisor_up_to(wanted // widths[-1], most),
     )
     needs = [_needs(each, shape) for each in networks]
@@ -177,6 +184,11 @@ def _check_widths(network: Network) -> None:
 
 def _check_fits(network: Network, config: AcceleratorConfig, plans: Sequence[PathPlan]) -> None:
     """Everything that is silicon and not the depth of a loadable memory."""
+    if network.delta_mode not in config.delta_modes:
+        raise UserError(
+            f"delta mode: {network.delta_mode}, the accelerator has "
+            f"{', '.join(config.delta_modes)}; quantize with one of these"
+        )
     for name, path in network.paths():
         if path.weight_bits not in config.weight_bits:
             raise UserError(
@@ -260,7 +272,7 @@ def _needs(network: Network, config: AcceleratorConfig) -> dict[str, int]:
         "activation_bits": max(path.quantizer.bits for path in paths),
         "encoders": max((p.encoder + 1 for p in state), default=1),
         "input_encoders": max(p.encoder + 1 for p in frame),
-        "lane_bits": max(_lane_bits(path, config) for path in paths),
+        "lane_bits": max(_lane_bits(path, network.delta_mode, config) for path in paths),
         # The sum of one step's events spans twice the accumulator's range.
         "sum_bits": max(path.bound for path in paths).bit_length() + 2,
         "pre_bits": _pre_bits(network),
@@ -281,8 +293,10 @@ def _needs(network: Network, config: AcceleratorConfig) -> dict[str, int]:
     }
 
 
-def _lane_bits(path: Path, config: AcceleratorConfig) -> int:
+def _lane_bits(path: Path, delta_mode: str, config: AcceleratorConfig) -> int:
     """Width of a lane's sum over one step's events: of a weight's digit times a delta."""
     digits = weight_digits(path.matrix, config.digits(path.weight_bits), config.digit_bits)
     largest = int(np.abs(digits).sum(axis=-1).max(initial=0))
-    return (largest * ((1 << path.quantizer.bits) - 1)).bit_length() + 1
+    bits = path.quantizer.bits
+    step = 1 << (bits - 1) if delta_mode == POWER_OF_TWO else (1 << bits) - 1
+    return (largest * step).bit_length() + 1

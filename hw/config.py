@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from math import ceil
 
 from ..golden.arithmetic import WIDTHS
+from ..golden.delta import DELTA_MODES, EXACT
 from ..golden.errors import UserError
 from ..golden.network import MAX_SHIFT
 from .arithmetic import MAX_VALUE_BITS
@@ -22,6 +23,8 @@ from .layouts import (
     WEIGHT_BITS,
     WORD_COUNT_BITS,
 )
+from .mac import LANES
+from .shift_add import term_levels
 
 MAX_WORD_BITS = 2048
 MAX_DRAIN_ROWS = 128
@@ -56,6 +59,8 @@ class AcceleratorConfig:
     weight_bits: widths of weights, each path has one of them. The narrowest is a lane's; a wider
         weight is spread over several lanes, digit by digit.
     activation_bits: the largest width of a code.
+    lane_kind: "multiplier", or "shift_add": no multipliers, one power of two of a delta per cycle.
+    delta_modes: what an element that fires may send; a network says which of them.
     drain_rows: rows drained, rescaled and handed to the cell unit per cycle; divides the lanes.
     cells: kinds of cell that the cell unit can do.
     encoders: delta encoders for states, one per path that reads the same layer's output.
@@ -72,6 +77,8 @@ class AcceleratorConfig:
     word_bits: int = 64
     weight_bits: tuple[int, ...] = (8,)
     activation_bits: int = 8
+    lane_kind: str = "multiplier"
+    delta_modes: tuple[str, ...] = (EXACT,)
     drain_rows: int = 8
     cells: tuple[str, ...] = ("lstm", "linear")
     encoders: int = 2
@@ -125,6 +132,13 @@ class AcceleratorConfig:
             and self.group_words(self.digit_bits) <= MAX_GROUP_WORDS,
             f"a divisor of the {self.rows(self.weight_bits[-1])} rows of a word, at most "
             f"{MAX_DRAIN_ROWS} and more than a {1 << WORD_COUNT_BITS}th of the lanes",
+        )
+        _check("lane_kind", self.lane_kind, self.lane_kind in LANES, f"one of {', '.join(LANES)}")
+        _check(
+            "delta_modes",
+            self.delta_modes,
+            self.delta_modes in ((EXACT,), DELTA_MODES, DELTA_MODES[1:]),
+            f"one or both of {DELTA_MODES}, in this order",
         )
         for cell in self.cells:
             _check("cells", cell, cell in CELLS, f"of {', '.join(CELLS)}")
@@ -190,6 +204,16 @@ class AcceleratorConfig:
     def delta_bits(self) -> int:
         """Width of a delta: one more than a code."""
         return self.activation_bits + 1
+
+    @property
+    def delta_digits(self) -> int:
+        """Binary digits of a delta: of an exact one, -1, 0 or 1, one more than of a code."""
+        return self.activation_bits + (EXACT in self.delta_modes)
+
+    @property
+    def levels(self) -> int | None:
+        """Levels of a term list; None: the lists hold events."""
+        return term_levels(self.delta_digits) if self.lane_kind == "shift_add" else None
 
 
 def divisor_up_to(n: int, most: int) -> int:

@@ -21,6 +21,7 @@ from .mac import MacArray
 from .queue import Credits, Queue
 from .ram import block_ram, memory_write
 from .sequencer import Sequencer
+from .terms import TermLists
 from .weights import BlockRamStore
 
 OutputWord = data.StructLayout({"value": signed(16), "last": unsigned(1)})
@@ -28,6 +29,9 @@ OutputWord = data.StructLayout({"value": signed(16), "last": unsigned(1)})
 
 OUTPUT_WORDS = 128
 """Outputs that may wait for their reader before the network does."""
+
+
+Lists = EventLists | TermLists
 
 
 class Core(wiring.Component):
@@ -122,12 +126,14 @@ class Core(wiring.Component):
             word_bits=config.word_bits,
             store_steady=store.STEADY,
             store_outstanding=store.latency + 2,
+            levels=config.levels,
         )
         m.submodules.array = array = MacArray(
             lanes=config.lanes,
             weight_bits=config.weight_bits,
             delta_bits=config.delta_bits,
             drain_rows=config.drain_rows,
+            lane_kind=config.lane_kind,
             lane_bits=config.lane_bits,
             sum_bits=config.sum_bits,
         )
@@ -195,6 +201,7 @@ class Core(wiring.Component):
                 lists.release_key.eq(fetch.release_key),
                 lists.r_en.eq(fetch.r_en),
                 lists.r_addr.eq(fetch.r_addr),
+                *([lists.r_level.eq(fetch.r_level)] if isinstance(lists, TermLists) else []),
                 fetch.r_data[n].eq(lists.r_data),
             ]
         m.d.comb += [
@@ -221,7 +228,7 @@ class Core(wiring.Component):
         """`component`, reset when another network is loaded: no list of the old one is left."""
         return ResetInserter(self.load_network.en)(component)
 
-    def _encoder(self, m: Module, n: int, *, frames: bool) -> tuple[DeltaEncoder, EventLists]:
+    def _encoder(self, m: Module, n: int, *, frames: bool) -> tuple[DeltaEncoder, Lists]:
         """The nth encoder of the frames, or of the states, with its lists, wired to each other."""
         config, name = self._config, f"{'input' if frames else 'state'}{n}"
         with_initial = config.initial and not frames
@@ -232,6 +239,7 @@ class Core(wiring.Component):
             references=config.input_references if frames else config.references,
             code_bits=config.activation_bits,
             shifts=config.quantizer_shifts,
+            modes=config.delta_modes,
             thresholds=thresholds + [0] * (config.lists - len(thresholds)),
             initial=initial[start:][: config.references] if with_initial else None,
         )
@@ -243,11 +251,16 @@ class Core(wiring.Component):
                 encoder.load.addr.eq(port.addr[:bits]),
                 encoder.load.data.eq(port.data),
             ]
-        lists = EventLists(
-            depth=config.input_events if frames else config.events,
-            delta_bits=config.delta_bits,
-            lists=config.lists,
-        )
+        sizes: dict[str, Any] = {
+            "depth": config.input_events if frames else config.events,
+            "delta_bits": config.delta_bits,
+            "lists": config.lists,
+        }
+        lists: Lists
+        if config.levels:
+            lists = TermLists(digits=config.delta_digits, levels=config.levels, **sizes)
+        else:
+            lists = EventLists(**sizes)
         m.submodules[f"{name}_encoder"] = encoder
         m.submodules[f"{name}_lists"] = self._renewed(lists)
         m.d.comb += [
@@ -261,7 +274,7 @@ class Core(wiring.Component):
         ]
         return encoder, lists
 
-    def _frames(self, m: Module, record: Any) -> tuple[FrameInput, list[EventLists]]:
+    def _frames(self, m: Module, record: Any) -> tuple[FrameInput, list[Lists]]:
         config = self._config
         frames = FrameInput(encoders=config.input_encoders, sweeps=config.sweeps)
         m.submodules.frames = self._renewed(frames)
@@ -308,7 +321,7 @@ class Core(wiring.Component):
 
     def _states(
         self, m: Module, accumulate: Accumulate, cells: CellUnit, contents: dict[str, list[int]]
-    ) -> tuple[data.View, list[EventLists]]:
+    ) -> tuple[data.View, list[Lists]]:
         config = self._config
         layout = layer_record(config.encoders)
         layers = block_ram(layout.size, depth=config.layers, init=contents.get("layers", []))

@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The change detector: quantizes a value, compares it with what was sent last, sends what changed.
 
-q = sat(rshr(v * mult, shift) + zero, bits);  d = q - x̂;  fires iff |d| > threshold, and then x̂ = q.
+q = sat(rshr(v * mult, shift) + zero, bits);  d = q - x̂;  fires iff |d| > threshold, and then x̂ = q;
+or, in the mode `power_of_two`, x̂ goes one step of a power of two towards q.
 """
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..golden.arithmetic import WIDTHS, code_range
+from ..golden.delta import EXACT, POWER_OF_TWO
 from .arithmetic import Rescale
 from .events import BankKey, event_layout
 from .layouts import EVENT_BITS, LIST_BITS, UNIT_BITS, EncoderRecord
+from .power_of_two import NearestPower
 from .ram import Table, block_ram, memory_write
 
 Element = data.StructLayout(
@@ -49,6 +52,7 @@ class DeltaEncoder(wiring.Component):
     code_bits: the largest code width
     shifts: lowest and highest shift of the quantizers
     thresholds: initial threshold of each list
+    modes: what it can send; where it can do both, the context's record says which
     initial: the references before a sequence's first step; None: the code of zero, for all
 
     Members
@@ -67,12 +71,14 @@ class DeltaEncoder(wiring.Component):
         code_bits: int,
         shifts: tuple[int, int],
         thresholds: list[int],
+        modes: tuple[str, ...] = (EXACT,),
         initial: list[int] | None = None,
     ) -> None:
         self._initial = initial
         self._references = references
         self._code_bits = code_bits
         self._thresholds = thresholds
+        self._modes = modes
         self._rescale = Rescale(
             value_bits=16,
             mult_bits=16,
@@ -175,18 +181,32 @@ class DeltaEncoder(wiring.Component):
         # Compare and send. Both bounds are one addition: |d| > threshold without an absolute value.
         d = Signal(signed(self._code_bits + 1))
         m.d.sync += d.eq(q - reference)
-        code, kept = _pipe(m, q, 1), _pipe(m, reference, 1)
+        code: Value = _pipe(m, q, 1)
+        kept = _pipe(m, reference, 1)
         compared = _delayed(m, quantized, 1, "compared")
         above, below = (threshold - d) < 0, (threshold + d) < 0
-        fires = Signal()
+        fires: Value = Signal()
         m.d.sync += fires.eq((above | below) & compared.valid & record.enable)
         fired = _delayed(m, compared, 1, "fired")
-        code, kept, d_sent = _pipe(m, code, 1), _pipe(m, kept, 1), _pipe(m, d, 1)
+        code, kept, step = _pipe(m, code, 1), _pipe(m, kept, 1), _pipe(m, d, 1)
+        if POWER_OF_TWO in self._modes:
+            m.submodules.nearest = nearest = NearestPower(code_bits=self._code_bits)
+            m.d.comb += [
+                nearest.d.eq(step),
+                nearest.reference.eq(kept),
+                nearest.width.eq(record.width),
+            ]
+            delay = nearest.latency
+            fired = _delayed(m, fired, delay, "nearest")
+            fires = _pipe(m, fires, delay)
+            code, kept, step = _pipe(m, code, delay), _pipe(m, kept, delay), _pipe(m, step, delay)
+            power = record.power_of_two if EXACT in self._modes else Const(1)
+            step, code = Mux(power, nearest.step, step), Mux(power, nearest.reached, code)
         write = references.write_port()
         m.d.comb += [
             self.push.eq(fires),
             self.event.j.eq(fired.j),
-            self.event.d.eq(d_sent),
+            self.event.d.eq(step),
             write.addr.eq(record.reference_base + fired.j),
             write.data.eq(Mux(fires, code, kept)),
             write.en.eq(fires | (fired.valid & context.first & record.enable)),

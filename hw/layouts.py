@@ -101,6 +101,7 @@ EncoderRecord = data.StructLayout(
         "shift": unsigned(SHIFT_BITS),
         "zero": signed(16),
         "width": unsigned(2),  # code width: 2, 4, 8 or 16 bits
+        "power_of_two": unsigned(1),  # sends powers of two
     }
 )
 """How an encoder quantizes one layer's output for one path, and where its list is."""

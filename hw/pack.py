@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from ..golden.arithmetic import WIDTHS, Ints
+from ..golden.delta import POWER_OF_TWO
 from ..golden.graph import h_source
 from ..golden.network import MULT_BITS, Layer, Network
 from .cells.base import vector_layout
 from .config import AcceleratorConfig
 from .image import MULT_BIAS_BITS
-from .layouts import Pass, layer_record, network_record, pack, sweep_record
+from .layouts import EncoderRecord, Pass, layer_record, network_record, pack, sweep_record
 from .plan import INPUT, PassPlan, PathPlan, Stage
 from .sweeps import Part, Sweep, place_parts, plan_sweeps
 
@@ -147,13 +148,13 @@ def _row_fields(config: AcceleratorConfig, p: PassPlan) -> dict[str, Any]:
 
 
 _NO_ENCODER = dict.fromkeys(
-    ("enable", "list", "event_base", "columns", "reference_base", "mult", "shift", "zero", "width"),
+    (field for field, _ in EncoderRecord),
     0,
 )
 
 
 def _encoders(
-    plans: Sequence[PathPlan], producer: int, sweep: Sweep, count: int
+    network: Network, plans: Sequence[PathPlan], producer: int, sweep: Sweep, count: int
 ) -> list[dict[str, int]]:
     records = [_NO_ENCODER] * count
     for plan in plans:
@@ -169,6 +170,7 @@ def _encoders(
                 "shift": quantizer.shift,
                 "zero": quantizer.zero_point,
                 "width": WIDTHS.index(quantizer.bits),
+                "power_of_two": network.delta_mode == POWER_OF_TWO,
             }
     return records
 
@@ -192,7 +194,7 @@ def stage_word(
             "skip_mult": layer.skip_mult,
             "skip_shift": layer.skip_shift,
             "output": stage.puts_out,
-            "encoders": _encoders(plans, stage.index, stage.sweep, config.encoders),
+            "encoders": _encoders(network, plans, stage.index, stage.sweep, config.encoders),
         },
     )
 
@@ -255,7 +257,7 @@ def network_word(
             "inputs": sweep.inputs(network),
             "macs": network.macs,
             "program": program,
-            "encoders": _encoders(plans, INPUT, sweep, config.input_encoders),
+            "encoders": _encoders(network, plans, INPUT, sweep, config.input_encoders),
         },
     )
 

@@ -23,6 +23,7 @@ from ..hw.core import Core, OutputWord
 from ..hw.image import Image, memories
 from ..hw.plan import chunks, plan_paths
 from ..hw.sequence import SequenceBuffer, SequenceWord
+from ..hw.shift_add import LEVEL_DIGITS
 from ..hw.sweeps import plan_sweeps
 from .streams import run, set_value
 
@@ -200,7 +201,11 @@ def run_core(
 
 
 def beats(network: Network, config: AcceleratorConfig, results: Sequence[Result]) -> int:
-    """Beats that the array takes: every event once per group, an empty list one beat per group."""
+    """Beats that the array takes for results with terms.
+
+    Every event once per group, an empty list one beat per group; with terms, every term, and one
+    beat for each level without a term below a list's highest.
+    """
     total = 0
     for plan in plan_paths(network):
         groups = sum(
@@ -208,8 +213,22 @@ def beats(network: Network, config: AcceleratorConfig, results: Sequence[Result]
             for chunk in chunks(config, plan.path.units)
         )
         for result in results:
-            total += groups * int(np.maximum(result.events[plan.name], 1).sum())
+            if config.levels:
+                counts = _by_level(result.terms[plan.name])
+            else:
+                counts = result.events[plan.name][:, None]
+            empty = np.maximum.accumulate(counts[:, ::-1], axis=1)[:, ::-1] == 0
+            empty[:, 0] = False  # the last beat
+            total += groups * int(np.where(empty, 0, np.maximum(counts, 1)).sum())
     return total
+
+
+def _by_level(terms: Ints) -> Ints:
+    """Terms [steps, digits] as terms [steps, levels]."""
+    padding = -terms.shape[1] % LEVEL_DIGITS
+    padded = np.pad(terms, [(0, 0), (0, padding)])
+    levels: Ints = padded.reshape(len(terms), -1, LEVEL_DIGITS).sum(axis=2)
+    return levels
 
 
 def check_core(
@@ -218,6 +237,7 @@ def check_core(
     *,
     word_bits: int = 64,
     drain_rows: int | None = None,
+    lane_kind: str = "multiplier",
     config: AcceleratorConfig | None = None,
     idle: float = 0.0,
     mark: bool = True,
@@ -226,11 +246,15 @@ def check_core(
     """Run `network` on its core, hold everything that comes out against golden, and return it."""
     longest = max(1, *(len(sequence) for sequence in sequences))
     config = config or derive_config(
-        network, word_bits=word_bits, drain_rows=drain_rows, frames=longest
+        network,
+        word_bits=word_bits,
+        drain_rows=drain_rows,
+        lane_kind=lane_kind,
+        frames=longest,
     )
     sweeps = plan_sweeps(network)
     image = compile_network(network, config)
-    golden = run_golden(network, sequences)
+    golden = run_golden(network, sequences, terms=True)
     core = BufferedCore(config, image) if config.buffered else Core(config, image)
 
     async def source(ctx: Any) -> None:

@@ -64,7 +64,8 @@ def simulate(
     _check_lengths(sequences, facts.get("sequence_frames"))
     if thresholds:
         network = network.with_thresholds(dict(thresholds))
-    results = engine.run(network, sequences)
+    terms = facts.get("config", {}).get("lane_kind") == "shift_add"
+    results = engine.run(network, sequences, terms=terms)
     job = _job(network, sequences, results, facts)
     loaded = np.array(list(image), np.int64).reshape(-1, 2) if image else job.image
     steps = sum(len(s) for s in sequences)

@@ -35,6 +35,7 @@ class Generate:
             "memory, and manifest.json (ports, registers, memory map)",
         )
         add_word_bits(parser)
+        add_lanes(parser)
         add_longest(parser)
         parser.add_argument(
             "--drain-rows",
@@ -63,6 +64,7 @@ class Generate:
             network,
             word_bits=args.word_bits,
             drain_rows=checked_drain_rows(args),
+            lane_kind=args.lanes,
             frames=args.longest,
         )
         with progress_bars() as progress:
@@ -91,6 +93,17 @@ def add_longest(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         default=128,
         help="frames of the longest sequence; only a network with backward layers must keep them",
+    )
+
+
+def add_lanes(parser: argparse.ArgumentParser) -> None:
+    """The option --lanes, the same in every verb that makes an accelerator."""
+    parser.add_argument(
+        "--lanes",
+        choices=("multiplier", "shift_add"),
+        default="multiplier",
+        help="what a lane does per cycle: a product, or one power of two of a delta, without "
+        "multipliers; see docs/lanes.md",
     )
 
 
@@ -130,7 +143,7 @@ def _print(network: "Network", config: "AcceleratorConfig", design: "Design") ->
     rows = (
         ("cells", ", ".join(config.cells)),
         ("inputs, outputs", f"{network.inputs}, {network.outputs}"),
-        ("lanes (products per cycle)", f"{config.lanes}"),
+        (f"{config.lane_kind} lanes", f"{config.lanes}"),
         ("weight word", f"{config.word_bits} bits"),
         ("weights", f"{', '.join(map(str, config.weight_bits))} bits"),
         ("activations, up to", f"{config.activation_bits} bits"),

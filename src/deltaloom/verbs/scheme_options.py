@@ -14,6 +14,11 @@ SKIP = (
     "recurrent layers whose candidate gate (LSTM g, GRU n, LiGRU a) keeps a recurrent path of "
     "16/16 bits: none, all, or the first half of them, rounded up"
 )
+DELTA_MODE = (
+    "what an element that fires sends: the difference to what it sent before, or the signed power "
+    "of two nearest to that, one term for shift_add lanes; the rest stays for later steps, so that "
+    "threshold 0 is no longer lossless"
+)
 CHOICES = {
     "granularity": (("row", "tensor"), "one weight scale per row, or one per gate matrix", "row"),
     "activation-range": (
@@ -31,6 +36,7 @@ CHOICES = {
         "each weight to its nearest code, or so that a path's errors cancel on the data",
         "nearest",
     ),
+    "delta-mode": (("exact", "power_of_two"), DELTA_MODE, "exact"),
     "skip": (
         ("none", "all", "part"),
         SKIP,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..golden.errors import UserError
 from .evaluate import set_thresholds
 from .folders import check_folder
-from .generate import add_word_bits
+from .generate import add_lanes, add_word_bits
 from .options import add_data, add_network
 from .stages import stage_lines
 
@@ -62,6 +62,7 @@ class Simulate:
             "the last one counts (default: as in NET)",
         )
         add_word_bits(parser)
+        add_lanes(parser)
         for name, what in (("idle", "input"), ("backpressure", "output")):
             parser.add_argument(
                 f"--{name}",
@@ -106,7 +107,9 @@ class Simulate:
         with stage_lines() as progress:
             progress("generating the Verilog")
             longest = max(len(sequence) for sequence in sequences)
-            verilog = generate_verilog(network, args.workdir / "rtl", args.word_bits, longest)
+            verilog = generate_verilog(
+                network, args.workdir / "rtl", args.word_bits, args.lanes, longest
+            )
             for plan in plans:
                 report = run_plan(
                     plan,
@@ -184,7 +187,13 @@ def plan_runs(
     return full, RunPlan("stalled", some, idle, backpressure)
 
 
-def generate_verilog(network: "Network", folder: Path, word_bits: int, longest: int) -> Path:
+def generate_verilog(
+    network: "Network",
+    folder: Path,
+    word_bits: int,
+    lane_kind: str = "multiplier",
+    longest: int = 1,
+) -> Path:
     """Write the smallest accelerator for `network`, image included; its Verilog file.
 
     longest: frames of a sequence, where the network must keep them.
@@ -192,7 +201,7 @@ def generate_verilog(network: "Network", folder: Path, word_bits: int, longest: 
     from ..hw.compile import derive_config
     from ..hw.generate import generate
 
-    config = derive_config(network, word_bits=word_bits, frames=longest)
+    config = derive_config(network, word_bits=word_bits, lane_kind=lane_kind, frames=longest)
     return generate(network, folder, config=config).verilog
 
 
