@@ -16,7 +16,8 @@ Host to board (a command), and the reply that it gets:
 
 `response` is AXI's: 0 is OK, 2 and 3 are errors. `count` is 1 to `words`; a longer frame goes in
 several `F`. Flags of `F`: bit 0, the first word starts a sequence (tuser[0]); bit 1, the last word
-ends the frame (tlast); bit 2, the frame ends a sequence (tuser[1]). The reply to `F` says that the core has taken every word.
+ends the frame (tlast); bit 2, the frame ends a sequence (tuser[1]). The reply to `F` says that the
+core has taken every word.
 
 Board to host, unasked: `O`, body count, flags, word[2] * count: outputs, flags bit 1 on a message
 that ends a frame. Outputs come between replies, never inside one.

@@ -131,12 +131,17 @@ def width_of(layers: Layers, indices: Sequence[int]) -> int:
     return sum(layers[0].inputs if n == FRAMES else layers[n].units for n in indices)
 
 
-def check_initial(layer: Node) -> None:
-    """Raise UserError where an initial state is not one that the layer can have.
+def check_layer(layer: Node) -> None:
+    """Raise UserError where a projection or an initial state is none that the layer can have.
 
-    Whether a linear layer, which may be a projection, has one is for `check_graph` to tell.
+    Whether a linear layer, which may be a projection, has a state is for `check_graph` to tell.
     """
     cell = layer.cell
+    if layer.h_from and not (cell.has_c and "h" in cell.feeds):
+        raise UserError(
+            f"{layer.name} h_from: {layer.h_from!r} is not possible, {layer.kind} has no "
+            "projection, only LSTMs have; leave it out"
+        )
     own_h = "h" in cell.feeds and not layer.h_from
     has = {"c": cell.has_c, "h": own_h or not (cell.recurrent or cell.has_c)}
     for name, state in layer.initial.items():
@@ -196,8 +201,6 @@ def _read(layers: Layers, n: int) -> str:
 def _check_projection(layers: Layers, n: int) -> None:
     layer = layers[n]
     what = f"{layer.name} h_from: {layer.h_from!r} is not possible"
-    if not (layer.cell.has_c and "h" in layer.cell.feeds):
-        raise UserError(f"{what}, {layer.kind} needs its own h; only LSTMs have a projection")
     if n + 1 == len(layers) or layers[n + 1].name != layer.h_from:
         raise UserError(f"{what}, it must be the next layer; put the projection there")
     after = layers[n + 1]

@@ -16,7 +16,7 @@ from .checks import (
     check_shape,
     check_width,
 )
-from .graph import check_initial
+from .graph import check_layer
 
 BIAS_BITS = 20
 MULT_BITS = 16
@@ -172,7 +172,7 @@ class Layer:
         check_range("skip shift", self.skip_shift, 0, MAX_SHIFT)
         check("backward", self.backward, isinstance(self.backward, bool), "true or false")
         check("h_from", self.h_from, isinstance(self.h_from, str), "a layer's name or empty")
-        check_initial(self)
+        check_layer(self)
         for name, state in self.initial.items():
             check_codes(f"initial {name}", state, 16)
 

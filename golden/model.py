@@ -104,7 +104,7 @@ class FloatLayer:
         if not np.isfinite(self.skip_scale) or (self.skip_scale and not self.cell.reads_input):
             rule = "it must be finite" if self.cell.reads_input else f"{self.kind} has none"
             raise UserError(f"{self.name} skip scale: {self.skip_scale} is not possible, {rule}")
-        graph.check_initial(self)
+        graph.check_layer(self)
 
     def _check_path(self, path: FloatPath, fed: set[tuple[str, str]]) -> None:
         what, allowed = f"{self.name}.{path.source}", self.cell.feeds[path.source]

@@ -145,10 +145,11 @@ def _layer(
 
 def _projection(rng: np.random.Generator, one: Shape, name: str, bits: Mapping[str, int]) -> Layer:
     units = one.projection
+    path = make_path(rng, "x", ("y",), units, one.units, **bits)
     return Layer(
         name=f"{name}.projection",
         kind="linear",
-        paths=(make_path(rng, "x", ("y",), units, one.units, **bits),),
+        paths=(replace(path, shift=np.maximum(path.shift - 2, 0)),),  # a state, as above
         bias=rng.integers(-4000, 4001, (1, units)),
         reads=(name,),
     )

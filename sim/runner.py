@@ -172,7 +172,7 @@ def _check_lengths(sequences: Sequence[Ints], most: int | None) -> None:
         if most is not None and len(sequence) > most:
             raise UserError(
                 f"frames: sequence {n} has {len(sequence)} frames, the design's sequence buffer "
-                f"holds {most}; generate it for longer sequences"
+                f"holds {most}; generate it for longer ones (--longest)"
             )
 
 

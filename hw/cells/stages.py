@@ -5,7 +5,7 @@ from amaranth.hdl import Cat, Module, Signal, Value, signed
 
 from ...golden import activations
 from ...golden.network import MAX_VECTOR_SHIFT
-from ..arithmetic import Rescale, delay, sat, sat16
+from ..arithmetic import Rescale, delay, rescale_latency, sat, sat16
 from .activation import Activation
 
 __all__ = ["PEEPHOLE_LATENCY", "activate", "add_rounded", "blend", "peephole"]
@@ -14,11 +14,7 @@ PEEP_BITS = 18
 """Bits that v * c is saturated to: what leaves them saturates together with any int16 too."""
 
 
-def _peep() -> Rescale:
-    return Rescale(value_bits=16, shift_min=0, shift_max=MAX_VECTOR_SHIFT, out_bits=32)
-
-
-PEEPHOLE_LATENCY = _peep().latency + 2 + Activation.LATENCY
+PEEPHOLE_LATENCY = rescale_latency(16, 0, MAX_VECTOR_SHIFT) + 2 + Activation.LATENCY
 """Cycles of `peephole`."""
 
 
@@ -55,7 +51,9 @@ def blend(m: Module, base: Value, other: Value, gate: Value, name: str) -> Value
 
 def peephole(m: Module, p: Value, c: Value, vector: Value, shift: Value, name: str) -> Value:
     """sigmoid(sat16(p + rshr(vector * c, shift))), PEEPHOLE_LATENCY cycles later."""
-    m.submodules[f"{name}_peep"] = peep = _peep()
+    m.submodules[f"{name}_peep"] = peep = Rescale(
+        value_bits=16, shift_min=0, shift_max=MAX_VECTOR_SHIFT, out_bits=32
+    )
     m.d.comb += [peep.value.eq(c), peep.mult.eq(vector), peep.shift.eq(shift)]
     clipped = delay(m, sat(peep.o, PEEP_BITS), 1, f"{name}_clipped")
     late = delay(m, p, peep.latency + 1, f"{name}_p")
