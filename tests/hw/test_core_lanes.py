@@ -49,7 +49,7 @@ WIDTH_PAIRS = st.tuples(st.sampled_from(WIDTHS), st.sampled_from(WIDTHS))
 
 
 @settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
