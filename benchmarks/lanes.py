@@ -156,8 +156,8 @@ def synthesized(
 
 
 def area(work: Path) -> Iterator[Figure]:
-    """What a lane costs: the array's growth from 32 to 96 lanes, by yosys for ECP5."""
-    few, many = 32, 96
+    """What a lane costs: the array's growth from 32 to 64 lanes, by yosys for ECP5."""
+    few, many = 32, 64
     for weight_bits in ((8,), (4,), (2,), (2, 4, 8)):
         for kind, options in ((KINDS[0], ()), (KINDS[0], ("-nodsp",)), (KINDS[1], ())):
             small = synthesized(kind, few, weight_bits, work / "lanes", *options)
