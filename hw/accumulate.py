@@ -126,12 +126,13 @@ class Accumulate(wiring.Component):
                 shift_min=config.shifts[0],
                 shift_max=config.shifts[1],
                 out_bits=config.pre_bits,
+                rounds=False,
             )
             for _ in range(rows)
         ]
         for n, rescaler in enumerate(rescalers):
             m.submodules[f"rescale_{n}"] = rescaler
-        m.submodules.queue = queue = Queue(self._word, depth=QUEUE_WORDS)
+        m.submodules.queue = queue = Queue(self._word, depth=QUEUE_WORDS, buffered=True)
         m.submodules.credits = credits = Credits(total=QUEUE_WORDS, need=1)
         wiring.connect(m, wiring.flipped(self.o), queue.o)
         m.d.comb += credits.give.eq(queue.o.valid & queue.o.ready)
@@ -161,17 +162,17 @@ class Accumulate(wiring.Component):
         added: Any = Signal(self._sums, reset_less=True)
         row: Any = Signal(self._parameters, reset_less=True)
         m.d.sync += [
-            Value.cast(old).eq(Mux(tags[1].zero, 0, Value.cast(m_read.data))),
+            Value.cast(old).eq(Value.cast(m_read.data)),
             added.eq(fresh),
             Value.cast(row).eq(p_read.data),
         ]
 
-        # 3: M, written back and rescaled; its parameters go along.
+        # 3: M, which starts from 0 in a first step, written back and rescaled; its parameters go along.
         total: Any = Signal(self._sums, reset_less=True)
         row_later: Any = Signal(self._parameters, reset_less=True)
         m.d.sync += row_later.eq(row)
         for n in range(rows):
-            m.d.sync += total[n].eq(old[n] + added[n])
+            m.d.sync += total[n].eq(Mux(tags[2].zero, 0, old[n]) + added[n])
         m.d.comb += [
             m_write.addr.eq(tags[3].address),
             m_write.data.eq(total),
@@ -186,7 +187,8 @@ class Accumulate(wiring.Component):
                 rescaler.shift.eq(tags[3].shift),
             ]
             bias = Mux(tags[3].flush, 0, row_later[n].bias)
-            m.d.sync += part[n].eq(rescaler.o + delay(m, bias, rescaler.latency, f"bias_{n}"))
+            late = delay(m, bias, rescaler.latency, f"bias_{n}")
+            m.d.sync += part[n].eq((rescaler.o + Cat(1, late).as_signed()).shift_right(1))
 
         # Collect the gate's parts. Read, add and write in one cycle, so that the same gate may
         # follow at once.

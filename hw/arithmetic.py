@@ -22,8 +22,8 @@ FACTOR_BITS = 18
 MAX_VALUE_BITS = 2 * LOW_BITS + FACTOR_BITS
 """Widest value that `Rescale` takes, in three parts."""
 
-SHIFT_STAGE_BITS = 3
-"""Bits of the shift amount that one pipeline stage resolves: an 8-to-1 multiplexer."""
+SHIFT_STAGE_BITS = 2
+"""Bits of the shift amount that one pipeline stage resolves: a 4-to-1 multiplexer, two LUT4s."""
 
 
 def rshr(value: ValueLike, n: int | Value, *, low: int | None = None, high: int = 0) -> Value:
@@ -108,13 +108,17 @@ class Rescale(wiring.Component):
         Width of the result.
     mult_bits : int
         Width of mult, 2..18.
+    rounds : bool
+        False leaves the rounding to an adder that comes anyway, and saves its cycle: o is then one
+        bit wider, and the result is o / 2, its half rounded up: Cat(1, other) + o, without the
+        lowest bit, is the result plus `other`.
 
     Members
     -------
     value : In(signed(value_bits))
     mult : In(signed(mult_bits))
     shift : In(range(shift_min, shift_max + 1))
-    o : Out(signed(out_bits))
+    o : Out(signed(out_bits)), or of out_bits + 1
     """
 
     value: Signal
@@ -123,7 +127,14 @@ class Rescale(wiring.Component):
     o: Signal
 
     def __init__(
-        self, *, value_bits: int, shift_min: int, shift_max: int, out_bits: int, mult_bits: int = 16
+        self,
+        *,
+        value_bits: int,
+        shift_min: int,
+        shift_max: int,
+        out_bits: int,
+        mult_bits: int = 16,
+        rounds: bool = True,
     ) -> None:
         if not 2 <= value_bits <= MAX_VALUE_BITS:
             raise ValueError(f"value_bits must be 2..{MAX_VALUE_BITS}, got {value_bits!r}")
@@ -140,19 +151,20 @@ class Rescale(wiring.Component):
         self.shift_max = shift_max
         self.out_bits = out_bits
         self.mult_bits = mult_bits
+        self.rounds = rounds
         super().__init__(
             {
                 "value": In(signed(value_bits)),
                 "mult": In(signed(mult_bits)),
                 "shift": In(Shape.cast(range(shift_min, shift_max + 1))),
-                "o": Out(signed(out_bits)),
+                "o": Out(signed(out_bits + (not rounds))),
             }
         )
 
     @property
     def latency(self) -> int:
         """Cycles from operands to result."""
-        return 2 + self._low_parts + len(self._shift_stages) + 1
+        return 2 + self._low_parts + len(self._shift_stages) + self.rounds
 
     @property
     def _low_parts(self) -> int:
@@ -203,6 +215,9 @@ class Rescale(wiring.Component):
             if index + 1 < len(stages):
                 amount = register(amount, f"amount_s{index}")
 
+        if not self.rounds:
+            m.d.comb += self.o.eq(shifted)
+            return m
         rounded = Signal(signed(self.out_bits), name="rounded", reset_less=True)
         m.d.sync += rounded.eq(_half_up(shifted))
         m.d.comb += self.o.eq(rounded)

@@ -11,8 +11,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..golden.arithmetic import WIDTHS, code_range
-from .arithmetic import Rescale
+from ..golden.arithmetic import WIDTHS
+from .arithmetic import Rescale, delay, sat
 from .events import BankKey, event_layout
 from .layouts import EVENT_BITS, LIST_BITS, UNIT_BITS, EncoderRecord
 from .ram import block_ram
@@ -145,20 +145,19 @@ class DeltaEncoder(wiring.Component):
             for n, bits in enumerate(WIDTHS):
                 if bits <= self._code_bits:
                     with m.Case(n):
-                        low, high = code_range(bits)
-                        with m.If(shifted > high):
-                            m.d.sync += q.eq(high)
-                        with m.Elif(shifted < low):
-                            m.d.sync += q.eq(low)
-                        with m.Else():
-                            m.d.sync += q.eq(shifted)
+                        m.d.sync += q.eq(sat(shifted, bits))
         quantized = _delayed(m, added, 1, "quantized")
 
         # The reference arrives together with the code; at a sequence's start it is the code of 0.
+        # Its address is there early, so that registers stand on both sides of the memory.
         read = references.read_port()
-        m.d.comb += read.addr.eq(record.reference_base + scaled.j)
+        place = Signal.like(read.addr)
+        early = _delayed(m, self.i, rescale.latency - 2, "early")
+        m.d.sync += place.eq(record.reference_base + early.j)
+        m.d.comb += read.addr.eq(place)
+        kept_code = delay(m, read.data, 1, "kept_code")
         reference = Signal(signed(self._code_bits))
-        m.d.sync += reference.eq(Mux(context.first, record.zero, read.data))
+        m.d.sync += reference.eq(Mux(context.first, record.zero, kept_code))
 
         # Compare and send. Both bounds are one addition: |d| > threshold without an absolute value.
         d = Signal(signed(self._code_bits + 1))
@@ -175,7 +174,7 @@ class DeltaEncoder(wiring.Component):
             self.push.eq(fires),
             self.event.j.eq(fired.j),
             self.event.d.eq(d_sent),
-            write.addr.eq(record.reference_base + fired.j),
+            write.addr.eq(delay(m, place, 5, "write_place")),
             write.data.eq(Mux(fires, code, kept)),
             write.en.eq(fires | (fired.valid & context.first & record.enable)),
         ]

@@ -43,7 +43,7 @@ class EventLists(wiring.Component):
     taken: the bank that `key` names is final and its reader not done with it
     query -> closed, count: state of any bank, combinational
     release, release_key: the reader is done with a bank
-    r_en, r_addr -> r_data: read an event, one cycle
+    r_en, r_addr -> r_data: read an event, two cycles with r_en later
     """
 
     def __init__(self, *, depth: int, delta_bits: int, lists: int) -> None:
@@ -134,8 +134,9 @@ class EventLists(wiring.Component):
             self.closed.eq(is_closed.bit_select(_slot(self.query, banks), 1)),
             read.addr.eq(self.r_addr),
             read.en.eq(self.r_en),
-            self.r_data.eq(read.data),
         ]
+        with m.If(self.r_en):
+            m.d.sync += Value.cast(self.r_data).eq(Value.cast(read.data))
         with m.If(self.closed):
             m.d.comb += self.count.eq(count_read.data)
         with m.Elif(is_open & (self.query == live)):

@@ -226,15 +226,16 @@ class Fetch(wiring.Component):
         )
         asked: Any = Signal(meta_layout)
         read: Any = Signal(meta_layout)
+        found: Any = Signal(meta_layout)
         got: Any = Signal(meta_layout)
         event: Any = Signal(event_layout(self._delta_bits))
-        valid = Signal(4)
+        valid = Signal(5)
         address = Signal(WEIGHT_BITS)
         beat: Any = Signal(beat_tag(self._delta_bits))
         m.d.comb += self.r_en.eq(advance)
         with m.If(advance):
             m.d.sync += [
-                valid.eq(Cat(issue, valid[:3])),
+                valid.eq(Cat(issue, valid[:4])),
                 self.r_addr.eq(current.base + index),
                 asked.source.eq(current["pass"].source),
                 asked.key.eq(current.key),
@@ -246,8 +247,9 @@ class Fetch(wiring.Component):
                 asked.words.eq(words),
                 asked.digits.eq(current["pass"].digits),
                 read.eq(asked),
-                got.eq(read),
-                event.eq(Array(self.r_data)[read.source]),
+                found.eq(read),
+                got.eq(found),
+                event.eq(Array(self.r_data)[found.source]),
                 address.eq(got.group_base + Mux(got.empty, 0, event.j)),
                 beat.d.eq(Mux(got.empty, 0, event.d)),
                 beat.first.eq(got.first),
@@ -271,11 +273,11 @@ class Fetch(wiring.Component):
         m.submodules.tags = tags = Queue(beat.shape(), depth=self._outstanding)
         request, response = self.store.request, self.store.response
         m.d.comb += [
-            request.valid.eq(valid[3] & tags.i.ready),
+            request.valid.eq(valid[4] & tags.i.ready),
             request.payload.eq(address),
-            tags.i.valid.eq(valid[3] & request.ready),
+            tags.i.valid.eq(valid[4] & request.ready),
             tags.i.payload.eq(beat),
-            advance.eq(~valid[3] | (request.ready & tags.i.ready)),
+            advance.eq(~valid[4] | (request.ready & tags.i.ready)),
             tags.o.ready.eq(response.valid),
             self.valid.eq(response.valid),
             self.weights.eq(response.payload),

@@ -34,6 +34,7 @@ async def read(ctx, dut, base, count):
     found = []
     for n in range(count):
         await cycle(ctx, dut, r_en=1, r_addr=base + n)
+        await cycle(ctx, dut, r_en=1, r_addr=0)
         event = ctx.get(dut.r_data)
         found.append((event.j, event.d))
     return found
@@ -103,6 +104,7 @@ def test_push_and_read_in_the_same_cycle():
     async def testbench(ctx, dut):
         await write(ctx, dut, 0, 0, 0, [(7, -8)], close=False)
         await cycle(ctx, dut, push=1, event={"j": 9, "d": 1}, r_en=1, r_addr=0)
+        await cycle(ctx, dut, r_en=1, r_addr=1)
         event = ctx.get(dut.r_data)
         assert (event.j, event.d) == (7, -8)
         assert await read(ctx, dut, 1, 1) == [(9, 1)]

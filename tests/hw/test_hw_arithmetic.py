@@ -246,7 +246,7 @@ def test_rescale_every_small_operand():
 
 @pytest.mark.parametrize(
     ("value_bits", "shift_max", "latency"),
-    [(18, 0, 3), (18, 7, 4), (19, 7, 5), (35, 40, 6), (36, 40, 7)],
+    [(18, 0, 3), (18, 7, 5), (19, 7, 6), (35, 40, 7), (36, 40, 8)],
 )
 def test_rescale_latency(value_bits, shift_max, latency):
     dut = Rescale(value_bits=value_bits, shift_min=0, shift_max=shift_max, out_bits=16)
