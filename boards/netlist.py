@@ -155,7 +155,7 @@ def _function(init: int, pins: Iterable[Bit]) -> _Function:
         for net in nets
         if any(value(at) != value({**at, net: 1 - at[net]}) for at in _assignments(nets))
     ]
-    rest = dict.fromkeys(nets, 0)
+    rest: dict[Bit, int] = dict.fromkeys(nets, 0)
     ones = {tuple(at.values()) for at in _assignments(used) if value({**rest, **at})}
     return _Function(tuple(used), frozenset(ones))
 
@@ -240,7 +240,7 @@ def _fit(a: _Function, b: _Function, *, invert: bool) -> tuple[int, tuple[Bit, .
     inputs = sorted({*a.inputs, *b.inputs}, key=str)
     if len(inputs) > 4:
         return None
-    constants: list[Bit] = ["0"] * (3 - len(inputs)) + ["1"] if len(inputs) < 4 else []
+    constants: tuple[Bit, ...] = (*["0"] * (3 - len(inputs)), "1")[: 4 - len(inputs)]
     for order in permutations(inputs):
         pins = (*order, *constants)
         init = 0

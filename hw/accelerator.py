@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from .axi import AxiLite, AxiLiteSignature, AxiStreamSignature
 from .config import AcceleratorConfig
-from .core import OUTPUT_WORDS, Core
+from .core import Core, output_words
 from .image import Image, memories
 from .image_loader import ImageLoader
 from .register_map import Window
@@ -80,7 +80,7 @@ class Accelerator(wiring.Component):
         ]
 
         # Frames that have begun and whose last output is not yet taken.
-        open_frames, delivered = Signal(range(OUTPUT_WORDS + 16)), Signal()
+        open_frames, delivered = Signal(range(output_words(config) + 16)), Signal()
         m.d.sync += [
             delivered.eq(self.m_axis.tvalid & self.m_axis.tready & self.m_axis.tlast),
             open_frames.eq(open_frames + core.frame - delivered),

@@ -27,7 +27,12 @@ OutputWord = data.StructLayout({"value": signed(16), "last": unsigned(1)})
 """One word of the output stream; `last` ends a frame."""
 
 OUTPUT_WORDS = 128
-"""Outputs that may wait for their reader before the network does."""
+"""Outputs that may wait for their reader before the network does, at the least."""
+
+
+def output_words(config: AcceleratorConfig) -> int:
+    """The same for this accelerator: room for the outputs of two unit-words is reserved ahead."""
+    return max(OUTPUT_WORDS, 2 * config.drain_rows)
 
 
 def memory_write(depth: int, width: int) -> wiring.Signature:
@@ -313,9 +318,10 @@ class Core(wiring.Component):
     def _outputs(
         self, m: Module, accumulate: Accumulate, cells: CellUnit, context: data.View
     ) -> None:
-        m.submodules.outputs = outputs = Queue(OutputWord, depth=OUTPUT_WORDS, buffered=True)
+        words = output_words(self._config)
+        m.submodules.outputs = outputs = Queue(OutputWord, depth=words, buffered=True)
         m.submodules.output_credits = credits = Credits(
-            total=OUTPUT_WORDS, need=self._config.drain_rows
+            total=words, need=2 * self._config.drain_rows
         )
         wiring.connect(m, outputs.o, wiring.flipped(self.o))
         m.d.comb += [

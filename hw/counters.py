@@ -94,8 +94,7 @@ class Counters(wiring.Component):
                     m.d.sync += [reading.eq(1), pending.eq(0), visited.eq(self.index)]
         with m.If(self.clear):
             m.d.sync += [phase.eq(0), reading.eq(0), turn.eq(0), visited.eq(0), stale.eq(1)]
-            with m.If(reading):
-                m.d.sync += pending.eq(1)
+            m.d.sync += pending.eq(pending | reading | self.ask)
 
         # The visit: its word, its low part, and the one that the word may lack.
         words: Any = block_ram(COUNT_BITS, depth=count, force=True)

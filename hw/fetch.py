@@ -7,7 +7,7 @@ weight_base + group * columns + j. A list that is still being written is followe
 
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -167,7 +167,7 @@ class Fetch(wiring.Component):
         words = Signal(WORD_COUNT_BITS)
         m.d.comb += [
             issue.eq(running & advance & Mux(current.closed, ~is_last | may_end, more)),
-            end.eq(issue & current.closed & is_last),
+            end.eq(running & advance & current.closed & is_last & may_end),
             take.eq((end & last_group) | ~running),
             words.eq(Mux(last_group, current["pass"].tail_words, current["pass"].words)),
         ]
@@ -272,12 +272,14 @@ class Fetch(wiring.Component):
 
         m.submodules.tags = tags = Queue(beat.shape(), depth=self._outstanding)
         request, response = self.store.request, self.store.response
+        # A steady store never has more requests open than there are tags.
+        room: Value = Const(1) if self._steady else tags.i.ready
         m.d.comb += [
-            request.valid.eq(valid[4] & tags.i.ready),
+            request.valid.eq(valid[4] & room),
             request.payload.eq(address),
             tags.i.valid.eq(valid[4] & request.ready),
             tags.i.payload.eq(beat),
-            advance.eq(~valid[4] | (request.ready & tags.i.ready)),
+            advance.eq(~valid[4] | (request.ready & room)),
             tags.o.ready.eq(response.valid),
             self.valid.eq(response.valid),
             self.weights.eq(response.payload),
@@ -298,8 +300,8 @@ class Fetch(wiring.Component):
     ) -> Any:
         """Asks for the state of one list per cycle, for whichever pass still needs it.
 
-        Returns the answer, two cycles later. It is dropped when the passes move on in
-        between. The next pass may use the bank that is just being released, two steps later: it is
+        Returns the answer, three cycles later. When the passes move on in between, that
+        of the next pass is the current one's, and the current one's is dropped. The next pass may use the bank that is just being released, two steps later: it is
         not answered before that.
         """
         layout = data.StructLayout(
@@ -307,19 +309,26 @@ class Fetch(wiring.Component):
             | {"count": COLUMN_BITS}
         )
         seen: Any = Signal(layout, name="seen")
-        asking, for_following, void = Signal(), Signal(), Signal()
-        source = Signal(SOURCE_BITS)
+        ask_layout = data.StructLayout(
+            {"valid": unsigned(1), "following": unsigned(1), "void": unsigned(1)}
+            | {"source": unsigned(SOURCE_BITS)}
+        )
+        asked: Any = Signal(ask_layout, name="asked_list")
+        looked: Any = Signal(ask_layout, name="looked_up")
         follow = running & ~current.closed
         m.d.sync += [
-            asking.eq((follow | (waiting & ~following.closed)) & ~take),
-            for_following.eq(~follow),
+            asked.valid.eq((follow | (waiting & ~following.closed)) & ~take),
+            asked.following.eq(~follow),
             self.query.eq(Mux(follow, current.key, following.key)),
-            source.eq(Mux(follow, current["pass"].source, following["pass"].source)),
-            void.eq(Mux(follow, current.void, following.void)),
-            seen.valid.eq(asking & ~take & ~releasing),
-            seen.following.eq(for_following),
-            seen.closed.eq(Array(self.closed)[source]),
-            seen.count.eq(Mux(void, 0, Array(self.count)[source])),
+            asked.source.eq(Mux(follow, current["pass"].source, following["pass"].source)),
+            asked.void.eq(Mux(follow, current.void, following.void)),
+            looked.eq(asked),
+            looked.valid.eq(asked.valid & (~take | asked.following) & ~releasing),
+            looked.following.eq(asked.following & ~take),
+            seen.valid.eq(looked.valid & (~take | looked.following)),
+            seen.following.eq(looked.following & ~take),
+            seen.closed.eq(Array(self.closed)[looked.source]),
+            seen.count.eq(Mux(looked.void, 0, Array(self.count)[looked.source])),
         ]
         known = {
             "closed": seen.closed,

@@ -17,7 +17,7 @@ class Queue(wiring.Component):
 
     Parameters
     ----------
-    buffered: for deep or wide queues: in block RAM, one cycle more
+    buffered: for deep or wide queues: in block RAM, two cycles more; at least 3 words
     """
 
     def __init__(self, shape: ShapeLike, *, depth: int, buffered: bool = False) -> None:
@@ -54,24 +54,24 @@ class Queue(wiring.Component):
         m.submodules.memory = memory
         write, read = memory.write_port(), memory.read_port()
         head, tail = Signal(range(words)), Signal(range(words))
-        level = Signal(range(self._depth))  # words that are not put out
-        push, pull = Signal(), Signal()
+        level = Signal(range(self._depth))  # words that are in the memory only
+        fetched, push, pull, move = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            self.i.ready.eq(level != self._depth - 1),  # and the word that is put out
+            self.i.ready.eq(level != self._depth - 2),  # and the two words that are on their way
             push.eq(self.i.valid & self.i.ready),
-            pull.eq((level != 0) & (~self.o.valid | self.o.ready)),
+            move.eq(~self.o.valid | self.o.ready),
+            pull.eq((level != 0) & (~fetched | move)),
             write.addr.eq(tail),
             write.data.eq(Value.cast(self.i.payload)),
             write.en.eq(push),
             read.addr.eq(head),
             read.en.eq(pull),
-            Value.cast(self.o.payload).eq(read.data),
         ]
         m.d.sync += [tail.eq(tail + push), head.eq(head + pull), level.eq(level + push - pull)]
-        with m.If(pull):
-            m.d.sync += self.o.valid.eq(1)
-        with m.Elif(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
+        with m.If(move):
+            m.d.sync += [self.o.valid.eq(fetched), Value.cast(self.o.payload).eq(read.data)]
+        with m.If(pull | move):
+            m.d.sync += fetched.eq(pull)
 
 
 class Credits(wiring.Component):

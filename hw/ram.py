@@ -59,11 +59,9 @@ class _Slices(Elaboratable):
         width = Shape.cast(self._shape).width
         for low in range(0, width, DEEP_BITS):
             bits = min(DEEP_BITS, width - low)
-            slice_ = Memory(
-                shape=bits,
-                depth=self._depth,
-                init=[word >> low & ((1 << bits) - 1) for word in self._init],
-                attrs={"no_rw_check": 1},
+            mask = (1 << bits) - 1
+            slice_ = block_ram(
+                bits, depth=self._depth, init=[word >> low & mask for word in self._init]
             )
             m.submodules[f"bits_{low}"] = slice_
             for port in self._ports:

@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -84,7 +84,7 @@ class Registers(wiring.Component):
     new_sequence: Out(1), level: the next frame starts a new sequence, asked for by CONTROL.
     new_sequence_taken: In(1), pulse: the frame that starts has begun; lowers new_sequence.
     set_threshold: Out(ThresholdWrite): a list's new threshold, one cycle after the bus wrote it.
-        After a reset every list's initial one comes, one every other cycle, and the bus waits.
+        After a reset every list's initial one comes, one every third cycle, and the bus waits.
     state: Out(StateReadSignature(state_words)). The reader of the bus waits while `ready` is low,
         so the core must not withhold it for ever.
     image: Out(ImageWriteSignature()). Writes while busy are answered SLVERR and not passed on.
@@ -159,14 +159,22 @@ class Registers(wiring.Component):
             force=True,
         )
         threshold = thresholds.read_port()
-        telling = Signal()
-        self._writes(m, thresholds.write_port(), threshold, telling, counters)
-        self._reads(m, threshold, telling, counters)
+        found, telling = Signal(rmap.THRESHOLD_BITS, reset_less=True), Signal()
+        m.d.sync += found.eq(threshold.data)
+        self._writes(m, thresholds.write_port(), threshold.addr, found, telling, counters)
+        self._reads(m, threshold.addr, found, telling, counters)
         return m
 
     def _writes(
-        self, m: Module, write: Any, threshold: Any, telling: Signal, counters: Counters
+        self,
+        m: Module,
+        write: Any,
+        place: Value,
+        found: Signal,
+        telling: Signal,
+        counters: Counters,
     ) -> None:
+        """place, found: a threshold's address in the memory; it, two cycles later."""
         bus, image, lists = self.bus, self.image, REGISTER["THRESHOLD"].address >> 2
         byte = Signal(rmap.ADDRESS_BITS)
         number = bus.w_addr[:LIST_BITS]
@@ -180,29 +188,30 @@ class Registers(wiring.Component):
             write.data.eq(bus.w_data),
         ]
         # The encoders keep thresholds in memories, which a reset does not touch: tell them again.
-        told, looked_up = Signal(range(self.lists + 1)), Signal()
+        told, looked_up = Signal(range(self.lists + 1)), Signal(2)
         m.d.comb += telling.eq(told != self.lists)
-        m.d.sync += self.set_threshold.en.eq(0)
+        m.d.sync += [self.set_threshold.en.eq(0), counters.clear.eq(0)]
         with m.If(telling):
             m.d.comb += [
-                threshold.addr.eq(rmap.MAX_LISTS + told[:LIST_BITS]),
+                place.eq(rmap.MAX_LISTS + told[:LIST_BITS]),
                 write.addr.eq(told),
-                write.data.eq(threshold.data),
-                write.en.eq(looked_up),
+                write.data.eq(found),
+                write.en.eq(looked_up[1]),
             ]
-            m.d.sync += looked_up.eq(~looked_up)
-            with m.If(looked_up):
+            m.d.sync += looked_up.eq(Mux(looked_up[1], 0, Cat(1, looked_up[0])))
+            with m.If(looked_up[1]):
                 m.d.sync += [
                     told.eq(told + 1),
                     self.set_threshold.en.eq(1),
                     self.set_threshold.list.eq(told),
-                    self.set_threshold.value.eq(threshold.data),
+                    self.set_threshold.value.eq(found),
                 ]
         with m.If(self.new_sequence_taken):
             m.d.sync += self.new_sequence.eq(0)
         with m.If(bus.w_valid & ~telling):
             with m.If(byte == REGISTER["CONTROL"].address):
-                m.d.comb += [bus.w_error.eq(0), counters.clear.eq(bus.w_data[1])]
+                m.d.comb += bus.w_error.eq(0)
+                m.d.sync += counters.clear.eq(bus.w_data[1])
                 with m.If(bus.w_data[0]):
                     m.d.sync += self.new_sequence.eq(1)
             here = bus.w_addr[LIST_BITS:] == lists >> LIST_BITS
@@ -221,15 +230,19 @@ class Registers(wiring.Component):
                     bus.w_error.eq(image.error),
                 ]
 
-    def _reads(self, m: Module, threshold: Any, telling: Signal, counters: Counters) -> None:
+    def _reads(
+        self, m: Module, place: Value, found: Signal, telling: Signal, counters: Counters
+    ) -> None:
         bus, state = self.bus, self.state
         number, block = bus.r_addr[:LIST_BITS], bus.r_addr[LIST_BITS:]
         is_list = number < self.lists
         answer = Signal(32)
         high = Signal(32)
+        word = Signal(32, reset_less=True)
+        m.d.sync += word.eq(state.data)
         m.d.comb += bus.r_data.eq(answer)
         with m.If(~telling):
-            m.d.comb += threshold.addr.eq(number)
+            m.d.comb += place.eq(number)
 
         with m.FSM(name="reader"):
             with m.State("IDLE"), m.If(bus.r_en):
@@ -271,7 +284,9 @@ class Registers(wiring.Component):
             with m.State("THRESHOLD"), m.If(~telling):
                 m.next = "LOOKED_UP"
             with m.State("LOOKED_UP"):
-                m.d.sync += answer.eq(threshold.data)
+                m.next = "FOUND"
+            with m.State("FOUND"):
+                m.d.sync += answer.eq(found)
                 m.next = "ANSWER"
             with m.State("ANSWER"):
                 m.d.comb += bus.r_valid.eq(1)
@@ -284,5 +299,7 @@ class Registers(wiring.Component):
                 with m.If(state.ready):
                     m.next = "DATA"
             with m.State("DATA"):
-                m.d.sync += answer.eq(state.data)
+                m.next = "WORD"
+            with m.State("WORD"):
+                m.d.sync += answer.eq(word)
                 m.next = "ANSWER"

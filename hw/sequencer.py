@@ -25,7 +25,7 @@ class Sequencer(wiring.Component):
     Each receiver has the program's part for it to itself, and goes through it at its own pace: the
     fetch unit is some passes ahead of the rows.
 
-    THROUGHPUT: a pass every third cycle.
+    THROUGHPUT: a pass every fourth cycle.
 
     Members
     -------
@@ -78,19 +78,20 @@ class Sequencer(wiring.Component):
         counter = Signal(range(max(self._depth, 2)), name=f"{name}_counter")
         waits = Signal(2, init=2, name=f"{name}_waits")  # for the memory and its register
         out, push = getattr(self, name), Signal(name=f"{name}_push")
+        pushed = Signal(name=f"{name}_pushed")
         m.d.comb += [
             write.en.eq(self.w_en),
             write.addr.eq(self.w_addr),
             write.data.eq(Value.cast(getattr(word, name)) | word.step_end << Pass[name].width),
             read.addr.eq(counter),
-            out.valid.eq(queue.o.valid & (waits == 0)),
+            out.valid.eq(queue.o.valid & (waits == 0) & ~pushed),
             out.payload["pass"].eq(instruction["pass"]),
             out.payload.step.eq(queue.o.payload),
             push.eq(out.valid & out.ready),
-            queue.o.ready.eq(push & instruction.step_end),
+            queue.o.ready.eq(pushed & instruction.step_end),
         ]
-        m.d.sync += Value.cast(instruction).eq(read.data)
-        with m.If(push):
+        m.d.sync += [Value.cast(instruction).eq(read.data), pushed.eq(push)]
+        with m.If(pushed):
             m.d.sync += [counter.eq(Mux(instruction.step_end, 0, counter + 1)), waits.eq(2)]
         with m.Elif(waits != 0):
             m.d.sync += waits.eq(waits - 1)
