@@ -198,6 +198,7 @@ class Bench:
                     ctx.set(lists.open, 1)
                     await ctx.tick()
                     ctx.set(lists.open, 0)
+                    await ctx.tick()
                     for j, d in self.lists[one.list][step]:
                         await rest(ctx)
                         set_value(ctx, lists.event, {"j": j, "d": d})
