@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import area
+import arrays
 import peers
 import software
 import speech
@@ -20,7 +21,7 @@ SUITES: dict[str, Suite] = {
     "peers": lambda work: peers.figures(work, steps=40),
     "software": lambda work: software.figures(),
 }
-FPGA: dict[str, Suite] = {"area": area.figures}
+FPGA: dict[str, Suite] = {"area": area.figures, "arrays": arrays.figures}
 
 
 def main() -> int:

@@ -300,9 +300,9 @@ class Fetch(wiring.Component):
     ) -> Any:
         """Asks for the state of one list per cycle, for whichever pass still needs it.
 
-        Returns the answer, three cycles later. When the passes move on in between, that
-        of the next pass is the current one's, and the current one's is dropped. The next pass may use the bank that is just being released, two steps later: it is
-        not answered before that.
+        Returns the answer, three cycles later. When the passes move on in between, that of the next
+        pass is the current one's, and the current one's is dropped. The next pass may use the bank
+        that is just being released, two steps later: it is not answered before that.
         """
         layout = data.StructLayout(
             {"valid": unsigned(1), "following": unsigned(1), "closed": unsigned(1)}

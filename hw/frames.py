@@ -30,7 +30,7 @@ class FrameInput(wiring.Component):
     i: the input stream
     record: the network record (sizes and encoder parameters)
     restart: the next frame starts a sequence, whatever its mark; restart_taken: one did
-    free: the banks of the next frame's parity are free, and stay so until it starts; parity: that parity
+    parity: of the next frame; free: its banks are free, and stay so until it starts
     start, context, element: to the encoders; busy: from them
     o: one tag per frame, as soon as its first word is there
     frame_error: pulses once per malformed frame
@@ -89,8 +89,8 @@ class FrameInput(wiring.Component):
             self.element.value.eq(self.i.payload.value),
             self.element.end.eq(is_last),
         ]
-        # Frames wait until there is a network. Decided a cycle ahead: `busy` is high until `free` is
-        # that of the next frame.
+        # Frames wait until there is a network. Decided a cycle ahead: `busy` is high until `free`
+        # is that of the next frame.
         may_start = Signal()
         m.d.sync += may_start.eq(self.free & ~self.busy & (self.record.inputs != 0))
         with m.FSM():
