@@ -126,6 +126,7 @@ class Accumulate(wiring.Component):
                 shift_min=config.shifts[0],
                 shift_max=config.shifts[1],
                 out_bits=config.pre_bits,
+                stage_bits=2,
                 rounds=False,
             )
             for _ in range(rows)

@@ -22,8 +22,8 @@ FACTOR_BITS = 18
 MAX_VALUE_BITS = 2 * LOW_BITS + FACTOR_BITS
 """Widest value that `Rescale` takes, in three parts."""
 
-SHIFT_STAGE_BITS = 2
-"""Bits of the shift amount that one pipeline stage resolves: a 4-to-1 multiplexer, two LUT4s."""
+SHIFT_STAGE_BITS = 3
+"""Bits of the shift amount that one pipeline stage resolves: an 8-to-1 multiplexer."""
 
 
 def rshr(value: ValueLike, n: int | Value, *, low: int | None = None, high: int = 0) -> Value:
@@ -108,6 +108,9 @@ class Rescale(wiring.Component):
         Width of the result.
     mult_bits : int
         Width of mult, 2..18.
+    stage_bits : int
+        Bits of the shift amount that one cycle resolves. 2 takes more cycles than 3, and less
+        area: a 4-to-1 multiplexer is two LUT4s, an 8-to-1 four and more.
     rounds : bool
         False leaves the rounding to an adder that comes anyway, and saves its cycle: o is then one
         bit wider, and the result is o / 2, its half rounded up: Cat(1, other) + o, without the
@@ -134,6 +137,7 @@ class Rescale(wiring.Component):
         shift_max: int,
         out_bits: int,
         mult_bits: int = 16,
+        stage_bits: int = SHIFT_STAGE_BITS,
         rounds: bool = True,
     ) -> None:
         if not 2 <= value_bits <= MAX_VALUE_BITS:
@@ -151,6 +155,7 @@ class Rescale(wiring.Component):
         self.shift_max = shift_max
         self.out_bits = out_bits
         self.mult_bits = mult_bits
+        self.stage_bits = stage_bits
         self.rounds = rounds
         super().__init__(
             {
@@ -175,8 +180,8 @@ class Rescale(wiring.Component):
     def _shift_stages(self) -> list[tuple[int, int]]:
         """(lowest bit, bits) of the shift amount that each stage resolves, coarsest first."""
         bits = (self.shift_max - self.shift_min).bit_length()
-        starts = range(0, bits, SHIFT_STAGE_BITS)
-        return [(at, min(SHIFT_STAGE_BITS, bits - at)) for at in reversed(starts)]
+        starts = range(0, bits, self.stage_bits)
+        return [(at, min(self.stage_bits, bits - at)) for at in reversed(starts)]
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

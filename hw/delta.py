@@ -70,6 +70,7 @@ class DeltaEncoder(wiring.Component):
             shift_min=shifts[0],
             shift_max=shifts[1],
             out_bits=max(31 - shifts[0] + 1, 2),
+            stage_bits=2,
         )
         super().__init__(
             {
