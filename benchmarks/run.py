@@ -8,6 +8,7 @@ from pathlib import Path
 
 import area
 import arrays
+import lanes
 import peers
 import software
 import speech
@@ -19,9 +20,14 @@ Suite = Callable[[Path], Iterator[Figure]]
 SUITES: dict[str, Suite] = {
     "speech": lambda work: speech.figures(work, frames=50),
     "peers": lambda work: peers.figures(work, steps=40),
+    "lanes": lanes.figures,
     "software": lambda work: software.figures(),
 }
-FPGA: dict[str, Suite] = {"area": area.figures, "arrays": arrays.figures}
+FPGA: dict[str, Suite] = {
+    "area": area.figures,
+    "arrays": arrays.figures,
+    "lane-area": lanes.area,
+}
 
 
 def main() -> int:

@@ -22,7 +22,7 @@ class Loopback(wiring.Component):
 
     Members
     -------
-    s_axis: In(AxiStreamSignature(16, user=1)); m_axis: Out(AxiStreamSignature(16));
+    s_axis: In(AxiStreamSignature(16, user=2)); m_axis: Out(AxiStreamSignature(16));
     s_axil: In(AxiLiteSignature())
     """
 
@@ -34,7 +34,7 @@ class Loopback(wiring.Component):
         self._depth = depth
         super().__init__(
             {
-                "s_axis": In(AxiStreamSignature(16, user=1)),
+                "s_axis": In(AxiStreamSignature(16, user=2)),
                 "m_axis": Out(AxiStreamSignature(16)),
                 "s_axil": In(AxiLiteSignature()),
             }
@@ -56,7 +56,7 @@ class Loopback(wiring.Component):
         ]
         with m.If(self.s_axis.tvalid & self.s_axis.tready):
             m.d.sync += frames.eq(frames + self.s_axis.tlast)
-            m.d.sync += sequences.eq(sequences + self.s_axis.tuser)
+            m.d.sync += sequences.eq(sequences + self.s_axis.tuser[0])
 
         wiring.connect(m, wiring.flipped(self.s_axil), slave.axil)
         bus = slave.bus

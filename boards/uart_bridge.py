@@ -192,7 +192,7 @@ class UartBridge(wiring.Component):
     Members
     -------
     rx: In(1), tx: Out(1): the line, from the board's side
-    words: Out(AxiStreamSignature(16, user=1)): to the core's `s_axis`
+    words: Out(AxiStreamSignature(16, user=2)): to the core's `s_axis`
     outputs: In(AxiStreamSignature(16)): from its `m_axis`
     bus: Out(AxiLiteSignature()): to its `s_axil`
     fault: Out(1): commands are refused until the host greets again
@@ -214,7 +214,7 @@ class UartBridge(wiring.Component):
             {
                 "rx": In(1),
                 "tx": Out(1),
-                "words": Out(AxiStreamSignature(16, user=1)),
+                "words": Out(AxiStreamSignature(16, user=2)),
                 "outputs": In(AxiStreamSignature(16)),
                 "bus": Out(AxiLiteSignature()),
                 "fault": Out(1),

@@ -40,7 +40,7 @@ class CommandUnit(wiring.Component):
     i: In(stream.Signature(8)): received bytes
     lost: In(1): a pulse for each byte that was lost on the way in
     replies: Out(stream of {value, last})
-    words: Out(AxiStreamSignature(16, user=1)): frames
+    words: Out(AxiStreamSignature(16, user=2)): frames
     bus: Out(AxiLiteSignature())
     fault: Out(1): packets are refused until the next `P`
     """
@@ -59,7 +59,7 @@ class CommandUnit(wiring.Component):
                 "i": In(stream.Signature(8)),
                 "lost": In(1),
                 "replies": Out(stream.Signature(PACKET_BYTE)),
-                "words": Out(AxiStreamSignature(16, user=1)),
+                "words": Out(AxiStreamSignature(16, user=2)),
                 "bus": Out(AxiLiteSignature()),
                 "fault": Out(1),
             }
@@ -76,7 +76,7 @@ class CommandUnit(wiring.Component):
         left = Signal(range(ADDRESS_BYTES + DATA_BYTES + 1))
         body = Signal(8 * (ADDRESS_BYTES + DATA_BYTES))  # the newest byte in the top bits
         count = Signal(range(MAX_WORDS + 1))
-        first, last, wrong, lost = Signal(), Signal(), Signal(), Signal()
+        first, last, end, wrong, lost = (Signal() for _ in range(5))
         index = Signal(range(MAX_WORDS))
         low = Signal(8)
         reply, reply_left = Signal(8 * 6), Signal(range(7))
@@ -106,7 +106,7 @@ class CommandUnit(wiring.Component):
             self.bus.wstrb.eq(0b1111),
             self.bus.araddr.eq(body[8 * DATA_BYTES :]),  # a shorter body ends in the top bits
             self.words.tdata.eq(read.data),
-            self.words.tuser.eq(first & (index == 0)),
+            self.words.tuser.eq(Cat(first & (index == 0), end)),
             self.words.tlast.eq(last & (index == count - 1)),
             self.replies.payload.value.eq(reply[:8]),
             self.replies.payload.last.eq(reply_left == 0),
@@ -150,7 +150,7 @@ class CommandUnit(wiring.Component):
                         refuse(Fault.COUNT)
             with m.State("FLAGS"):
                 m.d.comb += [self.i.ready.eq(1), check.valid.eq(taken)]
-                m.d.sync += Cat(first, last).eq(byte)
+                m.d.sync += Cat(first, last, end).eq(byte)
                 with m.If(taken):
                     m.next = "LOW"
             with m.State("LOW"):

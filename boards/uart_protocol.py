@@ -15,8 +15,9 @@ Host to board (a command), and the reply that it gets:
 | `P`  | -                             | `p`   | version, words, window[2] | greets            |
 
 `response` is AXI's: 0 is OK, 2 and 3 are errors. `count` is 1 to `words`; a longer frame goes in
-several `F`. Flags of `F`: bit 0, the first word starts a sequence (tuser); bit 1, the last word
-ends the frame (tlast). The reply to `F` says that the core has taken every word.
+several `F`. Flags of `F`: bit 0, the first word starts a sequence (tuser[0]); bit 1, the last word
+ends the frame (tlast); bit 2, the frame ends a sequence (tuser[1]). The reply to `F` says that the
+core has taken every word.
 
 Board to host, unasked: `O`, body count, flags, word[2] * count: outputs, flags bit 1 on a message
 that ends a frame. Outputs come between replies, never inside one.
@@ -43,6 +44,7 @@ MAX_WORDS = 64
 """Words of one `F` or `O` packet, at most."""
 FLAG_FIRST = 1
 FLAG_LAST = 2
+FLAG_END = 4
 RESYNC = bytes(2 * MAX_WORDS + 16)
 """Ends any packet that is under way on the board's side."""
 BODY_OF_REPLY = {b"w": 1, b"r": 5, b"f": 1, b"p": 4, b"n": 1}
@@ -103,14 +105,15 @@ def ping_command() -> bytes:
     return packet("P")
 
 
-def frame_commands(words: Sequence[int], *, first: bool = False) -> list[bytes]:
-    """The packets that carry one frame of int16 ``words``; ``first`` starts a sequence."""
+def frame_commands(words: Sequence[int], *, first: bool = False, end: bool = False) -> list[bytes]:
+    """The packets that carry one frame of int16 ``words``, which starts or ends a sequence."""
     if not words:
         raise ValueError("words must not be empty: a frame has at least one element")
     commands = []
     for start in range(0, len(words), MAX_WORDS):
         part = words[start : start + MAX_WORDS]
         flags = FLAG_FIRST * (first and start == 0)
+        flags |= FLAG_END * end
         flags |= FLAG_LAST * (start + len(part) == len(words))
         commands.append(
             packet("F", bytes([len(part), flags]) + struct.pack(f"<{len(part)}h", *part))

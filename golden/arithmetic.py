@@ -12,7 +12,9 @@ Ints = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float64]
 
 WIDTHS = (2, 4, 8, 16)
-"""Bit widths that codes, weights and activations alike, may have."""
+"""Bit widths that the hardware has for codes, of weights and activations alike."""
+GOLDEN_WIDTHS = range(2, 17)
+"""Bit widths that golden runs."""
 
 
 def rshr(v: npt.ArrayLike, n: npt.ArrayLike) -> Ints:

@@ -111,17 +111,45 @@ def _lstm_cifg(p: P, state: State, numbers: Numbers) -> State:
 
 
 def _lstm_update(p: P, i: Ints, state: State, numbers: Numbers) -> State:
-    sigmoid, tanh, e_c = activations.sigmoid(), activations.tanh(), numbers.c_exponent
-    f, g, o = sigmoid(p["f"]), tanh(p["g"]), sigmoid(p["o"])
-    c = sat16(rshr(f * state.c, 15) + rshr(i * g, 15 + e_c))
-    h = sat16(rshr(o * tanh(sat16(rshr(c, Q3_12 - e_c))), 15))
-    return State(c, h)
+    sigmoid = activations.sigmoid()
+    c = _lstm_c(i, sigmoid(p["f"]), p["g"], state, numbers)
+    return State(c, _lstm_h(sigmoid(p["o"]), c, numbers))
+
+
+def _lstm_c(i: Ints, f: Ints, p_g: Ints, state: State, numbers: Numbers) -> Ints:
+    g = activations.tanh()(p_g)
+    return sat16(rshr(f * state.c, 15) + rshr(i * g, 15 + numbers.c_exponent))
+
+
+def _lstm_h(o: Ints, c: Ints, numbers: Numbers) -> Ints:
+    return sat16(rshr(o * activations.tanh()(sat16(rshr(c, Q3_12 - numbers.c_exponent))), 15))
+
+
+def _lstm_peephole(p: P, state: State, numbers: Numbers) -> State:
+    sigmoid = activations.sigmoid()
+    i = sigmoid(_peep(p["i"], "v_i", state.c, numbers))
+    f = sigmoid(_peep(p["f"], "v_f", state.c, numbers))
+    c = _lstm_c(i, f, p["g"], state, numbers)
+    o = sigmoid(_peep(p["o"], "v_o", c, numbers))
+    return State(c, _lstm_h(o, c, numbers))
+
+
+def _peep(p: Ints, name: str, c: Ints, numbers: Numbers) -> Ints:
+    """p + v * c in Q3.12."""
+    return sat16(p + rshr(numbers.vectors[name] * c, numbers.vector_shift))
 
 
 def _lstm_float(p: RealP, state: State, numbers: Numbers) -> State:
     i, f, o = _sigmoid(p["i"]), _sigmoid(p["f"]), _sigmoid(p["o"])
     c = f * state.c + i * np.tanh(p["g"])
     return State(c, o * np.tanh(c))
+
+
+def _lstm_peephole_float(p: RealP, state: State, numbers: Numbers) -> State:
+    v = numbers.vectors
+    i, f = _sigmoid(p["i"] + v["v_i"] * state.c), _sigmoid(p["f"] + v["v_f"] * state.c)
+    c = f * state.c + i * np.tanh(p["g"])
+    return State(c, _sigmoid(p["o"] + v["v_o"] * c) * np.tanh(c))
 
 
 def _lstm_cifg_float(p: RealP, state: State, numbers: Numbers) -> State:
@@ -178,9 +206,9 @@ def _ligru_float(p: RealP, state: State, numbers: Numbers) -> State:
 
 
 def _sru(p: P, state: State, numbers: Numbers) -> State:
-    sigmoid, v, s = activations.sigmoid(), numbers.vectors, numbers.vector_shift
-    f = sigmoid(sat16(p["f"] + rshr(v["v_f"] * state.c, s)))
-    r = sigmoid(sat16(p["r"] + rshr(v["v_r"] * state.c, s)))
+    sigmoid = activations.sigmoid()
+    f = sigmoid(_peep(p["f"], "v_f", state.c, numbers))
+    r = sigmoid(_peep(p["r"], "v_r", state.c, numbers))
     c = _mix(p["u"], f, state.c)
     return State(c, _mix(_skip(p, c, numbers), r, c))
 
@@ -234,6 +262,16 @@ CELLS: Mapping[str, Cell] = {
         float_step=_lstm_cifg_float,
         bounded=True,
         has_c=True,
+        candidate="g",
+    ),
+    "lstm_peephole": Cell(
+        formats=dict.fromkeys(("i", "f", "g", "o"), "gate"),
+        feeds={"x": ("i", "f", "g", "o"), "h": ("i", "f", "g", "o")},
+        step=_lstm_peephole,
+        float_step=_lstm_peephole_float,
+        bounded=True,
+        has_c=True,
+        vectors=("v_i", "v_f", "v_o"),
         candidate="g",
     ),
     "gru": Cell(

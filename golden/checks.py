@@ -29,10 +29,9 @@ def check_range(what: str, value: int, low: int, high: int) -> None:
     check(what, value, low <= value <= high, f"{low}..{high}")
 
 
-def check_width(what: str, value: int, widths: tuple[int, ...]) -> None:
+def check_width(what: str, value: int, widths: range) -> None:
     """Raise UserError unless `value` is one of these numbers of bits."""
-    check_whole(what, value)
-    check(what, value, value in widths, f"one of {widths}")
+    check_range(what, value, widths[0], widths[-1])
 
 
 def check_scale(what: str, value: float) -> None:

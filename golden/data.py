@@ -19,11 +19,10 @@ Labels = npt.NDArray[np.int64]
 
 IGNORED = -1
 """Label of a frame that is not scored."""
-METRICS = {"classification": ("frame error", "%"), "regression": ("NMSE", "dB")}
-"""By task, what `metrics.error` measures, and its unit."""
+TASKS = ("classification", "regression")
 CHUNK = 1 << 15
 """Frames run at once: some 100 MB of working memory for a layer of 128 LSTM units."""
-KEYS = ("features", "lengths", "labels", "label_names", "task", "names", "targets")
+KEYS = ("features", "lengths", "labels", "label_names", "task", "names", "targets", "offset")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +36,8 @@ class Dataset:
     task: what the network should say; "classification": the class of each frame, its label;
         "regression": the values of all outputs, the frame's target.
     targets: of a regression, one float32 array [steps, outputs] per sequence; None: unknown.
+    offset: one float32 array [steps, outputs] per sequence, which is added to the network's real
+        outputs before they are scored: the part of a model that stays outside; None: nothing.
     """
 
     features: tuple[Features, ...]
@@ -45,17 +46,19 @@ class Dataset:
     names: tuple[str, ...] = ()
     task: str = "classification"
     targets: tuple[Features, ...] | None = None
+    offset: tuple[Features, ...] | None = None
 
     def __post_init__(self) -> None:
-        if self.task not in METRICS:
+        if self.task not in TASKS:
             raise UserError(
-                f"task: {self.task!r} is not supported, it must be {' or '.join(METRICS)}"
+                f"task: {self.task!r} is not supported, it must be {' or '.join(TASKS)}"
             )
         count = len(self.features)
         for what, values, task in (
             ("labels", self.labels, "classification"),
             ("targets", self.targets, "regression"),
             ("names", self.names or None, self.task),
+            ("offset", self.offset, self.task),
         ):
             if values is not None and task != self.task:
                 raise UserError(f"{what}: not for the task {self.task}, only for {task}")
@@ -64,8 +67,9 @@ class Dataset:
         self._check_features()
         if self.labels is not None:
             self._check_labels(self.labels)
-        if self.targets is not None:
-            self._check_targets(self.targets)
+        for what, rows in (("targets", self.targets), ("offset", self.offset)):
+            if rows is not None:
+                self._check_rows(what, rows)
 
     def __len__(self) -> int:
         return len(self.features)
@@ -96,15 +100,16 @@ class Dataset:
             )
 
     def check_outputs(self, outputs: int) -> None:
-        """Raise UserError where labels or targets do not fit a network with so many outputs."""
+        """Raise UserError where labels, targets or offset do not fit so many outputs."""
         largest = max((int(y.max(initial=IGNORED)) for y in self.labels or ()), default=IGNORED)
         if largest >= outputs:
             raise UserError(f"labels: class {largest}, the network has outputs 0..{outputs - 1}")
-        if self.targets and self.targets[0].shape[1] != outputs:
-            raise UserError(
-                f"targets: {self.targets[0].shape[1]} per frame, the network has {outputs} "
-                "outputs; give the data it was trained on"
-            )
+        for what, rows in (("targets", self.targets), ("offset", self.offset)):
+            if rows and rows[0].shape[1] != outputs:
+                raise UserError(
+                    f"{what}: {rows[0].shape[1]} per frame, the network has {outputs} "
+                    "outputs; give the data it was trained on"
+                )
 
     def check_labels(self, names: Sequence[str]) -> None:
         """Raise UserError where label names are known on both sides and are not the same."""
@@ -138,6 +143,7 @@ class Dataset:
             labels=None if self.labels is None else tuple(self.labels[n] for n in chosen),
             names=tuple(self.names[n] for n in chosen) if self.names else (),
             targets=None if self.targets is None else tuple(self.targets[n] for n in chosen),
+            offset=None if self.offset is None else tuple(self.offset[n] for n in chosen),
         )
 
     @classmethod
@@ -146,8 +152,8 @@ class Dataset:
 
         A .npz file holds `features` float [frames, inputs], all sequences one after the other, and
         `lengths` int [sequences]; with labels also `labels` int [frames], -1 = not scored, or for
-        a regression `targets` float [frames, outputs]; and where wanted `label_names`, `names` and
-        `task`. A .npy file is one sequence [steps, inputs].
+        a regression `targets` float [frames, outputs]; and where wanted `label_names`, `names`,
+        `task` and `offset` float [frames, outputs]. A .npy file is one sequence [steps, inputs].
         Raises UserError where the file is anything else.
         """
         check_file(file, "; give a .npz data set or a .npy sequence")
@@ -166,9 +172,10 @@ class Dataset:
         }
         if self.labels is not None:
             arrays["labels"] = np.concatenate([*self.labels, np.zeros(0, int)]).astype(np.int32)
-        if self.targets is not None:
-            outputs = self.targets[0].shape[1] if self.targets else 0
-            arrays["targets"] = np.concatenate([*self.targets, np.zeros((0, outputs), np.float32)])
+        for key, rows in (("targets", self.targets), ("offset", self.offset)):
+            if rows is not None:
+                outputs = rows[0].shape[1] if rows else 0
+                arrays[key] = np.concatenate([*rows, np.zeros((0, outputs), np.float32)])
         if self.label_names:
             arrays["label_names"] = np.array(self.label_names)
         if self.names:
@@ -185,15 +192,15 @@ class Dataset:
                 )
         self._check_finite("features", "input", self.features)
 
-    def _check_targets(self, targets: tuple[Features, ...]) -> None:
-        outputs = targets[0].shape[1] if targets and targets[0].ndim == 2 else 0
-        for n, (x, y) in enumerate(zip(self.features, targets, strict=True)):
+    def _check_rows(self, what: str, rows: tuple[Features, ...]) -> None:
+        outputs = rows[0].shape[1] if rows and rows[0].ndim == 2 else 0
+        for n, (x, y) in enumerate(zip(self.features, rows, strict=True)):
             if y.shape != (len(x), outputs or None):
                 raise UserError(
-                    f"targets of {self._name(n)}: shape {y.shape}, "
+                    f"{what} of {self._name(n)}: shape {y.shape}, "
                     f"expected [{len(x)}, {outputs or 'outputs'}], one row a frame"
                 )
-        self._check_finite("targets", "output", targets)
+        self._check_finite(what, "output", rows)
 
     def _check_finite(self, what: str, column: str, arrays: tuple[Features, ...]) -> None:
         start = 0
@@ -260,17 +267,11 @@ def _assemble(arrays: dict[str, np.ndarray]) -> Dataset:
         raise UserError(
             f"labels: {labels.dtype} {labels.shape}, expected integers [{total}], one a frame"
         )
-    targets = arrays.get("targets")
-    if targets is not None and (
-        targets.ndim != 2 or targets.dtype.kind not in "fiu" or len(targets) != total
-    ):
-        raise UserError(
-            f"targets: {targets.dtype} {targets.shape}, expected numbers [{total}, outputs], "
-            "one row a frame"
-        )
+    targets, offset = _rows(arrays, "targets", total), _rows(arrays, "offset", total)
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is refused
         features = features.astype(np.float32)
         targets = None if targets is None else targets.astype(np.float32)
+        offset = None if offset is None else offset.astype(np.float32)
     return Dataset(
         features=_split(features, lengths),
         labels=None if labels is None else _split(labels.astype(np.int64), lengths),
@@ -278,7 +279,19 @@ def _assemble(arrays: dict[str, np.ndarray]) -> Dataset:
         names=_texts(arrays, "names"),
         task=_task(arrays, "classification" if targets is None else "regression"),
         targets=None if targets is None else _split(targets, lengths),
+        offset=None if offset is None else _split(offset, lengths),
     )
+
+
+def _rows(arrays: dict[str, np.ndarray], key: str, total: int) -> np.ndarray | None:
+    """One row of numbers for each of `total` frames, where the file has them."""
+    rows = arrays.get(key)
+    if rows is not None and (rows.ndim != 2 or rows.dtype.kind not in "fiu" or len(rows) != total):
+        raise UserError(
+            f"{key}: {rows.dtype} {rows.shape}, expected numbers [{total}, outputs], "
+            "one row a frame"
+        )
+    return rows
 
 
 def _texts(arrays: dict[str, np.ndarray], key: str) -> tuple[str, ...]:

@@ -21,8 +21,9 @@ _BY_NUMBER = {True: ("kernel", "recurrent_kernel", "bias"), False: ("kernel", "b
 """Names of Keras 3's numbered variables, of a cell or of another layer."""
 
 _EXPECTED: dict[str, dict[str, object]] = {
-    "LSTM": {"activation": "tanh", "recurrent_activation": "sigmoid", "go_backwards": False},
-    "GRU": {"activation": "tanh", "recurrent_activation": "sigmoid", "go_backwards": False},
+    "LSTM": {"activation": "tanh", "recurrent_activation": "sigmoid"},
+    "GRU": {"activation": "tanh", "recurrent_activation": "sigmoid"},
+    "Bidirectional": {"merge_mode": "concat"},
     "Dense": {"activation": "linear"},
     "Activation": {"activation": "linear"},
     "InputLayer": {},
@@ -33,10 +34,11 @@ _EXPECTED: dict[str, dict[str, object]] = {
 """Layers of a configuration that can be imported, and the options that they must have."""
 
 
-def read_h5(file: Path) -> tuple[dict[str, np.ndarray], bool]:
+def read_h5(file: Path) -> tuple[dict[str, np.ndarray], bool, frozenset[str]]:
     """All weights of `file` by name, and whether they are in the order of the model's layers.
 
-    Where the file holds the model's configuration, its activations are checked too.
+    Where the file holds the model's configuration, its activations are checked too, and the names
+    of the layers that go backwards come third: these put their frames out from last to first.
     """
     try:
         h5py = importlib.import_module("h5py")
@@ -58,16 +60,17 @@ def read_h5(file: Path) -> tuple[dict[str, np.ndarray], bool]:
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         line = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"{file}: not a whole Keras .h5 file ({line}); save it anew") from error
+    backwards: frozenset[str] = frozenset()
     if config is not None:
         try:
-            _check_config(json.loads(_text(config)))
+            backwards = _check_config(json.loads(_text(config)))
         except UserError as error:
             raise UserError(f"{file}: {error}") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
                 f"{file}: its model_config is not Keras's ({error}); save the weights alone"
             ) from error
-    return found, ordered
+    return found, ordered, backwards
 
 
 def _text(value: Any) -> str:
@@ -106,19 +109,55 @@ def tensor_name(path: str) -> str:
     return "/".join([*modules, leaf])
 
 
-def _check_config(config: Any) -> None:
-    """Refuses layers and activations that the weights alone would not show."""
+def _check_config(config: Any) -> frozenset[str]:
+    """Refuses layers and options that the weights alone would not show.
+
+    Returns the names of layers that go backwards.
+    """
     layers = config["config"]["layers"] if isinstance(config["config"], dict) else config["config"]
+    backwards = set()
     for k, layer in enumerate(layers):
         kind, options = layer["class_name"], layer["config"]
         if kind == "TimeDistributed":
             kind, options = options["layer"]["class_name"], options["layer"]["config"]
         name = f"{kind} layer {options.get('name', k)!r}"
-        if kind not in _EXPECTED:
-            raise UserError(f"{name} is not supported; supported: {', '.join(_EXPECTED)}")
-        for key, value in _EXPECTED[kind].items():
-            given = options.get(key, value)
-            softmax = given == "softmax" and k == len(layers) - 1 and kind not in ("LSTM", "GRU")
-            if given != value and not softmax:
-                last = ", or softmax at the end" if kind in ("Dense", "Activation") else ""
-                raise UserError(f"{name}: {key} is {given}; only {value} is supported{last}")
+        _check_options(kind, options, name, last=k == len(layers) - 1)
+        if kind == "Bidirectional":
+            for key, direction in (("layer", False), ("backward_layer", True)):
+                half = options.get(key)
+                if half is not None:
+                    _check_half(half["class_name"], half["config"], name, direction)
+        elif options.get("go_backwards", False):
+            _check_sequences(name, options)
+            backwards.add(str(options["name"]))
+    return frozenset(backwards)
+
+
+def _check_options(kind: str, options: Any, name: str, *, last: bool) -> None:
+    if kind not in _EXPECTED:
+        raise UserError(f"{name} is not supported; supported: {', '.join(_EXPECTED)}")
+    for key, value in _EXPECTED[kind].items():
+        given = options.get(key, value)
+        softmax = given == "softmax" and last and kind in ("Dense", "Activation")
+        if given != value and not softmax:
+            end = ", or softmax at the end" if kind in ("Dense", "Activation") else ""
+            raise UserError(f"{name}: {key} is {given}; only {value} is supported{end}")
+
+
+def _check_half(kind: str, options: Any, name: str, backwards: bool) -> None:
+    """One direction of a Bidirectional layer."""
+    if kind not in ("LSTM", "GRU"):
+        raise UserError(f"{name}: its {kind} is not supported; only LSTM and GRU are")
+    _check_options(kind, options, name, last=False)
+    _check_sequences(name, options)
+    given = options.get("go_backwards", backwards)
+    if given != backwards:
+        raise UserError(f"{name}: go_backwards of a half is {given}; only {backwards} is supported")
+
+
+def _check_sequences(name: str, options: Any) -> None:
+    if not options.get("return_sequences", False):
+        raise UserError(
+            f"{name}: return_sequences is False, so it gives the first frame's output of what "
+            "goes backwards; only True is supported"
+        )

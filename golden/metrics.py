@@ -1,24 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a network costs and how well it does: error, eliminated operations, size, ideal cycles."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from . import graph
 from .arithmetic import Ints
 from .calibration import Progress, ignore_progress
-from .data import IGNORED, Dataset
+from .data import Dataset
+from .delta import EXACT
 from .engine import Result, quantize_frames, real_outputs, run
+from .error_metrics import Metric, metric_of
 from .errors import UserError
 from .float_engine import run_float_batch
 from .model import FloatModel
-from .network import Network, Path
+from .network import Network, Path, path_name
+from .operations import DENSE_STEPS, eliminated, eliminated_as_published, eliminated_in_path
 
 WORD_BITS = 256
 """Width of a weight word where none is given."""
 VECTOR_BITS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """By one metric, in its unit: of the float model, of the network without thresholds, and with.
+
+    None without a model, or where no frame is scored.
+    """
+
+    title: str
+    unit: str
+    float_error: float | None
+    quantized_error: float | None
+    delta_error: float | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,10 +43,12 @@ class Evaluation:
     """A network on a data set.
 
     scored: frames that the errors are over, those with a label or a target; steps: all frames.
-    task: of the data set; float_error, quantized_error, delta_error: see `error`; of the float
-        model, of the network without thresholds, and with them. None without a model or labels.
-    eliminated_operations, eliminated_by_path: percent of the multiply-accumulates of dense steps
-        that delta steps leave out; eliminated_lossless: the same with all thresholds at 0.
+    task: of the data set. metric: name of the first; float_error, quantized_error, delta_error: by
+        it, see `Errors`. errors: by every metric, by name.
+    operations_per_step_dense: multiply-accumulates of an average step; _delta: those of its events.
+    eliminated_operations, eliminated_by_path: percent of the former that are left out;
+        eliminated_lossless: the same with all thresholds at 0.
+    eliminated_as_published, eliminated_lossless_as_published: as `eliminated_as_published` counts.
     events_per_step: by path, fired deltas in an average step. thresholds: by path, in codes.
     size_bits: see `size_bits`. Cycles: of an average step with words of `word_bits`, see
         `ideal_cycles`.
@@ -39,13 +58,19 @@ class Evaluation:
     steps: int
     scored: int
     task: str
+    metric: str
     float_error: float | None
     quantized_error: float | None
     delta_error: float | None
+    errors: Mapping[str, Errors]
     thresholds: Mapping[str, int]
+    operations_per_step_dense: int
+    operations_per_step_delta: float
     eliminated_operations: float
     eliminated_by_path: Mapping[str, float]
     eliminated_lossless: float
+    eliminated_as_published: float
+    eliminated_lossless_as_published: float
     events_per_step: Mapping[str, float]
     size_bits: int
     word_bits: int
@@ -59,36 +84,60 @@ def evaluate(
     model: FloatModel | None = None,
     word_bits: int = WORD_BITS,
     progress: Progress = ignore_progress,
+    metrics: Sequence[Metric] = (),
 ) -> Evaluation:
-    """Run `network` dense and with its thresholds, and `model` where given, over `dataset`."""
+    """Run `network` dense and with its thresholds, and `model` where given, over `dataset`.
+
+    metrics: what the errors are; without any, the metric of the data set's task.
+    """
     check_word_bits(network, word_bits)
     if model is not None and (model.inputs, model.outputs) != (network.inputs, network.outputs):
         raise UserError(
             f"model: {model.inputs} inputs and {model.outputs} outputs, the network has "
             f"{network.inputs} and {network.outputs}; give the model it was quantized from"
         )
-    float_error = None
+    metrics = metrics or (metric_of(dataset),)
+    exact = None
     if model is not None and dataset.scored:
-        float_error = error(dataset, run_float_dataset(model, dataset, progress))
+        exact = run_float_dataset(model, dataset, progress)
     dense = run_dataset(network, dataset, delta=False, progress=progress)
     thresholds = {name: path.threshold for name, path in network.paths()}
-    # Threshold 0 is dense, bit for bit, so a network without thresholds needs one run.
-    delta = run_dataset(network, dataset, progress=progress) if any(thresholds.values()) else dense
+    # Exact deltas with threshold 0 are dense, bit for bit: such a network needs one run.
+    same = network.delta_mode == EXACT and not any(thresholds.values())
+    delta = dense if same else run_dataset(network, dataset, progress=progress)
+    errors = {
+        metric.name: Errors(
+            metric.title,
+            metric.unit,
+            None if exact is None else metric(dataset, exact),
+            metric(dataset, dense.real(network)) if dataset.scored else None,
+            metric(dataset, delta.real(network)) if dataset.scored else None,
+        )
+        for metric in metrics
+    }
+    first = errors[metrics[0].name]
+    left_out = eliminated(network, delta.events, dataset.frames)
     return Evaluation(
         sequences=len(dataset),
         steps=dataset.frames,
         scored=dataset.scored,
         task=dataset.task,
-        float_error=float_error,
-        quantized_error=error(dataset, dense.real(network)) if dataset.scored else None,
-        delta_error=error(dataset, delta.real(network)) if dataset.scored else None,
+        metric=metrics[0].name,
+        float_error=first.float_error,
+        quantized_error=first.quantized_error,
+        delta_error=first.delta_error,
+        errors=errors,
         thresholds=thresholds,
-        eliminated_operations=eliminated(network, delta.events, dataset.frames),
+        operations_per_step_dense=network.macs,
+        operations_per_step_delta=network.macs * (1 - left_out / 100),
+        eliminated_operations=left_out,
         eliminated_by_path={
             name: eliminated_in_path(path, delta.events[name], dataset.frames)
             for name, path in network.paths()
         },
         eliminated_lossless=eliminated(network, dense.events, dataset.frames),
+        eliminated_as_published=delta.eliminated_as_published(network, dataset),
+        eliminated_lossless_as_published=dense.eliminated_as_published(network, dataset),
         events_per_step={name: count / dataset.frames for name, count in delta.events.items()},
         size_bits=size_bits(network),
         word_bits=word_bits,
@@ -99,14 +148,26 @@ def evaluate(
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """A network over a data set: outputs [steps, outputs] per sequence, events by path in all."""
+    """A network over a data set.
+
+    outputs: [steps, outputs] per sequence; events: by path, of all sequences; first_events: those
+    in the first two steps of each.
+    """
 
     outputs: list[Ints]
     events: dict[str, int]
+    first_events: dict[str, int]
 
     def real(self, network: Network) -> list[np.ndarray]:
         """The outputs as real values."""
         return [real_outputs(network, y) for y in self.outputs]
+
+    def eliminated_as_published(self, network: Network, dataset: Dataset) -> float:
+        """See `operations.eliminated_as_published`."""
+        first = sum(min(len(x), DENSE_STEPS) for x in dataset.features)
+        return eliminated_as_published(
+            network, self.events, self.first_events, dataset.frames, first
+        )
 
 
 def run_dataset(
@@ -129,11 +190,20 @@ def run_dataset(
         results.update(zip(places, run(network, words, delta=delta), strict=True))
         done += sum(len(w) for w in words)
         progress(what, done / dataset.frames)
-    events = {
-        name: sum(int(r.events[name].sum()) for r in results.values())
-        for name, _ in network.paths()
+
+    first = {
+        path_name(layer, n): slice(-DENSE_STEPS, None) if layer.backward else slice(DENSE_STEPS)
+        for layer in network.layers
+        for n in range(len(layer.paths))
     }
-    return Totals([results[n].outputs for n in range(len(dataset))], events)
+    return Totals(
+        outputs=[results[n].outputs for n in range(len(dataset))],
+        events={name: sum(int(r.events[name].sum()) for r in results.values()) for name in first},
+        first_events={
+            name: sum(int(r.events[name][steps].sum()) for r in results.values())
+            for name, steps in first.items()
+        },
+    )
 
 
 def run_float_dataset(
@@ -152,58 +222,24 @@ def run_float_dataset(
 
 
 def error(dataset: Dataset, outputs: Sequence[np.ndarray]) -> float:
-    """How far real outputs [steps, outputs] of each sequence are from what the data set says.
+    """The error of real outputs [steps, outputs] of each sequence, by the metric of the task.
 
-    Classification: percent of the scored frames whose largest output is not the label; equal
-    outputs count as the first. Regression: the normalized mean squared error, in dB, of all frames
-    and outputs t of the targets: 10 log10(sum (y - t)**2 / sum t**2); -inf where y = t.
     Raises UserError where no frame has a label or a target.
     """
-    if not dataset.scored:
-        what = "targets" if dataset.task == "regression" else "labels"
-        raise UserError(f"{what}: no frame is scored; an error needs labelled data")
-    if outputs:
-        dataset.check_outputs(outputs[0].shape[1])
-    if dataset.targets is not None:
-        return _nmse(dataset.targets, outputs)
-    wrong = 0
-    for y, out in zip(dataset.labels or (), outputs, strict=True):
-        scored = y != IGNORED
-        wrong += int((out[scored].argmax(axis=1) != y[scored]).sum())
-    return 100 * wrong / dataset.scored
-
-
-def _nmse(targets: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> float:
-    noise = sum(float(np.square(y - t).sum()) for t, y in zip(targets, outputs, strict=True))
-    power = sum(float(np.square(t.astype(np.float64)).sum()) for t in targets)
-    if not power:
-        raise UserError("targets: all are 0, so there is no NMSE; give other data")
-    return 10 * math.log10(noise / power) if noise else -math.inf
-
-
-def eliminated(network: Network, events: Mapping[str, int], steps: int) -> float:
-    """Percent of all multiply-accumulates of `steps` dense steps that these events leave out.
-
-    100 * (1 - sum(events * rows) / sum(steps * columns * rows)) over paths, as measured; the first
-    step of a sequence counts too.
-    """
-    done = sum(events[name] * path.rows for name, path in network.paths())
-    return 100 * (1 - done / (steps * network.macs))
-
-
-def eliminated_in_path(path: Path, events: int, steps: int) -> float:
-    """The same for one path."""
-    return 100 * (1 - events / (steps * path.columns))
+    return metric_of(dataset)(dataset, outputs)
 
 
 def size_bits(network: Network) -> int:
     """Bits of the parameters: weights at their bits, 16 for each bias, element of a cell's vectors
     and rescale multiplier.
 
-    A multiplier that all units of a gate share (per-tensor scales) counts once.
+    A multiplier that all units of a gate share (per-tensor scales) counts once, and so do the
+    parameters of layers that share them (both directions of a bidirectional layer).
     """
     vectors = 0
-    for layer in network.layers:
+    for at, layer in enumerate(network.layers):
+        if graph.shared_with(network.layers, at) is not None:
+            continue
         vectors += layer.bias.size + sum(vector.size for vector in layer.vectors.values())
         vectors += layer.cell.reads_input
         for path in layer.paths:
@@ -219,18 +255,23 @@ def ideal_cycles(
 ) -> float:
     """Cycles of an average step if the weight port never waits: one word of rows a cycle.
 
-    The sum over paths of columns (dense) or events per step * ceil(rows * weight_bits / word_bits).
+    The sum over paths of columns (dense) or events per step * ceil(rows * lane_bits / word_bits).
     """
     return sum(
         (path.columns if events is None else events[name] / steps)
-        * -(-path.rows * path.weight_bits // word_bits)
+        * -(-path.rows * lane_bits(path) // word_bits)
         for name, path in network.paths()
     )
 
 
+def lane_bits(path: Path) -> int:
+    """What a weight takes in a word: its bits, or the next power of two."""
+    return 1 << (path.weight_bits - 1).bit_length()
+
+
 def check_word_bits(network: Network, word_bits: int) -> None:
     """Raise UserError unless a word holds a whole number of any path's weights."""
-    widest = max(path.weight_bits for _, path in network.paths())
+    widest = max(lane_bits(path) for _, path in network.paths())
     if word_bits < widest or word_bits % widest:
         raise UserError(
             f"word bits: {word_bits} is not possible, it must be a multiple of {widest}, "

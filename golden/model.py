@@ -2,21 +2,22 @@
 """The canonical float model that every importer makes: a stack of layers of paths, in float32.
 
 On disk it is one safetensors file. Tensors are named `layers.N.bias`, `layers.N.vectors.NAME`,
-`layers.N.SOURCE.weights` and `layers.N.SOURCE.scale`, with the path's gates after a SOURCE that has
-several paths; the rest is JSON under the metadata key "deltaloom".
+`layers.N.initial.STATE`, `layers.N.SOURCE.weights` and `layers.N.SOURCE.scale`, with the path's
+gates after a SOURCE that has several paths; the rest is JSON under the metadata key "deltaloom".
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path as FilePath
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from . import storage
+from . import graph, storage
 from .arithmetic import Reals
 from .cells import CELLS, Cell, Numbers, State
+from .checks import stored_texts
 from .errors import UserError
 
 Floats = npt.NDArray[np.float32]
@@ -45,6 +46,14 @@ class FloatLayer:
     paths: a source may have several, which feed different gates.
     bias: [cell gates, units]. vectors: the cell's, by name, [units].
     skip_scale: of a cell that reads the input, its factor; 0 for other cells.
+    reads: names of the earlier layers whose outputs, one after the other, are its input; "frames"
+        are the network's; none is the layer before.
+    backward: it runs over a sequence from its last frame to its first; what it puts out still
+        stands at the frame.
+    h_from: the layer whose output of the step before is its source "h": the next one, an LSTM's
+        linear projection. "": itself.
+    initial: "c" and "h" [units], the state before a sequence's first frame; none is zeros. The "h"
+        that an LSTM with a projection reads is that of the projection.
 
     Raises UserError where the cell is unknown or something does not fit it.
     """
@@ -55,6 +64,10 @@ class FloatLayer:
     bias: Floats
     vectors: Mapping[str, Floats] = field(default_factory=dict)
     skip_scale: float = 0.0
+    reads: tuple[str, ...] = ()
+    backward: bool = False
+    h_from: str = ""
+    initial: Mapping[str, Floats] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.kind not in CELLS:
@@ -91,6 +104,7 @@ class FloatLayer:
         if not np.isfinite(self.skip_scale) or (self.skip_scale and not self.cell.reads_input):
             rule = "it must be finite" if self.cell.reads_input else f"{self.kind} has none"
             raise UserError(f"{self.name} skip scale: {self.skip_scale} is not possible, {rule}")
+        graph.check_layer(self)
 
     def _check_path(self, path: FloatPath, fed: set[tuple[str, str]]) -> None:
         what, allowed = f"{self.name}.{path.source}", self.cell.feeds[path.source]
@@ -100,9 +114,11 @@ class FloatLayer:
                 f"{what} gates: {path.gates} are not some of {allowed}, once each per source"
             )
         fed.update(places)
-        columns = "any" if path.source == "x" else self.units
-        if path.source == "x" and path.weights.ndim == 3:
-            columns = self.inputs
+        columns: int | str | None = self.units
+        if path.source == "x" or self.h_from:
+            columns = "any"
+            if path.weights.ndim == 3:
+                columns = self.inputs if path.source == "x" else self.h_columns
         shape, rows = path.weights.shape, (len(path.gates), self.units)
         if len(shape) != 3 or shape[:2] != rows or columns not in ("any", shape[2]):
             raise UserError(
@@ -129,12 +145,31 @@ class FloatLayer:
         return Numbers(vectors=self.vectors, skip=skip)
 
     @property
-    def parameters(self) -> int:
-        """How many weights, scales, biases and vector elements there are."""
-        arrays = [self.bias, *self.vectors.values()]
+    def h_columns(self) -> int | None:
+        """Columns of the paths from h, None where there are none."""
+        return next((int(p.weights.shape[2]) for p in self.paths if p.source == "h"), None)
+
+    @property
+    def arrays(self) -> dict[str, Floats]:
+        """All parameters but the initial state, by their names in a file."""
+        arrays = {"bias": self.bias}
+        arrays |= {f"vectors.{name}": vector for name, vector in self.vectors.items()}
         for path in self.paths:
-            arrays += [path.weights] if path.scale is None else [path.weights, path.scale]
-        return sum(int(array.size) for array in arrays)
+            arrays[f"{self.at(path)}.weights"] = path.weights
+            if path.scale is not None:
+                arrays[f"{self.at(path)}.scale"] = path.scale
+        return arrays
+
+    @property
+    def signature(self) -> tuple:
+        """What besides `arrays` makes two layers compute the same."""
+        paths = tuple((path.source, path.gates, path.scale is None) for path in self.paths)
+        return self.kind, paths, self.skip_scale
+
+    @property
+    def parameters(self) -> int:
+        """How many weights, scales, biases, vector elements and initial values there are."""
+        return sum(int(array.size) for array in (*self.arrays.values(), *self.initial.values()))
 
     def at(self, path: FloatPath) -> str:
         """The path's name in this layer: its source, and its gates where there are several."""
@@ -144,24 +179,23 @@ class FloatLayer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FloatModel:
-    """A stack of layers, first to last. labels: names of the outputs, or empty.
+    """Layers, in an order in which they can run. labels: names of the outputs, or empty.
 
-    Raises UserError where a layer does not take what the one before puts out.
+    puts_out: names of the layers whose outputs, one after the other, are the model's; none is the
+        last.
+
+    Raises UserError where a layer does not take what those that it reads put out.
     """
 
     layers: tuple[FloatLayer, ...]
     labels: tuple[str, ...] = ()
+    puts_out: tuple[str, ...] = ()
     origin: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if not self.layers:
             raise UserError("a model needs at least one layer")
-        for first, second in pairwise(self.layers):
-            if first.units != second.inputs:
-                raise UserError(
-                    f"{second.name} takes {second.inputs} values, but {first.name} before it puts "
-                    f"out {first.units}"
-                )
+        graph.check_graph(self.layers, self.puts_out)
 
     @property
     def inputs(self) -> int:
@@ -169,38 +203,34 @@ class FloatModel:
 
     @property
     def outputs(self) -> int:
-        return self.layers[-1].units
+        return graph.width_of(self.layers, graph.outputs_of(self.layers, self.puts_out))
 
     @property
     def parameters(self) -> int:
-        """How many weights and biases there are."""
-        return sum(layer.parameters for layer in self.layers)
+        """How many weights, biases and so on there are; those that layers share count once."""
+        return sum(
+            layer.parameters
+            for n, layer in enumerate(self.layers)
+            if graph.shared_with(self.layers, n) is None
+        )
 
     def save(self, file: FilePath) -> None:
         """Write the model to one safetensors file."""
         tensors: dict[str, np.ndarray] = {}
         layers = []
         for n, layer in enumerate(self.layers):
-            tensors[f"layers.{n}.bias"] = layer.bias
-            for name, vector in layer.vectors.items():
-                tensors[f"layers.{n}.vectors.{name}"] = vector
-            paths = []
-            for path in layer.paths:
-                at = layer.at(path)
-                tensors[f"layers.{n}.{at}.weights"] = path.weights
-                if path.scale is not None:
-                    tensors[f"layers.{n}.{at}.scale"] = path.scale
-                paths.append({"source": path.source, "gates": list(path.gates), "at": at})
-            layers.append(
-                {
-                    "name": layer.name,
-                    "cell": layer.kind,
-                    "paths": paths,
-                    "vectors": list(layer.vectors),
-                    "skip_scale": layer.skip_scale,
-                }
-            )
-        header = {"layers": layers, "labels": list(self.labels), "origin": self.origin}
+            shares = graph.shared_with(self.layers, n)
+            if shares is None:
+                tensors |= {f"layers.{n}.{name}": array for name, array in layer.arrays.items()}
+            for name, state in layer.initial.items():
+                tensors[f"layers.{n}.initial.{name}"] = state
+            layers.append(_entry(layer) | {"tensors": n if shares is None else shares})
+        header = {
+            "layers": layers,
+            "labels": list(self.labels),
+            "puts_out": list(self.puts_out),
+            "origin": self.origin,
+        }
         storage.save(file, KIND, tensors, header)
 
     @classmethod
@@ -209,13 +239,37 @@ class FloatModel:
         tensors, header = storage.load(file, KIND, made_by="deltaloom import")
         with storage.reading(file):
             layers = tuple(
-                _read_layer(entry, tensors, f"layers.{n}")
-                for n, entry in enumerate(header["layers"])
+                _read_layer(entry, tensors, n) for n, entry in enumerate(header["layers"])
             )
-            return cls(layers=layers, labels=tuple(header["labels"]), origin=header["origin"])
+            return cls(
+                layers=layers,
+                labels=tuple(header["labels"]),
+                puts_out=stored_texts("puts_out", header.get("puts_out", [])),
+                origin=header["origin"],
+            )
 
 
-def _read_layer(entry: dict, tensors: dict[str, np.ndarray], prefix: str) -> FloatLayer:
+def _entry(layer: FloatLayer) -> dict[str, Any]:
+    """What a file's header says of a layer."""
+    return {
+        "name": layer.name,
+        "cell": layer.kind,
+        "paths": [
+            {"source": path.source, "gates": list(path.gates), "at": layer.at(path)}
+            for path in layer.paths
+        ],
+        "vectors": list(layer.vectors),
+        "skip_scale": layer.skip_scale,
+        "reads": list(layer.reads),
+        "backward": layer.backward,
+        "h_from": layer.h_from,
+        "initial": list(layer.initial),
+    }
+
+
+def _read_layer(entry: dict, tensors: dict[str, np.ndarray], n: int) -> FloatLayer:
+    """Layer n of a file; keys that older versions did not write have defaults."""
+    prefix = f"layers.{entry.get('tensors', n)}"
     paths = []
     for path in entry["paths"]:
         at = f"{prefix}.{path.get('at', path['source'])}"  # older files have one path per source
@@ -234,6 +288,10 @@ def _read_layer(entry: dict, tensors: dict[str, np.ndarray], prefix: str) -> Flo
         bias=tensors[f"{prefix}.bias"],
         vectors={name: tensors[f"{prefix}.vectors.{name}"] for name in entry.get("vectors", ())},
         skip_scale=float(entry.get("skip_scale", 0)),
+        reads=stored_texts("reads", entry.get("reads", [])),
+        backward=bool(entry.get("backward", False)),
+        h_from=entry.get("h_from", ""),
+        initial={c: tensors[f"layers.{n}.initial.{c}"] for c in entry.get("initial", ())},
     )
 
 
@@ -253,46 +311,62 @@ class Trace:
 
 
 def run_float(model: FloatModel, sequence: npt.ArrayLike) -> tuple[Reals, list[Trace]]:
-    """Run the float model over one sequence [steps, inputs] from zero state, in float64.
+    """Run the float model over one sequence [steps, inputs], in float64.
 
-    Returns the last layer's output [steps, outputs] and one `Trace` per layer.
+    Returns its output [steps, outputs] and one `Trace` per layer, by frame whatever its direction.
     """
     x = np.asarray(sequence, np.float64)
     if x.ndim != 2 or x.shape[1] != model.inputs:
         raise UserError(f"features: shape {x.shape}, the network takes [steps, {model.inputs}]")
     if not np.isfinite(x).all():
         raise UserError("features: a value is NaN or infinite; clean the data first")
-    traces = []
-    for layer in model.layers:
-        trace = _run_layer(layer, x)
-        traces.append(trace)
-        x = trace.h
-    return x, traces
+    traces = [_empty_trace(layer, len(x)) for layer in model.layers]
+    for group in graph.lockstep(model.layers):
+        last = model.layers[group[-1]]
+        h = first_state(last).h
+        states = {n: first_state(model.layers[n]) for n in group}
+        for t in reversed(range(len(x))) if last.backward else range(len(x)):
+            for n in group:
+                indices = graph.inputs_of(model.layers, n)
+                read = [x[t] if m == graph.FRAMES else traces[m].h[t] for m in indices]
+                traces[n].x[t] = np.concatenate(read)
+                states[n] = _step(model.layers[n], traces[n], t, states[n], h)
+            h = states[group[-1]].h
+    outputs = graph.outputs_of(model.layers, model.puts_out)
+    return np.concatenate([traces[n].h for n in outputs], axis=1), traces
 
 
-def _run_layer(layer: FloatLayer, x: Reals) -> Trace:
-    cell, units = layer.cell, layer.units
-    steps = len(x)
-    p = np.broadcast_to(layer.bias.astype(np.float64), (steps, *layer.bias.shape)).copy()
-    by_source: dict[str, list[tuple[list[int], Reals, Reals]]] = {"h": [], "rh": []}
+def first_state(layer: FloatLayer) -> State:
+    """The state [units] before a sequence's first step."""
+    zeros = np.zeros(layer.units)
+    return State(*(layer.initial.get(name, zeros).astype(np.float64) for name in ("c", "h")))
+
+
+def _empty_trace(layer: FloatLayer, steps: int) -> Trace:
+    bias = np.broadcast_to(layer.bias.astype(np.float64), (steps, *layer.bias.shape))
+    c, h, rh = np.zeros((3, steps, layer.units))
+    x = np.zeros((steps, layer.inputs))
+    return Trace(x, bias.copy(), c, h, rh if layer.cell.float_middle else None)
+
+
+def _step(layer: FloatLayer, trace: Trace, t: int, state: State, h: Reals) -> State:
+    """Frame t, whose input is in the trace, from the h that the layer's paths read."""
+    cell, p = layer.cell, trace.p[t]
+    sources = {"x": trace.x[t], "h": h}
+    _add(layer, sources, p)
+    if cell.float_middle is not None and trace.rh is not None:
+        trace.rh[t] = cell.float_middle(dict(zip(cell.gates, p, strict=True)), state)
+        _add(layer, {"rh": trace.rh[t]}, p)
+    named = dict(zip(cell.gates, p, strict=True))
+    state = cell.float_step(named, state, layer.numbers(trace.x[t]))
+    trace.c[t], trace.h[t] = state
+    return state
+
+
+def _add(layer: FloatLayer, sources: Mapping[str, Reals], p: Reals) -> None:
+    """Add the products with these sources to p [gates, units]."""
     for path in layer.paths:
-        rows = [cell.gates.index(g) for g in path.gates]
-        weights = path.weights.astype(np.float64)
-        scale = np.ones(weights.shape[:2]) if path.scale is None else path.scale.astype(np.float64)
-        if path.source == "x":
-            p[:, rows] += scale * np.einsum("guc,tc->tgu", weights, x, optimize=True)
-        else:
-            by_source[path.source].append((rows, weights, scale))
-    state = State(np.zeros(units), np.zeros(units))
-    c, h, rh = np.zeros((3, steps, units))
-    for t in range(steps):
-        for rows, weights, scale in by_source["h"]:
-            p[t, rows] += scale * (weights @ state.h)
-        if cell.float_middle is not None:
-            rh[t] = cell.float_middle(dict(zip(cell.gates, p[t], strict=True)), state)
-            for rows, weights, scale in by_source["rh"]:
-                p[t, rows] += scale * (weights @ rh[t])
-        named = dict(zip(cell.gates, p[t], strict=True))
-        state = cell.float_step(named, state, layer.numbers(x[t]))
-        c[t], h[t] = state
-    return Trace(x, p, c, h, rh if cell.float_middle else None)
+        if path.source in sources:
+            product = path.weights.astype(np.float64) @ sources[path.source]
+            rows = [layer.cell.gates.index(gate) for gate in path.gates]
+            p[rows] += product if path.scale is None else path.scale * product

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sequences of unequal length in one array, time-major and without padding, to run side by side."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,9 +55,30 @@ class Packing:
         plain[self.rows] = packed
         return np.split(plain, np.cumsum(self.lengths)[:-1]) if self.lengths else []
 
+    @property
+    def flipped(self) -> Ints:
+        """[frames] for each packed row, that of the same sequence's frame as far from its end.
+
+        So `packed[flipped]` is the packing of the sequences from last frame to first, and doing it
+        again puts everything back.
+        """
+        lengths = np.asarray(self.lengths, np.int64)[self.order]
+        starts = np.cumsum(self.running) - self.running
+        rows = [
+            starts[lengths[:n] - 1 - t] + np.arange(n) for t, n in enumerate(self.running.tolist())
+        ]
+        return np.concatenate(rows) if rows else np.zeros(0, np.int64)
+
     def steps(self) -> Iterator[tuple[slice, int]]:
         """The packed rows of each step, and how many they are."""
         start = 0
         for n in self.running.tolist():
             yield slice(start, start + n), n
             start += n
+
+
+def beside(values: Mapping[int, np.ndarray], indices: Sequence[int]) -> np.ndarray:
+    """The values [.., width] of these layers, one after the other along the last axis."""
+    if len(indices) == 1:
+        return values[indices[0]]
+    return np.concatenate([values[n] for n in indices], axis=-1)

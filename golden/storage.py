@@ -16,7 +16,8 @@ from safetensors.numpy import save_file
 from .errors import UserError
 
 METADATA_KEY = "deltaloom"
-VERSION = 1
+VERSION = 2
+"""1 had no directions, projections and first states; a file of 1 is read all the same."""
 
 
 def save(file: Path, kind: str, tensors: dict[str, np.ndarray], header: dict[str, Any]) -> None:
@@ -56,8 +57,8 @@ def load(file: Path, kind: str, *, made_by: str) -> tuple[dict[str, np.ndarray],
         ) from error
     if found != kind:
         raise UserError(f"{file}: holds a {found}, a {kind} is wanted; `{made_by}` writes one")
-    if version != VERSION:
-        raise UserError(f"{file}: format version {version}, this deltaloom reads {VERSION}")
+    if version not in range(1, VERSION + 1):
+        raise UserError(f"{file}: format version {version}, this deltaloom reads 1 to {VERSION}")
     return tensors, header
 
 

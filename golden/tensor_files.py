@@ -5,8 +5,9 @@ import importlib
 import pickle
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import safetensors
@@ -17,12 +18,25 @@ from .keras_files import read_h5, tensor_name
 
 Arrays = dict[str, np.ndarray]
 
+
+class Stored(NamedTuple):
+    """What a file holds.
+
+    arrays: by name. ordered: whether that is the order they were saved in. backwards: names of
+    layers that put the frames they get out from last to first, where the file tells (Keras).
+    """
+
+    arrays: Arrays
+    ordered: bool
+    backwards: Collection[str] = ()
+
+
 _NESTED = ("state_dict", "model_state_dict", "model", "model_par")  # the last: PyTorch-Kaldi
 _WRAPPERS = ("module.", "_orig_mod.")  # DataParallel and torch.compile put these before all names
 
 
-def read_tensors(file: Path) -> tuple[Arrays, bool]:
-    """All tensors of `file` by name, and whether their order is the one they were saved in.
+def read_tensors(file: Path) -> Stored:
+    """All tensors of `file`.
 
     bfloat16 comes as float32, all else as stored. Raises UserError where the file is missing,
     damaged or of another kind, or has no tensors.
@@ -31,13 +45,13 @@ def read_tensors(file: Path) -> tuple[Arrays, bool]:
     reader = _READERS.get(file.suffix.lower())
     if reader is None:
         raise UserError(f"{file}: files called {file.suffix or 'so'!r} are not read, only {KINDS}")
-    tensors, ordered = reader(file)
+    tensors, ordered, backwards = Stored(*reader(file))
     if not tensors:
         raise UserError(f"{file}: holds no tensors; save the trained model's state_dict()")
     for wrapper in _WRAPPERS:
         if all(name.startswith(wrapper) for name in tensors):
             tensors = {name.removeprefix(wrapper): array for name, array in tensors.items()}
-    return tensors, ordered
+    return Stored(tensors, ordered, backwards)
 
 
 def _read_torch(file: Path) -> tuple[Arrays, bool]:
@@ -151,7 +165,7 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
-_READERS: dict[str, Callable[[Path], tuple[Arrays, bool]]] = {
+_READERS: dict[str, Callable[[Path], tuple]] = {
     ".pt": _read_torch,
     ".pth": _read_torch,
     ".safetensors": _read_safetensors,

@@ -17,14 +17,16 @@ from .tensor_refusals import other_cell
 
 @dataclass
 class Found:
-    """The tensors of layer `number` of the module at `prefix`.
+    """The tensors of layer `number` of the module at `prefix`, in one direction.
 
     names, arrays: full name and array by `Tensor.name`. beside: another tensor of the module.
+    suffix: what the direction adds to names.
     """
 
     prefix: str = ""
     number: int = 0
     beside: str = ""
+    suffix: str = ""
     names: dict[str, str] = field(default_factory=dict)
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -35,7 +37,7 @@ class Found:
         return shown(self.names[name], self.arrays[name])
 
     def full(self, name: str, separator: str) -> str:
-        return separator.join(filter(None, (self.prefix, name.format(n=self.number))))
+        return separator.join(filter(None, (self.prefix, name.format(n=self.number) + self.suffix)))
 
 
 def choose(layouts: Sequence[Layout], found: Found, reset: str = "") -> Layout:
@@ -77,8 +79,28 @@ def choose(layouts: Sequence[Layout], found: Found, reset: str = "") -> Layout:
     return max(able, key=lambda layout: max(_agreed(layout, found).values(), default=0))
 
 
-def build(layout: Layout, found: Found, name: str) -> FloatLayer:
-    """The layer called `name`. Raises UserError, which names a tensor that is missing or wrong."""
+def build(layout: Layout, found: Found, name: str) -> tuple[FloatLayer, ...]:
+    """The layer called `name`, and its projection "NAME.projection" where it has one.
+
+    Raises UserError, which names a tensor that is missing or wrong.
+    """
+    layer = build_layer(layout, found, name)
+    if not layer.h_from:
+        return (layer,)
+    what, stored = found.shown(layout.h_projection), found.arrays[layout.h_projection]
+    if stored.ndim != 2 or stored.shape[1] != layer.units or not len(stored):
+        raise UserError(f"{what}: {layout.title} expects [projection, {layer.units}]")
+    projection = FloatLayer(
+        name=layer.h_from,
+        kind="linear",
+        paths=(FloatPath(source="x", gates=("y",), weights=float32(what, stored)[None]),),
+        bias=np.zeros((1, len(stored)), np.float32),
+    )
+    return layer, projection
+
+
+def build_layer(layout: Layout, found: Found, name: str) -> FloatLayer:
+    """The same without a projection."""
     biased = any(bias.name in found.names for bias in layout.biases)
     normed = _normed(layout, found)
     with_vectors = any(tensor.name in found.names for tensor in layout.vectors)
@@ -126,6 +148,7 @@ def build(layout: Layout, found: Found, name: str) -> FloatLayer:
         paths=tuple(paths),
         bias=float32(f"{name}: the sum of its biases", bias),
         vectors=vectors,
+        h_from=f"{name}.projection" if layout.h_projection in found.names else "",
     )
 
 
@@ -150,7 +173,8 @@ def _votes(layout: Layout, found: Found) -> list[int | None]:
         count = len(tensor.gates)
         votes.append(rows // count if rows % count == 0 else None)
         if tensor.source in ("h", "rh") and array.ndim == 2:
-            votes.append(matrix.shape[1])
+            projection = found.arrays.get(layout.h_projection)
+            votes.append(matrix.shape[1] if projection is None else projection.shape[-1])
     return votes
 
 
@@ -185,12 +209,14 @@ def _checked(layout: Layout, found: Found, tensor: Tensor, units: int) -> Floats
     shape = tuple(array.shape)
     rows = len(tensor.gates) * units // tensor.rows
     wanted: tuple[int, ...] = (rows,) if tensor.rows == 1 else (tensor.rows, rows)
+    projection = found.arrays.get(layout.h_projection)
+    h_width = units if projection is None else len(projection)
     if tensor.source:
         any_width = _matrix(layout, array).shape[1] if len(shape) == 2 else -1
-        wanted = (rows, any_width if tensor.source == "x" else units)
+        wanted = (rows, any_width if tensor.source == "x" else h_width)
         wanted = wanted[::-1] if layout.columns_first else wanted
     if shape != wanted or 0 in shape:
-        rule = layout.rule(tensor, units or "units")
+        rule = layout.rule(tensor, units or "units", h_width)
         empty = ", none of them 0" if 0 in shape else ""
         raise UserError(f"{found.shown(tensor.name)}: {layout.title} expects {rule}{empty}")
     return float32(found.shown(tensor.name), array)

@@ -72,6 +72,10 @@ class Layout:
     layer is follows from which tensors there are and from their shapes.
     weights: all needed. biases: all or none; the layer's bias is their sum over the gates that
     each covers. vectors: all or none, then zeros. norms: all or none, then without BatchNorm.
+    skip_scale, projection: names of what `tensor_sru` reads. h_projection: of [units, units] before
+    "h" and the output: the matrix of an LSTM's projection.
+    reverse: what the names of a backward direction's tensors end in. shares: both directions, if
+    there are two, have these tensors, and how many there are is not in the names.
     columns_first: matrices are [columns, rows]. interleaved: rows unit by unit, not gate by gate.
     """
 
@@ -84,6 +88,9 @@ class Layout:
     idle: tuple[Idle, ...] = ()
     skip_scale: str = ""
     projection: str = ""
+    h_projection: str = ""
+    reverse: str = ""
+    shares: bool = False
     family: str = ""
     columns_first: bool = False
     interleaved: bool = False
@@ -97,7 +104,11 @@ class Layout:
     @cached_property
     def others(self) -> tuple[Tensor, ...]:
         """Tensors without rows of gates, as far as their names go."""
-        names = [idle.name for idle in self.idle] + [self.skip_scale, self.projection]
+        names = [idle.name for idle in self.idle] + [
+            self.skip_scale,
+            self.projection,
+            self.h_projection,
+        ]
         return tuple(Tensor(name, ()) for name in names if name)
 
     @cached_property
@@ -120,16 +131,37 @@ class Layout:
                     return self.separator.join(parts[:k]), number, tensor.name
         return None
 
-    def rule(self, tensor: Tensor, units: str | int) -> str:
-        """The expected shape in words or numbers: "[4*units, inputs]", "[12, 3]"."""
+    def split(self, name: str) -> tuple[str, bool | None]:
+        """A tensor's name without what tells its direction, and whether that is backward.
+
+        None: the name does not tell, so it is forward or the only one.
+        """
+        if self.reverse and name.endswith(self.reverse):
+            return name.removesuffix(self.reverse), True
+        *modules, layer, leaf = ["", *name.split("/")]
+        half = _KERAS_HALF.fullmatch(layer) if self.separator == "/" else None
+        if half is None:
+            return name, None
+        wrapper = "/".join(filter(None, modules)) or half["layer"]
+        return f"{wrapper}/{leaf}", half["direction"] == "backward"
+
+    def rule(self, tensor: Tensor, units: str | int, h: str | int = "") -> str:
+        """The expected shape in words or numbers: "[4*units, inputs]", "[12, 3]".
+
+        h: columns of what reads the output, if they are not the units.
+        """
         count = len(tensor.gates) // tensor.rows
         rows = (
             units if count == 1 else count * units if isinstance(units, int) else f"{count}*units"
         )
         if not tensor.source:
             return f"[{tensor.rows}, {rows}]" if tensor.rows > 1 else f"[{rows}]"
-        columns = "inputs" if tensor.source == "x" else units
+        columns = "inputs" if tensor.source == "x" else h or units
         return f"[{columns}, {rows}]" if self.columns_first else f"[{rows}, {columns}]"
+
+
+_KERAS_HALF = re.compile(r"(?P<direction>forward|backward)_(?P<layer>.+)")
+"""What Keras's Bidirectional calls its two layers."""
 
 
 def _torch(cell: str, kind: str, x: tuple[str, ...], h: tuple[str, ...], n: str = "") -> Layout:
@@ -139,6 +171,8 @@ def _torch(cell: str, kind: str, x: tuple[str, ...], h: tuple[str, ...], n: str 
         kind,
         (Tensor(f"weight_ih{n}", x, "x"), Tensor(f"weight_hh{n}", h, "h")),
         (Tensor(f"bias_ih{n}", x), Tensor(f"bias_hh{n}", h)),
+        h_projection=f"weight_hr{n}" if kind == "lstm" and n else "",
+        reverse="_reverse" if n else "",
         family=f"PyTorch{n}",
     )
 
@@ -165,6 +199,7 @@ def _kaldi(cell: str, kind: str, **names: tuple[str, str]) -> Layout:
             Idle("ln.{n}.gamma", "layer normalization", 1.0),
             Idle("ln.{n}.beta", "layer normalization", 0.0),
         ),
+        shares=True,
         family="PyTorch-Kaldi",
     )
 
@@ -199,14 +234,17 @@ def _keras(layer: str, kind: str, x: tuple[str, ...], h: tuple[str, ...], **bias
     )
 
 
-def _onnx(node: str, kind: str, x: tuple[str, ...], h: tuple[str, ...]) -> Layout:
-    """One direction of an ONNX node's inputs W, R and B, without the axis of directions."""
+def _onnx(
+    node: str, kind: str, x: tuple[str, ...], h: tuple[str, ...], p: tuple[str, ...] = ()
+) -> Layout:
+    """One direction of an ONNX node's inputs W, R, B and P, without the axis of directions."""
     reset = ("n",) if kind == "gru_before" else ()
     return Layout(
         f"ONNX {node}",
         kind,
         (Tensor("W", x, "x"), Tensor("R", h, "h", after_reset=reset)),
         (Tensor("B", x + h),),
+        vectors=(Tensor("P", p),) if p else (),
     )
 
 
@@ -235,6 +273,7 @@ LAYOUTS = (
             Idle("rnn.{n}.drop_mask_te", "a mask at test time", 1.0),
             Idle("rnn.{n}.h_init", "a first state", 0.0),
         ),
+        shares=True,
     ),
     _kaldi(
         "LSTM",
@@ -267,6 +306,7 @@ LAYOUTS = (
 
 ONNX_LAYOUTS = {
     "LSTM": _onnx("LSTM", "lstm", _IOFC, _IOFC),
+    "LSTM with peepholes": _onnx("LSTM", "lstm_peephole", _IOFC, _IOFC, ("v_i", "v_o", "v_f")),
     "GRU after": _onnx("GRU (linear_before_reset 1)", "gru", _ZR_X, _ZR_H),
     "GRU before": _onnx("GRU (linear_before_reset 0)", "gru_before", _ZRN, _ZRN),
 }

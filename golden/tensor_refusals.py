@@ -4,8 +4,6 @@
 import re
 
 _LEAVES = (
-    (r"(weight|bias)_\w+_reverse", "the backward half of a bidirectional layer"),
-    (r"weight_hr(_l\d+)?", "the projection of an LSTM with proj_size"),
     (r"running_mean|running_var|num_batches_tracked", "BatchNorm"),
     (r"moving_mean|moving_variance", "BatchNormalization"),
     (r"gamma|beta", "layer or batch normalization"),
@@ -20,10 +18,6 @@ _MODULES = (
     (r".*batch_?norm.*|bn0?", "BatchNorm"),
 )
 """Names of modules that tell what their weights are, whatever the shape."""
-_KERAS = (
-    (r"backward_.*", "the backward half of a bidirectional layer"),
-    (r"forward_.*", "the forward half of a bidirectional layer"),
-)
 
 
 def refusal(name: str, shape: tuple[int, ...]) -> str | None:
@@ -32,7 +26,7 @@ def refusal(name: str, shape: tuple[int, ...]) -> str | None:
     for pattern, what in _LEAVES:
         if re.fullmatch(pattern, leaf):
             return what
-    for pattern, what in _MODULES + (_KERAS if "/" in name else ()):
+    for pattern, what in _MODULES:
         if any(re.fullmatch(pattern, module.lower()) for module in modules):
             return what
     if leaf in ("weight", "kernel"):

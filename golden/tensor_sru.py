@@ -13,8 +13,9 @@ import numpy as np
 
 from .errors import UserError
 from .model import FloatLayer, FloatPath, Floats
-from .tensor_layers import Found, build, float32, units_of
+from .tensor_layers import Found, build_layer, float32, units_of
 from .tensor_layouts import Layout
+from .tensor_stages import Stage, one, reversed_chain
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,18 @@ def choose_sru(layouts: Sequence[Layout], found: Found) -> Layout:
 
 
 def build_sru(
-    layouts: Sequence[Layout], layers: Sequence[Found], names: Sequence[str], without_skip: bool
-) -> list[FloatLayer]:
+    layouts: Sequence[Layout],
+    layers: Sequence[Found],
+    names: Sequence[str],
+    *,
+    without_skip: bool,
+    both: bool,
+) -> list[Stage]:
     """The layers of one sru.SRU, projections as linear layers before them.
 
     without_skip: it was made with has_skip_term=False, which the file tells only where widths
-    differ.
+    differ. both: it is bidirectional, which the file does not tell: the first half of what look
+    like a layer's units run forward, the others backward.
     """
     stored = [
         _read(choose_sru(layouts, found), found, name)
@@ -76,7 +83,7 @@ def build_sru(
             f"{odd.layer.name} has 3 matrices for {odd.inputs} inputs and {odd.layer.units} units, "
             f"so no skip term, but {four.layer.name} has one; a module has it in all layers"
         )
-    return [layer for s in stored for layer in _finish(s, without)]
+    return [stage for s in stored for stage in _finish(s, without, both)]
 
 
 def without_input_skip(layer: FloatLayer) -> FloatLayer:
@@ -86,12 +93,15 @@ def without_input_skip(layer: FloatLayer) -> FloatLayer:
     """
     if layer.kind != "sru":
         return layer
-    (path,) = layer.paths
-    diagonal = np.eye(layer.units, dtype=np.float32) * np.float32(layer.skip_scale)
-    weights = np.concatenate([path.weights, diagonal[None]])
+    return _input_skip(replace(layer, skip_scale=0.0), layer.skip_scale)
+
+
+def _input_skip(layer: FloatLayer, scale: float) -> FloatLayer:
+    """As "sru4": unit k's skip is element k of the input times `scale`, as a path of its own."""
+    diagonal = np.eye(layer.units, dtype=np.float32) * np.float32(scale)
+    skip = FloatPath(source="x", gates=("s",), weights=diagonal[None])
     bias = np.concatenate([layer.bias, np.zeros((1, layer.units), np.float32)])
-    path = FloatPath(source="x", gates=(*path.gates, "s"), weights=weights)
-    return replace(layer, kind="sru4", paths=(path,), bias=bias, skip_scale=0.0)
+    return replace(layer, kind="sru4", paths=(*layer.paths, skip), bias=bias)
 
 
 def _read(layout: Layout, found: Found, name: str) -> _Stored:
@@ -103,7 +113,7 @@ def _read(layout: Layout, found: Found, name: str) -> _Stored:
             f"{next(iter(found.names.values()), found.beside)}"
         )
     kind = "sru0" if layout.kind == "sru" else layout.kind
-    layer = build(replace(layout, kind=kind), found, name)
+    layer = build_layer(replace(layout, kind=kind), found, name)
     scale = 1.0
     if layout.skip_scale in found.arrays:
         values = found.arrays[layout.skip_scale]
@@ -121,8 +131,8 @@ def _read(layout: Layout, found: Found, name: str) -> _Stored:
     return _Stored(layer, inputs, scale, projection, found.number)
 
 
-def _finish(stored: _Stored, without_skip: bool) -> list[FloatLayer]:
-    layer = stored.layer
+def _finish(stored: _Stored, without_skip: bool, both: bool) -> list[Stage]:
+    layer, stages = stored.layer, []
     skips_input = stored.matrices == 3 and not without_skip
     if skips_input and stored.projection is not None:
         # the skip is past the projection, and a layer sees one input only: multiply it out
@@ -137,7 +147,34 @@ def _finish(stored: _Stored, without_skip: bool) -> list[FloatLayer]:
             paths=(FloatPath(source="x", gates=("y",), weights=stored.projection[None]),),
             bias=np.zeros((1, len(stored.projection)), np.float32),
         )
-        return [linear, layer]
+        stages.append(one(linear))
+    if both:
+        return [*stages, _halves(layer, stored.scale if skips_input else 0.0)]
     if skips_input:
         layer = replace(layer, kind="sru", skip_scale=stored.scale)
-    return [layer]
+    return [*stages, one(layer)]
+
+
+def _halves(layer: FloatLayer, skip_scale: float) -> Stage:
+    """Both directions of a layer that was read as one of all their units.
+
+    skip_scale: unless it is 0, unit k of all skips element k of the input, which is a matrix here:
+    a direction's units are not as many as its inputs.
+    """
+    if layer.units % 2:
+        raise UserError(
+            f"bidirectional: {layer.name} has {layer.units} units, which are no two directions; "
+            "leave --bidirectional out"
+        )
+    skips = _input_skip(layer, skip_scale) if skip_scale else layer
+    half = layer.units // 2
+    forward, backward = (
+        replace(
+            skips,
+            paths=tuple(replace(path, weights=path.weights[:, rows]) for path in skips.paths),
+            bias=skips.bias[:, rows],
+            vectors={name: vector[rows] for name, vector in skips.vectors.items()},
+        )
+        for rows in (slice(0, half), slice(half, None))
+    )
+    return Stage(((forward,), reversed_chain((backward,))))

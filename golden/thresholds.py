@@ -1,78 +1,62 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Choosing delta thresholds: error against eliminated operations."""
+"""Delta thresholds of a network's paths: all alike, by group, and the values worth trying."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 
-from .calibration import Progress, ignore_progress
-from .data import Dataset
-from .errors import UserError
-from .metrics import eliminated, error, run_dataset
+from . import graph
 from .network import Network, path_name
 
+Thresholds = Mapping[str, int]
+"""By path name, in activation codes."""
 
-@dataclass(frozen=True, slots=True)
-class ThresholdPoint:
-    """One threshold, in codes, on the data set: its error (`metrics.error`) and the percent of
-    operations that it eliminates.
-    """
-
-    threshold: int
-    error: float
-    eliminated: float
-
-
-@dataclass(frozen=True, slots=True)
-class ThresholdCurve:
-    """The points tried, by rising threshold; the one chosen; the network with its thresholds."""
-
-    points: tuple[ThresholdPoint, ...]
-    chosen: ThresholdPoint
-    network: Network
-
-
-def tune_threshold(
-    network: Network,
-    dataset: Dataset,
-    candidates: Iterable[int],
-    allowed: float = 1.0,
-    *,
-    keep_input: bool = False,
-    progress: Progress = ignore_progress,
-) -> ThresholdCurve:
-    """Try one threshold for all paths; choose the one that eliminates most.
-
-    Its error on `dataset` is at most `allowed` over that of threshold 0, which is always tried:
-    percentage points, or dB in a regression. keep_input: the first layer's input keeps threshold 0,
-    as in the papers. Tune on other data than you report on.
-    """
-    if not allowed >= 0:
-        raise UserError(f"allowed error: {allowed!r} is not possible, it must be at least 0")
-    values = sorted({0, *candidates})
-    points, networks = [], []
-    for n, threshold in enumerate(values):
-        trial = uniform_thresholds(network, threshold, keep_input=keep_input)
-        totals = run_dataset(trial, dataset)
-        points.append(
-            ThresholdPoint(
-                threshold,
-                error(dataset, totals.real(trial)),
-                eliminated(trial, totals.events, dataset.frames),
-            )
-        )
-        networks.append(trial)
-        progress("delta thresholds", (n + 1) / len(values))
-    limit = points[0].error + allowed
-    good = [n for n, point in enumerate(points) if point.error <= limit]
-    best = max(good, key=lambda n: (points[n].eliminated, -points[n].error))
-    return ThresholdCurve(tuple(points), points[best], networks[best])
+GROUPS = ("inputs", "recurrent", "output")
+CANDIDATES = (0, 8, 16, 32)
+"""What Rezk et al. try for a group of paths with 8-bit codes."""
+LADDER = (0, 2, 4, 6, 8, 12, 16, 24, 32, 48)
+"""What the search by path tries for a path with 8-bit codes."""
 
 
 def uniform_thresholds(network: Network, threshold: int, *, keep_input: bool = False) -> Network:
     """The network with this threshold in all paths, but the first layer's input if it is kept."""
-    thresholds = {name: threshold for name, _ in network.paths()}
-    if keep_input:
-        first = network.layers[0]
-        inputs = [n for n, path in enumerate(first.paths) if path.source == "x"]
-        thresholds.update({path_name(first, n): 0 for n in inputs})
-    return network.with_thresholds(thresholds)
+    kept = input_paths(network) if keep_input else ()
+    return network.with_thresholds(
+        {name: 0 if name in kept else threshold for name, _ in network.paths()}
+    )
+
+
+def input_paths(network: Network) -> tuple[str, ...]:
+    """Names of the paths that read the input frames."""
+    return tuple(
+        path_name(layer, k)
+        for n, layer in enumerate(network.layers)
+        for k, path in enumerate(layer.paths)
+        if path.source == "x" and graph.FRAMES in graph.inputs_of(network.layers, n)
+    )
+
+
+def groups_of(network: Network) -> dict[str, tuple[str, ...]]:
+    """The paths that share a threshold in Rezk et al., by group; only groups that have paths.
+
+    "output": the input of linear layers whose outputs are the network's; "recurrent": what comes
+    from a layer's own state; "inputs": the other inputs. The input frames are in no group.
+    """
+    groups: dict[str, list[str]] = {group: [] for group in GROUPS}
+    last = graph.outputs_of(network.layers, network.puts_out)
+    frames = input_paths(network)
+    for n, layer in enumerate(network.layers):
+        for k, path in enumerate(layer.paths):
+            name = path_name(layer, k)
+            if path.source != "x":
+                groups["recurrent"].append(name)
+            elif name not in frames:
+                ends = layer.kind == "linear" and n in last
+                groups["output" if ends else "inputs"].append(name)
+    return {group: tuple(names) for group, names in groups.items() if names}
+
+
+def scaled(values: Iterable[int], bits: int) -> tuple[int, ...]:
+    """Thresholds for codes of `bits` bits that are the same part of the range as these of 8 bits.
+
+    Rising and each once: 0, 8, 16, 32 become 0, 1, 2 at 4 bits and 0, 2048, 4096, 8192 at 16.
+    """
+    return tuple(sorted({int(value * 2.0 ** (bits - 8) + 0.5) for value in values}))

@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,6 +14,7 @@ from .image import Image, memories
 from .image_loader import ImageLoader
 from .register_map import Window
 from .registers import Registers
+from .sequence import SequenceBuffer, SequenceWord
 
 
 def windows(config: AcceleratorConfig) -> tuple[Window, ...]:
@@ -31,7 +32,8 @@ class Accelerator(wiring.Component):
 
     Members
     -------
-    s_axis: int16 elements of frames; tlast with a frame's last, tuser with a sequence's first
+    s_axis: int16 elements of frames; tlast with a frame's last, tuser[0] with a sequence's first;
+        tuser[1] with any of a sequence's last frame, which only a sequence buffer needs
     m_axis: int16 outputs of the last layer; tlast with a frame's last
     s_axil: registers, thresholds, counters, states and the image (see `register_map`)
     """
@@ -45,7 +47,7 @@ class Accelerator(wiring.Component):
         self.image = image
         super().__init__(
             {
-                "s_axis": In(AxiStreamSignature(16, user=1)),
+                "s_axis": In(AxiStreamSignature(16, user=2)),
                 "m_axis": Out(AxiStreamSignature(16)),
                 "s_axil": In(AxiLiteSignature()),
             }
@@ -67,43 +69,30 @@ class Accelerator(wiring.Component):
         wiring.connect(m, bus.bus, registers.bus)
         wiring.connect(m, registers.image, loader.image)
 
+        delivered = Signal()
+        m.d.sync += delivered.eq(self.m_axis.tvalid & self.m_axis.tready & self.m_axis.tlast)
+        if config.buffered:
+            busy = self._buffered(m, registers, loader, core)
+        else:
+            busy = self._direct(m, registers, core, delivered)
         m.d.comb += [
-            core.i.valid.eq(self.s_axis.tvalid),
-            core.i.payload.value.eq(self.s_axis.tdata),
-            core.i.payload.last.eq(self.s_axis.tlast),
-            core.i.payload.first.eq(self.s_axis.tuser),
-            self.s_axis.tready.eq(core.i.ready),
-            self.m_axis.tvalid.eq(core.o.valid),
-            self.m_axis.tdata.eq(core.o.payload.value),
-            self.m_axis.tlast.eq(core.o.payload.last),
-            core.o.ready.eq(self.m_axis.tready),
-        ]
-
-        # Frames that have begun and whose last output is not yet taken.
-        open_frames, delivered = Signal(range(output_words(config) + 16)), Signal()
-        m.d.sync += [
-            delivered.eq(self.m_axis.tvalid & self.m_axis.tready & self.m_axis.tlast),
-            open_frames.eq(open_frames + core.frame - delivered),
-        ]
-        m.d.comb += [
-            core.restart.eq(registers.new_sequence),
             core.set_threshold.eq(registers.set_threshold),
             core.state_addr.eq(registers.state.addr),
-            registers.new_sequence_taken.eq(core.restart_taken),
             registers.state.data.eq(core.state_data),
             registers.state.ready.eq(1),
             registers.dense_macs.eq(core.dense_macs),
         ]
         # The counters are wide; what they count waits a cycle in front of them.
         m.d.sync += [
-            registers.busy.eq((open_frames != 0) | core.frame),
+            registers.busy.eq(busy),
             registers.step_done.eq(delivered),
             registers.beat.eq(core.beat),
             registers.macs_done.eq(core.macs),
-            registers.frame_error.eq(core.frame_error),
             registers.list_events.eq(core.event << core.event_list),
         ]
         for memory in memories(config):
+            if memory.name == "sweeps":  # of the sequence buffer
+                continue
             source, target = loader.memory(memory.name), getattr(core, f"load_{memory.name}")
             m.d.comb += [
                 target.en.eq(source.en),
@@ -111,3 +100,60 @@ class Accelerator(wiring.Component):
                 target.data.eq(source.data),
             ]
         return m
+
+    def _direct(self, m: Module, registers: Registers, core: Core, delivered: Value) -> Value:
+        """Connect the streams to the core; whether there are frames on their way."""
+        m.d.comb += [
+            core.i.valid.eq(self.s_axis.tvalid),
+            core.i.payload.value.eq(self.s_axis.tdata),
+            core.i.payload.last.eq(self.s_axis.tlast),
+            core.i.payload.first.eq(self.s_axis.tuser[0]),
+            self.s_axis.tready.eq(core.i.ready),
+            core.restart.eq(registers.new_sequence),
+            registers.new_sequence_taken.eq(core.restart_taken),
+        ]
+        self._deliver(m, core.o)
+        m.d.sync += registers.frame_error.eq(core.frame_error)
+        # Frames that have begun and whose last output is not yet taken.
+        open_frames = Signal(range(output_words(self.config) + 16))
+        m.d.sync += open_frames.eq(open_frames + core.frame - delivered)
+        return (open_frames != 0) | core.frame
+
+    def _buffered(self, m: Module, registers: Registers, loader: ImageLoader, core: Core) -> Value:
+        """The same with the sequence buffer between."""
+        image = self.image.contents if self.image else {}
+        m.submodules.sequence = buffer = SequenceBuffer(self.config, init=image.get("sweeps", []))
+        word: Any = Signal(SequenceWord)
+        sweeps = loader.memory("sweeps")
+        wiring.connect(m, buffer.frames, core.i)
+        wiring.connect(m, core.o, buffer.outputs)
+        m.d.comb += [
+            word.value.eq(self.s_axis.tdata),
+            word.last.eq(self.s_axis.tlast),
+            word.first.eq(self.s_axis.tuser[0]),
+            word.end.eq(self.s_axis.tuser[1]),
+            buffer.i.valid.eq(self.s_axis.tvalid),
+            buffer.i.payload.eq(word),
+            self.s_axis.tready.eq(buffer.i.ready),
+            buffer.restart.eq(registers.new_sequence),
+            registers.new_sequence_taken.eq(buffer.restart_taken),
+            core.sweep.eq(buffer.sweep),
+            buffer.w_en.eq(sweeps.en),
+            buffer.w_addr.eq(sweeps.addr),
+            buffer.w_data.eq(sweeps.data),
+        ]
+        self._deliver(m, buffer.o)
+        m.d.sync += [
+            registers.frame_error.eq(buffer.frame_error),
+            registers.sequence_cut.eq(buffer.cut),
+        ]
+        return buffer.busy
+
+    def _deliver(self, m: Module, outputs: Any) -> None:
+        """Connect a stream of `OutputWord` to m_axis."""
+        m.d.comb += [
+            self.m_axis.tvalid.eq(outputs.valid),
+            self.m_axis.tdata.eq(outputs.payload.value),
+            self.m_axis.tlast.eq(outputs.payload.last),
+            outputs.ready.eq(self.m_axis.tready),
+        ]

@@ -7,7 +7,7 @@ paths feed collects their parts; the chunk's last path hands p = sat16(total) to
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -28,7 +28,7 @@ from .layouts import (
     StepTag,
 )
 from .queue import Credits, Queue
-from .ram import block_ram
+from .ram import Table, block_ram, memory_write
 from .sequencer import RowJob
 
 RowParameters = data.StructLayout({"mult": signed(16), "bias": signed(20)})
@@ -64,6 +64,7 @@ class Accumulate(wiring.Component):
     ----------
     config: the accelerator
     init: initial row parameters, as words
+    initial: M before a sequence's first step, as words; it is 0 unless config.initial
 
     Members
     -------
@@ -74,15 +75,20 @@ class Accumulate(wiring.Component):
     context: of the layer whose units are being sent
     output_room: room for the outputs of two unit-words; output_take, output_units: reserves it
     w_en, w_addr, w_data: loading row parameters
+    load_initial: for M before the first step, with config.initial
     """
 
-    def __init__(self, config: AcceleratorConfig, *, init: list[int]) -> None:
+    def __init__(
+        self, config: AcceleratorConfig, *, init: list[int], initial: list[int] | None = None
+    ) -> None:
         self._config = config
+        self._initial = initial or []
         self._init = init
         rows = config.drain_rows
         self._parameters = data.ArrayLayout(RowParameters, rows)
         self._sums = data.ArrayLayout(signed(config.sum_bits), rows)
         self._word = cell_word(rows, cells=config.cells, state_depth=max(config.states, 2))
+        load = memory_write(config.row_words, self._sums.size)
         super().__init__(
             {
                 "i": In(stream.Signature(RowJob)),
@@ -99,6 +105,7 @@ class Accumulate(wiring.Component):
                 "w_en": In(1),
                 "w_addr": In(range(max(config.row_words, 2))),
                 "w_data": In(rows * MULT_BIAS_BITS),
+                **({"load_initial": Out(load)} if config.initial else {}),
             }
         )
 
@@ -116,6 +123,7 @@ class Accumulate(wiring.Component):
     w_en: Signal
     w_addr: Signal
     w_data: Signal
+    load_initial: Any
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -160,10 +168,12 @@ class Accumulate(wiring.Component):
         fresh = Signal(self._sums, reset_less=True)
         m.d.sync += Value.cast(fresh).eq(Mux(tag.flush, 0, Value.cast(self.sums.payload)))
         old: Any = Signal(self._sums, reset_less=True)
+        first: Any = Signal(self._sums, reset_less=True)
         added: Any = Signal(self._sums, reset_less=True)
         row: Any = Signal(self._parameters, reset_less=True)
         m.d.sync += [
             Value.cast(old).eq(Value.cast(m_read.data)),
+            Value.cast(first).eq(self._start(m, tag, tags[1])),
             added.eq(fresh),
             Value.cast(row).eq(p_read.data),
         ]
@@ -173,7 +183,7 @@ class Accumulate(wiring.Component):
         row_later: Any = Signal(self._parameters, reset_less=True)
         m.d.sync += row_later.eq(row)
         for n in range(rows):
-            m.d.sync += total[n].eq(Mux(tags[2].zero, 0, old[n]) + added[n])
+            m.d.sync += total[n].eq(Mux(tags[2].zero, first[n], old[n]) + added[n])
         m.d.comb += [
             m_write.addr.eq(tags[3].address),
             m_write.data.eq(total),
@@ -237,6 +247,16 @@ class Accumulate(wiring.Component):
             m.d.comb += word.skip.eq(self.context.skip_base + here.unit)
         m.d.comb += [word.p[n].eq(sat16(done[n])) for n in range(rows)]
         return m
+
+    def _start(self, m: Module, tag: data.View, later: data.View) -> Value:
+        """M before a sequence's first step, in the cycle of `later`."""
+        if not self._config.initial:
+            return Const(0)
+        table = Table(self._sums.size, depth=self._config.row_words, init=self._initial)
+        m.submodules.initial = table
+        wiring.connect(m, wiring.flipped(self.load_initial), table.load)
+        m.d.comb += table.addr.eq(tag.address)
+        return Mux(later.flush, 0, table.data)
 
     def _tag_layout(self) -> data.StructLayout:
         config = self._config

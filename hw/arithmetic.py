@@ -91,6 +91,25 @@ def _offset(n: Value, low: int, high: int) -> Value:
     return offset
 
 
+def rescale_latency(
+    value_bits: int, shift_min: int, shift_max: int, *, stage_bits: int = SHIFT_STAGE_BITS
+) -> int:
+    """Cycles of a `Rescale` with these parameters."""
+    return 2 + _low_parts(value_bits) + len(_shift_stages(shift_min, shift_max, stage_bits)) + 1
+
+
+def _low_parts(value_bits: int) -> int:
+    """How many unsigned parts of LOW_BITS a value has below its signed top."""
+    return max(0, -(-(value_bits - FACTOR_BITS) // LOW_BITS))
+
+
+def _shift_stages(shift_min: int, shift_max: int, stage_bits: int) -> list[tuple[int, int]]:
+    """(lowest bit, bits) of the shift amount that each stage resolves, coarsest first."""
+    bits = (shift_max - shift_min).bit_length()
+    starts = range(0, bits, stage_bits)
+    return [(at, min(stage_bits, bits - at)) for at in reversed(starts)]
+
+
 class Rescale(wiring.Component):
     """Multiply by a 16-bit mantissa and shift right with rounding: o = rshr(value * mult, shift).
 
@@ -169,19 +188,18 @@ class Rescale(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from operands to result."""
-        return 2 + self._low_parts + len(self._shift_stages) + self.rounds
+        latency = rescale_latency(
+            self.value_bits, self.shift_min, self.shift_max, stage_bits=self.stage_bits
+        )
+        return latency - (not self.rounds)
 
     @property
     def _low_parts(self) -> int:
-        """How many unsigned parts of LOW_BITS the value has below its signed top."""
-        return max(0, -(-(self.value_bits - FACTOR_BITS) // LOW_BITS))
+        return _low_parts(self.value_bits)
 
     @property
     def _shift_stages(self) -> list[tuple[int, int]]:
-        """(lowest bit, bits) of the shift amount that each stage resolves, coarsest first."""
-        bits = (self.shift_max - self.shift_min).bit_length()
-        starts = range(0, bits, self.stage_bits)
-        return [(at, min(self.stage_bits, bits - at)) for at in reversed(starts)]
+        return _shift_stages(self.shift_min, self.shift_max, self.stage_bits)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from math import ceil
 
 from ..golden.arithmetic import WIDTHS
+from ..golden.delta import DELTA_MODES, EXACT
 from ..golden.errors import UserError
 from ..golden.network import MAX_SHIFT
 from .arithmetic import MAX_VALUE_BITS
@@ -13,12 +14,17 @@ from .layouts import (
     EVENT_BITS,
     LAYER_BITS,
     LIST_BITS,
+    PROGRAM_BITS,
+    RECORD_BITS,
     ROW_BITS,
     SOURCE_BITS,
     STATE_BITS,
+    SWEEP_SOURCE_BITS,
     WEIGHT_BITS,
     WORD_COUNT_BITS,
 )
+from .mac import LANES
+from .shift_add import term_levels
 
 MAX_WORD_BITS = 2048
 MAX_DRAIN_ROWS = 128
@@ -38,6 +44,9 @@ LIMITS = {
     "references": 1 << EVENT_BITS,
     "input_references": 1 << EVENT_BITS,
     "states": 1 << STATE_BITS,
+    "program": 1 << PROGRAM_BITS,
+    "sweep_sources": (1 << SWEEP_SOURCE_BITS) - 1,
+    "sequence_words": 1 << RECORD_BITS,
 }
 """What the rescalers take, and what the fields of `layouts` can count or address."""
 
@@ -50,6 +59,8 @@ class AcceleratorConfig:
     weight_bits: widths of weights, each path has one of them. The narrowest is a lane's; a wider
         weight is spread over several lanes, digit by digit.
     activation_bits: the largest width of a code.
+    lane_kind: "multiplier", or "shift_add": no multipliers, one power of two of a delta per cycle.
+    delta_modes: what an element that fires may send; a network says which of them.
     drain_rows: rows drained, rescaled and handed to the cell unit per cycle; divides the lanes.
     cells: kinds of cell that the cell unit can do.
     encoders: delta encoders for states, one per path that reads the same layer's output.
@@ -57,12 +68,17 @@ class AcceleratorConfig:
     lane_bits: sum of one lane; sum_bits: accumulator M.
     pre_bits: pre-activation before its saturation.
     shifts, quantizer_shifts: lowest and highest shift of the rescalers and of the encoders.
+    sweeps, sweep_sources: most sweeps of a network, and most sources of one (`hw.sweeps`).
+    sequence_words: depth of the sequence buffer; 0: there is none, and networks are one sweep.
+    initial: a sequence may start from a given state, not only from zero.
     The rest are depths, in words of the memory that each names.
     """
 
     word_bits: int = 64
     weight_bits: tuple[int, ...] = (8,)
     activation_bits: int = 8
+    lane_kind: str = "multiplier"
+    delta_modes: tuple[str, ...] = (EXACT,)
     drain_rows: int = 8
     cells: tuple[str, ...] = ("lstm", "linear")
     encoders: int = 2
@@ -82,6 +98,10 @@ class AcceleratorConfig:
     input_references: int = 256
     states: int = 512
     program: int = 128
+    sweeps: int = 1
+    sweep_sources: int = 1
+    sequence_words: int = 0
+    initial: bool = False
 
     def __post_init__(self) -> None:
         _check(
@@ -113,24 +133,44 @@ class AcceleratorConfig:
             f"a divisor of the {self.rows(self.weight_bits[-1])} rows of a word, at most "
             f"{MAX_DRAIN_ROWS} and more than a {1 << WORD_COUNT_BITS}th of the lanes",
         )
+        _check("lane_kind", self.lane_kind, self.lane_kind in LANES, f"one of {', '.join(LANES)}")
+        _check(
+            "delta_modes",
+            self.delta_modes,
+            self.delta_modes in ((EXACT,), DELTA_MODES, DELTA_MODES[1:]),
+            f"one or both of {DELTA_MODES}, in this order",
+        )
         for cell in self.cells:
             _check("cells", cell, cell in CELLS, f"of {', '.join(CELLS)}")
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, int):
+            if isinstance(value, int) and not isinstance(value, bool):
                 most = LIMITS.get(field.name)
+                least = 0 if field.name == "sequence_words" else 1
                 _check(
                     field.name,
                     value,
-                    value > 0 and (most is None or value <= most),
-                    "at least 1" if most is None else f"1..{most}",
+                    least <= value and (most is None or value <= most),
+                    f"at least {least}" if most is None else f"{least}..{most}",
                 )
         for name in ("shifts", "quantizer_shifts"):
             low, high = getattr(self, name)
             _check(name, (low, high), 0 <= low <= high <= MAX_SHIFT, f"within 0..{MAX_SHIFT}")
+        rule = "1 where sequence_words is 0"
+        _check("sweeps", self.sweeps, self.buffered or self.sweeps == 1, rule)
         encoders = self.encoders + self.input_encoders
         most = 1 << SOURCE_BITS
         _check("encoders + input_encoders", encoders, encoders <= most, f"at most {most}")
+
+    @property
+    def buffered(self) -> bool:
+        """Whether there is a sequence buffer."""
+        return self.sequence_words > 0
+
+    @property
+    def reference_span(self) -> int:
+        """Addresses from one encoder's initial references to the next one's."""
+        return 1 << (self.references - 1).bit_length()
 
     @property
     def digit_bits(self) -> int:
@@ -164,6 +204,16 @@ class AcceleratorConfig:
     def delta_bits(self) -> int:
         """Width of a delta: one more than a code."""
         return self.activation_bits + 1
+
+    @property
+    def delta_digits(self) -> int:
+        """Binary digits of a delta: of an exact one, -1, 0 or 1, one more than of a code."""
+        return self.activation_bits + (EXACT in self.delta_modes)
+
+    @property
+    def levels(self) -> int | None:
+        """Levels of a term list; None: the lists hold events."""
+        return term_levels(self.delta_digits) if self.lane_kind == "shift_add" else None
 
 
 def divisor_up_to(n: int, most: int) -> int:

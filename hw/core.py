@@ -19,8 +19,9 @@ from .image import Image, memories
 from .layouts import LIST_BITS, layer_record, network_record
 from .mac import MacArray
 from .queue import Credits, Queue
-from .ram import block_ram
+from .ram import block_ram, memory_write
 from .sequencer import Sequencer
+from .terms import TermLists
 from .weights import BlockRamStore
 
 OutputWord = data.StructLayout({"value": signed(16), "last": unsigned(1)})
@@ -35,9 +36,7 @@ def output_words(config: AcceleratorConfig) -> int:
     return max(OUTPUT_WORDS, 2 * config.drain_rows)
 
 
-def memory_write(depth: int, width: int) -> wiring.Signature:
-    """A loader's port to one memory, seen from the memory."""
-    return wiring.Signature({"en": In(1), "addr": In(range(max(depth, 2))), "data": In(width)})
+Lists = EventLists | TermLists
 
 
 class Core(wiring.Component):
@@ -51,6 +50,7 @@ class Core(wiring.Component):
     Members
     -------
     i: words of the input frames; o: words of the outputs
+    sweep: which one the frames belong to; it changes only while the core is empty
     restart, restart_taken: the next frame starts a sequence; it has
     set_threshold: from the host
     load_NAME: write ports of the image's memories, while no frame is under way
@@ -67,6 +67,7 @@ class Core(wiring.Component):
             {
                 "i": In(stream.Signature(FrameWord)),
                 "o": Out(stream.Signature(OutputWord)),
+                "sweep": In(range(max(config.sweeps, 2))),
                 "restart": In(1),
                 "restart_taken": Out(1),
                 "set_threshold": In(ThresholdWrite),
@@ -88,6 +89,7 @@ class Core(wiring.Component):
 
     i: stream.Interface
     o: stream.Interface
+    sweep: Signal
     restart: Signal
     restart_taken: Signal
     set_threshold: data.View
@@ -97,6 +99,9 @@ class Core(wiring.Component):
     load_layers: Any
     load_network: Any
     load_vectors: Any
+    load_initial_states: Any
+    load_initial_references: Any
+    load_initial_sums: Any
     state_addr: Signal
     state_data: Signal
     frame: Signal
@@ -126,31 +131,42 @@ class Core(wiring.Component):
             word_bits=config.word_bits,
             store_steady=store.STEADY,
             store_outstanding=store.latency + 2,
+            levels=config.levels,
         )
         m.submodules.array = array = MacArray(
             lanes=config.lanes,
             weight_bits=config.weight_bits,
             delta_bits=config.delta_bits,
             drain_rows=config.drain_rows,
+            lane_kind=config.lane_kind,
             lane_bits=config.lane_bits,
             sum_bits=config.sum_bits,
         )
-        m.submodules.accumulate = accumulate = Accumulate(config, init=contents.get("rows", []))
+        m.submodules.accumulate = accumulate = Accumulate(
+            config, init=contents.get("rows", []), initial=contents.get("initial_sums", [])
+        )
         m.submodules.cells = cells = CellUnit(
             config.drain_rows,
             cells=config.cells,
             state_depth=max(config.states, 2),
             vectors=contents.get("vectors", []),
+            initial=contents.get("initial_states", []) if config.initial else None,
         )
         m.submodules.sequencer = sequencer = Sequencer(
             depth=config.program, init=contents.get("program", [])
         )
+        if config.initial:
+            states, sums = self.load_initial_states, self.load_initial_sums
+            wiring.connect(m, wiring.flipped(states), cells.load_initial)
+            wiring.connect(m, wiring.flipped(sums), accumulate.load_initial)
         loaded = {"weights": store, "rows": accumulate, "program": sequencer}
         self._load(m, loaded | ({"vectors": cells} if reads(config.cells, "vectors") else {}))
 
         # Frames -> input encoders and their event lists.
-        frames, input_lists = self._frames(m, contents)
+        record = self._network_record(m, contents.get("network", [0]))
+        frames, input_lists = self._frames(m, record)
         wiring.connect(m, frames.o, sequencer.i)
+        m.d.comb += sequencer.start.eq(record.program)
 
         # Sequencer -> passes.
         wiring.connect(m, sequencer.fetch, fetch.i)
@@ -186,6 +202,7 @@ class Core(wiring.Component):
                 lists.release_key.eq(fetch.release_key),
                 lists.r_en.eq(fetch.r_en),
                 lists.r_addr.eq(fetch.r_addr),
+                *([lists.r_level.eq(fetch.r_level)] if isinstance(lists, TermLists) else []),
                 fetch.r_data[n].eq(lists.r_data),
             ]
         m.d.comb += [
@@ -212,21 +229,39 @@ class Core(wiring.Component):
         """`component`, reset when another network is loaded: no list of the old one is left."""
         return ResetInserter(self.load_network.en)(component)
 
-    def _encoder(self, m: Module, name: str, *, frames: bool) -> tuple[DeltaEncoder, EventLists]:
-        """An encoder with its lists, wired to each other."""
-        config = self._config
+    def _encoder(self, m: Module, n: int, *, frames: bool) -> tuple[DeltaEncoder, Lists]:
+        """The nth encoder of the frames, or of the states, with its lists, wired to each other."""
+        config, name = self._config, f"{'input' if frames else 'state'}{n}"
+        with_initial = config.initial and not frames
         thresholds = [entry.threshold for entry in self._image.lists] if self._image else []
+        initial = self._image.contents.get("initial_references", []) if self._image else []
+        start = n * config.reference_span
         encoder = DeltaEncoder(
             references=config.input_references if frames else config.references,
             code_bits=config.activation_bits,
             shifts=config.quantizer_shifts,
+            modes=config.delta_modes,
             thresholds=thresholds + [0] * (config.lists - len(thresholds)),
+            initial=initial[start:][: config.references] if with_initial else None,
         )
-        lists = EventLists(
-            depth=config.input_events if frames else config.events,
-            delta_bits=config.delta_bits,
-            lists=config.lists,
-        )
+        if with_initial:
+            port: Any = self.load_initial_references
+            bits = config.reference_span.bit_length() - 1
+            m.d.comb += [
+                encoder.load.en.eq(port.en & (port.addr[bits:] == n)),
+                encoder.load.addr.eq(port.addr[:bits]),
+                encoder.load.data.eq(port.data),
+            ]
+        sizes: dict[str, Any] = {
+            "depth": config.input_events if frames else config.events,
+            "delta_bits": config.delta_bits,
+            "lists": config.lists,
+        }
+        lists: Lists
+        if config.levels:
+            lists = TermLists(digits=config.delta_digits, levels=config.levels, **sizes)
+        else:
+            lists = EventLists(**sizes)
         m.submodules[f"{name}_encoder"] = encoder
         m.submodules[f"{name}_lists"] = self._renewed(lists)
         m.d.comb += [
@@ -240,22 +275,15 @@ class Core(wiring.Component):
         ]
         return encoder, lists
 
-    def _frames(
-        self, m: Module, contents: dict[str, list[int]]
-    ) -> tuple[FrameInput, list[EventLists]]:
+    def _frames(self, m: Module, record: Any) -> tuple[FrameInput, list[Lists]]:
         config = self._config
-        layout = network_record(config.input_encoders)
-        init: Any = layout.from_bits(contents.get("network", [0])[0])
-        # Like the memories, what was loaded outlives a reset.
-        record: Any = Signal(layout, init=init, reset_less=True)
-        with m.If(self.load_network.en):
-            m.d.sync += Value.cast(record).eq(self.load_network.data)
-        frames = FrameInput(encoders=config.input_encoders)
+        frames = FrameInput(encoders=config.input_encoders, sweeps=config.sweeps)
         m.submodules.frames = self._renewed(frames)
         wiring.connect(m, wiring.flipped(self.i), frames.i)
-        pairs = [self._encoder(m, f"input{n}", frames=True) for n in range(config.input_encoders)]
+        pairs = [self._encoder(m, n, frames=True) for n in range(config.input_encoders)]
         m.d.comb += [
             frames.record.eq(record),
+            frames.sweep.eq(self.sweep),
             frames.restart.eq(self.restart),
             self.restart_taken.eq(frames.restart_taken),
             frames.busy.eq(Cat(*(encoder.busy for encoder, _ in pairs)).any()),
@@ -272,9 +300,29 @@ class Core(wiring.Component):
             ]
         return frames, [lists for _, lists in pairs]
 
+    def _network_record(self, m: Module, init: list[int]) -> Any:
+        """The sweep's record. Like the memories, what was loaded outlives a reset."""
+        layout = network_record(self._config.input_encoders)
+        if self._config.sweeps == 1:
+            start: Any = layout.from_bits(init[0])
+            record: Any = Signal(layout, init=start, reset_less=True)
+            with m.If(self.load_network.en):
+                m.d.sync += Value.cast(record).eq(self.load_network.data)
+            return record
+        records = block_ram(layout.size, depth=self._config.sweeps, init=init)
+        m.submodules.records = records
+        write, read = records.write_port(), records.read_port()
+        m.d.comb += [
+            write.en.eq(self.load_network.en),
+            write.addr.eq(self.load_network.addr),
+            write.data.eq(self.load_network.data),
+            read.addr.eq(self.sweep),
+        ]
+        return data.View(layout, read.data)
+
     def _states(
         self, m: Module, accumulate: Accumulate, cells: CellUnit, contents: dict[str, list[int]]
-    ) -> tuple[data.View, list[EventLists]]:
+    ) -> tuple[data.View, list[Lists]]:
         config = self._config
         layout = layer_record(config.encoders)
         layers = block_ram(
@@ -283,7 +331,7 @@ class Core(wiring.Component):
         m.submodules.layers = layers
         write, read = layers.write_port(), layers.read_port()
         record: Any = Signal(layout, reset_less=True)
-        pairs = [self._encoder(m, f"state{n}", frames=False) for n in range(config.encoders)]
+        pairs = [self._encoder(m, n, frames=False) for n in range(config.encoders)]
 
         # A layer's context changes when all units of the layer before are through.
         context: Any = Signal(LayerContext)

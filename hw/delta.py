@@ -1,21 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """The change detector: quantizes a value, compares it with what was sent last, sends what changed.
 
-q = sat(rshr(v * mult, shift) + zero, bits);  d = q - x̂;  fires iff |d| > threshold, and then x̂ = q.
+q = sat(rshr(v * mult, shift) + zero, bits);  d = q - x̂;  fires iff |d| > threshold, and then x̂ = q;
+or, in the mode `power_of_two`, x̂ goes one step of a power of two towards q.
 """
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..golden.arithmetic import WIDTHS
+from ..golden.delta import EXACT, POWER_OF_TWO
 from .arithmetic import Rescale, delay, sat
 from .events import BankKey, event_layout
 from .layouts import EVENT_BITS, LIST_BITS, UNIT_BITS, EncoderRecord
-from .ram import block_ram
+from .power_of_two import NearestPower
+from .ram import Table, block_ram, memory_write
 
 Element = data.StructLayout(
     {
@@ -49,6 +52,8 @@ class DeltaEncoder(wiring.Component):
     code_bits: the largest code width
     shifts: lowest and highest shift of the quantizers
     thresholds: initial threshold of each list
+    modes: what it can send; where it can do both, the context's record says which
+    initial: the references before a sequence's first step; None: the code of zero, for all
 
     Members
     -------
@@ -56,14 +61,24 @@ class DeltaEncoder(wiring.Component):
     open, key, base, push, event, close: to `EventLists`
     set_threshold: from the host; taken over at the next start
     busy: elements are on their way
+    load: for the initial references, where there are any
     """
 
     def __init__(
-        self, *, references: int, code_bits: int, shifts: tuple[int, int], thresholds: list[int]
+        self,
+        *,
+        references: int,
+        code_bits: int,
+        shifts: tuple[int, int],
+        thresholds: list[int],
+        modes: tuple[str, ...] = (EXACT,),
+        initial: list[int] | None = None,
     ) -> None:
+        self._initial = initial
         self._references = references
         self._code_bits = code_bits
         self._thresholds = thresholds
+        self._modes = modes
         self._rescale = Rescale(
             value_bits=16,
             mult_bits=16,
@@ -85,6 +100,7 @@ class DeltaEncoder(wiring.Component):
                 "close": Out(1),
                 "set_threshold": In(ThresholdWrite),
                 "busy": Out(1),
+                **({} if initial is None else {"load": Out(memory_write(references, code_bits))}),
             }
         )
 
@@ -99,6 +115,7 @@ class DeltaEncoder(wiring.Component):
     close: Signal
     set_threshold: data.View
     busy: Signal
+    load: Any
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -158,24 +175,39 @@ class DeltaEncoder(wiring.Component):
         m.d.comb += read.addr.eq(place)
         kept_code = delay(m, read.data, 1, "kept_code")
         reference = Signal(signed(self._code_bits))
-        m.d.sync += reference.eq(Mux(context.first, record.zero, kept_code))
+        start = delay(m, self._start(m, read.addr, record.zero), 1, "start_code")
+        m.d.sync += reference.eq(Mux(context.first, start, kept_code))
 
         # Compare and send. Both bounds are one addition: |d| > threshold without an absolute value.
         d = Signal(signed(self._code_bits + 1))
         m.d.sync += d.eq(q - reference)
-        code, kept = _pipe(m, q, 1), _pipe(m, reference, 1)
+        code: Value = _pipe(m, q, 1)
+        kept = _pipe(m, reference, 1)
         compared = _delayed(m, quantized, 1, "compared")
         above, below = (threshold - d) < 0, (threshold + d) < 0
-        fires = Signal()
+        fires: Value = Signal()
         m.d.sync += fires.eq((above | below) & compared.valid & record.enable)
         fired = _delayed(m, compared, 1, "fired")
-        code, kept, d_sent = _pipe(m, code, 1), _pipe(m, kept, 1), _pipe(m, d, 1)
+        code, kept, step = _pipe(m, code, 1), _pipe(m, kept, 1), _pipe(m, d, 1)
+        if POWER_OF_TWO in self._modes:
+            m.submodules.nearest = nearest = NearestPower(code_bits=self._code_bits)
+            m.d.comb += [
+                nearest.d.eq(step),
+                nearest.reference.eq(kept),
+                nearest.width.eq(record.width),
+            ]
+            late = nearest.latency
+            fired = _delayed(m, fired, late, "nearest")
+            fires = _pipe(m, fires, late)
+            code, kept, step = _pipe(m, code, late), _pipe(m, kept, late), _pipe(m, step, late)
+            power = record.power_of_two if EXACT in self._modes else Const(1)
+            step, code = Mux(power, nearest.step, step), Mux(power, nearest.reached, code)
         write = references.write_port()
         m.d.comb += [
             self.push.eq(fires),
             self.event.j.eq(fired.j),
-            self.event.d.eq(d_sent),
-            write.addr.eq(delay(m, place, 5, "write_place")),
+            self.event.d.eq(step),
+            write.addr.eq(record.reference_base + fired.j),
             write.data.eq(Mux(fires, code, kept)),
             write.en.eq(fires | (fired.valid & context.first & record.enable)),
         ]
@@ -187,6 +219,17 @@ class DeltaEncoder(wiring.Component):
         with m.Elif(ended.valid & ended.end):
             m.d.sync += self.busy.eq(0)
         return m
+
+    def _start(self, m: Module, address: Value, zero: Value) -> Value:
+        """The reference before a sequence's first step, a cycle after its address."""
+        if self._initial is None:
+            return zero
+        table = Table(signed(self._code_bits), depth=self._references, init=self._initial)
+        m.submodules.initial = table
+        wiring.connect(m, wiring.flipped(self.load), table.load)
+        m.d.comb += table.addr.eq(address)
+        reference: Value = table.data
+        return reference
 
 
 def _delayed(m: Module, element: data.View, cycles: int, name: str) -> data.View:

@@ -109,7 +109,7 @@ class EventLists(wiring.Component):
             write.addr.eq(address),
             write.data.eq(self.event),
             write.en.eq(self.push),
-            count_write.addr.eq(_slot(live, banks)),
+            count_write.addr.eq(slot(live, banks)),
             count_write.data.eq(live_count),
             count_write.en.eq(self.close),
         ]
@@ -120,16 +120,16 @@ class EventLists(wiring.Component):
         with m.Elif(self.push):
             m.d.sync += [live_count.eq(live_count + 1), address.eq(address + 1)]
         with m.If(self.release):
-            m.d.sync += is_closed.bit_select(_slot(self.release_key, banks), 1).eq(0)
+            m.d.sync += is_closed.bit_select(slot(self.release_key, banks), 1).eq(0)
         with m.If(self.close):
             m.d.sync += is_open.eq(0)
-            m.d.sync += is_closed.bit_select(_slot(live, banks), 1).eq(1)
+            m.d.sync += is_closed.bit_select(slot(live, banks), 1).eq(1)
 
         # What the reader sees.
         m.d.comb += [
-            self.taken.eq(is_closed.bit_select(_slot(self.key, banks), 1)),
-            count_read.addr.eq(_slot(self.query, banks)),
-            closed.eq(is_closed.bit_select(_slot(self.query, banks), 1)),
+            self.taken.eq(is_closed.bit_select(slot(self.key, banks), 1)),
+            count_read.addr.eq(slot(self.query, banks)),
+            closed.eq(is_closed.bit_select(slot(self.query, banks), 1)),
             read.addr.eq(self.r_addr),
             read.en.eq(self.r_en),
         ]
@@ -143,6 +143,6 @@ class EventLists(wiring.Component):
         return m
 
 
-def _slot(key: data.View, banks: int) -> Value:
+def slot(key: data.View, banks: int) -> Value:
     """A bank's place in the state arrays: the bits of its key that can differ."""
     return Cat(key.bank, key.list)[: (banks - 1).bit_length()]

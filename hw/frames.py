@@ -25,9 +25,14 @@ class FrameInput(wiring.Component):
     count as one frame error, and the next frame starts in step. The next frame is taken while the
     network still works on the last one, into the lists' other bank.
 
+    Parameters
+    ----------
+    encoders: how many there are; sweeps: how many ways the network takes through a sequence
+
     Members
     -------
     i: the input stream
+    sweep: whose frames these are; it changes only while the network is empty
     record: the network record (sizes and encoder parameters)
     restart: the next frame starts a sequence, whatever its mark; restart_taken: one did
     parity: of the next frame; free: its banks are free, and stay so until it starts
@@ -36,11 +41,13 @@ class FrameInput(wiring.Component):
     frame_error: pulses once per malformed frame
     """
 
-    def __init__(self, *, encoders: int) -> None:
+    def __init__(self, *, encoders: int, sweeps: int = 1) -> None:
         self._encoders = encoders
+        self._sweeps = sweeps
         super().__init__(
             {
                 "i": In(stream.Signature(FrameWord)),
+                "sweep": In(range(max(sweeps, 2))),
                 "record": In(network_record(encoders)),
                 "restart": In(1),
                 "restart_taken": Out(1),
@@ -56,6 +63,7 @@ class FrameInput(wiring.Component):
         )
 
     i: stream.Interface
+    sweep: Signal
     record: data.View
     restart: Signal
     restart_taken: Signal
@@ -73,7 +81,10 @@ class FrameInput(wiring.Component):
         j = Signal.like(self.record.inputs)
         last, is_last = Signal.like(j), Signal()  # the last element's j; known a cycle ahead
         m.d.sync += last.eq(self.record.inputs - 1)
-        fresh = Signal(init=1)  # since reset, no frame has started
+        # Each sweep has lists of its own, and goes on with their banks where it left off.
+        unused = Signal(self._sweeps, init=-1)  # since reset, none of its frames has started
+        parities = Signal(self._sweeps)
+        fresh, turn = unused.bit_select(self.sweep, 1), parities.bit_select(self.sweep, 1)
         first = self.i.payload.first | self.restart | fresh
         for n, context in enumerate(self.context):
             m.d.comb += [
@@ -82,6 +93,7 @@ class FrameInput(wiring.Component):
                 context.parity.eq(self.parity),
             ]
         m.d.comb += [
+            self.parity.eq(turn),
             self.o.payload.first.eq(first),
             self.o.payload.fresh.eq(fresh),
             self.o.payload.parity.eq(self.parity),
@@ -106,7 +118,7 @@ class FrameInput(wiring.Component):
                 with m.If(self.i.valid):
                     m.d.sync += [j.eq(j + 1), is_last.eq(j + 1 == last)]
                     with m.If(is_last):
-                        m.d.sync += self.parity.eq(~self.parity)
+                        m.d.sync += turn.eq(~turn)
                         m.next = "idle"
                         with m.If(~self.i.payload.last):
                             m.d.comb += self.frame_error.eq(1)
@@ -118,7 +130,7 @@ class FrameInput(wiring.Component):
                 m.d.comb += [self.element.valid.eq(1), self.element.value.eq(0)]
                 m.d.sync += [j.eq(j + 1), is_last.eq(j + 1 == last)]
                 with m.If(is_last):
-                    m.d.sync += self.parity.eq(~self.parity)
+                    m.d.sync += turn.eq(~turn)
                     m.next = "idle"
             with m.State("drop"):
                 m.d.comb += self.i.ready.eq(1)

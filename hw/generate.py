@@ -14,7 +14,7 @@ from ..golden import storage
 from ..golden.network import Network
 from .accelerator import Accelerator, windows
 from .axi import flat_ports
-from .compile import compile_network, derive_config
+from .compile import compile_network, derive_config, longest_sequence
 from .config import AcceleratorConfig
 from .image import Image, memories
 from .register_map import memory_map, register_map
@@ -87,6 +87,7 @@ def manifest(
             }
             for layer, base in zip(network.layers, image.state_bases, strict=True)
         ],
+        "sequence_frames": longest_sequence(network, config),
         "inputs": network.inputs,
         "outputs": network.outputs,
         "x_exponent": network.x_exponent,

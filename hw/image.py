@@ -3,10 +3,9 @@
 
 from dataclasses import dataclass
 
-from .cells.base import Vectors
-from .cells.unit import reads
+from .cells.unit import reads, vector_bits
 from .config import AcceleratorConfig
-from .layouts import Pass, layer_record, network_record
+from .layouts import Pass, layer_record, network_record, sweep_record
 
 MULT_BIAS_BITS = 36
 """One row's parameters: mult (16 bits, low) and bias (20 bits)."""
@@ -45,13 +44,21 @@ class Image:
 
 def memories(config: AcceleratorConfig) -> tuple[Memory, ...]:
     """The memories that an image fills, in the order of the memory map."""
-    vectors = ("vectors", config.states, Vectors.size)
+    vectors = ("vectors", config.states, vector_bits(config.cells))
+    initial = (
+        ("initial_states", config.states, 32),
+        ("initial_references", config.encoders * config.reference_span, config.activation_bits),
+        ("initial_sums", config.row_words, config.drain_rows * config.sum_bits),
+    )
+    sweeps = ("sweeps", config.sweeps, sweep_record(config.sweep_sources).size)
     shapes = (
         ("weights", config.weight_words, config.word_bits),
         ("rows", config.row_words, config.drain_rows * MULT_BIAS_BITS),
         ("program", config.program, Pass.size),
         ("layers", config.layers, layer_record(config.encoders).size),
-        ("network", 1, network_record(config.input_encoders).size),
+        ("network", config.sweeps, network_record(config.input_encoders).size),
+        *([sweeps] if config.buffered else []),
+        *(initial if config.initial else []),
         *([vectors] if reads(config.cells, "vectors") else []),
     )
     return tuple(Memory(name=n, depth=d, width=w) for n, d, w in shapes)

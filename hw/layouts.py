@@ -25,6 +25,10 @@ LAYER_BITS = 5
 SHIFT_BITS = 6
 CELL_BITS = 4
 VECTOR_SHIFT_BITS = 5
+PROGRAM_BITS = 12
+SWEEP_SOURCE_BITS = 3
+RECORD_BITS = 18
+"""Of an address in the sequence buffer."""
 WORD_COUNT_BITS = 10
 """Bits of a count of D-words in a group or of unit-words in a pass."""
 
@@ -97,6 +101,7 @@ EncoderRecord = data.StructLayout(
         "shift": unsigned(SHIFT_BITS),
         "zero": signed(16),
         "width": unsigned(2),  # code width: 2, 4, 8 or 16 bits
+        "power_of_two": unsigned(1),  # sends powers of two
     }
 )
 """How an encoder quantizes one layer's output for one path, and where its list is."""
@@ -120,12 +125,34 @@ def layer_record(encoders: int) -> data.StructLayout:
 
 
 def network_record(input_encoders: int) -> data.StructLayout:
-    """What holds for the whole network."""
+    """What holds for the whole network, or for one of its sweeps."""
     return data.StructLayout(
         {
             "inputs": unsigned(COLUMN_BITS),
-            "macs": unsigned(32),  # of a dense step
+            "macs": unsigned(32),  # of a dense step, all sweeps together
+            "program": unsigned(PROGRAM_BITS),  # the sweep's first pass
             "encoders": data.ArrayLayout(EncoderRecord, input_encoders),
+        }
+    )
+
+
+Part = data.StructLayout({"offset": unsigned(RECORD_BITS), "units": unsigned(COLUMN_BITS)})
+"""One source's words in the record of a frame."""
+
+
+def sweep_record(sources: int) -> data.StructLayout:
+    """A sweep for the sequence buffer."""
+    return data.StructLayout(
+        {
+            "backward": unsigned(1),  # from the last frame to the first
+            "compute": unsigned(1),  # through the core; otherwise its input goes straight out
+            "emit": unsigned(1),  # the core's outputs go out; otherwise they are kept
+            "end": unsigned(1),  # the last sweep
+            "source_count": unsigned(SWEEP_SOURCE_BITS),
+            "sources": data.ArrayLayout(Part, sources),
+            "target": Part,
+            "stride": unsigned(RECORD_BITS),  # words of a frame's record
+            "frames": unsigned(RECORD_BITS),  # that the buffer holds
         }
     )
 

@@ -1,27 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """The output-stationary MAC array: one weight word and one delta in per cycle, R sums per group.
 
-A lane multiplies a digit of a weight with the delta and keeps the sum in a register. A group's last
+A lane multiplies a digit of a weight with the delta and keeps the sum in a register; how, is its
+kind: with a multiplier, or term by term (`shift_add`). A group's last
 beat moves all sums to the drain register, from which D of them leave per cycle while the next group
 is already being summed. Where a design knows several weight widths, the narrowest is a lane's, and
 a wider weight lies in several lanes, D rows' top digits first; their sums are put together behind
 the drain, once per group and not once per product: total = total * 2**digit_bits + digit sum.
 """
 
+from collections.abc import Callable
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, ShapeLike, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .layouts import WORD_COUNT_BITS
+from .shift_add import Term, shift_add_lane
 
 
-def beat_tag(delta_bits: int) -> data.StructLayout:
+def delta_shape(lane_kind: str, delta_bits: int) -> ShapeLike:
+    """What a lane multiplies with: a whole delta, or one term of it."""
+    return LANES[lane_kind][0] or signed(delta_bits)
+
+
+def beat_tag(delta: ShapeLike) -> data.StructLayout:
     """What comes with a weight word: the delta, and where the group starts and ends."""
     return data.StructLayout(
         {
-            "d": signed(delta_bits),
+            "d": delta,
             "first": unsigned(1),
             "last": unsigned(1),
             "words": unsigned(WORD_COUNT_BITS),  # D-words to drain after the last beat
@@ -30,8 +38,25 @@ def beat_tag(delta_bits: int) -> data.StructLayout:
     )
 
 
+def multiplier_lane(
+    m: Module, n: int, total: Value, weight: Value, now: data.View, later: data.View, add: Value
+) -> None:
+    """Lane n: total += weight * delta; the arguments are those of `shift_add_lane`."""
+    product = Signal(signed(len(weight) + Shape.cast(now.d.shape()).width), name=f"product_{n}")
+    m.d.sync += product.eq(weight * now.d)
+    with m.If(add):
+        m.d.sync += total.eq(Mux(later.first, 0, total) + product)
+
+
+LANES: dict[str, tuple[ShapeLike | None, Callable[..., None]]] = {
+    "multiplier": (None, multiplier_lane),
+    "shift_add": (Term, shift_add_lane),
+}
+"""Kinds of lanes: what they take a delta as (None: a number), and what builds one."""
+
+
 class MacArray(wiring.Component):
-    """Multiplier lanes, their drain, and what puts digits together.
+    """Lanes of one kind, their drain, and what puts digits together.
 
     THROUGHPUT: one beat a cycle, never stalls. The caller keeps the last beats of two groups
     as many cycles apart as the first of them has D-words times digits to drain.
@@ -39,12 +64,13 @@ class MacArray(wiring.Component):
     Parameters
     ----------
     lanes: products per cycle; drain_rows: D, divides the lanes by the most digits
+    lane_kind: one of LANES
     weight_bits: widths of weights, rising; the first is a lane's
     delta_bits, lane_bits, sum_bits: widths of a delta, of a lane's sum, and of a row's sum
 
     Members
     -------
-    valid, weights, tag: one beat; an empty group is one beat with d = 0
+    valid, weights, tag: one beat; an empty group is one beat with d = 0, or without a term
     o: D sums of a group, word after word
     """
 
@@ -57,11 +83,13 @@ class MacArray(wiring.Component):
         drain_rows: int,
         lane_bits: int,
         sum_bits: int,
+        lane_kind: str = "multiplier",
     ) -> None:
         self._lanes = lanes
         self._digit_bits = weight_bits[0]
         self._digits = [width // weight_bits[0] for width in weight_bits]
-        self._delta_bits = delta_bits
+        self._tag = beat_tag(delta_shape(lane_kind, delta_bits))
+        self._lane = LANES[lane_kind][1]
         self._rows = drain_rows
         self._lane_bits = lane_bits
         self._sum_bits = sum_bits
@@ -69,7 +97,7 @@ class MacArray(wiring.Component):
             {
                 "valid": In(1),
                 "weights": In(data.ArrayLayout(unsigned(self._digit_bits), lanes)),
-                "tag": In(beat_tag(delta_bits)),
+                "tag": In(self._tag),
                 "o": Out(
                     stream.Signature(
                         data.ArrayLayout(signed(sum_bits), drain_rows), always_ready=True
@@ -90,9 +118,8 @@ class MacArray(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        layout = beat_tag(self._delta_bits)
-        tag: Any = Signal(layout)
-        later: list[Any] = [Signal(layout, name=f"tag_{n}") for n in range(2)]
+        tag: Any = Signal(self._tag)
+        later: list[Any] = [Signal(self._tag, name=f"tag_{n}") for n in range(2)]
         valid, load = Signal(2), Signal(2)
         m.d.sync += [
             tag.eq(self.tag),
@@ -110,10 +137,8 @@ class MacArray(wiring.Component):
                 weight = Signal(
                     signed(self._digit_bits + (self._digits != [1])), name=f"weight_{n}"
                 )
-                product = Signal(signed(len(weight) + self._delta_bits), name=f"product_{n}")
-                m.d.sync += [weight.eq(Cat(digit, digit[-1] & top)), product.eq(weight * tag.d)]
-                with m.If(valid[1]):
-                    m.d.sync += sums[n].eq(Mux(later[0].first, 0, sums[n]) + product)
+                m.d.sync += weight.eq(Cat(digit, digit[-1] & top))
+                self._lane(m, n, sums[n], weight, tag, later[0], valid[1])
 
         drain: Any = Signal(data.ArrayLayout(signed(self._lane_bits), self._lanes))
         drained: Any = Signal(data.ArrayLayout(signed(self._lane_bits), self._rows))

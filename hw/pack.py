@@ -7,17 +7,21 @@ unit-word, gate by gate, and are cut into groups of as many lanes as there are.
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from ..golden.arithmetic import WIDTHS, Ints
+from ..golden.delta import POWER_OF_TWO
+from ..golden.graph import h_source
 from ..golden.network import MULT_BITS, Layer, Network
-from .cells.base import Vectors
+from .cells.base import vector_layout
 from .config import AcceleratorConfig
 from .image import MULT_BIAS_BITS
-from .layouts import Pass, layer_record, network_record, pack
-from .plan import INPUT, PassPlan, PathPlan, Stage, plan_stages
+from .layouts import EncoderRecord, Pass, layer_record, network_record, pack, sweep_record
+from .plan import INPUT, PassPlan, PathPlan, Stage
+from .sweeps import Part, Sweep, place_parts, plan_sweeps
 
 
 def _rows_in_order(p: PassPlan, values: Ints, config: AcceleratorConfig) -> Ints:
@@ -81,11 +85,11 @@ def program_words(config: AcceleratorConfig, passes: Sequence[PassPlan]) -> list
             Pass,
             {
                 "fetch": _fetch_fields(config, p),
-                "rows": _row_fields(config, p) | {"step_start": n == 0},
-                "step_end": n == len(passes) - 1,
+                "rows": _row_fields(config, p) | {"step_start": p.first_pass},
+                "step_end": p.last_pass,
             },
         )
-        for n, p in enumerate(passes)
+        for p in passes
     ]
 
 
@@ -144,15 +148,17 @@ def _row_fields(config: AcceleratorConfig, p: PassPlan) -> dict[str, Any]:
 
 
 _NO_ENCODER = dict.fromkeys(
-    ("enable", "list", "event_base", "columns", "reference_base", "mult", "shift", "zero", "width"),
+    (field for field, _ in EncoderRecord),
     0,
 )
 
 
-def _encoders(plans: Sequence[PathPlan], producer: int, count: int) -> list[dict[str, int]]:
+def _encoders(
+    network: Network, plans: Sequence[PathPlan], producer: int, sweep: Sweep, count: int
+) -> list[dict[str, int]]:
     records = [_NO_ENCODER] * count
     for plan in plans:
-        if plan.producer == producer:
+        if plan.producer == producer and plan.stage.sweep == sweep:
             quantizer = plan.path.quantizer
             records[plan.encoder] = {
                 "enable": 1,
@@ -164,6 +170,7 @@ def _encoders(plans: Sequence[PathPlan], producer: int, count: int) -> list[dict
                 "shift": quantizer.shift,
                 "zero": quantizer.zero_point,
                 "width": WIDTHS.index(quantizer.bits),
+                "power_of_two": network.delta_mode == POWER_OF_TWO,
             }
     return records
 
@@ -186,27 +193,101 @@ def stage_word(
             "skip_base": state_base - layer.inputs if layer.cell.reads_input else 0,
             "skip_mult": layer.skip_mult,
             "skip_shift": layer.skip_shift,
-            "output": stage == plan_stages(network)[-1],
-            "encoders": _encoders(plans, stage.index, config.encoders),
+            "output": stage.puts_out,
+            "encoders": _encoders(network, plans, stage.index, stage.sweep, config.encoders),
         },
     )
 
 
 def vector_words(layer: Layer) -> list[int]:
     """A layer's words of the vector memory, one a unit; 0 where the cell has no vectors."""
-    vectors = layer.vectors or dict.fromkeys(Vectors.members, np.zeros(layer.units, np.int64))
+    layout = vector_layout(layer.cell.vectors)
     return [
-        pack(Vectors, {name: vector[k] for name, vector in vectors.items()})
+        pack(layout, {name: vector[k] for name, vector in layer.vectors.items()})
         for k in range(layer.units)
     ]
 
 
-def network_word(network: Network, config: AcceleratorConfig, plans: Sequence[PathPlan]) -> int:
+def state_words(layer: Layer) -> list[int]:
+    """A layer's state before a sequence's first step, one word a unit: c above, h below."""
+    zeros = np.zeros(layer.units, np.int64)
+    both = np.stack([layer.initial.get(name, zeros) for name in ("h", "c")], axis=1)
+    return pack_words(both, 16)
+
+
+def initial_codes(network: Network, plan: PathPlan) -> Ints:
+    """References [columns] of a path before a sequence's first step."""
+    values = np.zeros(plan.path.columns, np.int64)
+    if plan.path.source == "h":
+        source = network.layers[h_source(network.layers, plan.stage.layer)]
+        values = source.initial.get("h", values)
+    return plan.path.quantizer(values)
+
+
+def reference_words(
+    network: Network, config: AcceleratorConfig, plans: Sequence[PathPlan]
+) -> list[int]:
+    """The references of all state encoders before a sequence's first step."""
+    codes = np.zeros(config.encoders * config.reference_span, np.int64)
+    for plan in plans:
+        if plan.producer != INPUT:
+            base = plan.encoder * config.reference_span + plan.reference_base
+            codes[base : base + plan.path.columns] = initial_codes(network, plan)
+    return pack_words(codes[:, None], config.activation_bits)
+
+
+def sum_words(network: Network, p: PassPlan, config: AcceleratorConfig) -> list[int]:
+    """M of a pass before a sequence's first step."""
+    path = p.plan.path
+    codes = initial_codes(network, p.plan) - path.quantizer.zero_point
+    return pack_words(_rows_in_order(p, path.weights @ codes, config), config.sum_bits)
+
+
+def network_word(
+    network: Network,
+    config: AcceleratorConfig,
+    plans: Sequence[PathPlan],
+    sweep: Sweep,
+    program: int,
+) -> int:
+    """What the frames of a sweep need; program: the address of its first pass."""
     return pack(
         network_record(config.input_encoders),
         {
-            "inputs": network.inputs,
+            "inputs": sweep.inputs(network),
             "macs": network.macs,
-            "encoders": _encoders(plans, INPUT, config.input_encoders),
+            "program": program,
+            "encoders": _encoders(network, plans, INPUT, sweep, config.input_encoders),
         },
     )
+
+
+def sweep_words(network: Network, config: AcceleratorConfig) -> list[int]:
+    """The sweeps' records for the sequence buffer."""
+    sweeps = plan_sweeps(network)
+    record = place_parts(network, sweeps)
+    nothing = Part(offset=0, units=0)
+    words = []
+    for sweep in sweeps:
+        sources = [record.parts[source] for source in sweep.sources]
+        kept = record.parts.get(sweep.result) if sweep.layers else None
+        words.append(
+            pack(
+                sweep_record(config.sweep_sources),
+                {
+                    "backward": sweep.backward,
+                    "compute": bool(sweep.layers),
+                    "emit": kept is None,
+                    "end": sweep is sweeps[-1],
+                    "source_count": len(sources),
+                    "sources": [
+                        asdict(part)
+                        for part in sources + [nothing] * (config.sweep_sources - len(sources))
+                    ],
+                    "target": asdict(kept or nothing),
+                    "stride": record.stride,
+                    "frames": config.sequence_words // record.stride,
+                },
+            )
+        )
+    return words

@@ -10,8 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
+from ..golden.graph import h_source
 from ..golden.network import Network, Path, path_name
 from .config import AcceleratorConfig
+from .sweeps import Sweep, plan_sweeps
 
 INPUT = -1
 """Stands for the frames where a stage's number is expected."""
@@ -29,6 +31,7 @@ class Stage:
     """One turn of the cell unit, over all units of a layer.
 
     index: of all stages, as the hardware counts layers. layer: index of the network's layer.
+    sweep: what runs it. puts_out: the last of its sweep.
     cell: its name in `hw.cells.unit.CELLS`. gates: what it takes, in the order of the slots.
     """
 
@@ -36,6 +39,8 @@ class Stage:
     layer: int
     cell: str
     gates: tuple[str, ...]
+    sweep: Sweep
+    puts_out: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,15 +72,23 @@ class Chunk:
 
 def plan_stages(network: Network) -> list[Stage]:
     """The stages of every layer, in program order."""
-    parts = [
-        (n, cell, gates)
-        for n, layer in enumerate(network.layers)
-        for cell, gates in PARTS.get(layer.kind, {layer.kind: layer.cell.gates}).items()
-    ]
-    return [
-        Stage(index=index, layer=n, cell=cell, gates=gates)
-        for index, (n, cell, gates) in enumerate(parts)
-    ]
+    stages: list[Stage] = []
+    for sweep in plan_sweeps(network):
+        for n in sweep.layers:
+            layer = network.layers[n]
+            parts = PARTS.get(layer.kind, {layer.kind: layer.cell.gates})
+            for cell, gates in parts.items():
+                stages.append(
+                    Stage(
+                        index=len(stages),
+                        layer=n,
+                        cell=cell,
+                        gates=gates,
+                        sweep=sweep,
+                        puts_out=n == sweep.result and cell == [*parts][-1],
+                    )
+                )
+    return stages
 
 
 def plan_paths(network: Network) -> list[PathPlan]:
@@ -85,12 +98,14 @@ def plan_paths(network: Network) -> list[PathPlan]:
     last = {stage.layer: stage.index for stage in stages}
     plans: list[PathPlan] = []
     known: dict[tuple[int, int], PathPlan] = {}
-    used: dict[int, int] = {}
+    used: dict[tuple[int, int], int] = {}
     events: dict[tuple[bool, int], int] = {}
     references: dict[tuple[bool, int], int] = {}
     for stage in stages:
         n, layer = stage.layer, network.layers[stage.layer]
-        writers = {"h": last[n], "x": last.get(n - 1, INPUT), "rh": first[n]}
+        feedback = h_source(network.layers, n)
+        before = INPUT if n == stage.sweep.layers[0] else last[n - 1]
+        writers = {"h": last[feedback], "x": before, "rh": first[n]}
         for k, path in sorted(enumerate(layer.paths), key=lambda item: ORDER.index(item[1].source)):
             part = _part(path, stage.gates)
             if part is None:
@@ -99,8 +114,9 @@ def plan_paths(network: Network) -> list[PathPlan]:
                 plans.append(replace(known[n, k], stage=stage, path=part))
                 continue
             producer = writers[path.source]
-            encoder = used.get(producer, 0)
-            used[producer] = encoder + 1
+            user = (producer, stage.sweep.index)
+            encoder = used.get(user, 0)
+            used[user] = encoder + 1
             memory = (producer == INPUT, encoder)
             known[n, k] = PathPlan(
                 stage=stage,
@@ -151,6 +167,7 @@ class PassPlan:
 
     first_chunk, last_chunk: of the stage. first_use, last_use: of the list, over all stages.
     last_path: of the chunk. gates_before: those that an earlier path of the chunk feeds.
+    first_pass, last_pass: of a step. shares: its weights are those of an earlier pass.
     """
 
     plan: PathPlan
@@ -161,6 +178,9 @@ class PassPlan:
     first_use: bool
     last_use: bool
     last_path: bool
+    first_pass: bool
+    last_pass: bool
+    shares: bool
     gates_before: frozenset[str]
     weight_base: int
     row_base: int
@@ -171,21 +191,29 @@ class PassPlan:
 
 
 def passes(network: Network, config: AcceleratorConfig) -> Iterator[PassPlan]:
-    """The program of a step."""
+    """The program: what a step does, sweep after sweep."""
     by_stage: dict[int, list[PathPlan]] = {}
     uses: dict[int, list[int]] = {}
     for plan in plan_paths(network):
         by_stage.setdefault(plan.stage.index, []).append(plan)
         uses.setdefault(plan.list, []).append(plan.stage.index)
+    stages = plan_stages(network)
     weight_base = row_base = 0
+    bases: dict[object, int] = {}
     for index, plans in by_stage.items():
+        sweep = stages[index].sweep
+        begins = index == 0 or stages[index - 1].sweep != sweep
         pieces = list(chunks(config, plans[0].path.units))
         for chunk in pieces:
             first, last = chunk is pieces[0], chunk is pieces[-1]
             done: set[str] = set()
             for plan in plans:
-                words = chunk.count * len(plan.path.gates)
-                groups = ceil(words / config.group_words(plan.path.weight_bits))
+                path = plan.path
+                words = chunk.count * len(path.gates)
+                groups = ceil(words / config.group_words(path.weight_bits))
+                weights = (path.weight_bits, path.gates, chunk.first, path.weights.tobytes())
+                key = (*weights, path.weights.shape)
+                shares = key in bases
                 item = PassPlan(
                     plan=plan,
                     chunk=chunk,
@@ -195,11 +223,14 @@ def passes(network: Network, config: AcceleratorConfig) -> Iterator[PassPlan]:
                     first_use=first and index == uses[plan.list][0],
                     last_use=last and index == uses[plan.list][-1],
                     last_path=plan is plans[-1],
+                    first_pass=begins and first and plan is plans[0],
+                    last_pass=stages[index].puts_out and last and plan is plans[-1],
+                    shares=shares,
                     gates_before=frozenset(done),
-                    weight_base=weight_base,
+                    weight_base=bases.setdefault(key, weight_base),
                     row_base=row_base,
                 )
                 done.update(plan.path.gates)
-                weight_base += item.words
+                weight_base += 0 if shares else item.words
                 row_base += words
                 yield item

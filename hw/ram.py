@@ -4,8 +4,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from amaranth.hdl import Elaboratable, Module, Shape, ShapeLike, Value
+from amaranth.hdl import Elaboratable, Module, Shape, ShapeLike, Signal, Value
+from amaranth.lib import wiring
 from amaranth.lib.memory import Memory, ReadPort, WritePort
+from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 BANK_BITS = 11
@@ -73,4 +75,46 @@ class _Slices(Elaboratable):
                     part = slice_.read_port()
                     m.d.comb += whole.eq(part.data)
                 m.d.comb += [part.addr.eq(port.addr), part.en.eq(port.en)]
+        return m
+
+
+def memory_write(depth: int, width: int) -> wiring.Signature:
+    """A loader's port to one memory, seen from the memory."""
+    return wiring.Signature({"en": In(1), "addr": In(range(max(depth, 2))), "data": In(width)})
+
+
+class Table(wiring.Component):
+    """A memory that is only read, but for its loading.
+
+    Members
+    -------
+    load: the loader's port, for words as bits; addr -> data: a word, one cycle later
+    """
+
+    load: Any
+    addr: Signal
+    data: Any
+
+    def __init__(self, shape: ShapeLike, *, depth: int, init: Iterable[int] = ()) -> None:
+        width = Shape.cast(shape).width
+        self._memory = block_ram(width, depth=depth, init=init)
+        super().__init__(
+            {
+                "load": Out(memory_write(depth, width)),
+                "addr": In(range(max(depth, 2))),
+                "data": Out(shape),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.memory = memory = self._memory
+        write, read = memory.write_port(), memory.read_port()
+        m.d.comb += [
+            write.en.eq(self.load.en),
+            write.addr.eq(self.load.addr),
+            write.data.eq(self.load.data),
+            read.addr.eq(self.addr),
+            Value.cast(self.data).eq(read.data),
+        ]
         return m

@@ -96,6 +96,13 @@ REGISTERS: tuple[Register, ...] = (
         "or late (extra elements were dropped)",
     ),
     Register(
+        name="SEQUENCE_CUTS",
+        address=0x3C,
+        access="RO",
+        meaning="sequences longer than the sequence buffer: cut there, the rest ran as a new one; "
+        "0 where there is no buffer",
+    ),
+    Register(
         name="THRESHOLD",
         address=0x1000,
         access="RW",

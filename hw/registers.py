@@ -80,6 +80,7 @@ class Registers(wiring.Component):
     beat: In(1), level: a weight word enters the MAC array in this cycle.
     macs_done: In(range(lanes + 1)), multiply-accumulates of this cycle; 0 when there are none.
     frame_error: In(1), pulse: a frame's tlast was early or late.
+    sequence_cut: In(1), pulse: a sequence was longer than the sequence buffer.
     list_events: In(number of lists), bit n is a pulse: one event of list n.
     new_sequence: Out(1), level: the next frame starts a new sequence, asked for by CONTROL.
     new_sequence_taken: In(1), pulse: the frame that starts has begun; lowers new_sequence.
@@ -97,6 +98,7 @@ class Registers(wiring.Component):
     beat: Signal
     macs_done: Signal
     frame_error: Signal
+    sequence_cut: Signal
     list_events: Signal
     new_sequence: Signal
     new_sequence_taken: Signal
@@ -127,6 +129,7 @@ class Registers(wiring.Component):
                 "beat": In(1),
                 "macs_done": In(range(lanes + 1)),
                 "frame_error": In(1),
+                "sequence_cut": In(1),
                 "list_events": In(self.lists),
                 "new_sequence": Out(1),
                 "new_sequence_taken": In(1),
@@ -146,6 +149,7 @@ class Registers(wiring.Component):
             "MACS_DONE": self.macs_done,
             "MACS_DENSE": Mux(self.step_done, self.dense_macs, 0),
             "FRAME_ERRORS": self.frame_error,
+            "SEQUENCE_CUTS": self.sequence_cut,
         } | {n: self.list_events[n] for n in range(self.lists)}
         m.submodules.counters = counters = Counters([len(a) for a in amounts.values()])
         m.d.comb += [counters.amount(n).eq(a) for n, a in enumerate(amounts.values())]

@@ -20,7 +20,7 @@ STEPS = 4
 
 
 class Sequencer(wiring.Component):
-    """Reads the program from its first pass to the one marked `step_end`, for every step.
+    """Reads the program from `start` to the pass marked `step_end`, for every step.
 
     Each receiver has the program's part for it to itself, and goes through it at its own pace: the
     fetch unit is some passes ahead of the rows.
@@ -29,6 +29,7 @@ class Sequencer(wiring.Component):
 
     Members
     -------
+    start: the first pass of the steps to come; it changes only while there is none
     i: one tag per step; fetch, rows: the passes
     w_en, w_addr, w_data: loading
     """
@@ -38,6 +39,7 @@ class Sequencer(wiring.Component):
         self._init = init
         super().__init__(
             {
+                "start": In(range(max(depth, 2))),
                 "i": In(stream.Signature(StepTag)),
                 "fetch": Out(stream.Signature(FetchJob)),
                 "rows": Out(stream.Signature(RowJob)),
@@ -47,6 +49,7 @@ class Sequencer(wiring.Component):
             }
         )
 
+    start: Signal
     i: stream.Interface
     fetch: stream.Interface
     rows: stream.Interface
@@ -79,6 +82,7 @@ class Sequencer(wiring.Component):
         waits = Signal(2, init=2, name=f"{name}_waits")  # for the memory and its register
         out, push = getattr(self, name), Signal(name=f"{name}_push")
         pushed = Signal(name=f"{name}_pushed")
+        between = Signal(init=1, name=f"{name}_between")  # two steps
         m.d.comb += [
             write.en.eq(self.w_en),
             write.addr.eq(self.w_addr),
@@ -92,7 +96,13 @@ class Sequencer(wiring.Component):
         ]
         m.d.sync += [Value.cast(instruction).eq(read.data), pushed.eq(push)]
         with m.If(pushed):
-            m.d.sync += [counter.eq(Mux(instruction.step_end, 0, counter + 1)), waits.eq(2)]
+            m.d.sync += [
+                counter.eq(Mux(instruction.step_end, self.start, counter + 1)),
+                between.eq(instruction.step_end),
+                waits.eq(2),
+            ]
+        with m.Elif(between & ~queue.o.valid):  # the next step may be of another sweep
+            m.d.sync += [counter.eq(self.start), waits.eq(2)]
         with m.Elif(waits != 0):
             m.d.sync += waits.eq(waits - 1)
         return queue

@@ -45,7 +45,9 @@ INPUTS = (
 PERIOD = 10
 """Clock period in ns."""
 COUNTERS = ("STEPS", "CYCLES", "BUSY", "MACS_DONE", "MACS_DENSE", "FRAME_ERRORS")
-UNMAPPED = 0x3C
+TUSER_FIRST, TUSER_END = 1, 2
+"""Marks of a sequence's first word, and of its last frame."""
+UNMAPPED = 0x40
 """The address behind the last counter."""
 SETTLE = 64
 """Cycles in which output that nobody asked for would show itself."""
@@ -190,7 +192,8 @@ class Bench:
     def _send(self, n: int, *, marked: bool, steps: int | None = None) -> None:
         """Queue a sequence's frames. marked: tuser tells that it is a new one."""
         for step, frame in enumerate(self.job.frames[n][:steps]):
-            tuser = [int(marked and step == 0)] + [0] * (len(frame) - 1)
+            end = TUSER_END * (step == len(self.job.frames[n]) - 1)
+            tuser = [TUSER_FIRST * (marked and step == 0) | end] + [end] * (len(frame) - 1)
             self.source.send_nowait(AxiStreamFrame([int(w) & 0xFFFF for w in frame], tuser=tuser))
 
     async def _receive(self, n: int) -> None:

@@ -8,7 +8,9 @@ from math import ceil
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import Const, Signal
+from amaranth.hdl import Const, Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
 
 from ..golden.arithmetic import Ints
 from ..golden.engine import Result
@@ -17,15 +19,71 @@ from ..golden.network import Layer, Network
 from ..golden.synthetic import make_network, make_path
 from ..hw.compile import compile_network, derive_config
 from ..hw.config import AcceleratorConfig
-from ..hw.core import Core
+from ..hw.core import Core, OutputWord
 from ..hw.image import Image, memories
 from ..hw.plan import chunks, plan_paths
+from ..hw.sequence import SequenceBuffer, SequenceWord
+from ..hw.shift_add import LEVEL_DIGITS
+from ..hw.sweeps import plan_sweeps
 from .streams import run, set_value
 
-__all__ = ["CoreRun", "beats", "check_core", "feed", "load_image", "network_of_paths", "run_core"]
+__all__ = [
+    "BufferedCore",
+    "CoreRun",
+    "beats",
+    "check_core",
+    "feed",
+    "load_image",
+    "network_of_paths",
+    "run_core",
+]
 
 
 Testbench = Callable[[Any], Awaitable[None]]
+
+
+class BufferedCore(wiring.Component):
+    """A core behind its sequence buffer, as the accelerator has them.
+
+    Members
+    -------
+    i: words of the input frames; o: words of the outputs; frame_error, cut, busy: the buffer's
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+    frame_error: Signal
+    cut: Signal
+    busy: Signal
+
+    def __init__(self, config: AcceleratorConfig, image: Image) -> None:
+        self.core = Core(config, image)
+        self._buffer = SequenceBuffer(config, init=image.contents["sweeps"])
+        super().__init__(
+            {
+                "i": In(stream.Signature(SequenceWord)),
+                "o": Out(stream.Signature(OutputWord)),
+                "frame_error": Out(1),
+                "cut": Out(1),
+                "busy": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.core = core = self.core
+        m.submodules.sequence = buffer = self._buffer
+        wiring.connect(m, wiring.flipped(self.i), buffer.i)
+        wiring.connect(m, buffer.frames, core.i)
+        wiring.connect(m, core.o, buffer.outputs)
+        wiring.connect(m, buffer.o, wiring.flipped(self.o))
+        m.d.comb += [
+            core.sweep.eq(buffer.sweep),
+            self.frame_error.eq(buffer.frame_error),
+            self.cut.eq(buffer.cut),
+            self.busy.eq(buffer.busy),
+        ]
+        return m
 
 
 @dataclass
@@ -46,22 +104,29 @@ class CoreRun:
 
 async def feed(
     ctx: Any,
-    core: Core,
+    core: "Core | BufferedCore",
     sequences: Sequence[Ints],
     *,
     idle: float = 0.0,
     seed: int = 0,
     mark: bool = True,
 ) -> None:
-    """Send frames [steps, inputs]. idle: part of the cycles without a word; mark: use `first`."""
+    """Send frames [steps, inputs].
+
+    idle: part of the cycles without a word; mark: say where a sequence starts and ends.
+    """
     rng = np.random.default_rng(seed)
     for sequence in sequences:
         for t, frame in enumerate(sequence):
             for j, value in enumerate(frame):
                 while idle and rng.random() < idle:
                     await ctx.tick()
-                word = {"value": int(value), "last": j == len(frame) - 1, "first": t + j == 0}
-                set_value(ctx, core.i.payload, word | ({} if mark else {"first": 0}))
+                word = {"value": int(value), "last": j == len(frame) - 1, "first": 0}
+                if mark:
+                    word["first"] = t + j == 0
+                if isinstance(core, BufferedCore):
+                    word["end"] = mark and t == len(sequence) - 1
+                set_value(ctx, core.i.payload, word)
                 ctx.set(core.i.valid, 1)
                 while not (await ctx.tick().sample(core.i.ready))[2]:
                     pass
@@ -85,7 +150,7 @@ async def load_image(ctx: Any, core: Core, image: Image, config: AcceleratorConf
 
 
 def run_core(
-    core: Core,
+    core: "Core | BufferedCore",
     source: Testbench,
     frames: int,
     *others: Testbench,
@@ -106,13 +171,15 @@ def run_core(
     async def sink(ctx: Any) -> None:
         rng = np.random.default_rng(seed)
         cycle = 0
-        pulses = core.beat, core.macs, core.frame, core.frame_error, core.event, core.event_list
+        inner = core.core if isinstance(core, BufferedCore) else core
+        pulses = inner.beat, inner.macs, inner.frame, core.frame_error
+        fired = inner.event, inner.event_list
         asleep = Const(0) if reset is None else reset
         while len(result.ends) < frames:
             take = not stall or rng.random() >= stall
             ctx.set(core.o.ready, take)
             _, _, off, valid, word, beat, macs, frame, error, event, at = await ctx.tick().sample(
-                asleep, core.o.valid, core.o.payload, *pulses
+                asleep, core.o.valid, core.o.payload, *pulses, *fired
             )
             cycle += 1
             if off:
@@ -134,7 +201,11 @@ def run_core(
 
 
 def beats(network: Network, config: AcceleratorConfig, results: Sequence[Result]) -> int:
-    """Beats that the array takes: every event once per group, an empty list one beat per group."""
+    """Beats that the array takes for results with terms.
+
+    Every event once per group, an empty list one beat per group; with terms, every term, and one
+    beat for each level without a term below a list's highest.
+    """
     total = 0
     for plan in plan_paths(network):
         groups = sum(
@@ -142,8 +213,22 @@ def beats(network: Network, config: AcceleratorConfig, results: Sequence[Result]
             for chunk in chunks(config, plan.path.units)
         )
         for result in results:
-            total += groups * int(np.maximum(result.events[plan.name], 1).sum())
+            if config.levels:
+                counts = _by_level(result.terms[plan.name])
+            else:
+                counts = result.events[plan.name][:, None]
+            empty = np.maximum.accumulate(counts[:, ::-1], axis=1)[:, ::-1] == 0
+            empty[:, 0] = False  # the last beat
+            total += groups * int(np.where(empty, 0, np.maximum(counts, 1)).sum())
     return total
+
+
+def _by_level(terms: Ints) -> Ints:
+    """Terms [steps, digits] as terms [steps, levels]."""
+    padding = -terms.shape[1] % LEVEL_DIGITS
+    padded = np.pad(terms, [(0, 0), (0, padding)])
+    levels: Ints = padded.reshape(len(terms), -1, LEVEL_DIGITS).sum(axis=2)
+    return levels
 
 
 def check_core(
@@ -152,16 +237,25 @@ def check_core(
     *,
     word_bits: int = 64,
     drain_rows: int | None = None,
+    lane_kind: str = "multiplier",
     config: AcceleratorConfig | None = None,
     idle: float = 0.0,
     mark: bool = True,
     **options: Any,
 ) -> CoreRun:
     """Run `network` on its core, hold everything that comes out against golden, and return it."""
-    config = config or derive_config(network, word_bits=word_bits, drain_rows=drain_rows)
+    longest = max(1, *(len(sequence) for sequence in sequences))
+    config = config or derive_config(
+        network,
+        word_bits=word_bits,
+        drain_rows=drain_rows,
+        lane_kind=lane_kind,
+        frames=longest,
+    )
+    sweeps = plan_sweeps(network)
     image = compile_network(network, config)
-    golden = run_golden(network, sequences)
-    core = Core(config, image)
+    golden = run_golden(network, sequences, terms=True)
+    core = BufferedCore(config, image) if config.buffered else Core(config, image)
 
     async def source(ctx: Any) -> None:
         await feed(ctx, core, sequences, idle=idle, mark=mark)
@@ -180,7 +274,7 @@ def check_core(
     sums = {
         "macs": (result.macs, sum(rows[n] * count for n, count in totals.items())),
         "beats": (result.beats, beats(network, config, golden)),
-        "frames": (result.frames, len(expected)),
+        "frames": (result.frames, len(expected) * sum(bool(s.layers) for s in sweeps)),
         "errors": (result.errors, 0),
     }
     for name, (got, want) in sums.items():

@@ -81,12 +81,15 @@ class SimulationReport:
 
 
 def ideal_cycles(network: Network, results: Iterable[Result], word_bits: int) -> int:
-    """Cycles that the events of golden runs need: events * ceil(rows * weight_bits / word_bits)."""
+    """Cycles that the events of golden runs need: events * ceil(rows * weight_bits / word_bits).
+
+    Where the results have terms, for lanes that add these up, it is terms instead of events.
+    """
     paths = dict(network.paths())
     return sum(
         int(np.sum(counts)) * -(-paths[name].rows * paths[name].weight_bits // word_bits)
         for result in results
-        for name, counts in result.events.items()
+        for name, counts in (result.terms or result.events).items()
     )
 
 

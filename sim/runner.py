@@ -61,9 +61,11 @@ def simulate(
     _check(simulator, sources, idle, backpressure, new_sequence)
     facts = _manifest(manifest, sources)
     sequences = _sequences(network, frames)
+    _check_lengths(sequences, facts.get("sequence_frames"))
     if thresholds:
         network = network.with_thresholds(dict(thresholds))
-    results = engine.run(network, sequences)
+    terms = facts.get("config", {}).get("lane_kind") == "shift_add"
+    results = engine.run(network, sequences, terms=terms)
     job = _job(network, sequences, results, facts)
     loaded = np.array(list(image), np.int64).reshape(-1, 2) if image else job.image
     steps = sum(len(s) for s in sequences)
@@ -163,6 +165,15 @@ def _sequences(network: Network, frames: Sequence[Ints]) -> list[Ints]:
         if sequence.min() < -32768 or sequence.max() > 32767:
             raise UserError(f"frames: a value of sequence {n} is outside -32768..32767 (int16)")
     return sequences
+
+
+def _check_lengths(sequences: Sequence[Ints], most: int | None) -> None:
+    for n, sequence in enumerate(sequences):
+        if most is not None and len(sequence) > most:
+            raise UserError(
+                f"frames: sequence {n} has {len(sequence)} frames, the design's sequence buffer "
+                f"holds {most}; generate it for longer ones (--longest)"
+            )
 
 
 def _job(

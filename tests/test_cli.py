@@ -88,7 +88,7 @@ QUANTIZE = ["quantize", "m", "--data", "d", "-o", "n"]
             [*SIMULATE, "--frames", "x"],
             ["--frames: invalid int value: 'x'", "`deltaloom simulate "],
         ),
-        ([*QUANTIZE, "--weight-bits", "3"], ["--weight-bits", ": invalid choice: 3 (choose", "16"]),
+        ([*QUANTIZE, "--weight-bits", "1"], ["--weight-bits", ": invalid choice: 1 (choose", "16"]),
         ([*SIMULATE, "--sim"], ["--sim: expected one argument; `deltaloom simulate --help`"]),
         ([*SIMULATE, "two\nlines"], ["unrecognized arguments: two lines"]),
     ],

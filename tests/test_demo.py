@@ -23,9 +23,9 @@ BUDGET = Budget(
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """The folder and the report of a demo on 400 frames to calibrate with and 700 to test."""
+    """The folder and the report of a demo on 400 frames to calibrate, 400 to tune, 700 to test."""
     folder = tmp_path_factory.mktemp("demo")
-    for name, count in (("calibration", 4), ("test", 7)):
+    for name, count in (("calibration", 4), ("tuning", 4), ("test", 7)):
         data = Dataset.load(SPEECH / f"{name}.npz").subset(range(count))
         short = [x[:100] for x in data.features], [y[:100] for y in data.labels]
         Dataset(*map(tuple, short), data.label_names).save(folder / f"{name}.npz")

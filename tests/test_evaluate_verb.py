@@ -10,11 +10,13 @@ import pytest
 
 from deltaloom import cli
 from deltaloom.golden.data import Dataset
+from deltaloom.golden.error_metrics import METRICS
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.metrics import evaluate
 from deltaloom.golden.model import FloatLayer, FloatModel, FloatPath
 from deltaloom.golden.network import Network
 from deltaloom.golden.synthetic import make_network
+from deltaloom.verbs import options
 from deltaloom.verbs.evaluate import set_thresholds
 
 
@@ -141,3 +143,59 @@ def test_a_regression_is_in_decibels(files, tmp_path, capsys):
     assert value(text, "NMSE, quantized ") == f"{expected.quantized_error:.2f} dB"
     assert value(text, "NMSE, float") == "-"
     assert "frame error" not in text
+
+
+def test_several_metrics(files, tmp_path, capsys):
+    data = Dataset.load(files[1])
+    replace(data, label_names=("a", "b", "sil")).save(tmp_path / "named.npz")
+    (tmp_path / "fold.txt").write_text("b a\nsil\n")
+    (tmp_path / "own.py").write_text("def count(data, outputs):\n    return len(outputs)\n")
+    own = f"{tmp_path / 'own.py'}:count"
+    words = ["--metric", "perplexity", "--metric", "phone", "--metric", own]
+    fold = ["--fold", tmp_path / "fold.txt"]
+    out = ["--json", tmp_path / "out.json"]
+    assert run(files[0], tmp_path / "named.npz", *words, *fold, *out) == 0
+    text = capsys.readouterr().out
+    got = json.loads((tmp_path / "out.json").read_text())
+    assert list(got["errors"]) == ["perplexity", "phone", own] and got["metric"] == "perplexity"
+    assert got["delta_error"] == got["errors"]["perplexity"]["delta_error"]
+    assert value(text, "perplexity, quantized ") == f"{got['quantized_error']:.2f}"
+    phone = got["errors"]["phone"]["quantized_error"]
+    assert value(text, "phone error, quantized ") == f"{phone:.2f} %"
+    assert value(text, "count, quantized ") == "2.00"
+    assert "frame error" not in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--metric", "nmse"], "targets: no frame is scored; an error needs labelled data"),
+        (["--metric", "wer"], "metric 'wer': not known; there are frame, phone"),
+        (["--fold", "f", "--metric", "frame"], "f: cannot be read as text"),
+    ],
+)
+def test_metrics_that_cannot_be(files, capsys, words, message):
+    assert run(*files, *words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_fold_needs_the_phone_error(files, tmp_path, capsys):
+    (tmp_path / "fold").write_text("")
+    assert run(*files, "--fold", tmp_path / "fold") == 2
+    assert "--fold: only for --metric phone; give both" in capsys.readouterr().err
+
+
+def test_the_help_names_all_metrics():
+    assert options.METRICS.split(", ") == list(METRICS)
+
+
+def test_operations(files, tmp_path, capsys):
+    assert run(*files, "--threshold", 20, "--json", tmp_path / "out.json") == 0
+    text = capsys.readouterr().out
+    got = json.loads((tmp_path / "out.json").read_text())
+    macs = 4 * 6 * (5 + 6) + 3 * 6
+    assert value(text, "operations per step, dense") == f"{macs}"
+    left = macs * (1 - got["eliminated_operations"] / 100)
+    assert value(text, "operations per step, delta") == f"{left:,.0f}"
+    published = value(text, "eliminated as published ")
+    assert published == f"{got['eliminated_as_published']:.1f} %"

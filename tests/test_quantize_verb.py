@@ -8,6 +8,7 @@ from deltaloom import cli
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.model import FloatLayer, FloatModel, FloatPath
 from deltaloom.golden.network import Network
+from deltaloom.golden.presets import preset
 from deltaloom.golden.quantize import Scheme, quantize
 
 
@@ -69,7 +70,7 @@ def test_inputs_are_not_overwritten(files, capsys, which):
     [
         (["--threshold", "256"], "threshold: 256 is not possible, it must be 0..255"),
         (["--threshold", "-1"], "threshold: -1 is not possible, it must be 0..255"),
-        (["--weight-bits", "3"], "--weight-bits: invalid choice: 3"),
+        (["--weight-bits", "17"], "--weight-bits: invalid choice: 17"),
         (["--granularity", "cell"], "--granularity: invalid choice: 'cell'"),
     ],
 )
@@ -126,16 +127,53 @@ def test_skip_and_single_paths(gru, tmp_path, capsys):
     assert "a.1.x.znx" in capsys.readouterr().out
 
 
+def test_preset_with_method_and_single_path(gru, tmp_path):
+    options = ["--scheme", "M7", "--method", "paper", "--skip", "none", "--path", "a.1.x=16/8"]
+    assert run(*gru, "-o", tmp_path / "net", *options) == 0
+    # No linear layer, so no output.
+    expected = {"a.0.x": "8/8", "a.0.h": "4/4", "a.1.x": "16/8", "a.1.h": "2/4"}
+    assert bits(tmp_path / "net") == expected
+    for _, path in Network.load(tmp_path / "net").paths():
+        assert (path.weight_scale == path.weight_scale[:, :1]).all()
+
+
+def test_scheme_file(gru, tmp_path):
+    file = tmp_path / "own.toml"
+    file.write_text('preset = "4-bit"\nmethod = "gptq"\n[paths]\na.1.h.r = "3/5"\n')
+    options = ["--scheme", file, "--rounding", "nearest", "--activation-codes", "asymmetric"]
+    assert run(*gru, "-o", tmp_path / "net", *options) == 0
+    network = Network.load(tmp_path / "net")
+    assert bits(tmp_path / "net") == {
+        "a.0.x": "4/4",
+        "a.0.h.rz": "4/4",
+        "a.0.h.nh": "16/16",
+        "a.1.x": "4/4",
+        "a.1.h.z": "4/4",
+        "a.1.h.nh": "16/16",
+        "a.1.h.r": "3/5",
+    }
+    assert network.layers[0].paths[0].quantizer.zero_point != 0
+    scheme = preset("4-bit", activation_codes="asymmetric", overrides={"a.1.h.r": (3, 5)})
+    wanted = quantize(FloatModel.load(gru[0]), Dataset.load(gru[1]), scheme)
+    for (_, path), (_, other) in zip(network.paths(), wanted.paths(), strict=True):
+        np.testing.assert_array_equal(path.weights, other.weights)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--scheme", "M9"], "scheme 'M9': no such scheme; give a FILE.toml or one of 16-bit, "),
+        (["--scheme", "M1", "--weight-bits", 4], "weight_bits: a preset has its own bits; "),
+        (["--scheme", "no.toml"], "no.toml: cannot be read (No such file"),
+        (["--clipping", "percentile:101"], "clipping: 'percentile:101' is not possible"),
+        (["--method", "best"], "--method: invalid choice: 'best'"),
         (["--skip", "some"], "--skip: invalid choice: 'some'"),
         (["--path", "a.0.h"], "--path 'a.0.h': expected NAME=W/A, such as lstm.1.h=4/8"),
         (["--path", "a.0.h=8"], "--path 'a.0.h=8': expected NAME=W/A"),
         (["--path", "a.0.h=8/"], "--path 'a.0.h=8/': expected NAME=W/A"),
         (["--path", "a.0.h=-8/8"], "--path 'a.0.h=-8/8': expected NAME=W/A"),
         (["--path", "=8/8"], "--path '=8/8': expected NAME=W/A"),
-        (["--path", "a.0.h=8/3"], "activation bits of a.0.h: 3 is not possible, it must be one of"),
+        (["--path", "a.0.h=8/1"], "activation bits of a.0.h: 1 is not possible, it must be one of"),
         (
             ["--path", "a.2.h=8/8"],
             "path 'a.2.h': no such path; paths: a.0.x, a.0.h, a.1.x, a.1.h, and parts of them by",

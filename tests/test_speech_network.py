@@ -25,8 +25,8 @@ def speech():
 
 def test_data_is_the_size_that_the_documents_say(speech):
     _, _, test, _ = speech
-    assert (len(test), test.inputs, len(test.label_names)) == (97, 40, 39)
-    assert test.frames > 25_000
+    assert (len(test), test.inputs, len(test.label_names)) == (44, 40, 39)
+    assert test.frames == 11_149
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ Features
 
 Split
     One transcript in five is held out, by a hash of its first five words; about a fifth of the
-    data. Clips with the same transcript are always in the same part.
+    data: half of those are for tuning (thresholds, bits), the others for testing. Clips with the
+    same transcript are always in the same part.
 
 Labels
     39 phones, silence (``SIL``) among them. The network gets ``LOOKAHEAD`` = 5 frames (50 ms) of
@@ -196,15 +197,15 @@ def load_clips(folder: Path, transcripts: dict[str, str]) -> list[Clip]:
     return clips
 
 
-def is_test(words: str, seed: int) -> bool:
-    """Whether clips with this transcript are held out: one in five, by a hash.
+def part_of(words: str, seed: int) -> str:
+    """The part of clips with this transcript: a tenth each tunes and tests, by a hash.
 
     Only the first five words count, so that repetitions of a sentence and most of its variants
     stay in the same part.
     """
     opening = " ".join(words.split()[:5])
     digest = hashlib.sha256(f"{seed}:{opening}".encode()).digest()
-    return digest[0] * 5 < 256
+    return {0: "tuning", 1: "test"}.get(digest[0] * 10 // 256, "train")
 
 
 def write_set(
@@ -259,13 +260,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"prepare: {error}", file=sys.stderr)
         return 1
     clips = load_clips(folder, read_transcripts(text))
-    train = [clip for clip in clips if not is_test(clip.words, args.seed)]
-    test = [clip for clip in clips if is_test(clip.words, args.seed)]
+    parts: dict[str, list[Clip]] = {"train": [], "tuning": [], "test": []}
+    for clip in clips:
+        parts[part_of(clip.words, args.seed)].append(clip)
+    train = parts["train"]
     energies = np.concatenate([clip.energies for clip in train]).astype(np.float64)
     mean, std = energies.mean(axis=0), energies.std(axis=0)
     label_names = sorted({phone for clip in clips for phone in clip.phones})
-    calibration = choose_calibration(train, args.seed, args.calibration)
-    for name, part in (("train", train), ("calibration", calibration), ("test", test)):
+    parts["calibration"] = choose_calibration(train, args.seed, args.calibration)
+    for name, part in parts.items():
         write_set(out / f"{name}.npz", part, label_names, mean, std)
     print(f"{len(clips)} clips, {len(label_names)} labels: {' '.join(label_names)}")
     return 0

@@ -95,6 +95,15 @@ def load_data_set(path: Path) -> DataSet:
         )
 
 
+def joined(sets: Sequence[DataSet]) -> DataSet:
+    """All sequences of data sets with the same labels."""
+    return DataSet(
+        features=[x for part in sets for x in part.features],
+        labels=[y for part in sets for y in part.labels],
+        label_names=sets[0].label_names,
+    )
+
+
 def split(array: NDArray, stops: NDArray) -> list[Tensor]:
     """Cut a concatenated array into one tensor per sequence."""
     return [torch.from_numpy(part.copy()) for part in np.split(array, stops)]
@@ -207,7 +216,7 @@ def delta_loss(args: argparse.Namespace, model: Classifier, x: Tensor, y: Tensor
 
 
 def train(args: argparse.Namespace, data: DataSet, test: DataSet) -> tuple[Classifier, float]:
-    """Both phases, AdamW and a cosine schedule each; returns the model and its test error."""
+    """Both phases, AdamW and a cosine schedule each; returns the model and its error on `test`."""
     generator = torch.Generator().manual_seed(args.seed)
     torch.manual_seed(args.seed)
     bands, classes = data.features[0].shape[1], len(data.label_names)
@@ -285,13 +294,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
-    paths = [args.data / "train.npz", args.data / "test.npz"]
+    paths = [args.data / f"{name}.npz" for name in ("train", "tuning", "test")]
     for path in paths:
         if not path.exists():
             print(f"train: {path} is missing; run prepare.py first", file=sys.stderr)
             return 1
     began = time.perf_counter()
-    model, error = train(args, *map(load_data_set, paths))
+    data, *held_out = map(load_data_set, paths)
+    model, error = train(args, data, joined(held_out))
     state = model.export()
     args.out.mkdir(parents=True, exist_ok=True)
     training = {

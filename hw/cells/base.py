@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the cell unit asks of a cell."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from amaranth.hdl import Signal, signed, unsigned
@@ -10,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..layouts import VECTOR_SHIFT_BITS
 
-__all__ = ["SKIP_LATENCY", "STATE_LATENCY", "Cell", "Vectors"]
+__all__ = ["SKIP_LATENCY", "STATE_LATENCY", "Cell", "vector_layout"]
 
 STATE_LATENCY = 3
 """Cycles by which a unit's state comes after its pre-activations: read, registered, or set to 0."""
@@ -18,8 +19,10 @@ STATE_LATENCY = 3
 SKIP_LATENCY = 7
 """Cycles by which a unit's skip comes after its pre-activations: read, rescaled, saturated."""
 
-Vectors = StructLayout({"v_f": signed(16), "v_r": signed(16)})
-"""One word of the vector memory: a unit's elements of the cell's vectors (32 bits, v_f low)."""
+
+def vector_layout(names: Sequence[str]) -> StructLayout:
+    """One word of the vector memory: a unit's elements of its cell's vectors, the first one low."""
+    return StructLayout(dict.fromkeys(names, signed(16)))
 
 
 class Cell(wiring.Component):
@@ -43,6 +46,8 @@ class Cell(wiring.Component):
     READS : set of str
         What the cell reads besides p, of "c", "h", "vectors" and "skip". What it does not read is
         not connected (c, h) or not there (vectors with vector_shift, skip).
+    VECTORS : tuple of str
+        The vectors' names, where it reads them.
     LATENCY : int
         Cycles from p to the next state, at least STATE_LATENCY.
     MAX_C_EXPONENT : int
@@ -60,7 +65,7 @@ class Cell(wiring.Component):
         e_c: c is Q(e_c).(15-e_c).
     c, h : In(signed(16))
         State before, STATE_LATENCY cycles after p.
-    vectors : In(Vectors)
+    vectors : In(vector_layout(VECTORS))
         The unit's elements of the layer's vectors, STATE_LATENCY cycles after p.
     vector_shift : In(unsigned(VECTOR_SHIFT_BITS))
         Right shift from vector times c to the pre-activations' format.
@@ -74,6 +79,7 @@ class Cell(wiring.Component):
 
     GATES: ClassVar[int]
     READS: ClassVar[frozenset[str]]
+    VECTORS: ClassVar[tuple[str, ...]] = ()
     LATENCY: ClassVar[int]
     MAX_C_EXPONENT: ClassVar[int] = 15
     CONTINUES: ClassVar[bool] = False
@@ -91,7 +97,10 @@ class Cell(wiring.Component):
     out: Signal
 
     def __init__(self) -> None:
-        vectors = {"vectors": In(Vectors), "vector_shift": In(unsigned(VECTOR_SHIFT_BITS))}
+        vectors = {
+            "vectors": In(vector_layout(self.VECTORS)),
+            "vector_shift": In(unsigned(VECTOR_SHIFT_BITS)),
+        }
         skip = {"skip": In(signed(16))}
         super().__init__(
             {

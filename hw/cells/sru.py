@@ -3,16 +3,11 @@
 
 from amaranth.hdl import Const, Module, Signal, Value, signed
 
-from ...golden import activations
-from ...golden.network import MAX_VECTOR_SHIFT
-from ..arithmetic import Rescale, delay, sat, sat16
+from ..arithmetic import delay
 from .base import SKIP_LATENCY, STATE_LATENCY, Cell
-from .stages import activate, blend
+from .stages import blend, peephole
 
 __all__ = ["Sru0Cell", "Sru4Cell", "SruCell"]
-
-PEEP_BITS = 18
-"""Bits that v * c is saturated to: what leaves them saturates together with any int16 too."""
 
 
 class SruCell(Cell):
@@ -27,6 +22,7 @@ class SruCell(Cell):
 
     GATES = 3
     READS = frozenset({"c", "vectors", "skip"})
+    VECTORS = ("v_f", "v_r")
     LATENCY = 18
 
     def elaborate(self, platform: object) -> Module:
@@ -50,17 +46,10 @@ class SruCell(Cell):
         return m
 
     def _gate(self, m: Module, p: Value, vector: Value, name: str) -> Value:
-        """sigmoid(sat16(p + rshr(vector * c, vector_shift))), in cycle 14."""
-        m.submodules[f"peep_{name}"] = peep = Rescale(
-            value_bits=16, shift_min=0, shift_max=MAX_VECTOR_SHIFT, out_bits=32
-        )
+        """sigmoid(sat16(p + rshr(vector * c, vector_shift)))."""
         shift = delay(m, self.vector_shift, STATE_LATENCY, f"shift_{name}")
-        m.d.comb += [peep.value.eq(self.c), peep.mult.eq(vector), peep.shift.eq(shift)]
-        ready = STATE_LATENCY + peep.latency
-        clipped = delay(m, sat(peep.o, PEEP_BITS), 1, f"clipped_{name}")
-        p = delay(m, p, ready + 1, f"p_{name}")
-        argument = delay(m, sat16(p + clipped), 1, f"argument_{name}")
-        return activate(m, argument, activations.sigmoid(), f"sigmoid_{name}")
+        p = delay(m, p, STATE_LATENCY, f"p_{name}")
+        return peephole(m, p, self.c, vector, shift, f"sigmoid_{name}")
 
     def _skip(self, m: Module, cycle: int) -> Value:
         """The skip in `cycle`."""

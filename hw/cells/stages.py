@@ -4,9 +4,18 @@
 from amaranth.hdl import Cat, Module, Signal, Value, signed
 
 from ...golden import activations
+from ...golden.network import MAX_VECTOR_SHIFT
+from ..arithmetic import Rescale, delay, rescale_latency, sat, sat16
 from .activation import Activation
 
-__all__ = ["activate", "add_rounded", "blend"]
+__all__ = ["PEEPHOLE_LATENCY", "activate", "add_rounded", "blend", "peephole"]
+
+PEEP_BITS = 18
+"""Bits that v * c is saturated to: what leaves them saturates together with any int16 too."""
+
+
+PEEPHOLE_LATENCY = rescale_latency(16, 0, MAX_VECTOR_SHIFT) + 2 + Activation.LATENCY
+"""Cycles of `peephole`."""
 
 
 def activate(m: Module, p: Value, table: activations.Table, name: str) -> Signal:
@@ -38,3 +47,15 @@ def blend(m: Module, base: Value, other: Value, gate: Value, name: str) -> Value
         late[1].eq(late[0]),
     ]
     return add_rounded(late[1], product)[:16].as_signed()
+
+
+def peephole(m: Module, p: Value, c: Value, vector: Value, shift: Value, name: str) -> Value:
+    """sigmoid(sat16(p + rshr(vector * c, shift))), PEEPHOLE_LATENCY cycles later."""
+    m.submodules[f"{name}_peep"] = peep = Rescale(
+        value_bits=16, shift_min=0, shift_max=MAX_VECTOR_SHIFT, out_bits=32
+    )
+    m.d.comb += [peep.value.eq(c), peep.mult.eq(vector), peep.shift.eq(shift)]
+    clipped = delay(m, sat(peep.o, PEEP_BITS), 1, f"{name}_clipped")
+    late = delay(m, p, peep.latency + 1, f"{name}_p")
+    argument = delay(m, sat16(late + clipped), 1, f"{name}_argument")
+    return activate(m, argument, activations.sigmoid(), name)

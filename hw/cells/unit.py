@@ -14,20 +14,21 @@ from amaranth.utils import ceil_log2
 from ...golden.network import MAX_SHIFT
 from ..arithmetic import Rescale, delay, sat16
 from ..layouts import LAYER_BITS, SHIFT_BITS, SLOTS, UNIT_BITS, VECTOR_SHIFT_BITS
-from ..ram import block_ram
-from .base import SKIP_LATENCY, STATE_LATENCY, Cell, Vectors
+from ..ram import Table, block_ram, memory_write
+from .base import SKIP_LATENCY, STATE_LATENCY, Cell
 from .gru import GruCell
 from .gru_before import GruResetCell, GruUpdateCell
 from .ligru import LigruCell
 from .linear import LinearCell
-from .lstm import LstmCell, LstmCifgCell
+from .lstm import LstmCell, LstmCifgCell, LstmPeepholeCell
 from .sru import Sru0Cell, Sru4Cell, SruCell
 
-__all__ = ["CELLS", "CellUnit", "cell_output", "cell_word", "reads"]
+__all__ = ["CELLS", "CellUnit", "cell_output", "cell_word", "reads", "vector_bits"]
 
 CELLS: Mapping[str, type[Cell]] = {
     "lstm": LstmCell,
     "lstm_cifg": LstmCifgCell,
+    "lstm_peephole": LstmPeepholeCell,
     "gru": GruCell,
     "gru_reset": GruResetCell,
     "gru_update": GruUpdateCell,
@@ -43,6 +44,11 @@ CELLS: Mapping[str, type[Cell]] = {
 def reads(cells: Sequence[str], what: str) -> bool:
     """Whether one of the cells reads `what`: "c", "h", "vectors" or "skip"."""
     return any(what in CELLS[name].READS for name in cells)
+
+
+def vector_bits(cells: Sequence[str]) -> int:
+    """Width of the vector memory that serves these cells."""
+    return 16 * max(len(CELLS[name].VECTORS) for name in cells)
 
 
 def cell_word(drain_rows: int, *, cells: Sequence[str], state_depth: int) -> StructLayout:
@@ -136,9 +142,12 @@ class CellUnit(wiring.Component):
         Names in `CELLS`; a word's `cell` indexes this sequence. Only these cost hardware.
     state_depth : int
         Words of the state memory, at least 2: one a unit.
+    initial : sequence of int
+        The state before a sequence's first step, {c[31:16], h[15:0]} for each word of state; None:
+        it is 0, and needs no memory.
     vectors : sequence of int
-        Initial words of the vector memory (`Vectors`), which has one for each word of state and
-        exists only where one of the cells reads it.
+        Initial words of the vector memory (`vector_layout`), which has one for each word of state
+        and exists only where one of the cells reads it.
 
     Members
     -------
@@ -151,6 +160,8 @@ class CellUnit(wiring.Component):
         undefined if that word was written in that cycle.
     w_en : In(1), w_addr : In(ceil_log2(state_depth)), w_data : In(32)
         Loads the vector memory, while no unit is under way; only with that memory.
+    load_initial : Out(memory_write(state_depth, 32))
+        The same for the initial states.
     """
 
     i: stream.Interface
@@ -160,6 +171,7 @@ class CellUnit(wiring.Component):
     w_en: Signal
     w_addr: Signal
     w_data: Signal
+    load_initial: Any
 
     def __init__(
         self,
@@ -168,6 +180,7 @@ class CellUnit(wiring.Component):
         cells: Sequence[str] = ("lstm", "linear"),
         state_depth: int,
         vectors: Sequence[int] = (),
+        initial: Sequence[int] | None = None,
     ) -> None:
         if drain_rows < 1:
             raise ValueError(f"drain_rows must be at least 1, got {drain_rows!r}")
@@ -179,9 +192,10 @@ class CellUnit(wiring.Component):
         self.cells = tuple(cells)
         self.state_depth = state_depth
         self.vectors = tuple(vectors)
+        self.initial = initial
         word = cell_word(drain_rows, cells=cells, state_depth=state_depth)
         address = ceil_log2(state_depth)
-        load = {"w_en": In(1), "w_addr": In(address), "w_data": In(Vectors.size)}
+        load = {"w_en": In(1), "w_addr": In(address), "w_data": In(vector_bits(cells))}
         super().__init__(
             {
                 "i": In(stream.Signature(word)),
@@ -189,6 +203,7 @@ class CellUnit(wiring.Component):
                 "host_addr": In(address),
                 "host_data": Out(32),
                 **(load if reads(cells, "vectors") else {}),
+                **({} if initial is None else {"load_initial": Out(memory_write(state_depth, 32))}),
             }
         )
 
@@ -220,6 +235,7 @@ class CellUnit(wiring.Component):
         continues = [n for n, name in enumerate(self.cells) if CELLS[name].CONTINUES]
         starts = unit.first & ~unit.cell.matches(*continues) if continues else unit.first
         zero = delay(m, starts, STATE_LATENCY - 1, "zero")
+        start = self._start(m, unit)
         inputs: dict[str, Value] = {}
         for part, memory in memories.items():
             if reads(self.cells, part):
@@ -227,7 +243,7 @@ class CellUnit(wiring.Component):
                 inputs[part] = Signal(signed(16), name=part, reset_less=True)
                 m.d.comb += port.addr.eq(unit.state)
                 read = delay(m, port.data, STATE_LATENCY - 2, f"{part}_read")
-                m.d.sync += inputs[part].eq(Mux(zero, 0, read))
+                m.d.sync += inputs[part].eq(Mux(zero, start[part], read))
         if reads(self.cells, "vectors"):
             inputs["vectors"] = self._vectors(m, unit)
         if reads(self.cells, "skip"):
@@ -354,11 +370,21 @@ class CellUnit(wiring.Component):
         m.d.comb += self.host_data.eq(Cat(host["h"], host["c"]))
         return memories
 
+    def _start(self, m: Module, unit: Any) -> dict[str, Value]:
+        """The running unit's state before the first step, STATE_LATENCY - 1 cycles later."""
+        if self.initial is None:
+            return {"c": Const(0), "h": Const(0)}
+        m.submodules.initial = table = Table(32, depth=self.state_depth, init=self.initial)
+        wiring.connect(m, wiring.flipped(self.load_initial), table.load)
+        m.d.comb += table.addr.eq(unit.state)
+        word = delay(m, table.data, STATE_LATENCY - 2, "initial")
+        return {"c": word[16:], "h": word[:16]}
+
     def _vectors(self, m: Module, unit: Any) -> Value:
         """The running unit's word of the vector memory, STATE_LATENCY cycles later."""
         # Nothing runs while it is loaded.
         m.submodules.vectors = memory = block_ram(
-            Vectors.size, depth=self.state_depth, init=self.vectors
+            vector_bits(self.cells), depth=self.state_depth, init=self.vectors
         )
         write, read = memory.write_port(), memory.read_port()
         m.d.comb += [

@@ -416,5 +416,7 @@ def test_decoder_skips_what_is_no_packet_and_counts_it() -> None:
 def test_frame_commands_split_and_mark_the_ends() -> None:
     commands = frame_commands(list(range(MAX_WORDS + 1)), first=True)
     assert [command[2:4] for command in commands] == [bytes([MAX_WORDS, 1]), bytes([1, 2])]
+    commands = frame_commands(list(range(MAX_WORDS + 1)), end=True)
+    assert [command[3] for command in commands] == [4, 6]
     with pytest.raises(ValueError, match="words must not be empty"):
         frame_commands([])

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random float models and data sets for several test modules."""
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -67,3 +70,13 @@ def make_dataset():
         return Dataset(tuple(features), None if labels is None else tuple(labels))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def timit_tree():
+    """The module timit_tree.py beside this file: `make_tree`, `sphere`, `phone_lines`."""
+    file = Path(__file__).with_name("timit_tree.py")
+    spec = importlib.util.spec_from_file_location("timit_tree", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -9,13 +9,14 @@ Keys "case:name", one sequence a case, all float32 (onnxruntime has no float64 k
 
 The weights are in the .onnx files alone (D = directions, G = 4 or 3 gates): W [D, G * units,
 inputs], R [D, G * units, units], B [D, 2 * G * units], W's biases first; gates of LSTM i, o, f, c
-and of GRU z, r, h. In graphs, X is [steps, 1, inputs].
+and of GRU z, r, h; peepholes P [D, 3 * units], i, o, f. In graphs, X is [steps, 1, inputs].
 
 Cases: lstm_forward, lstm_reverse, lstm_bidirectional (with initial_h and initial_c as
 initializers), gru_lbr{0,1}_forward, gru_lbr{0,1}_reverse, gru_lbr{0,1}_bidirectional (with
 initial_h) for linear_before_reset 0 and 1, lstm_no_bias (B left out), and stack: what exporters
 write for a two-layer LSTM, bidirectional in its first layer, and a linear layer:
-LSTM -> Transpose -> Reshape -> LSTM -> Squeeze -> MatMul -> Add.
+LSTM -> Transpose -> Reshape -> LSTM -> Squeeze -> MatMul -> Add; peepholes: a bidirectional LSTM
+with P, initial_h and initial_c.
 
 Run with onnx and onnxruntime installed: python tests/golden/make_onnx_vectors.py
 """
@@ -44,6 +45,7 @@ CASES = {
     for lbr in (0, 1)
     for direction in ("forward", "reverse", "bidirectional")
 }
+CASES["peepholes"] = ("LSTM", {"direction": "bidirectional"})
 
 
 class Graph:
@@ -74,6 +76,7 @@ class Graph:
         tag: str = "",
         bias: bool = True,
         initial: bool = False,
+        peepholes: bool = False,
         **attributes: object,
     ) -> None:
         """An LSTM or GRU node with random weights; inputs X, W, R, B, lengths, h, c."""
@@ -87,6 +90,7 @@ class Graph:
             self.random(f"B{tag}", dirs, 2 * rows) if bias else "",
             "",
             *(self.random(state, dirs, 1, UNITS) if initial else "" for state in states),
+            self.random("P", dirs, 3 * UNITS) if peepholes else "",
         ]
         while not names[-1]:
             names.pop()
@@ -126,8 +130,8 @@ def run(case: str, rng: np.random.Generator) -> dict[str, np.ndarray]:
     graph = Graph(rng)
     outputs = {"Y": 4, "Y_h": 3} | ({"Y_c": 3} if kind == "LSTM" else {})
     initial = attributes["direction"] == "bidirectional"
-    bias = case != "lstm_no_bias"
-    graph.recurrent(kind, "X", INPUTS, list(outputs), bias=bias, initial=initial, **attributes)
+    options = {"bias": case != "lstm_no_bias", "peepholes": case == "peepholes"}
+    graph.recurrent(kind, "X", INPUTS, list(outputs), initial=initial, **options, **attributes)
     x = rng.normal(size=(STEPS, INPUTS)).astype(np.float32)
     y, *states = evaluate(graph.save(case, outputs), x)
     named = dict(zip(("y_h", "y_c"), (state[:, 0] for state in states), strict=False))
@@ -152,8 +156,9 @@ def run_stack(rng: np.random.Generator) -> dict[str, np.ndarray]:
 def main() -> None:
     """All cases."""
     rng = np.random.default_rng(20240612)
-    cases = {case: run(case, rng) for case in CASES}
-    save_cases(FILE, cases | {"stack": run_stack(rng)})
+    cases = {case: run(case, rng) for case in CASES if case != "peepholes"}
+    cases["stack"] = run_stack(rng)
+    save_cases(FILE, cases | {"peepholes": run("peepholes", rng)})
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ Keys "case:name", one sequence a case, float64, computed from the float32 weight
 Cases: {lstm,gru}_{script,dynamo}, by the old exporter with axes of any size, whose first states are
 made in the graph, and by the new one. Two layers, batch first, and a linear layer; in lstm the
 graph ends with a LogSoftmax and puts out the last states too, in gru it takes the last step.
+both_{script,dynamo}: two bidirectional LSTM layers that start from constants, and a linear layer.
 
 Run with torch, onnx and onnxscript installed: python tests/golden/make_torch_onnx_vectors.py
 """
@@ -45,7 +46,22 @@ class Network(torch.nn.Module):
         return torch.log_softmax(self.fc(h), -1), *states
 
 
-def export(network: Network, exporter: str, file: Path) -> None:
+class Both(torch.nn.Module):
+    """Two bidirectional layers that start from trained states, and a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = torch.nn.LSTM(INPUTS, UNITS, num_layers=2, batch_first=True, bidirectional=True)
+        self.fc = torch.nn.Linear(2 * UNITS, OUTPUTS)
+        self.h0, self.c0 = (torch.nn.Parameter(torch.rand(4, 1, UNITS) / 3) for _ in range(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.rnn(x, (self.h0, self.c0))[0])
+
+    every_step = forward
+
+
+def export(network: torch.nn.Module, exporter: str, file: Path) -> None:
     """Write the graph to `file`, without the notes on source lines."""
     x = torch.zeros(1, STEPS, INPUTS)
     with warnings.catch_warnings():
@@ -70,8 +86,8 @@ def main() -> None:
     """Weights larger than PyTorch's start, so that the gates leave their linear part."""
     torch.manual_seed(20240611)
     cases: dict[str, dict[str, np.ndarray]] = {}
-    for kind in ("lstm", "gru"):
-        network = Network(kind).eval()
+    for kind in ("lstm", "gru", "both"):
+        network = (Both() if kind == "both" else Network(kind)).eval()
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter.mul_(2.5)

@@ -8,6 +8,7 @@ one line per equation, as in the papers (PyTorch-Kaldi itself is no installable 
 import numpy as np
 import pytest
 
+from deltaloom.golden import graph
 from deltaloom.golden.checkpoint import ImportOptions, import_checkpoint
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.model import run_float
@@ -184,15 +185,31 @@ def test_norm_in_use_beside_a_bias(load):
     )
 
 
-def test_bidirectional_kaldi(load):
+@pytest.mark.parametrize("kind", NAMES)
+def test_bidirectional_kaldi(load, kind):
+    """One set of weights reads the frames and their flip; both outputs stand side by side."""
+    tensors = state_dict(kind)
+    rng = np.random.default_rng(2)
+    for w, _ in NAMES[kind].values():
+        tensors[f"{w}.1.weight"] = rng.normal(size=(UNITS, 2 * UNITS)).astype(np.float32) * 0.4
+    x = X
+    for n in range(2):
+        one = {name.replace(f".{n}.", ".0."): a for name, a in tensors.items() if f".{n}." in name}
+        halves = [reference(kind, one, x, [1]), reference(kind, one, x[::-1], [1])[::-1]]
+        x = np.hstack(halves)
+    model = load(tensors)
+    y, _ = run_float(model, X)
+    assert [layer.backward for layer in model.layers] == [False, True, False, True]
+    assert [graph.shared_with(model.layers, n) for n in range(4)] == [None, 0, None, 2]
+    np.testing.assert_allclose(y, x, rtol=0, atol=1e-6)
+
+
+def test_widths_that_fit_no_number_of_directions(load):
     tensors = state_dict("ligru")
     for name in ("wh.1.weight", "wz.1.weight"):
-        tensors[name] = np.ones((UNITS, 2 * UNITS), np.float32)
+        tensors[name] = np.ones((UNITS, 3 * UNITS), np.float32)
     line = refused(load, tensors)
-    assert line == (
-        "ligru.1 takes 14 values, but ligru.0 before it puts out 7; "
-        "bidirectional layers are not supported"
-    )
+    assert line == "ligru.1 takes 21 values, but ligru.0 before it puts out 7"
 
 
 @pytest.mark.parametrize(

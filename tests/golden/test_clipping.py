@@ -7,10 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from deltaloom.golden.arithmetic import code_range
 from deltaloom.golden.clipping import (
+    asymmetric,
+    find_clip,
+    find_range,
     max_clip,
     mmse_clip,
-    mmse_clip_histogram,
+    paper_clip,
+    range_error,
     squared_error,
     step_size,
     to_codes,
@@ -94,15 +99,12 @@ def test_mmse_of_rows_is_the_best_candidate(values, bits):
 def test_mmse_is_never_worse_than_max(values, bits):
     rows = squared_error(values, mmse_clip(values, bits)[:, None], bits)
     assert (rows <= squared_error(values, max_clip(values)[:, None], bits)).all()
-    flat = values.reshape(-1)
-    clip = mmse_clip_histogram(values, bits)
-    assert squared_error(flat, clip, bits) <= squared_error(flat, max_clip(flat), bits)
 
 
 @pytest.mark.parametrize("bits", [2, 4])
 def test_histogram_finds_about_the_exact_clip(bits):
     values = np.random.default_rng(0).normal(size=(40, 250))
-    exact, approximate = mmse_clip(values.reshape(-1), bits), mmse_clip_histogram(values, bits)
+    exact, approximate = mmse_clip(values.reshape(-1), bits), paper_clip(values, bits)
     assert approximate < 0.8 * max_clip(values.reshape(-1))  # tails are worth cutting
     # A histogram misplaces values by half a bin at most and does not see level -2**(bits-1).
     errors = [squared_error(values.reshape(-1), clip, bits) for clip in (exact, approximate)]
@@ -112,5 +114,99 @@ def test_histogram_finds_about_the_exact_clip(bits):
 @pytest.mark.parametrize("values", [[0.0, 0.0], [3.0], [2.5, 2.5], []])
 def test_tensors_without_a_spread(values):
     clip = max(values, default=0.0)
-    assert mmse_clip_histogram(np.array(values), 8) == clip
+    assert paper_clip(np.array(values), 8) == clip
     assert max_clip(np.array(values)) == clip
+
+
+def test_paper_by_hand():
+    """-1 .. 1 in 201 values: one in each bin, whose middle is it, nearly. 2 bits: -a, 0, a.
+
+    The cost of a is sum over b >= 0 of (b - [b > a/2] a)**2, about a**3/12 within a and
+    (1 - a)**3 / 3 beyond: least where a**2 / 4 = (1 - a)**2, so at a = 2/3.
+    """
+    assert paper_clip(np.linspace(-1, 1, 201), 2) == pytest.approx(0.67)
+    assert paper_clip(10 * np.linspace(-1, 1, 201), 2) == pytest.approx(6.7)
+
+
+@given(TENSORS, BITS)
+def test_paper_as_its_formula_says(values, bits):
+    """Bin by bin and candidate by candidate, with the first of the least cost."""
+    flat = values.reshape(-1)
+    largest = np.abs(flat).max()
+    if flat.min() == flat.max():
+        return
+    share, edges = np.histogram(flat, bins=201, density=True)
+    best = (np.inf, 0.0)
+    for k in range(1, 100):
+        a = k / 100 * largest
+        s = (2 ** (bits - 1) - 1) / a
+        cost = 0.0
+        for b, p in zip((edges[:-1] + edges[1:]) / 2, share, strict=True):
+            if p:
+                nearest = np.rint(b * s) / s
+                cost += p * ((abs(b) - a) ** 2 if abs(b) > a else (b - nearest) ** 2)
+        best = min(best, (cost * (1 - 1e-9), a)) if cost < best[0] * (1 - 1e-9) else best
+    found = paper_clip(values, bits)
+    assert found <= 0.99 * largest * (1 + 1e-12)
+    assert found == pytest.approx(best[1]) or bits > 4  # near ties, which rounding decides
+
+
+def test_percentiles_by_hand():
+    rows = np.array([np.arange(-100.0, 1.0), np.arange(0.0, 202.0, 2.0)])
+    assert find_clip(rows, 8, "percentile:90").tolist() == [90.0, 180.0]
+    assert find_clip(rows, 8, "percentile:100").tolist() == [100.0, 200.0]
+    assert find_range(rows[0], 8, "percentile:90") == (-90.0, 0.0)  # 0 is within
+    assert find_range(np.arange(-10.0, 91.0), 8, "percentile:95") == (-5.0, 85.0)
+
+
+@pytest.mark.parametrize("rule", ["mmse", "paper", "max", "percentile:97"])
+def test_each_rule_is_for_each_row(rule):
+    rows = np.random.default_rng(0).laplace(size=(2, 3, 50))
+    clips = find_clip(rows, 4, rule)
+    assert clips.shape == (2, 3)
+    for n, row in enumerate(rows.reshape(6, 50)):
+        assert clips.flat[n] == find_clip(row, 4, rule)
+
+
+@pytest.mark.parametrize(
+    ("ends", "bits", "step", "zero"),
+    [
+        ((0.0, 15.0), 4, 1.0, -8),  # all codes above 0
+        ((-15.0, 0.0), 4, 1.0, 7),
+        ((-5.0, 10.0), 4, 1.0, -3),
+        ((-2.0, 1.0), 2, 1.0, 0),
+        ((-1.4, 1.6), 2, 1.0, -1),
+        ((-1.0, 254.0), 8, 1.0, -127),
+    ],
+)
+def test_asymmetric_by_hand(ends, bits, step, zero):
+    found = asymmetric(ends, bits)
+    assert found == (pytest.approx(step), zero)
+
+
+def test_range_error_by_hand():
+    """-3..12 at 4 bits: step 1, codes -8..7 for -3..12."""
+    assert asymmetric((-3.0, 12.0), 4) == (1.0, -5)
+    assert range_error([-4.0, -2.75, 0.0, 11.5, 14.0], (-3.0, 12.0), 4) == 1 + 0.0625 + 0.25 + 4
+
+
+@given(TENSORS, st.sampled_from([2, 3, 4, 6, 8]))
+def test_asymmetric_mmse_is_never_worse(values, bits):
+    """Than the whole range, nor than symmetric codes."""
+    flat = values.reshape(-1)
+    ends = find_range(flat, bits, "mmse")
+    if ends == (0.0, 0.0):
+        assert not flat.any()
+        return
+    error = range_error(flat, ends, bits) * (1 - 1e-9)
+    assert error <= range_error(flat, find_range(flat, bits, "max"), bits)
+    assert error <= squared_error(flat, mmse_clip(flat, bits), bits) + 1e-12
+    step, zero = asymmetric(ends, bits)
+    low, high = code_range(bits)
+    assert step > 0 and low <= zero <= high
+
+
+def test_values_of_one_sign_gain_a_bit():
+    values = np.abs(np.random.default_rng(0).normal(size=5000))
+    error = range_error(values, find_range(values, 4, "mmse"), 4)
+    assert error < 0.4 * float(squared_error(values, mmse_clip(values, 4), 4))

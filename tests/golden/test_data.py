@@ -285,3 +285,25 @@ def test_targets_of_different_width():
         Dataset((x, x), task="regression", targets=(x[:, :1], x))
     with pytest.raises(UserError, match="targets: 1 for 2 sequences, one each is needed"):
         Dataset((x, x), task="regression", targets=(x,))
+
+
+def test_offset(tmp_path):
+    features = (np.zeros((2, 1), np.float32), np.zeros((1, 1), np.float32))
+    offset = (np.array([[1, 2], [3, 4]], np.float32), np.array([[5, 6]], np.float32))
+    data = Dataset(features, offset=offset)
+    data.save(tmp_path / "d.npz")
+    loaded = Dataset.load(tmp_path / "d.npz")
+    assert [y.tolist() for y in loaded.offset] == [y.tolist() for y in offset]
+    assert [y.tolist() for y in loaded.subset([1]).offset] == [[[5, 6]]]
+    loaded.check_outputs(2)
+    with pytest.raises(UserError, match="offset: 2 per frame, the network has 3 outputs; give"):
+        loaded.check_outputs(3)
+    with pytest.raises(UserError, match="offset: 1 for 2 sequences, one each is needed"):
+        Dataset(features, offset=offset[:1])
+    with pytest.raises(UserError, match=r"offset of sequence 1: shape \(2, 2\), expected \[1, 2\]"):
+        Dataset(features, offset=(offset[0], offset[0]))
+    with pytest.raises(UserError, match=r"offset: inf in frame 0 of sequence 1 \(row 2\), output"):
+        Dataset(features, offset=(offset[0], np.array([[np.inf, 0]], np.float32)))
+    np.savez(tmp_path / "bad.npz", features=np.zeros((3, 1)), offset=np.zeros((2, 1)))
+    with pytest.raises(UserError, match=r"offset: float64 \(2, 1\), expected numbers \[3, outputs"):
+        Dataset.load(tmp_path / "bad.npz")

@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deltaloom.golden import graph
 from deltaloom.golden.arithmetic import code_range, exact_dtype
 from deltaloom.golden.cells import CELLS, State
 from deltaloom.golden.engine import Result, StepModel, quantize_frames, real_outputs, run
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.network import Network
-from deltaloom.golden.synthetic import make_frames, make_network
+from deltaloom.golden.synthetic import Shape, make_frames, make_network
 
-WIDTHS = st.sampled_from([2, 4, 8, 16])
+WIDTHS = st.integers(2, 16)
 SIZES = st.sampled_from([1, 3, 37, 129])
 
 
@@ -70,13 +71,28 @@ def split_paths(network: Network, seed: int) -> Network:
 
 
 @st.composite
+def shapes(draw, inputs):
+    """One layer that takes so many inputs."""
+    kind = draw(st.sampled_from(list(CELLS)))
+    directions = draw(st.sampled_from([{}, {}, {"backward": True}, {"both": True}]))
+    can_project = CELLS[kind].has_c and CELLS[kind].recurrent
+    return Shape(
+        kind=kind,
+        units=inputs if kind == "sru" else draw(SIZES),
+        projection=draw(st.sampled_from([0, 0, 1, 3, 37])) if can_project else 0,
+        initial=draw(st.booleans()),
+        shared=draw(st.booleans()),
+        **directions,
+    )
+
+
+@st.composite
 def networks(draw, thresholds=True):
     inputs = width = draw(SIZES)
     shape = []
     for _ in range(draw(st.integers(1, 3))):
-        kind = draw(st.sampled_from(list(CELLS)))
-        width = width if kind == "sru" else draw(SIZES)
-        shape.append((kind, width))
+        shape.append(draw(shapes(width)))
+        width = shape[-1].outputs
     activation_bits = draw(WIDTHS)
     network = make_network(
         shape,
@@ -109,7 +125,16 @@ def frames_for(network: Network, lengths: list[int]) -> list[np.ndarray]:
 
 
 def run_by_events(network: Network, frames: np.ndarray, order=None) -> Result:
+    """Layer by layer; where no layer is backward, the same frame by frame."""
     model = StepModel(network, order)
+    result = model.run(frames)
+    if not any(layer.backward for layer in network.layers):
+        assert_same(run_by_frames(network, frames), result)
+    return result
+
+
+def run_by_frames(network: Network, frames: np.ndarray) -> Result:
+    model = StepModel(network)
     outputs = np.zeros((len(frames), network.outputs), np.int64)
     events = {name: np.zeros(len(frames), np.int64) for name, _ in network.paths()}
     for t, frame in enumerate(frames):
@@ -383,3 +408,172 @@ def test_real_outputs():
     network = make_network([("linear", 1)], 2)
     network = replace(network, layers=(replace(network.layers[0], h_exponent=4),))
     np.testing.assert_array_equal(real_outputs(network, np.array([[2048, -1024]])), [[1.0, -0.5]])
+
+
+# Directions, projections, initial states
+
+
+def assert_runs(network, lengths=(5, 0, 1, 9)):
+    """Delta and dense by products equal events, for some sequences; their outputs."""
+    frames = frames_for(network, lengths)
+    results = run(network, frames)
+    for sequence, result in zip(frames, results, strict=True):
+        assert_same(result, run_by_events(network, sequence, np.random.default_rng(1)))
+    zero = network.with_thresholds({name: 0 for name, _ in network.paths()})
+    for one, other in zip(run(zero, frames), run(network, frames, delta=False), strict=True):
+        assert_same(one, other)
+    return [result.outputs for result in results]
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_backward_is_forward_on_reversed_frames(kind):
+    network = make_network([(kind, 5), Shape(kind="linear", units=3)], 5, threshold=2)
+    backward = replace(
+        network, layers=tuple(replace(layer, backward=True) for layer in network.layers)
+    )
+    frames = frames_for(network, [7, 0, 1, 12])
+    for sequence, result in zip(frames, run(backward, frames), strict=True):
+        (turned,) = run(network, [sequence[::-1]])
+        np.testing.assert_array_equal(result.outputs, turned.outputs[::-1])
+        for name, count in result.events.items():
+            np.testing.assert_array_equal(count, turned.events[name][::-1])
+        assert_same(result, replace(result, states=turned.states))
+
+
+@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("shared", [False, True])
+def test_both_directions_stand_beside_each_other(kind, shared):
+    one = Shape(kind=kind, units=5, both=True, shared=shared, initial=True)
+    network = make_network([one], 5, threshold=3)
+    forward, backward = network.layers
+    assert (graph.shared_with(network.layers, 1) == 0) is shared
+    frames = frames_for(network, [6, 11])
+    for sequence, y in zip(frames, assert_runs(network, [6, 11]), strict=True):
+        (first,) = run(replace(network, layers=(forward,), puts_out=()), [sequence])
+        (second,) = run(replace(network, layers=(backward,), puts_out=()), [sequence])
+        np.testing.assert_array_equal(y, np.hstack([first.outputs, second.outputs]))
+
+
+def test_two_bidirectional_layers_and_a_head():
+    shape = [Shape(kind="lstm", units=3, both=True), Shape(kind="gru_before", units=37, both=True)]
+    network = make_network([*shape, ("linear", 2)], 3, threshold=1)
+    assert [layer.reads for layer in network.layers] == [
+        (),
+        ("frames",),
+        ("lstm0", "lstm0.reverse"),
+        ("lstm0", "lstm0.reverse"),
+        ("gru_before1", "gru_before1.reverse"),
+    ]
+    assert network.macs == sum(path.weights.size for _, path in network.paths())
+    assert_runs(network)
+
+
+@pytest.mark.parametrize("kind", [k for k in CELLS if k.startswith("lstm")])
+@pytest.mark.parametrize("both", [False, True])
+def test_projections(kind, both):
+    shape = Shape(kind=kind, units=7, projection=3, both=both, initial=True)
+    network = make_network([shape, ("linear", 2)], 5, threshold=2)
+    first = network.layers[0]
+    assert first.h_from == f"{first.name}.projection" and first.h_columns == 3
+    for y in assert_runs(network, [9, 20])[1:]:
+        assert len(np.unique(y)) > 10
+
+
+def test_a_projection_of_ones_is_the_layer_itself():
+    """16-bit codes, weights of the identity and no bias: the same as without a projection."""
+    options = {"activation_bits": 16, "threshold": 9}
+    plain = make_network([("lstm", 4)], 3, **options)
+    projected = make_network([Shape(kind="lstm", units=4, projection=4)], 3, **options)
+    lstm, projection = projected.layers
+    (path,) = projection.paths
+    path = replace(path, weights=np.eye(4, dtype=int)[None], mult=np.ones((1, 4), int))
+    path = replace(path, shift=np.array([0]), threshold=0)
+    projection = replace(projection, paths=(path,), bias=np.zeros((1, 4), int))
+    lstm = replace(plain.layers[0], h_from=projection.name)
+    projected = replace(projected, layers=(lstm, projection))
+    frames = [make_frames(3, 30, smooth=0.5)]
+    (one,), (other,) = run(plain, frames), run(projected, frames)
+    np.testing.assert_array_equal(one.outputs, other.outputs)
+    np.testing.assert_array_equal(one.events["lstm0.h"], other.events["lstm0.h"])
+
+
+@pytest.mark.parametrize("kind", [k for k in CELLS if k != "linear"])
+def test_a_state_goes_on(kind):
+    """A second half that starts where the first ended is the second half of the whole."""
+    network = make_network([(kind, 6)], 6)
+    frames = make_frames(6, 12)
+    (whole,), (half,) = run(network, [frames]), run(network, [frames[:5]])
+    (layer,) = network.layers
+    names = [name for name in ("c", "h") if getattr(half.states[0], name).any()]
+    initial = {
+        name: getattr(half.states[0], name) for name in names if name == "c" or uses_h(layer)
+    }
+    (rest,) = run(replace(network, layers=(replace(layer, initial=initial),)), [frames[5:]])
+    np.testing.assert_array_equal(rest.outputs, whole.outputs[5:])
+    assert_same(
+        rest, run_by_events(replace(network, layers=(replace(layer, initial=initial),)), frames[5:])
+    )
+
+
+def uses_h(layer):
+    return "h" in layer.cell.feeds
+
+
+def test_the_first_step_sends_what_differs_from_the_initial_code():
+    """Threshold 5, codes of 256 words: references start at h0's codes, not at those of 0."""
+    network = make_network([("ligru", 2)], 1, threshold=5)
+    (layer,) = network.layers
+    layer = replace(layer, initial={"h": np.array([256 * 40, -256 * 3])})
+    started = replace(network, layers=(layer,))
+    frames = np.zeros((1, 1), int)
+    (result,) = run(started, [frames])
+    assert result.events["ligru0.h"].tolist() == [0]  # the references are h0's codes already
+    model = StepModel(started)
+    path = layer.paths[1]
+    np.testing.assert_array_equal(model._sums[0][1], path.matrix @ [40, -3])
+    assert_runs(started)
+    zero_point = change_paths(started, with_zero_point)
+    assert_runs(zero_point)
+
+
+def test_graphs_that_skip_layers():
+    """The head reads frames, a layer and one before it; two layers are put out."""
+    network = make_network([("ligru", 3), ("ligru", 4), ("linear", 2)], 3, threshold=2)
+    first, second, head = network.layers
+    (path,) = head.paths
+    wide = replace(path, weights=np.ones((1, 2, 10), int))
+    head = replace(head, paths=(wide,), reads=("ligru1", "frames", "ligru0"), h_exponent=2)
+    second = replace(second, backward=True)
+    network = replace(network, layers=(first, second, head), puts_out=("linear2", "ligru0"))
+    outputs = assert_runs(network)
+    assert [y.shape for y in outputs] == [(5, 5), (0, 5), (1, 5), (9, 5)]
+    assert network.outputs == 5 and network.y_exponent == 2
+
+
+def test_a_backward_layer_needs_whole_sequences():
+    network = make_network([Shape(kind="gru", units=2, both=True)], 3)
+    with pytest.raises(
+        UserError, match=r"gru0.reverse: runs backward, so it cannot go frame by fr"
+    ):
+        StepModel(network).step(np.zeros(3, int))
+
+
+def test_peepholes_by_hand():
+    """No weights: i and f see the old c, o the new one, each through its vector."""
+    network = make_network([("lstm_peephole", 3)], 1, c_exponent=3)
+    network = change_paths(network, lambda p, rng: replace(p, weights=np.zeros_like(p.weights)))
+    (layer,) = network.layers
+    bias = np.array([[500] * 3, [-700] * 3, [4096] * 3, [300] * 3])
+    vectors = {"v_i": [9000, 0, 0], "v_f": [0, -7000, 0], "v_o": [0, 0, 20000]}
+    vectors = {name: np.array(v) for name, v in vectors.items()}
+    c0 = np.array([8192, 8192, 8192])
+    layer = replace(layer, bias=bias, vectors=vectors, vector_shift=14, initial={"c": c0})
+    (result,) = run(replace(network, layers=(layer,)), [np.zeros((1, 1), int)])
+    v = {name: vector / 2**14 for name, vector in vectors.items()}  # e_v = 1: 18 - 1 - 3 = 14
+    c = c0 / 2**12
+    i, f = (1 / (1 + np.exp(-(b / 4096 + v[n] * c))) for b, n in ((500, "v_i"), (-700, "v_f")))
+    after = f * c + i * np.tanh(1)
+    o = 1 / (1 + np.exp(-(300 / 4096 + v["v_o"] * after)))
+    assert np.abs(result.states[0].c[:] / 2**12 - after).max() < 2**-11
+    assert np.abs(result.outputs[0] / 2**15 - o * np.tanh(after)).max() < 2**-12
+    assert len({*after.round(3)}) == 3

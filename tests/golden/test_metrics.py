@@ -10,8 +10,6 @@ from deltaloom.golden.data import Dataset
 from deltaloom.golden.engine import quantize_frames, real_outputs, run
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.metrics import (
-    eliminated,
-    eliminated_in_path,
     error,
     evaluate,
     ideal_cycles,
@@ -21,6 +19,7 @@ from deltaloom.golden.metrics import (
 )
 from deltaloom.golden.model import run_float
 from deltaloom.golden.network import Network
+from deltaloom.golden.operations import eliminated, eliminated_in_path
 from deltaloom.golden.quantize import quantize
 from deltaloom.golden.synthetic import make_network, make_path
 from deltaloom.golden.thresholds import uniform_thresholds
@@ -145,6 +144,13 @@ def test_ideal_cycles_of_events_and_mixed_bits_by_hand():
     weights = 16 * 5 * 2 + 16 * 4 * 8 + 3 * 4 * 16
     biases, multipliers = 16 + 3, 16 + 16 + 3
     assert size_bits(network) == weights + 16 * (biases + multipliers)
+
+
+def test_other_widths_take_the_next_lane():
+    """12-bit weights take 16 of a word's bits."""
+    narrow, wide = (make_network(SHAPE, 5, weight_bits=bits) for bits in (12, 16))
+    assert ideal_cycles(narrow, 64) == ideal_cycles(wide, 64)
+    assert size_bits(wide) - size_bits(narrow) == 4 * narrow.macs
 
 
 def test_a_shared_multiplier_counts_once():

@@ -116,7 +116,7 @@ def test_with_thresholds_of_an_unknown_path(network):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"bits": 3}, "activation bits: 3 is not possible, it must be one of (2, 4, 8, 16)"),
+        ({"bits": 1}, "activation bits: 1 is not possible, it must be 2..16"),
         ({"mult": 32768}, "quantizer mult: 32768 is not possible, it must be 0..32767"),
         ({"mult": -1}, "quantizer mult: -1 is not possible, it must be 0..32767"),
         ({"shift": 41}, "quantizer shift: 41 is not possible, it must be 0..40"),
@@ -133,7 +133,7 @@ def test_quantizer_checks(changes, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"weight_bits": 5}, "weight bits: 5 is not possible, it must be one of (2, 4, 8, 16)"),
+        ({"weight_bits": 17}, "weight bits: 17 is not possible, it must be 2..16"),
         ({"weights": np.full((4, 4, 5), 8)}, "weights: 8 is outside -8..7 (4 bits)"),
         ({"weights": np.full((4, 4, 5), -9)}, "weights: -9 is outside -8..7 (4 bits)"),
         ({"weights": np.zeros((3, 4, 5), int)}, "weights: shape (3, 4, 5), expected [4, any, any]"),
@@ -162,10 +162,28 @@ def test_the_largest_threshold_silences_a_path(network):
     [
         (
             {"kind": "gru9"},
-            "cell: 'gru9' is not possible, it must be one of lstm, lstm_cifg, gru, ",
+            "cell: 'gru9' is not possible, it must be one of lstm, lstm_cifg, lstm_p",
+        ),
+        ({"backward": 1}, "backward: 1 is not possible, it must be true or false"),
+        ({"h_from": 3}, "h_from: 3 is not possible, it must be a layer's name or empty"),
+        (
+            {"initial": {"x": np.zeros(4, int)}},
+            "lstm0 initial x: lstm starts from c, h only",
+        ),
+        (
+            {"initial": {"h": np.zeros(4, int)}, "h_from": "p"},
+            "lstm0 initial h: lstm starts from c only; give p its initial h",
+        ),
+        (
+            {"initial": {"c": np.zeros(3, int)}},
+            "lstm0 initial c: shape (3,), expected [4]",
+        ),
+        (
+            {"initial": {"c": np.full(4, 1 << 15)}},
+            "initial c: 32768 is outside -32768..32767 (16 bits)",
         ),
         ({"bias": np.full((4, 4), 1 << 19)}, "bias: 524288 is outside -524288..524287 (20 bits)"),
-        ({"bias": np.zeros((4, 5), int)}, "x weights: shape (4, 4, 5), expected [any, 5, any]"),
+        ({"bias": np.zeros((4, 5), int)}, "x weights: shape (4, 4, 5), expected [any, 5, 5]"),
         ({"bias": np.zeros((3, 4), int)}, "bias: shape (3, 4), expected [4, any]"),
         ({"c_exponent": 13}, "c exponent: 13 is not possible, it must be 0..12"),
         ({"c_exponent": -1}, "c exponent: -1 is not possible, it must be 0..12"),
@@ -253,19 +271,17 @@ def test_a_cell_that_reads_its_input_is_as_wide():
 
 
 def test_paths_of_rh_have_as_many_columns_as_units():
-    network = make_network([("gru_before", 4)], 3)
-    (layer,) = network.layers
+    (layer,) = make_network([("gru_before", 4)], 3).layers
     path = layer.paths[2]
     narrow = replace(path, weights=path.weights[:, :, :3])
-    layer = replace(layer, paths=(*layer.paths[:2], narrow))
-    with pytest.raises(UserError, match=r"gru_before0.rh weights: shape \(1, 4, 3\)"):
-        replace(network, layers=(layer,))
+    with pytest.raises(UserError, match=r"rh weights: shape \(1, 4, 3\), expected \[any, 4, 4\]"):
+        replace(layer, paths=(*layer.paths[:2], narrow))
 
 
 def test_network_checks(network):
     with pytest.raises(UserError, match="layers: 0 is not possible, it must be at least one layer"):
         replace(network, layers=())
-    message = r"lstm1.x weights: shape \(4, 3, 4\), expected \[any, any, 2\]"
+    message = "lstm1 takes 4 values, but linear2 before it puts out 2"
     with pytest.raises(UserError, match=message):
         replace(network, layers=(network.layers[2], network.layers[1]), x_exponent=0)
 

@@ -56,8 +56,9 @@ class Graph:
 
     def recurrent(self, kind, *, bias=True, more=(), columns=INPUTS, name="rnn", **attributes):
         rows = GATES[kind] * UNITS
-        given = [random(1, rows, columns), random(1, rows, UNITS)]
-        given.append(random(1, 2 * rows) if bias else None)
+        both = 2 if attributes.get("direction") == "bidirectional" else 1
+        given = [random(both, rows, columns), random(both, rows, UNITS)]
+        given.append(random(both, 2 * rows) if bias else None)
         return self.node(kind, *given, *more, hidden_size=UNITS, name=name, **attributes)
 
     def squeezed(self):
@@ -120,16 +121,36 @@ def assert_as_onnx(load, graph):
     [
         ("lstm_forward", "lstm"),
         ("lstm_no_bias", "lstm"),
-        ("gru_lbr0_forward", "gru_before"),
-        ("gru_lbr1_forward", "gru"),
+        ("lstm_reverse", "lstm"),
+        ("lstm_bidirectional", "lstm"),
+        ("peepholes", "lstm_peephole"),
+        *(
+            (f"gru_lbr{lbr}_{direction}", kind)
+            for lbr, kind in enumerate(("gru_before", "gru"))
+            for direction in ("forward", "reverse", "bidirectional")
+        ),
     ],
 )
 def test_nodes_as_onnxruntime_runs_them(case, kind):
     arrays = read_case("onnx_vectors.npz", case)
     model = import_checkpoint(FOLDER / "onnx" / f"{case}.onnx")
-    assert kinds(model) == [kind] and model.origin == f"{case}.onnx"
+    directions = arrays["y"].shape[1]
+    assert kinds(model) == [kind] * directions and model.origin == f"{case}.onnx"
+    backward = [False, True] if directions == 2 else [case.endswith("reverse")]
+    assert [layer.backward for layer in model.layers] == backward
+    states = {name for layer in model.layers for name in layer.initial}
+    given = {"h", "c"} if kind.startswith("lstm") else {"h"}
+    assert states == (given if directions == 2 else set())
     y, _ = run_float(model, arrays["x"])
-    np.testing.assert_allclose(y, arrays["y"][:, 0], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(y, arrays["y"].reshape(len(y), -1), rtol=0, atol=1e-6)
+
+
+def test_a_bidirectional_stack_as_onnxruntime_runs_it():
+    arrays = read_case("onnx_vectors.npz", "stack")
+    model = import_checkpoint(FOLDER / "onnx" / "stack.onnx")
+    assert kinds(model) == ["lstm", "lstm", "lstm", "linear"]
+    y, _ = run_float(model, arrays["x"])
+    np.testing.assert_allclose(y, arrays["y"], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("exporter", ["script", "dynamo"])
@@ -138,6 +159,16 @@ def test_graphs_as_pytorch_exports_them(kind, exporter):
     arrays = read_case("torch_onnx_vectors.npz", f"{kind}_{exporter}")
     model = import_checkpoint(FOLDER / "onnx" / f"torch_{kind}_{exporter}.onnx")
     assert kinds(model) == [kind, kind, "linear"]
+    y, _ = run_float(model, arrays["x"])
+    np.testing.assert_allclose(y, arrays["y"], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("exporter", ["script", "dynamo"])
+def test_both_directions_and_first_states_as_pytorch_exports_them(exporter):
+    arrays = read_case("torch_onnx_vectors.npz", f"both_{exporter}")
+    model = import_checkpoint(FOLDER / "onnx" / f"torch_both_{exporter}.onnx")
+    assert kinds(model) == ["lstm"] * 4 + ["linear"]
+    assert all({*layer.initial} == {"h", "c"} for layer in model.layers[:4])
     y, _ = run_float(model, arrays["x"])
     np.testing.assert_allclose(y, arrays["y"], rtol=0, atol=1e-6)
 
@@ -193,6 +224,46 @@ def test_zero_first_states(load):
     assert_as_onnx(load, graph.recurrent("LSTM", more=(None, "h0", zeros)))
 
 
+@pytest.mark.parametrize(("kind", "more"), [("LSTM", 4), ("GRU", 2)])
+@pytest.mark.parametrize("direction", ["forward", "reverse"])
+def test_first_states_and_peepholes(load, kind, more, direction):
+    states = [None, *(random(1, 1, UNITS) for _ in range(min(more, 3) - 1))]
+    peepholes = [random(1, 3 * UNITS)] if more == 4 else []
+    graph = Graph().recurrent(kind, more=(*states, *peepholes), direction=direction)
+    model = assert_as_onnx(load, graph.squeezed())
+    assert [*model.layers[0].initial] == ["h", "c"][: len(states) - 1]
+
+
+def test_peepholes_of_zeros_are_none(load):
+    more = (None, None, None, np.zeros((1, 3 * UNITS), np.float32))
+    assert kinds(load(Graph().recurrent("LSTM", more=more))) == ["lstm"]
+
+
+@pytest.mark.parametrize("merge", [[0, 0, -1], [0, 0, 2 * UNITS]])
+def test_bidirectional_layers_in_a_row(load, merge):
+    graph = Graph()
+    for name, columns in (("a", INPUTS), ("b", 2 * UNITS)):
+        graph.recurrent("LSTM", columns=columns, name=name, direction="bidirectional")
+        graph.node("Transpose", perm=[0, 2, 1, 3]).node("Reshape", np.array(merge))
+    model = load(graph.head(2 * UNITS))
+    assert [(x.name, x.backward) for x in model.layers] == [
+        ("a", False),
+        ("a.reverse", True),
+        ("b", False),
+        ("b.reverse", True),
+        ("fc", False),
+    ]
+
+
+def test_axes_around_two_directions(load):
+    """An axis that comes and one that goes, before and after that of the directions."""
+    graph = Graph().recurrent("GRU", direction="bidirectional")  # [steps, 2, 1, units]
+    graph.node("Unsqueeze", np.array([0, 2])).node("Squeeze", np.array([0, 4]))
+    graph.node("Squeeze", np.array([1])).node("Gather", np.array(-1), axis=0)
+    graph.node("Reshape", np.array([1, -1])).head(2 * UNITS)
+    assert kinds(load(graph)) == ["gru_before", "gru_before", "linear"]
+
+
 def test_softmax_at_the_end_is_left_off(load):
     graph = Graph().recurrent("LSTM").squeezed().head()
     plain = load(graph.model())
@@ -212,19 +283,13 @@ def test_labels(load):
 # What is refused
 
 
-@pytest.mark.parametrize("direction", ["reverse", "bidirectional"])
-@pytest.mark.parametrize("kind", ["lstm", "gru_lbr0", "gru_lbr1"])
-def test_directions(kind, direction):
-    with pytest.raises(UserError) as caught:
-        import_checkpoint(FOLDER / "onnx" / f"{kind}_{direction}.onnx")
-    node = kind[:4].rstrip("_").upper()
-    expected = f"{node} node 'Y': direction is {direction}; only forward is supported"
-    assert str(caught.value).endswith(f".onnx: {expected}")
-
-
 @pytest.mark.parametrize(
     ("attributes", "line"),
     [
+        (
+            {"direction": "sideways"},
+            "direction is sideways; only forward, reverse, bidirectional are supported",
+        ),
         ({"layout": 1}, "layout is 1; only nodes with 0 are supported"),
         ({"clip": 3.0}, "clip is 3; only nodes without it are supported"),
         ({"input_forget": 1}, "input_forget is 1; only nodes with 0 are supported"),
@@ -243,25 +308,54 @@ def test_default_activations_may_be_said(load):
 
 
 @pytest.mark.parametrize(("place", "name"), [(1, "initial_h"), (2, "initial_c")])
-def test_first_states(load, place, name):
+def test_first_states_that_are_refused(load, place, name):
     more = [None, None, None]
-    more[place] = np.full((1, 1, UNITS), 0.5, np.float32)
+    more[place] = np.linspace(0, 1, 2 * UNITS, dtype=np.float32).reshape(1, 2, UNITS)
     line = refused(load, Graph().recurrent("LSTM", more=more))
-    rule = "a network starts from zero, so it must be left out or all zeros"
-    assert line == f"LSTM node 'rnn': {name} is 'c3'; {rule}"
+    assert line == (
+        f"LSTM node 'rnn': {name} [1, 2, 7]; a network has one first state, [directions, 1, units]"
+    )
+    more[place] = random(1, 1, UNITS - 1)
+    line = refused(load, Graph().recurrent("LSTM", more=more))
+    assert line == f"LSTM node 'rnn': rnn initial {name[-1]}: shape (6,), expected [7]"
     graph = Graph()
     graph.extra = ["h0"]
     more[place] = "h0"
     line = refused(load, graph.recurrent("LSTM", more=more))
+    rule = "it must be left out, or a constant of the file"
     assert line == f"LSTM node 'rnn': {name} is the graph's input 'h0'; {rule}"
 
 
-def test_peepholes(load):
-    more = (None, None, None, random(1, 3 * UNITS))
+def test_peepholes_that_are_refused(load):
+    more = (None, None, None, random(1, 2 * UNITS))
     line = refused(load, Graph().recurrent("LSTM", more=more))
-    assert line == "LSTM node 'rnn': it has peepholes (input P); only nodes without are supported"
-    more = (None, None, None, np.zeros((1, 3 * UNITS), np.float32))
-    assert kinds(load(Graph().recurrent("LSTM", more=more))) == ["lstm"]
+    assert line == "LSTM node 'rnn': P [14]: ONNX LSTM expects [21]"
+    more = (None, None, None, random(2, 3 * UNITS))
+    line = refused(load, Graph().recurrent("LSTM", more=more))
+    assert line == "LSTM node 'rnn': P [2, 21]; its direction has [1, rows]"
+
+
+def test_last_states_of_a_backward_layer(load):
+    graph = Graph().recurrent("GRU", outputs=["", "last"], direction="reverse")
+    assert refused(load, graph.node("Squeeze", np.array([0])).head()) == (
+        "GRU node 'rnn': its output Y_h is used, which holds a backward direction's output at the "
+        "first frame; use its output Y"
+    )
+
+
+def test_directions_on_an_axis_of_their_own(load):
+    graph = Graph().recurrent("LSTM", direction="bidirectional")
+    assert refused(load, graph.head()).startswith(
+        "MatMul node 'fc': takes two directions on an axis of their own; only nodes behind a Tr"
+    )
+    graph = Graph().recurrent("LSTM", direction="bidirectional")
+    graph.node("Reshape", np.array([-1, 2 * UNITS]))
+    assert refused(load, graph).startswith(
+        "Reshape node 'v1': joins the features with another axis than that of the two directions; "
+    )
+    graph = Graph().recurrent("LSTM", direction="bidirectional")
+    graph.node("Gather", np.array(-1), axis=1)
+    assert refused(load, graph).startswith("Gather node 'v1': takes away the axis of a node's two")
 
 
 def test_lengths(load):
@@ -366,7 +460,7 @@ def test_wrong_shapes(load):
     assert line == "LSTM node 'rnn': R [28, 6]: ONNX LSTM expects [28, 7]"
     graph = Graph().node("GRU", random(2, 21, 5), random(2, 21, 7), name="rnn")
     line = refused(load, graph)
-    assert line == "GRU node 'rnn': W [2, 21, 5]; one direction has [1, rows, columns]"
+    assert line == "GRU node 'rnn': W [2, 21, 5]; its direction has [1, rows, columns]"
     graph = Graph().node("MatMul", random(2, 3, 5), name="fc")
     line = refused(load, graph)
     assert line == "MatMul node 'fc': weights [2, 3, 5]; a linear layer has two axes"

@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deltaloom.golden.packed import Packing
+from deltaloom.golden.packed import Packing, beside
 
 
 def test_by_hand():
@@ -30,8 +30,25 @@ def test_round_trip(lengths, width):
     assert sum(n for _, n in packing.steps()) == sum(lengths)
 
 
+@given(st.lists(st.integers(0, 9), max_size=6))
+def test_flipped(lengths):
+    parts = [100 * k + np.arange(n).reshape(-1, 1) for k, n in enumerate(lengths)]
+    packing = Packing.of(lengths)
+    packed = packing.pack(parts, 1)
+    for part, back in zip(parts, packing.unpack(packed[packing.flipped]), strict=True):
+        assert back.tolist() == part[::-1].tolist()
+    assert packing.flipped[packing.flipped].tolist() == [*range(sum(lengths))]
+
+
+def test_beside():
+    values = {-1: np.array([[1], [2]]), 3: np.array([[3, 4], [5, 6]])}
+    assert beside(values, (3,)) is values[3]
+    assert beside(values, (3, -1)).tolist() == [[3, 4, 1], [5, 6, 2]]
+
+
 def test_nothing():
     packing = Packing.of([])
+    assert packing.flipped.tolist() == []
     assert packing.pack([], 4).shape == (0, 4)
     assert packing.unpack(np.zeros((0, 4))) == []
     assert list(packing.steps()) == []

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The quantization report, by hand and against the network."""
 
+from dataclasses import replace
 from math import inf
 
 import numpy as np
 import pytest
 
+from deltaloom.golden.arithmetic import multiplier
 from deltaloom.golden.calibration import LayerStatistics, observe
 from deltaloom.golden.model import FloatLayer, FloatModel, FloatPath
+from deltaloom.golden.network import Quantizer
 from deltaloom.golden.quantize import Scheme, quantize_with
 from deltaloom.golden.report import describe, sqnr
 
@@ -34,9 +37,40 @@ def test_by_hand():
     assert report.activation_scale == 2.0
     assert report.saturated == 0.0
     assert report.activation_sqnr == pytest.approx(10 * np.log10(8.25 / 0.25))
+    assert report.activation_range == (-4.0, 2.0)
+    assert (report.at_rails, report.samples) == (1, 4)  # 2 is code 1; -2 is code -1, not -2
+    assert (report.weights, report.kilobytes) == (2, 0.001)
     assert (report.bound, report.accumulator_bits) == (16, 6)  # 8 * 2 = 16 needs 6 signed bits
     (wide,) = describe(network, model, (LayerStatistics({"x": samples * 2}, 4.0, 0.0, 10.0),))
     assert wide.saturated == 25.0  # 4 is beyond code 1; -4 is code -2
+    assert wide.at_rails == 3  # 1 is half a code, which rounds up to code 1
+
+
+def test_products_by_hand():
+    """Codes 1 and 0 of 2 stand for 2 and 0.5: products 2 and 0.5 become 2 and 0."""
+    weights = np.array([[[1.0, 7.0]]], np.float32)
+    path = FloatPath(source="x", gates=("y",), weights=weights)
+    layer = FloatLayer(name="out", kind="linear", paths=(path,), bias=np.zeros((1, 1), np.float32))
+    model = FloatModel(layers=(layer,))
+    frames = np.array([[2.0, 0.0], [0.5, 0.0]], np.float32)
+    seen = LayerStatistics({"x": frames.reshape(-1)}, 2.0, 0.0, 10.0, frames={"x": frames})
+    scheme = Scheme(weight_bits=4, activation_bits=2, clipping="max")
+    network = quantize_with(model, (seen,), scheme)
+    (report,) = describe(network, model, (seen,))
+    assert report.product_sqnr == pytest.approx(10 * np.log10(0.75**2 / 0.25**2), rel=1e-3)
+    assert report.rounded == 0.0
+
+
+def test_gptq_shows(make_model, make_dataset):
+    model, data = make_model([("lstm", 12), ("linear", 3)], 6), make_dataset(6, [200])
+    statistics = observe(model, data)
+    nearest, other = (
+        describe(quantize_with(model, statistics, scheme), model, statistics)
+        for scheme in (Scheme(weight_bits=2), Scheme(weight_bits=2, rounding="gptq"))
+    )
+    for before, after in zip(nearest, other, strict=True):
+        assert before.rounded == 0.0 < after.rounded < 60.0
+        assert after.product_sqnr > before.product_sqnr
 
 
 def test_clipped_weights_are_counted():
@@ -70,6 +104,27 @@ def test_more_bits_have_less_noise(make_model, make_dataset, granularity):
                 assert now.weight_sqnr > last.weight_sqnr + 8
                 assert now.activation_sqnr > last.activation_sqnr + 8
         before = reports
+
+
+def test_a_zero_point_moves_the_range():
+    """2 bits of 1 around a zero point of -2: codes -2..1 are 0..3."""
+    weights = np.ones((1, 1, 1), np.float32)
+    path = FloatPath(source="x", gates=("y",), weights=weights)
+    layer = FloatLayer(name="out", kind="linear", paths=(path,), bias=np.zeros((1, 1), np.float32))
+    model = FloatModel(layers=(layer,))
+    samples = np.array([0.0, 1.0, 2.0, 3.0, 4.0, -1.0, 3.25])
+    statistics = (LayerStatistics({"x": samples}, 4.0, 0.0, 10.0),)
+    network = quantize_with(model, statistics, Scheme(activation_bits=2, clipping="max"))
+    (quantized,) = network.layers[0].paths
+    mult, shift = multiplier(2.0 ** (network.x_exponent - 15))
+    quantizer = Quantizer(bits=2, mult=mult, shift=shift, zero_point=-2, scale=1.0)
+    moved = replace(network.layers[0], paths=(replace(quantized, quantizer=quantizer),))
+    (report,) = describe(replace(network, layers=(moved,)), model, statistics)
+    assert report.activation_range == (0.0, 3.0)
+    assert report.saturated == pytest.approx(100 * 2 / 7)  # 4 and -1
+    assert report.at_rails == 5  # 0, 3, 4, -1, 3.25
+    noise = 1 + 1 + 0.25**2
+    assert report.activation_sqnr == pytest.approx(10 * np.log10(np.square(samples).sum() / noise))
 
 
 def test_zeros_have_no_numbers(make_dataset):

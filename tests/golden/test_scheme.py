@@ -11,9 +11,10 @@ from deltaloom.golden.calibration import observe
 from deltaloom.golden.cells import CELLS
 from deltaloom.golden.engine import quantize_frames, run
 from deltaloom.golden.errors import UserError
+from deltaloom.golden.model import FloatModel
 from deltaloom.golden.quantize import quantize_with
 from deltaloom.golden.report import describe
-from deltaloom.golden.scheme import Scheme
+from deltaloom.golden.scheme import Scheme, roles_of
 
 
 def paths_of(model, data, scheme):
@@ -142,7 +143,27 @@ def test_a_path_that_is_not_there(make_model, make_dataset, name):
     ("options", "message"),
     [
         ({"skip": "some"}, "skip: 'some' is not possible, it must be one of none, all, part"),
-        ({"overrides": {"a.x": (3, 8)}}, "weight bits of a.x: 3 is not possible, .* 2, 4, 8, 16"),
+        (
+            {"overrides": {"a.x": (17, 8)}},
+            r"weight bits of a.x: 17 is not possible, .* one of 2..16",
+        ),
+        ({"weight_bits": True}, "^weight bits: True is not possible"),
+        (
+            {"clipping": "min"},
+            "^clipping: 'min' is not possible, it must be one of mmse, paper, max",
+        ),
+        ({"clipping": "percentile:0"}, "^clipping: 'percentile:0' is not possible"),
+        ({"activation_clipping": "percentile:x"}, "^activation clipping: 'percentile:x' is not"),
+        ({"clipping": "99.9"}, "^clipping: '99.9' is not possible"),
+        ({"activation_range": "mean"}, "activation range: 'mean' is .* one of all, median"),
+        ({"activation_codes": "zero"}, "codes: 'zero' is .* one of symmetric, asymmetric"),
+        ({"rounding": "up"}, "rounding: 'up' is not possible, it must be one of nearest, gptq"),
+        ({"roles": {"fc": (8, 8)}}, "role: 'fc' .* one of input, first state, output"),
+        ({"roles": {"output": (8, 1)}}, "activation bits of output: 1 is not possible"),
+        (
+            {"activation_codes": "asymmetric", "clipping": "paper"},
+            "'asymmetric' is not possible with 'paper' clipping",
+        ),
         ({"overrides": {"a.x": (8, 1)}}, "activation bits of a.x: 1 is not possible"),
     ],
 )
@@ -161,3 +182,70 @@ def test_the_report_names_the_parts(make_model, make_dataset):
     assert list(reports) == ["x.rz", "x.n", "h", "rh"]
     assert reports["rh"].weight_sqnr > 80 > 60 > reports["x.rz"].weight_sqnr > 30
     assert 15 < reports["x.n"].weight_sqnr < 30
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        (
+            [("lstm", 3), ("lstm", 3), ("linear", 3), ("linear", 2)],
+            {
+                "lstm0.x": "input",
+                "lstm0.h": "first state",
+                "linear2.x": "output",
+                "linear3.x": "output",
+            },
+        ),
+        (
+            [("gru_before", 3), ("linear", 2)],
+            {
+                "gru_before0.x": "input",
+                "gru_before0.h": "first state",
+                "gru_before0.rh": "first state",
+                "linear1.x": "output",
+            },
+        ),
+        (  # an SRU's first projection stands for U
+            [("sru4", 3), ("linear", 2), ("sru4", 3), ("linear", 2), ("sru4", 3), ("linear", 2)],
+            {"sru40.x": "input", "linear1.x": "first state", "linear5.x": "output"},
+        ),
+        ([("sru4", 3), ("linear", 2)], {"sru40.x": "input", "linear1.x": "output"}),
+        ([("linear", 3), ("ligru", 3)], {"linear0.x": "input"}),
+        ([("linear", 2)], {"linear0.x": "output"}),
+    ],
+)
+def test_roles(make_model, shape, expected):
+    assert roles_of(make_model(shape, 4)) == expected
+
+
+def test_roles_of_both_directions(make_model):
+    (first,) = make_model([("lstm", 3)], 4).layers
+    second = replace(first, name="lstm1", reads=("frames",), backward=True)
+    top, out = make_model([("lstm", 3), ("linear", 2)], 6).layers
+    top = replace(top, name="lstm2", reads=("lstm0", "lstm1"))
+    model = FloatModel(layers=(first, second, top, replace(out, name="linear3")))
+    assert roles_of(model) == {
+        "lstm0.x": "input",
+        "lstm0.h": "first state",
+        "lstm1.x": "input",
+        "lstm1.h": "first state",
+        "linear3.x": "output",
+    }
+    # Two levels: both directions of the first are its half.
+    assert Scheme(skip="part").skips(model) == {"lstm0", "lstm1"}
+
+
+def test_overrides_come_before_roles(make_model):
+    model = make_model([("lstm", 3), ("linear", 2)], 4)
+    scheme = Scheme(
+        weight_bits=2,
+        roles={"input": (8, 8), "first state": (4, 4), "output": (3, 5)},
+        overrides={"lstm0.x": (16, 4), "lstm0.h.g": (6, 6)},
+    ).for_model(model)
+    layer, out = model.layers
+    parts = {p.source: scheme.parts(layer, p, skipped=False) for p in layer.paths}
+    assert parts == {
+        "x": [(("i", "f", "g", "o"), (16, 4))],
+        "h": [(("i", "f", "o"), (4, 4)), (("g",), (6, 6))],
+    }
+    assert scheme.parts(out, out.paths[0], skipped=False) == [(("y",), (3, 5))]

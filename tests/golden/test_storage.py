@@ -77,8 +77,16 @@ def test_newer_version(saved, monkeypatch):
     monkeypatch.setattr(storage, "VERSION", storage.VERSION + 1)
     storage.save(saved, "thing", TENSORS, {})
     monkeypatch.undo()
-    with pytest.raises(UserError, match="format version 2, this deltaloom reads 1"):
+    with pytest.raises(UserError, match="format version 3, this deltaloom reads 1 to 2"):
         load(saved)
+
+
+def test_older_version(saved, monkeypatch):
+    monkeypatch.setattr(storage, "VERSION", 1)
+    storage.save(saved, "thing", TENSORS, {})
+    monkeypatch.undo()
+    tensors, header = load(saved)
+    assert header["version"] == 1 and tensors.keys() == TENSORS.keys()
 
 
 @pytest.mark.parametrize("keep", [0, 4, 20, 0.5, -1])

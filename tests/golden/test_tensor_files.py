@@ -24,7 +24,8 @@ TENSORS = {
 
 
 def assert_read(file, expected, ordered=True):
-    tensors, keeps_order = read_tensors(file)
+    tensors, keeps_order, backwards = read_tensors(file)
+    assert not backwards
     assert keeps_order is ordered
     assert sorted(tensors) == sorted(expected)
     if ordered:

@@ -9,8 +9,6 @@ from deltaloom.golden.tensor_refusals import other_cell, refusal
 @pytest.mark.parametrize(
     ("name", "shape", "what"),
     [
-        ("lstm.weight_ih_l0_reverse", (16, 3), "the backward half of a bidirectional layer"),
-        ("lstm.weight_hr_l0", (2, 4), "the projection of an LSTM with proj_size"),
         ("bn.running_mean", (4,), "BatchNorm"),
         ("bn.num_batches_tracked", (), "BatchNorm"),
         ("norm.weight", (4,), "LayerNorm or BatchNorm"),
@@ -27,8 +25,6 @@ from deltaloom.golden.tensor_refusals import other_cell, refusal
         ("embedding/kernel", (100, 3), "an embedding"),
         ("embedding/embeddings", (100, 3), "an embedding"),
         ("conv/kernel", (3, 4, 8), "a convolution"),
-        ("bidirectional/backward_lstm/kernel", (4, 8), "the backward half of a bidirectional"),
-        ("bidirectional/forward_lstm/kernel", (4, 8), "the forward half of a bidirectional"),
         ("lstm.p_i", (4,), "an LSTM's peepholes"),
     ],
 )

@@ -315,6 +315,22 @@ def refused(network, config, message):
         compile_network(network, config)
 
 
+@pytest.mark.parametrize(
+    ("bits", "message"),
+    [
+        ({"weight_bits": 3}, "^lstm0.x: weights of 3 bits, the hardware has 2, 4, 8, 16; quantize"),
+        ({"activation_bits": 6}, "^lstm0.x: activations of 6 bits, the hardware has 2, 4, 8, 16"),
+    ],
+)
+def test_widths_that_only_golden_has(bits, message):
+    network = make_network([("lstm", 5), ("linear", 2)], 3, **bits)
+    usual = make_network([("lstm", 5), ("linear", 2)], 3)
+    for networks in ((network,), (usual, network)):
+        with pytest.raises(UserError, match=message):
+            derive_config(*networks)
+    refused(network, derive_config(usual), message)
+
+
 def test_other_misfits_are_refused():
     network = make_network([("lstm", 5), ("linear", 2)], 3)
     config = derive_config(network, word_bits=64)

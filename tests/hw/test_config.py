@@ -42,7 +42,7 @@ def test_a_delta_is_one_bit_wider_than_a_code():
         ("events", (1 << 14) + 1, "1..16384"),
         ("input_references", 1 << 20, "1..16384"),
         ("row_words", (1 << 16) + 1, "1..65536"),
-        ("program", 0, "at least 1"),
+        ("program", 0, "1..4096"),
         ("shifts", (3, 2), "within 0..40"),
         ("quantizer_shifts", (0, 41), "within 0..40"),
         ("encoders", 8, "at most 8"),

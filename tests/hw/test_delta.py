@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from deltaloom.golden.arithmetic import WIDTHS, code_range, multiplier
+from deltaloom.golden.delta import sent_steps
 from deltaloom.golden.network import Quantizer
 from deltaloom.hw.delta import DeltaEncoder
 from deltaloom.sim.streams import run, set_value
@@ -22,7 +23,7 @@ class Heard:
     closed: int = 0
 
 
-def record(quantizer, columns, *, number=0, event_base=0, reference_base=0, enable=1):
+def record(quantizer, columns, *, number=0, event_base=0, reference_base=0, enable=1, mode="exact"):
     return {
         "enable": enable,
         "list": number,
@@ -33,6 +34,7 @@ def record(quantizer, columns, *, number=0, event_base=0, reference_base=0, enab
         "shift": quantizer.shift,
         "zero": quantizer.zero_point,
         "width": WIDTHS.index(quantizer.bits),
+        "power_of_two": int(mode == "power_of_two"),
     }
 
 
@@ -67,32 +69,38 @@ async def step(ctx, dut, fields, values, *, first=0, parity=0, gaps=None):
 ANY = Quantizer(bits=2, mult=1, shift=0)
 
 
-def encoder(bits, quantizers, thresholds, references=16):
+def encoder(bits, quantizers, thresholds, references=16, modes=("exact",)):
     shifts = [q.shift for q in quantizers]
     return DeltaEncoder(
         references=references,
         code_bits=bits,
         shifts=(min(shifts), max(shifts)),
         thresholds=thresholds,
+        modes=modes,
     )
 
 
-def delta_rule(quantizer, threshold, frames):
+def delta_rule(quantizer, threshold, frames, mode):
     """Golden's events of each frame."""
     reference = np.full(frames.shape[1], quantizer.zero_point)
     steps = []
     for frame in frames:
         d = quantizer(frame) - reference
         fires = np.abs(d) > threshold
+        d[fires] = sent_steps(d[fires], reference[fires], quantizer.bits, mode)
         reference[fires] += d[fires]
         steps.append([(int(j), int(d[j])) for j in np.flatnonzero(fires)])
     return steps
 
 
-def check(quantizer, threshold, frames, *, code_bits=None, gaps=None):
-    dut = encoder(code_bits or quantizer.bits, [quantizer], [0, threshold], references=40)
-    fields = record(quantizer, frames.shape[1], number=1, event_base=9, reference_base=5)
-    expected = delta_rule(quantizer, threshold, frames)
+def check(
+    quantizer, threshold, frames, *, code_bits=None, gaps=None, mode="exact", modes=("exact",)
+):
+    bits = code_bits or quantizer.bits
+    dut = encoder(bits, [quantizer], [0, threshold], references=40, modes=modes)
+    places = {"number": 1, "event_base": 9, "reference_base": 5}
+    fields = record(quantizer, frames.shape[1], mode=mode, **places)
+    expected = delta_rule(quantizer, threshold, frames, mode)
 
     async def testbench(ctx):
         for t, frame in enumerate(frames):
@@ -123,6 +131,39 @@ def test_delta_rule(bits, at):
     mult, shift = multiplier((1 << (bits - 1)) / 32768)
     quantizer = Quantizer(bits=bits, mult=mult, shift=shift)
     check(quantizer, round(at * ((1 << bits) - 1)), frames_of(bits))
+
+
+@pytest.mark.parametrize("bits", WIDTHS)
+@pytest.mark.parametrize("at", [0.0, 0.02, 0.3])
+@pytest.mark.parametrize("only", [True, False])
+def test_powers_of_two(bits, at, only):
+    """On an encoder that does nothing else, and on one that can do both; with gaps."""
+    mult, shift = multiplier((1 << (bits - 1)) / 32768)
+    quantizer = Quantizer(bits=bits, mult=mult, shift=shift, zero_point=-1)
+    rng = np.random.default_rng(bits)
+    check(
+        quantizer,
+        round(at * ((1 << bits) - 1)),
+        frames_of(bits),
+        mode="power_of_two",
+        modes=("power_of_two",) if only else ("exact", "power_of_two"),
+        gaps=None if only else lambda: rng.random() < 0.4,
+    )
+
+
+@pytest.mark.parametrize("bits", [4, 16])
+def test_exact_deltas_of_an_encoder_that_can_do_both(bits):
+    mult, shift = multiplier((1 << (bits - 1)) / 32768)
+    quantizer = Quantizer(bits=bits, mult=mult, shift=shift)
+    check(quantizer, 1, frames_of(bits), modes=("exact", "power_of_two"))
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_powers_of_two_of_codes_narrower_than_the_hardware(bits):
+    mult, shift = multiplier((1 << (bits + 1)) / 32768)
+    quantizer = Quantizer(bits=bits, mult=mult, shift=shift)
+    modes = ("power_of_two",)
+    check(quantizer, 0, frames_of(bits), code_bits=16, mode="power_of_two", modes=modes)
 
 
 @pytest.mark.parametrize("bits", WIDTHS)

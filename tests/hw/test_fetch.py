@@ -7,12 +7,16 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 
+from deltaloom.golden.delta import signed_digits
 from deltaloom.hw.events import EventLists
 from deltaloom.hw.fetch import Fetch
+from deltaloom.hw.terms import TermLists
 from deltaloom.hw.weights import BlockRamStore
 from deltaloom.sim.streams import run, send, set_value
 
 DELTA_BITS = 9
+LEVELS = 5
+"""Of the lists of terms."""
 WORDS = 512
 LATENCY = 5
 """Of the array."""
@@ -89,7 +93,8 @@ class Seen:
 class Bench:
     """Fetch with two encoders' lists, which a writer fills as early as their banks are free.
 
-    lists: by list, the events of each step; firsts: steps that start a sequence.
+    lists: by list, the events of each step; firsts: steps that start a sequence; terms: the lists
+    are `TermLists`.
     """
 
     program: tuple
@@ -101,6 +106,7 @@ class Bench:
     group_words: int = 2
     queue_words: int = 8
     seed: int = 0
+    terms: bool = False
 
     def run(self):
         m = Module()
@@ -113,8 +119,9 @@ class Bench:
             word_bits=24,
             store_steady=self.store is None,
             store_outstanding=4,
+            levels=LEVELS if self.terms else None,
         )
-        self.sources = [EventLists(depth=64, delta_bits=DELTA_BITS, lists=3) for _ in range(2)]
+        self.sources = [self._lists() for _ in range(2)]
         for n, lists in enumerate(self.sources):
             m.submodules[f"lists{n}"] = lists
             m.d.comb += [
@@ -125,6 +132,7 @@ class Bench:
                 lists.release_key.eq(fetch.release_key),
                 lists.r_en.eq(fetch.r_en),
                 lists.r_addr.eq(fetch.r_addr),
+                *([lists.r_level.eq(fetch.r_level)] if self.terms else []),
                 fetch.r_data[n].eq(lists.r_data),
             ]
         self.steps = len(next(iter(self.lists.values())))
@@ -138,9 +146,13 @@ class Bench:
         else:
             testbenches.append(self._answer)
         run(m, *testbenches, cycles=20000)
-        found = [beat if beat[1] else (None, *beat[1:]) for beat in self.seen.beats]
-        assert found == [beat if beat[1] else (None, *beat[1:]) for beat in self.expected]
+        assert self.seen.beats == self.expected
         return self.seen
+
+    def _lists(self):
+        if self.terms:
+            return TermLists(depth=64, delta_bits=DELTA_BITS, digits=9, levels=LEVELS, lists=3)
+        return EventLists(depth=64, delta_bits=DELTA_BITS, lists=3)
 
     def words(self, one):
         """D-words of a whole group."""
@@ -152,21 +164,40 @@ class Bench:
         return [] if step in self.firsts else self.lists[one.list][step - 1]
 
     def _expected(self):
-        """(weight, d, first, last, words, digits) of every beat; d = 0 stands for an empty list."""
+        """(weight, d, first, last, words, digits) of every beat; weight None: it does not count."""
         beats = []
         self.after = {}
         for step in range(self.steps):
             for one in self.program:
-                events = self._events(one, step) or [(0, 0)]
+                events = self._beats(self._events(one, step))
                 for group in range(one.groups):
                     base = one.weight_base + group * one.columns
                     words = one.tail if group == one.groups - 1 else self.words(one)
                     for n, (j, d) in enumerate(events):
                         last = int(n == len(events) - 1)
-                        beats.append((weight(base + j), d, int(n == 0), last, words, one.digits))
+                        word = None if j is None else weight(base + j)
+                        beats.append((word, d, int(n == 0), last, words, one.digits))
                 if one.recurrent:
                     self.after[one.list, step] = len(beats)
         return beats
+
+    def _beats(self, events):
+        """(j, d) of a list's replay, d as (negative, twice, raise) where lists hold terms."""
+        if not self.terms:
+            return events or [(None, 0)]
+        split = [(j, signed_digits(np.array(d), 2 * LEVELS).reshape(-1, 2)) for j, d in events]
+        found = []
+        for level in range(LEVELS - 1, -1, -1):
+            mine = [
+                (j, (int(pairs[level].sum() < 0), int(pairs[level][1] != 0), 0))
+                for j, pairs in split
+                if pairs[level].any()
+            ]
+            if found or not level:
+                j, d = mine[0] if mine else (None, (0, 0, 0))
+                mine[:1] = [(j, (*d[:2], int(bool(found))))]
+            found += mine
+        return found
 
     async def _jobs(self, ctx):
         jobs = [
@@ -224,7 +255,12 @@ class Bench:
             _, _, valid, weights, tag, event, number, macs = await ctx.tick().sample(*signals)
             cycle += 1
             if valid:
-                seen.beats.append((weights, tag.d, tag.first, tag.last, tag.words, tag.digits))
+                d, nothing = tag.d, self.terms or tag.d == 0
+                if self.terms:
+                    d, nothing = (d.negative, d.twice, d["raise"]), d.nothing
+                    d = (0, 0, d[2]) if nothing else d
+                word = None if nothing else weights
+                seen.beats.append((word, d, tag.first, tag.last, tag.words, tag.digits))
                 seen.cycles.append(cycle)
                 if tag.last:
                     if seen.ends:
@@ -286,29 +322,38 @@ def bench(program, steps, seed=0, *, sizes=None, firsts=(0,), **options):
 STORES = [None, Store(), Store(0.5, 0), Store(1.0, 9), Store(0.4, 5), Store(0.08, 25)]
 
 
+TERMS = pytest.mark.parametrize("terms", [False, True])
+"""Lists of events, and of terms."""
+
+
+@TERMS
 @pytest.mark.parametrize("store", STORES)
 @pytest.mark.parametrize("gaps", [0.0, 0.7])
-def test_any_latency_and_lists_that_grow(store, gaps):
-    bench(LAYERS, 6, 1, firsts=(0, 3), store=store, gaps=gaps).run()
+def test_any_latency_and_lists_that_grow(store, gaps, terms):
+    bench(LAYERS, 6, 1, firsts=(0, 3), store=store, gaps=gaps, terms=terms).run()
 
 
+@TERMS
 @pytest.mark.parametrize("store", STORES)
 @pytest.mark.parametrize("sizes", [[0], [1], [0, 1], [2]])
-def test_short_lists(store, sizes):
-    bench(LAYERS, 4, 2, sizes=sizes, store=store).run()
+def test_short_lists(store, sizes, terms):
+    bench(LAYERS, 4, 2, sizes=sizes, store=store, terms=terms).run()
 
 
+@TERMS
 @pytest.mark.parametrize("store", STORES)
 @pytest.mark.parametrize("sizes", [[1], [3], [0, 1, 6], None])
-def test_a_bank_is_overwritten_no_sooner_than_it_was_read(store, sizes):
+def test_a_bank_is_overwritten_no_sooner_than_it_was_read(store, sizes, terms):
     """One pass a step, and a writer that waits for nothing but the bank's release."""
-    bench(ONE, 12, 3, sizes=sizes, store=store).run()
+    bench(ONE, 12, 3, sizes=sizes, store=store, terms=terms).run()
 
 
+@TERMS
 @pytest.mark.parametrize("store", [None, Store(0.7, 3)])
 @pytest.mark.parametrize("drain", [0.05, 0.4])
-def test_a_slow_drain_never_overflows(store, drain):
-    bench(LAYERS, 4, 4, sizes=[0, 1, 4], store=store, drain=drain, firsts=(0, 2)).run()
+def test_a_slow_drain_never_overflows(store, drain, terms):
+    options = {"sizes": [0, 1, 4], "store": store, "drain": drain, "firsts": (0, 2)}
+    bench(LAYERS, 4, 4, terms=terms, **options).run()
 
 
 @pytest.mark.parametrize(("group_words", "queue_words"), [(1, 3), (4, 16), (4, 24), (7, 28)])
@@ -322,8 +367,9 @@ def test_groups_of_any_number_of_words(group_words, queue_words):
         ).run()
 
 
-def test_events_are_counted_once_a_step_and_their_products_once_a_pass():
-    one = bench(LAYERS, 6, 6, firsts=(0, 4))
+@TERMS
+def test_events_are_counted_once_a_step_and_their_products_once_a_pass(terms):
+    one = bench(LAYERS, 6, 6, firsts=(0, 4), terms=terms)
     seen = one.run()
     expected, macs = Counter(), 0
     for step in range(6):
@@ -336,9 +382,10 @@ def test_events_are_counted_once_a_step_and_their_products_once_a_pass():
     assert seen.macs == macs
 
 
-def test_no_cycle_is_lost_between_groups_and_passes():
+@TERMS
+def test_no_cycle_is_lost_between_groups_and_passes(terms):
     program = tuple(replace(one, tail=2, recurrent=0, groups=max(one.groups, 2)) for one in LAYERS)
-    seen = bench(program, 8, 7, sizes=[4], queue_words=16).run()
+    seen = bench(program, 8, 7, sizes=[4], queue_words=16, terms=terms).run()
     steady = seen.cycles[len(seen.cycles) // 4 :]
     assert np.diff(steady).tolist() == [1] * (len(steady) - 1)
 

@@ -47,7 +47,7 @@ def simulate(inputs, stream, steps, *, pause=lambda: 0, free=1, ready=1.0, resta
     async def source(ctx):
         nonlocal done
         records = [NOTHING | {"enable": 1, "list": n, "columns": inputs} for n in range(2)]
-        set_value(ctx, dut.record, {"inputs": inputs, "macs": 1, "encoders": records})
+        set_value(ctx, dut.record, {"inputs": inputs, "macs": 1, "program": 0, "encoders": records})
         await send(ctx, dut.i, stream, pause)
         done = True
 
@@ -162,7 +162,7 @@ def test_no_frame_starts_while_its_bank_is_taken():
 
     async def testbench(ctx):
         record = NOTHING | {"enable": 1, "columns": 1}
-        set_value(ctx, dut.record, {"inputs": 1, "macs": 1, "encoders": [record]})
+        set_value(ctx, dut.record, {"inputs": 1, "macs": 1, "program": 0, "encoders": [record]})
         set_value(ctx, dut.i.payload, {"value": 1, "last": 1, "first": 1})
         ctx.set(dut.i.valid, 1)
         ctx.set(dut.o.ready, 1)

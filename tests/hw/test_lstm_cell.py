@@ -50,3 +50,23 @@ def test_linear_passes_its_pre_activation():
     y, c, h = rng.integers(-32768, 32768, (3, 100))
     after = check_cell("linear", y[:, None], c=c, h=h)
     assert list(after.h) == list(y)
+
+
+@pytest.mark.parametrize("shift", [0, 1, 9, 15, 18])
+@pytest.mark.parametrize("e_c", [0, 3, 7])
+def test_peepholes(shift, e_c):
+    """Over the whole range, and with products that reach the ends of the gates."""
+    rng = np.random.default_rng(60 + shift)
+    p = rng.integers(-32768, 32768, (300, 4))
+    p[::2] //= 8
+    vectors = {name: rng.integers(-32768, 32768, 300) for name in ("v_i", "v_f", "v_o")}
+    c = rng.integers(-32768, 32768, 300)
+    check_cell("lstm_peephole", p, c=c, c_exponent=e_c, vectors=vectors, vector_shift=shift)
+
+
+def test_the_output_gate_sees_the_new_c():
+    """i = 1, f = 0 and g near 1 make c' near 1 whatever c is; v_o then opens or shuts o."""
+    p = np.tile([32767, -32768, 32767, 0], (2, 1))
+    vectors = {"v_i": 0, "v_f": 0, "v_o": [32767, -32767]}
+    after = check_cell("lstm_peephole", p, c=[-30000, 30000], vectors=vectors, vector_shift=15)
+    assert after.h[0] > 24000 and after.h[1] < 1000

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from deltaloom.golden.cells import CELLS
-from deltaloom.golden.synthetic import make_frames, make_network, make_path
+from deltaloom.golden.synthetic import Shape, make_frames, make_network, make_path
 from deltaloom.hw.cells.unit import CELLS as PARTS
 from deltaloom.hw.compile import derive_config
 from deltaloom.hw.generate import generate
@@ -68,8 +68,24 @@ NETWORKS = {
 ALL = "gru-7 linear-5 sru-5 lstm_cifg-3 ligru-7 sru0-1 sru4-9 gru_before-3 lstm-5"
 SHAPE = [(kind, int(units)) for kind, units in (word.split("-") for word in ALL.split())]
 NETWORKS["all"] = make_network(SHAPE, INPUTS, seed=9)
-QUICK = ("-2-skipped", "all")
-"""What runs by default: each cell in two layers with wide paths, and all in one network."""
+NETWORKS["bidirectional"] = make_network(
+    [
+        Shape(kind="lstm", units=5, both=True, projection=3),
+        Shape(kind="lstm_peephole", units=3, both=True, shared=True),
+        Shape(kind="gru_before", units=4, both=True, initial=True),
+        Shape(kind="sru4", units=7, backward=True, initial=True),
+    ],
+    INPUTS,
+    seed=10,
+    threshold=1,
+)
+NETWORKS["bidirectional-outputs"] = make_network(
+    [Shape(kind="ligru", units=5, both=True), Shape(kind="gru", units=3, both=True, shared=True)],
+    INPUTS,
+    seed=11,
+)
+QUICK = ("-2-skipped", "all", "bidirectional", "outputs")
+"""What runs by default: each cell in two layers with wide paths, and all that is special."""
 
 
 @pytest.fixture(scope="module")

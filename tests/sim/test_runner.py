@@ -53,7 +53,7 @@ class StandIn(wiring.Component):
         self.fault = fault
         super().__init__(
             {
-                "s_axis": In(AxiStreamSignature(16, user=1)),
+                "s_axis": In(AxiStreamSignature(16, user=2)),
                 "m_axis": Out(AxiStreamSignature(16)),
                 "s_axil": In(AxiLiteSignature()),
             }
@@ -97,7 +97,7 @@ class StandIn(wiring.Component):
             self.s_axis.tready.eq(fifo.w_rdy & ~stalled),
             accept.eq(self.s_axis.tvalid & self.s_axis.tready),
             x.eq(self.s_axis.tdata),
-            fresh.eq(Mux(index == 0, self.s_axis.tuser | registers.new_sequence, new)),
+            fresh.eq(Mux(index == 0, self.s_axis.tuser[0] | registers.new_sequence, new)),
             old.eq(Mux(fresh, 0, reference[index])),
             fires.eq(((x - old) > threshold) | ((old - x) > threshold)),
             sent.eq(Mux(fires, x, old)),

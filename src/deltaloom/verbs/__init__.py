@@ -14,6 +14,8 @@ VERBS: Mapping[str, str] = {
     # verb: module.Class, in the order of use
     "import": "import_.Import",
     "quantize": "quantize.Quantize",
+    "sweep": "sweep.Sweep",
+    "tune": "tune.Tune",
     "evaluate": "evaluate.Evaluate",
     "generate": "generate.Generate",
     "simulate": "simulate.Simulate",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
 from .folders import check_folder
-from .generate import add_word_bits
+from .generate import add_lanes, add_longest, add_word_bits
 from .stages import stage_lines
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ class Build:
             help=f"folder for BOARD.bit, {REPORT}, logs and intermediate results",
         )
         add_word_bits(parser)
+        add_longest(parser)
+        add_lanes(parser)
         parser.add_argument(
             "--synth-only",
             action="store_true",
@@ -93,7 +95,12 @@ class Build:
                 network,
                 args.board,
                 workdir=args.output,
-                config=derive_config(network, word_bits=args.word_bits),
+                config=derive_config(
+                    network,
+                    word_bits=args.word_bits,
+                    lane_kind=args.lanes,
+                    frames=args.longest,
+                ),
                 clock_mhz=clock,
                 seed=args.seed,
                 synth_only="synth_only" in args,

@@ -16,7 +16,8 @@ from .stages import Beside, Command, Stages
 
 if TYPE_CHECKING:
     from ..golden.metrics import Evaluation
-    from ..golden.thresholds import ThresholdCurve
+    from ..golden.trials import Trial
+    from ..golden.tuning import Tuning
 
 SPEECH = Path(__file__).parent.parent / "data" / "speech"
 MODELS: Mapping[str, str] = {
@@ -31,7 +32,7 @@ PICTURES = ("threshold.png", "threshold.svg")
 ALLOWED = 1.0
 """Points of frame error that the delta network may add to the float model's."""
 MARGIN = 0.5
-"""How much of that the threshold may use on the calibration data: other data may cost more."""
+"""How much of that the threshold may use on the tuning data: other data may cost more."""
 LEAST_ELIMINATED = 50.0
 """Percent of the operations that are worth the extra error."""
 UNITS = {
@@ -120,7 +121,7 @@ def check_tools(budget: Budget) -> None:
 def run_demo(cell: str, folder: Path, budget: Budget, data: Path = SPEECH) -> dict[str, Any]:
     """Do it all, write the report and the pictures into `folder`; the report as plain data.
 
-    data: folder of calibration.npz and test.npz.
+    data: folder of calibration.npz, tuning.npz and test.npz.
     """
     import json
 
@@ -129,7 +130,8 @@ def run_demo(cell: str, folder: Path, budget: Budget, data: Path = SPEECH) -> di
     from ..golden.data import Dataset
     from ..golden.metrics import evaluate
     from ..golden.quantize import Scheme, quantize
-    from ..golden.thresholds import tune_threshold
+    from ..golden.trials import Trials
+    from ..golden.tuning import tune
 
     check_folder("-o", folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -138,14 +140,15 @@ def run_demo(cell: str, folder: Path, budget: Budget, data: Path = SPEECH) -> di
         with stages.stage("import the model"):
             model = import_checkpoint(SPEECH / MODELS[cell])
             calibration = Dataset.load(data / "calibration.npz")
+            tuning = Dataset.load(data / "tuning.npz")
             test = Dataset.load(data / "test.npz")
             model.save(folder / "model.safetensors")
         with stages.stage("quantize to 8-bit weights and codes") as show:
             network = quantize(model, calibration, Scheme(), show)
         with stages.stage("choose the delta threshold") as show:
-            curve = tune_threshold(
-                network, calibration, budget.thresholds, ALLOWED * MARGIN, progress=show
-            )
+            trials = Trials(network, tuning, workers=os.cpu_count() or 1, progress=show)
+            with trials:
+                curve = tune(trials, "uniform", ALLOWED * MARGIN, candidates={8: budget.thresholds})
             network = curve.network
             network.save(folder / "network.safetensors")
 
@@ -211,7 +214,7 @@ def _board_report(folder: Path) -> dict[str, Any]:
 def _report(
     cell: str,
     budget: Budget,
-    curve: "ThresholdCurve",
+    curve: "Tuning",
     evaluation: "Evaluation",
     runs: list[dict[str, Any]],
     board: dict[str, Any],
@@ -227,7 +230,7 @@ def _report(
         "quantized_error": evaluation.quantized_error,
         "delta_error": evaluation.delta_error,
         "eliminated_operations": evaluation.eliminated_operations,
-        "threshold": curve.chosen.threshold,
+        "threshold": _threshold(curve.chosen),
         "rtl_words": sum(run["words"] for run in runs),
         "rtl_mismatches": sum(run["mismatches"] for run in runs),
         "cycles_per_step": speed["cycles_per_step"],
@@ -244,40 +247,50 @@ def _report(
         "size_bits": evaluation.size_bits,
         "simulations": runs,
         "threshold_curve": [
-            {"threshold": p.threshold, "error": p.error, "eliminated_operations": p.eliminated}
-            for p in curve.points
+            {"threshold": _threshold(p), "error": p.error, "eliminated_operations": p.eliminated}
+            for p in _by_threshold(curve)
         ],
     }
 
 
-def draw(curve: "ThresholdCurve", evaluation: "Evaluation", folder: Path) -> None:
+def _threshold(trial: "Trial") -> int:
+    """The threshold that all paths have."""
+    return max(trial.thresholds.values())
+
+
+def _by_threshold(curve: "Tuning") -> "list[Trial]":
+    return sorted(curve.trials, key=_threshold)
+
+
+def draw(curve: "Tuning", evaluation: "Evaluation", folder: Path) -> None:
     """Frame error and eliminated operations over the threshold, as PNG and SVG."""
     import matplotlib
     from matplotlib.figure import Figure
 
-    x = [point.threshold for point in curve.points]
+    points, chosen = _by_threshold(curve), _threshold(curve.chosen)
+    x = [_threshold(point) for point in points]
     figure = Figure(figsize=(6.4, 5.6), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
-    upper.plot(x, [p.error for p in curve.points], "o-", label="calibration data, tuned on")
-    tested = ((0, evaluation.quantized_error), (curve.chosen.threshold, evaluation.delta_error))
+    upper.plot(x, [p.error for p in points], "o-", label="tuning data")
+    tested = ((0, evaluation.quantized_error), (chosen, evaluation.delta_error))
     upper.plot(*zip(*tested, strict=True), "s", label="test data")
-    limit = curve.points[0].error + ALLOWED * MARGIN
+    limit = curve.base.error + ALLOWED * MARGIN
     upper.axhline(limit, color="gray", linewidth=1, linestyle=":", label="limit for the choice")
     upper.set_ylabel("frame error, %")
     upper.set_ylim(bottom=0)
-    lower.plot(x, [p.eliminated for p in curve.points], "o-")
+    lower.plot(x, [p.eliminated for p in points], "o-")
     tested = (
         (0, evaluation.eliminated_lossless),
-        (curve.chosen.threshold, evaluation.eliminated_operations),
+        (chosen, evaluation.eliminated_operations),
     )
     lower.plot(*zip(*tested, strict=True), "s")
     lower.set_ylabel("operations eliminated, %")
     lower.set_ylim(0, 100)
     lower.set_xlabel("delta threshold, codes of 8 bits")
     for axes in (upper, lower):
-        axes.axvline(curve.chosen.threshold, color="gray", linewidth=1)
+        axes.axvline(chosen, color="gray", linewidth=1)
         axes.grid(alpha=0.3)
-    upper.set_title(f"threshold {curve.chosen.threshold} chosen")
+    upper.set_title(f"threshold {chosen} chosen")
     upper.legend()
     with matplotlib.rc_context({"svg.hashsalt": "deltaloom"}):  # the same file for the same data
         for name in PICTURES:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
+from .options import add_data, add_metrics, add_network, read_metrics
 from .progress import progress_bars
+from .reports import add_report, report_file, write_report
 
 if TYPE_CHECKING:
     from ..golden.metrics import Evaluation
@@ -19,17 +21,8 @@ class Evaluate:
     help = "evaluate a quantized network: error, eliminated operations, size, ideal cycles"
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument(
-            "network", type=Path, metavar="NET", help="network that `deltaloom quantize` wrote"
-        )
-        parser.add_argument(
-            "--data",
-            type=Path,
-            metavar="D",
-            required=True,
-            default=argparse.SUPPRESS,
-            help="sequences to run, .npz or .npy; with labels or targets there are errors",
-        )
+        add_network(parser)
+        add_data(parser, "sequences to run; with labels or targets there are errors")
         parser.add_argument(
             "--model",
             type=Path,
@@ -37,6 +30,7 @@ class Evaluate:
             default=argparse.SUPPRESS,
             help="float model to compare with (default: none)",
         )
+        add_metrics(parser, several=True)
         parser.add_argument(
             "--threshold",
             action="append",
@@ -59,21 +53,29 @@ class Evaluate:
             default=argparse.SUPPRESS,
             help="write all numbers to this file, too (default: none)",
         )
+        add_report(parser)
 
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.data import Dataset
         from ..golden.metrics import evaluate
         from ..golden.model import FloatModel
         from ..golden.network import Network
+        from ..golden.report_sections import evaluate_sections
 
+        inputs = [args.network, args.data, *([args.model] if "model" in args else [])]
+        page = report_file(args, None, *inputs, *([args.json] if "json" in args else []))
         network = set_thresholds(Network.load(args.network), getattr(args, "threshold", []))
         model = FloatModel.load(args.model) if "model" in args else None
+        metrics = read_metrics(args)
         data = Dataset.load(args.data)
         with progress_bars() as progress:
-            evaluation = evaluate(network, data, model, args.word_bits, progress)
+            evaluation = evaluate(network, data, model, args.word_bits, progress, metrics)
         if "json" in args:
             _write_json(evaluation, args.json)
         _print(evaluation, network)
+        if page is not None:
+            sections = evaluate_sections(network, evaluation, data, model)
+            write_report(page, "evaluate", sections, *inputs)
 
 
 def set_thresholds(network: "Network", words: list[str]) -> "Network":
@@ -110,8 +112,6 @@ def _print(evaluation: "Evaluation", network: "Network") -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from ..golden.data import METRICS
-
     paths = Table("path")
     for heading in (
         "columns",
@@ -138,16 +138,30 @@ def _print(evaluation: "Evaluation", network: "Network") -> None:
     totals = Table.grid(padding=(0, 2))
     totals.add_column()
     totals.add_column(justify="right")
-    metric, unit = METRICS[evaluation.task]
     dense, delta = evaluation.ideal_cycles_per_step_dense, evaluation.ideal_cycles_per_step_delta
     rows = [
         ("frames (sequences)", f"{evaluation.steps:,} ({evaluation.sequences:,})"),
         ("frames scored", f"{evaluation.scored:,}"),
-        (f"{metric}, float", _with_unit(evaluation.float_error, unit)),
-        (f"{metric}, quantized", _with_unit(evaluation.quantized_error, unit)),
-        (f"{metric}, quantized, delta", _with_unit(evaluation.delta_error, unit)),
+    ]
+    for errors in evaluation.errors.values():
+        rows += [
+            (f"{errors.title}, float", _with_unit(errors.float_error, errors.unit)),
+            (f"{errors.title}, quantized", _with_unit(errors.quantized_error, errors.unit)),
+            (f"{errors.title}, quantized, delta", _with_unit(errors.delta_error, errors.unit)),
+        ]
+    rows += [
+        ("operations per step, dense", f"{evaluation.operations_per_step_dense:,}"),
+        ("operations per step, delta", f"{evaluation.operations_per_step_delta:,.0f}"),
         ("operations eliminated, thresholds 0", f"{evaluation.eliminated_lossless:.1f} %"),
         ("operations eliminated", f"{evaluation.eliminated_operations:.1f} %"),
+        (
+            "eliminated as published, thresholds 0",
+            f"{evaluation.eliminated_lossless_as_published:.1f} %",
+        ),
+        (
+            "eliminated as published",
+            f"{evaluation.eliminated_as_published:.1f} %",
+        ),
         ("size", f"{evaluation.size_bits / 8000:,.1f} kB"),
         (f"ideal cycles per step, {evaluation.word_bits}-bit words, dense", f"{dense:,.0f}"),
         (f"ideal cycles per step, {evaluation.word_bits}-bit words, delta", f"{delta:,.1f}"),
@@ -158,4 +172,4 @@ def _print(evaluation: "Evaluation", network: "Network") -> None:
 
 
 def _with_unit(error: float | None, unit: str) -> str:
-    return "-" if error is None else f"{error:.2f} {unit}"
+    return "-" if error is None else f"{error:.2f} {unit}".rstrip()

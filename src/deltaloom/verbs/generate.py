@@ -35,6 +35,8 @@ class Generate:
             "memory, and manifest.json (ports, registers, memory map)",
         )
         add_word_bits(parser)
+        add_lanes(parser)
+        add_longest(parser)
         parser.add_argument(
             "--drain-rows",
             type=int,
@@ -59,7 +61,11 @@ class Generate:
         check_folder("-o", args.output)
         network = Network.load(args.network)
         config = derive_config(
-            network, word_bits=args.word_bits, drain_rows=checked_drain_rows(args)
+            network,
+            word_bits=args.word_bits,
+            drain_rows=checked_drain_rows(args),
+            lane_kind=args.lanes,
+            frames=args.longest,
         )
         with progress_bars() as progress:
             progress("Verilog", 0)
@@ -79,6 +85,28 @@ def add_word_bits(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_longest(parser: argparse.ArgumentParser) -> None:
+    """The option --longest, the same in every verb that makes an accelerator to be used."""
+    parser.add_argument(
+        "--longest",
+        type=int,
+        metavar="N",
+        default=128,
+        help="frames of the longest sequence; only a network with backward layers must keep them",
+    )
+
+
+def add_lanes(parser: argparse.ArgumentParser) -> None:
+    """The option --lanes, the same in every verb that makes an accelerator."""
+    parser.add_argument(
+        "--lanes",
+        choices=("multiplier", "shift_add"),
+        default="multiplier",
+        help="what a lane does per cycle: a product, or one power of two of a delta, without "
+        "multipliers; see docs/lanes.md",
+    )
+
+
 def checked_drain_rows(args: argparse.Namespace) -> int | None:
     """--drain-rows, or None where it is not given."""
     rows: int | None = getattr(args, "drain_rows", None)
@@ -92,6 +120,7 @@ def _print(network: "Network", config: "AcceleratorConfig", design: "Design") ->
     from rich.markup import escape
     from rich.table import Table
 
+    from ..hw.compile import longest_sequence
     from ..hw.image import memories
 
     console = Console()
@@ -114,7 +143,7 @@ def _print(network: "Network", config: "AcceleratorConfig", design: "Design") ->
     rows = (
         ("cells", ", ".join(config.cells)),
         ("inputs, outputs", f"{network.inputs}, {network.outputs}"),
-        ("lanes (products per cycle)", f"{config.lanes}"),
+        (f"{config.lane_kind} lanes", f"{config.lanes}"),
         ("weight word", f"{config.word_bits} bits"),
         ("weights", f"{', '.join(map(str, config.weight_bits))} bits"),
         ("activations, up to", f"{config.activation_bits} bits"),
@@ -123,6 +152,8 @@ def _print(network: "Network", config: "AcceleratorConfig", design: "Design") ->
     )
     for name, value in rows:
         facts.add_row(name, value)
+    if (longest := longest_sequence(network, config)) is not None:
+        facts.add_row("longest sequence", f"{longest:,} frames")
     console.print(facts)
     folder = design.verilog.parent
     console.print(

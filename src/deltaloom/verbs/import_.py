@@ -64,6 +64,12 @@ class Import:
             "needed only where all have as many inputs as units",
         )
         parser.add_argument(
+            "--bidirectional",
+            action="store_true",
+            help="the layers run in both directions, where the checkpoint does not tell: those of "
+            "sru, and a last LiGRU or PyTorch-Kaldi layer",
+        )
+        parser.add_argument(
             "--reset",
             choices=("after", "before"),
             default=argparse.SUPPRESS,
@@ -86,6 +92,7 @@ class Import:
                 if "candidate_scale" in args
                 else (),
                 without_skip=args.without_skip,
+                bidirectional=args.bidirectional,
                 reset=getattr(args, "reset", ""),
             ),
         )
@@ -140,9 +147,11 @@ def _print_summary(model: "FloatModel", file: Path) -> None:
             soft_wrap=True,
         )
     if any(layer.kind.startswith("sru") for layer in model.layers):
+        one = not any(layer.backward for layer in model.layers)
         console.print(
             "A checkpoint of sru does not tell a bidirectional layer from one of twice the units; "
-            "one direction is assumed, and no activation of c.",
+            f"{'one direction is' if one else 'both directions are'} assumed, and no activation "
+            "of c.",
             soft_wrap=True,
         )
     console.print(f"{model.parameters:,} parameters -> {escape(str(file))}", soft_wrap=True)

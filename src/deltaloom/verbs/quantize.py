@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
+from .options import add_data
 from .progress import progress_bars
+from .reports import add_report, report_file, write_report
+from .scheme_options import add_scheme, read_options
 
 if TYPE_CHECKING:
     from ..golden.network import Network
@@ -22,14 +25,7 @@ class Quantize:
         parser.add_argument(
             "model", type=Path, metavar="MODEL", help="float model that `deltaloom import` wrote"
         )
-        parser.add_argument(
-            "--data",
-            type=Path,
-            metavar="D",
-            required=True,
-            default=argparse.SUPPRESS,
-            help="typical sequences to calibrate on, .npz or .npy; labels are not needed",
-        )
+        add_data(parser, "typical sequences to calibrate on; labels are not needed")
         parser.add_argument(
             "-o",
             "--output",
@@ -39,45 +35,7 @@ class Quantize:
             default=argparse.SUPPRESS,
             help="quantized network to write (.safetensors)",
         )
-        widths = (2, 4, 8, 16)
-        parser.add_argument(
-            "--weight-bits", type=int, choices=widths, default=8, help="bits of a weight"
-        )
-        parser.add_argument(
-            "--activation-bits",
-            type=int,
-            choices=widths,
-            default=8,
-            help="bits of what enters a matrix-vector product",
-        )
-        parser.add_argument(
-            "--granularity",
-            choices=("row", "tensor"),
-            default="row",
-            help="one weight scale per row, or one per gate matrix",
-        )
-        parser.add_argument(
-            "--clipping",
-            choices=("mmse", "max"),
-            default="mmse",
-            help="cut tails where that lowers the mean squared error, or nothing",
-        )
-        parser.add_argument(
-            "--skip",
-            choices=("none", "all", "part"),
-            default="none",
-            help="recurrent layers whose candidate gate (LSTM g, GRU n, LiGRU a) keeps a recurrent "
-            "path of 16/16 bits: none, all, or the first half of them, rounded up",
-        )
-        parser.add_argument(
-            "--path",
-            action="append",
-            metavar="NAME=W/A",
-            default=argparse.SUPPRESS,
-            help="weight and activation bits of one path, such as lstm.1.h=4/8, or of some of its "
-            "gates, lstm.1.h.g=16/16, which become a path of their own; may be repeated "
-            "(default: --weight-bits/--activation-bits)",
-        )
+        add_scheme(parser)
         parser.add_argument(
             "--threshold",
             type=int,
@@ -85,6 +43,7 @@ class Quantize:
             default=0,
             help="delta threshold of all paths, in activation codes; 0 loses nothing",
         )
+        add_report(parser, "NET")
 
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.calibration import observe
@@ -92,19 +51,13 @@ class Quantize:
         from ..golden.model import FloatModel
         from ..golden.quantize import quantize_with, with_labels
         from ..golden.report import describe
-        from ..golden.scheme import Scheme
+        from ..golden.report_sections import quantize_sections
         from ..golden.thresholds import uniform_thresholds
 
         if args.output.exists() and any(args.output.samefile(f) for f in (args.model, args.data)):
             raise UserError(f"-o {args.output}: is an input itself; name another file")
-        scheme = Scheme(
-            weight_bits=args.weight_bits,
-            activation_bits=args.activation_bits,
-            granularity=args.granularity,
-            clipping=args.clipping,
-            skip=args.skip,
-            overrides=dict(map(_read_bits, getattr(args, "path", []))),
-        )
+        page = report_file(args, args.output, args.model, args.data)
+        scheme = read_options(args)
         model = FloatModel.load(args.model)
         data = Dataset.load(args.data)
         with progress_bars() as progress:
@@ -115,15 +68,9 @@ class Quantize:
         network.save(args.output)
         _print_reports(reports)
         _print_summary(network, data.frames, args.output)
-
-
-def _read_bits(word: str) -> tuple[str, tuple[int, int]]:
-    """A path's name, and its weight and activation bits, from "NAME=W/A"."""
-    name, _, numbers = word.rpartition("=")
-    weights, _, activations = numbers.partition("/")
-    if not name or not (weights + activations).isdecimal() or not (weights and activations):
-        raise UserError(f"--path {word!r}: expected NAME=W/A, such as lstm.1.h=4/8")
-    return name, (int(weights), int(activations))
+        if page is not None:
+            sections = quantize_sections(network, model, statistics, reports)
+            write_report(page, "quantize", sections, args.model, args.data)
 
 
 def _print_reports(reports: "tuple[PathReport, ...]") -> None:
@@ -137,7 +84,14 @@ def _print_reports(reports: "tuple[PathReport, ...]") -> None:
             result.add_column(heading, justify="right")
         return result
 
-    weights = table("weight\nbits", "scale\n1e-3", "clipped\n%", "lost energy\n%", "SQNR\ndB")
+    weights = table(
+        "weight\nbits",
+        "scale\n1e-3",
+        "clipped\n%",
+        "lost energy\n%",
+        "SQNR\ndB",
+        "products'\nSQNR, dB",
+    )
     activations = table("activation\nbits", "scale\n1e-3", "saturated\n%", "SQNR\ndB", "sums\nbits")
     for report in reports:
         low, high = (1e3 * scale for scale in report.weight_scale)
@@ -148,6 +102,7 @@ def _print_reports(reports: "tuple[PathReport, ...]") -> None:
             f"{report.clipped:.2f}",
             f"{report.clip_loss:.4f}",
             f"{report.weight_sqnr:.1f}",
+            f"{report.product_sqnr:.1f}",
         )
         activations.add_row(
             escape(report.name),

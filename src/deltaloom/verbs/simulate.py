@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ..golden.errors import UserError
 from .evaluate import set_thresholds
 from .folders import check_folder
-from .generate import add_word_bits
+from .generate import add_lanes, add_word_bits
+from .options import add_data, add_network
 from .stages import stage_lines
 
 if TYPE_CHECKING:
@@ -40,17 +41,8 @@ class Simulate:
             "every counter must be what the golden model says; a run stops at the first that is "
             f"not. Exit code {MISMATCH} where one is not."
         )
-        parser.add_argument(
-            "network", type=Path, metavar="NET", help="network that `deltaloom quantize` wrote"
-        )
-        parser.add_argument(
-            "--data",
-            type=Path,
-            metavar="D",
-            required=True,
-            default=argparse.SUPPRESS,
-            help="sequences to take frames from, .npz or .npy; labels are not needed",
-        )
+        add_network(parser)
+        add_data(parser, "sequences to take frames from; labels are not needed")
         parser.add_argument(
             "--sim", choices=SIMULATORS, default="verilator", help="simulator to run"
         )
@@ -70,6 +62,7 @@ class Simulate:
             "the last one counts (default: as in NET)",
         )
         add_word_bits(parser)
+        add_lanes(parser)
         for name, what in (("idle", "input"), ("backpressure", "output")):
             parser.add_argument(
                 f"--{name}",
@@ -113,7 +106,10 @@ class Simulate:
         reports = []
         with stage_lines() as progress:
             progress("generating the Verilog")
-            verilog = generate_verilog(network, args.workdir / "rtl", args.word_bits)
+            longest = max(len(sequence) for sequence in sequences)
+            verilog = generate_verilog(
+                network, args.workdir / "rtl", args.word_bits, args.lanes, longest
+            )
             for plan in plans:
                 report = run_plan(
                     plan,
@@ -191,12 +187,21 @@ def plan_runs(
     return full, RunPlan("stalled", some, idle, backpressure)
 
 
-def generate_verilog(network: "Network", folder: Path, word_bits: int) -> Path:
-    """Write the smallest accelerator for `network`, image included; its Verilog file."""
+def generate_verilog(
+    network: "Network",
+    folder: Path,
+    word_bits: int,
+    lane_kind: str = "multiplier",
+    longest: int = 1,
+) -> Path:
+    """Write the smallest accelerator for `network`, image included; its Verilog file.
+
+    longest: frames of a sequence, where the network must keep them.
+    """
     from ..hw.compile import derive_config
     from ..hw.generate import generate
 
-    config = derive_config(network, word_bits=word_bits)
+    config = derive_config(network, word_bits=word_bits, lane_kind=lane_kind, frames=longest)
     return generate(network, folder, config=config).verilog
 
 

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Term lists: where a delta encoder's events go as signed powers of two, for `shift_add` lanes.
+
+Every delta is split into its canonical signed digits (Reitwiesner's non-adjacent form: the bits in
+which 3 d and d differ), and its terms are queued by level, two binary digits each. Each level has a
+memory of its own, since a delta's terms are written at once, one to a level at most.
+"""
+
+from typing import Any
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from .events import BankKey, event_layout, slot
+from .layouts import COLUMN_BITS, EVENT_BITS, UNIT_BITS
+from .ram import block_ram
+from .shift_add import LEVEL_DIGITS
+
+TermEvent = data.StructLayout(
+    {
+        "j": unsigned(UNIT_BITS),
+        "twice": unsigned(1),
+        "negative": unsigned(1),
+        "head": unsigned(1),  # the delta's highest term, which stands for the event
+    }
+)
+"""One term of element j: +-1 or +-2 times 4**level."""
+
+
+class TermLists(wiring.Component):
+    """The term lists that one delta encoder writes; like `EventLists`, but with several levels.
+
+    A list can be read when it is closed, two cycles after that was said.
+
+    Parameters
+    ----------
+    depth: events in all banks of all lists together
+    delta_bits: width of a delta
+    digits: binary digits that a delta may have; levels: of LEVEL_DIGITS of them
+    lists: how many lists the design has (indices are shared by all encoders)
+
+    Members
+    -------
+    as in `EventLists`; and
+    count: terms of each level, level 0 in the lowest bits
+    r_level: the level to read from, with r_addr; r_data: two cycles later while r_en is high
+    """
+
+    def __init__(
+        self, *, depth: int, delta_bits: int, digits: int, levels: int, lists: int
+    ) -> None:
+        self._depth = depth
+        self._lists = lists
+        self._digits = digits
+        self._levels = levels
+        super().__init__(
+            {
+                "open": In(1),
+                "key": In(BankKey),
+                "base": In(EVENT_BITS),
+                "push": In(1),
+                "event": In(event_layout(delta_bits)),
+                "close": In(1),
+                "taken": Out(1),
+                "query": In(BankKey),
+                "closed": Out(1),
+                "count": Out(COLUMN_BITS * levels),
+                "release": In(1),
+                "release_key": In(BankKey),
+                "r_en": In(1),
+                "r_addr": In(EVENT_BITS),
+                "r_level": In(range(levels)),
+                "r_data": Out(TermEvent),
+            }
+        )
+
+    open: Signal
+    key: data.View
+    base: Signal
+    push: Signal
+    event: data.View
+    close: Signal
+    taken: Signal
+    query: data.View
+    closed: Signal
+    count: Signal
+    release: Signal
+    release_key: data.View
+    r_en: Signal
+    r_addr: Signal
+    r_level: Signal
+    r_data: data.View
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        banks = 1 << (1 + max(1, (self._lists - 1).bit_length()))
+        counts: Any = Memory(shape=COLUMN_BITS * self._levels, depth=banks, init=[])
+        m.submodules.counts = counts
+        count_write = counts.write_port()
+        count_read = counts.read_port(domain="comb")
+        is_closed = Signal(banks)
+        live: Any = Signal(BankKey)
+        base = Signal(EVENT_BITS)
+        closing = Signal()
+        filled = [Signal(COLUMN_BITS, name=f"filled_{n}") for n in range(self._levels)]
+        level = Signal(range(self._levels))
+        with m.If(self.r_en):
+            m.d.sync += level.eq(self.r_level)
+
+        # The terms of an event, by level, a cycle later.
+        digits, j = self._digits_of(m), Signal(UNIT_BITS)
+        m.d.sync += [j.eq(self.event.j), closing.eq(self.close)]
+        above: Value = Const(0)
+        words: list[Any] = []
+        for n in reversed(range(self._levels)):
+            memory = block_ram(TermEvent, depth=self._depth)
+            m.submodules[f"level_{n}"] = memory
+            write, read = memory.write_port(), memory.read_port()
+            low, high = digits[2 * n], digits[2 * n + 1]
+            present = low.any() | high.any()
+            m.d.comb += [
+                write.addr.eq(base + filled[n]),
+                write.data.j.eq(j),
+                write.data.twice.eq(high.any()),
+                write.data.negative.eq(low[1] | high[1]),
+                write.data.head.eq(~above),
+                write.en.eq(present),
+                read.addr.eq(self.r_addr),
+                read.en.eq(self.r_en),
+            ]
+            with m.If(present):
+                m.d.sync += filled[n].eq(filled[n] + 1)
+            above |= present
+            words.insert(0, read.data)
+        with m.If(self.r_en):
+            m.d.sync += self.r_data.eq(Array(words)[level])
+
+        m.d.comb += [
+            count_write.addr.eq(slot(live, banks)),
+            count_write.data.eq(Cat(filled)),
+            count_write.en.eq(closing),
+        ]
+        with m.If(self.open):
+            m.d.sync += [live.eq(self.key), base.eq(self.base)]
+            m.d.sync += [each.eq(0) for each in filled]
+        with m.If(self.release):
+            m.d.sync += is_closed.bit_select(slot(self.release_key, banks), 1).eq(0)
+        with m.If(closing):
+            m.d.sync += is_closed.bit_select(slot(live, banks), 1).eq(1)
+        m.d.comb += [
+            self.taken.eq(is_closed.bit_select(slot(self.key, banks), 1)),
+            count_read.addr.eq(slot(self.query, banks)),
+        ]
+        m.d.sync += [
+            self.closed.eq(is_closed.bit_select(slot(self.query, banks), 1)),
+            self.count.eq(count_read.data),
+        ]
+        return m
+
+    def _digits_of(self, m: Module) -> list[Signal]:
+        """The pushed delta's digits, a cycle later: bit 0 for +1, bit 1 for -1; all 0 without."""
+        d = self.event.d
+        triple = Signal(signed(len(d) + 2))
+        m.d.comb += triple.eq(d + (d << 1))
+        digits = []
+        for n in range(LEVEL_DIGITS * self._levels):
+            digit = Signal(2, name=f"digit_{n}")
+            if n < self._digits:
+                three, one = triple[min(n + 1, len(triple) - 1)], d[min(n + 1, len(d) - 1)]
+                m.d.sync += digit.eq(Mux(self.push, Cat(three & ~one, one & ~three), 0))
+            digits.append(digit)
+        return digits

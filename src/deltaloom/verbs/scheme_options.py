@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options that say how to quantize, for the verbs that do."""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from ..golden.errors import UserError
+
+if TYPE_CHECKING:
+    from ..golden.scheme import Scheme
+
+WIDTHS = range(2, 17)
+SKIP = (
+    "recurrent layers whose candidate gate (LSTM g, GRU n, LiGRU a) keeps a recurrent path of "
+    "16/16 bits: none, all, or the first half of them, rounded up"
+)
+DELTA_MODE = (
+    "what an element that fires sends: the difference to what it sent before, or the signed power "
+    "of two nearest to that, one term for shift_add lanes; the rest stays for later steps, so that "
+    "threshold 0 is no longer lossless"
+)
+CHOICES = {
+    "granularity": (("row", "tensor"), "one weight scale per row, or one per gate matrix", "row"),
+    "activation-range": (
+        ("all", "median"),
+        "the range is for the values of all sequences together, or the median of each one's",
+        "all",
+    ),
+    "activation-codes": (
+        ("symmetric", "asymmetric"),
+        "activation codes about 0, or from the lowest to the highest value, with a zero point",
+        "symmetric",
+    ),
+    "rounding": (
+        ("nearest", "gptq"),
+        "each weight to its nearest code, or so that a path's errors cancel on the data",
+        "nearest",
+    ),
+    "delta-mode": (("exact", "power_of_two"), DELTA_MODE, "exact"),
+    "skip": (
+        ("none", "all", "part"),
+        SKIP,
+        "none; presets: all",
+    ),
+}
+CLIPPING = "mmse (least squared error), paper (the same by a histogram), max or percentile:P"
+
+
+def add_scheme(parser: argparse.ArgumentParser) -> None:
+    """All of them."""
+    parser.add_argument(
+        "--scheme",
+        metavar="NAME|FILE.toml",
+        default=argparse.SUPPRESS,
+        help="bits of all paths by name, 16-bit, 8-bit, 4-bit or M1 to M8 of the paper, or a file "
+        "of settings, see docs/quantization.md; other options come on top (default: none)",
+    )
+    add_bits(parser)
+    add_method(parser)
+    parser.add_argument(
+        "--path",
+        action="append",
+        metavar="NAME=W/A",
+        default=argparse.SUPPRESS,
+        help="weight and activation bits of one path, such as lstm.1.h=4/8, or of some of its "
+        "gates, lstm.1.h.g=16/16, which become a path of their own; may be repeated "
+        "(default: --weight-bits/--activation-bits)",
+    )
+
+
+def add_bits(parser: argparse.ArgumentParser) -> None:
+    """One width for all weights, one for all activations."""
+    for what, help in (
+        ("weight", "bits of a weight"),
+        ("activation", "bits of what enters a matrix-vector product"),
+    ):
+        parser.add_argument(
+            f"--{what}-bits",
+            type=int,
+            choices=WIDTHS,
+            metavar="2..16",
+            default=argparse.SUPPRESS,
+            help=f"{help}; the hardware has 2, 4, 8 and 16 (default: 8)",
+        )
+
+
+def add_method(parser: argparse.ArgumentParser) -> None:
+    """How values are cut and rounded."""
+    parser.add_argument(
+        "--method",
+        choices=("paper", "row", "gptq"),
+        default=argparse.SUPPRESS,
+        help="all of the following but --skip at once: as the paper does, with a scale per row, or "
+        "that and GPTQ rounding (default: row)",
+    )
+    for name, what, default in (
+        ("clipping", "weights", "mmse"),
+        ("activation-clipping", "activations", "as --clipping"),
+    ):
+        parser.add_argument(
+            f"--{name}",
+            metavar="RULE",
+            default=argparse.SUPPRESS,
+            help=f"where {what} are cut: {CLIPPING} (default: {default})",
+        )
+    for name, (choices, help, default) in CHOICES.items():
+        parser.add_argument(
+            f"--{name}",
+            choices=choices,
+            default=argparse.SUPPRESS,
+            help=f"{help} (default: {default})",
+        )
+
+
+def read_options(args: argparse.Namespace) -> "Scheme":
+    """The scheme that the options describe."""
+    from ..golden.presets import method, read_scheme
+    from ..golden.scheme import Scheme
+
+    names = ("weight-bits", "activation-bits", "clipping", "activation-clipping", *CHOICES)
+    fields = [name.replace("-", "_") for name in names]
+    given: dict[str, Any] = dict(method(args.method)) if "method" in args else {}
+    given.update({name: getattr(args, name) for name in fields if name in args})
+    if "path" in args:
+        given["overrides"] = dict(map(_read_bits, args.path))
+    return read_scheme(args.scheme, **given) if "scheme" in args else Scheme(**given)
+
+
+def _read_bits(word: str) -> tuple[str, tuple[int, int]]:
+    """A path's name, and its weight and activation bits, from "NAME=W/A"."""
+    from ..golden.presets import parse_bits
+
+    name, _, numbers = word.rpartition("=")
+    bits = parse_bits(numbers)
+    if not name or bits is None:
+        raise UserError(f"--path {word!r}: expected NAME=W/A, such as lstm.1.h=4/8")
+    return name, bits

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`deltaloom tune`: delta thresholds, by error against eliminated operations."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..golden.errors import UserError
+from .options import add_data, add_metrics, add_network, read_metrics
+from .progress import progress_bars
+from .reports import add_report, report_file, write_report
+
+if TYPE_CHECKING:
+    from ..golden.trials import Trial
+    from ..golden.tuning import Tuning
+
+METHODS = ("greedy", "groups", "uniform")
+
+
+class Tune:
+    """Searches, prints the front and writes the network, the front and a log of all trials."""
+
+    help = "choose delta thresholds: error against eliminated operations, on tuning data"
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        parser.description = (
+            "Tries delta thresholds and chooses those that eliminate most operations within the "
+            "allowed error. Every trial is kept in a log: a run that was interrupted goes on from "
+            "there. Tune on data that the network was not trained on, and report on other data."
+        )
+        add_network(parser)
+        add_data(parser, "sequences to tune on, with labels or targets")
+        parser.add_argument(
+            "-o",
+            "--output",
+            type=Path,
+            metavar="NET2",
+            default=argparse.SUPPRESS,
+            help="network with the chosen thresholds to write; beside it NET2's name with "
+            ".front.json (all trials and the front) and .trials.jsonl (the log) "
+            "(default: nothing is written)",
+        )
+        parser.add_argument(
+            "--method",
+            choices=METHODS,
+            default="greedy",
+            help="a threshold for each path, by a search; for each group of paths, every "
+            "combination, the first input's at 0, as published; or one for all paths",
+        )
+        parser.add_argument(
+            "--allowed",
+            type=float,
+            metavar="E",
+            default=0.5,
+            help="error over that of thresholds 0, in the metric's unit",
+        )
+        parser.add_argument(
+            "--candidates",
+            action="append",
+            metavar="[BITS:]N,N,...",
+            default=argparse.SUPPRESS,
+            help="thresholds to try, in codes, of paths with activations of BITS bits, or of all; "
+            "may be repeated (default: groups 0,8,16,32 and else 0,2,4,6,8,12,16,24,32,48 at 8 "
+            "bits, scaled to the range of other widths)",
+        )
+        parser.add_argument(
+            "--keep-input", action="store_true", help="the input frames' threshold stays 0"
+        )
+        add_metrics(parser)
+        parser.add_argument(
+            "--workers",
+            type=int,
+            metavar="N",
+            default=os.cpu_count() or 1,
+            help="processes; the result is the same for any number",
+        )
+        add_report(parser, "NET2")
+
+    def run(self, args: argparse.Namespace) -> None:
+        from ..golden.data import Dataset
+        from ..golden.network import Network
+        from ..golden.report_sections import tune_sections
+        from ..golden.trials import Trials
+        from ..golden.tuning import tune
+
+        output: Path | None = getattr(args, "output", None)
+        check_output(output, args.network, args.data)
+        page = report_file(args, output, args.network, args.data)
+        network = Network.load(args.network)
+        data = Dataset.load(args.data)
+        metric = next(iter(read_metrics(args)), None)
+        words = getattr(args, "candidates", [])
+        bits = sorted({path.quantizer.bits for _, path in network.paths()})
+        candidates = read_candidates(words, bits)
+        log = output and beside(output, ".trials.jsonl")
+        with progress_bars() as progress:
+            trials = Trials(network, data, metric, log=log, workers=args.workers, progress=progress)
+            with trials:
+                tuning = tune(
+                    trials,
+                    args.method,
+                    args.allowed,
+                    candidates=candidates,
+                    keep_input=args.keep_input,
+                )
+        _print(tuning, trials.found)
+        if output is not None:
+            tuning.network.save(output)
+            _write_json(tuning, beside(output, ".front.json"))
+        if page is not None:
+            write_report(page, "tune", tune_sections(tuning, data), args.network, args.data)
+
+
+def check_output(output: Path | None, *inputs: Path) -> None:
+    """UserError where the output is one of the inputs."""
+    if output is not None and output.exists() and any(output.samefile(f) for f in inputs):
+        raise UserError(f"-o {output}: is an input itself; name another file")
+
+
+def beside(output: Path, suffix: str) -> Path:
+    """The file beside the network with its name and this suffix."""
+    return output.with_name(output.stem + suffix)
+
+
+def read_candidates(words: list[str], bits: list[int]) -> dict[int, tuple[int, ...]]:
+    """Candidates by activation bits, from words "BITS:N,N" or "N,N" (all widths), in this order."""
+    result: dict[int, tuple[int, ...]] = {}
+    for word in words:
+        width, colon, numbers = word.rpartition(":")
+        try:
+            values = tuple(map(int, numbers.split(",")))
+            widths = [int(width)] if colon else bits
+        except ValueError as error:
+            raise UserError(
+                f"--candidates {word!r}: expected whole numbers, such as 0,8,16 or 4:0,1,2"
+            ) from error
+        if not set(widths) <= set(bits):
+            there = ", ".join(map(str, bits))
+            raise UserError(f"--candidates {word!r}: no path of {width} bits; there are {there}")
+        result |= dict.fromkeys(widths, values)
+    return result
+
+
+def _write_json(tuning: "Tuning", file: Path) -> None:
+    import json
+
+    from ..golden.storage import replacing
+
+    with replacing(file) as temporary:
+        temporary.write_text(json.dumps(tuning.plain(), indent=2) + "\n", encoding="utf-8")
+
+
+def _print(tuning: "Tuning", found: int) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    front = Table(f"{tuning.metric}\n{tuning.unit}", "eliminated\n%", "thresholds")
+    for column in front.columns[:2]:
+        column.justify = "right"
+    for trial in tuning.front:
+        mark = " <- chosen" if trial == tuning.chosen else ""
+        front.add_row(
+            f"{trial.error:.2f}", f"{trial.eliminated:.1f}", f"{_thresholds(trial)}{mark}"
+        )
+    chosen = Table("path", "threshold\ncodes")
+    chosen.columns[1].justify = "right"
+    for name, threshold in tuning.chosen.thresholds.items():
+        chosen.add_row(escape(name), f"{threshold}")
+    console = Console()
+    console.print(front)
+    console.print(chosen)
+    more = tuning.chosen.error - tuning.base.error
+    unit = f" {tuning.unit}".rstrip()
+    whole = f"{len(tuning.trials)} trials on all {tuning.base.frames:,} frames"
+    lines = [
+        f"{whole}, {tuning.evaluations:.1f} runs in all, {found} trials from the log",
+        f"thresholds 0: {tuning.base.error:.2f}{unit}, {tuning.base.eliminated:.1f} % eliminated",
+        f"chosen: {tuning.chosen.error:.2f}{unit} ({more:+.2f}, {tuning.allowed:g} allowed)",
+    ]
+    lines[-1] += f", {tuning.chosen.eliminated:.1f} % eliminated"
+    for line in lines:
+        console.print(line, highlight=False)
+
+
+def _thresholds(trial: "Trial") -> str:
+    return " ".join(map(str, trial.thresholds.values()))
