@@ -20,7 +20,7 @@ Bit = int | str
 
 Cell = dict[str, Any]
 
-IMPROVEMENTS = "registers, operands"
+IMPROVEMENTS = "registers not before multipliers, operands"
 """What `improve` does: a netlist that was kept is one of these."""
 
 ZERO: tuple[Bit, ...] = ("0", "x")
@@ -77,7 +77,8 @@ def absorb_registers(module: dict[str, Any]) -> int:
     """Move plain registers behind block RAMs into them; how many bits there were.
 
     A read port takes part where each of its outputs that is used at all feeds one flip-flop and
-    nothing else: all with the port's clock and the same enable, if any, and without reset.
+    nothing else: all with the port's clock and the same enable, if any, and without reset. A
+    register that feeds a multiplier stays: it can be placed beside it, the block RAM cannot.
     """
     nets = _Nets(module)
     gone: set[Bit] = set()
@@ -122,6 +123,11 @@ def _plain_register(nets: _Nets, bit: Bit, clock: Bit) -> str | None:
         and cell["parameters"]["CLKMUX"] == "CLK"
         and _pin(cell, "CLK") == clock
         and _pin(cell, "LSR") in ZERO
+        and not any(
+            nets.cells[name]["type"] == "MULT18X18D"
+            for name, _ in nets.readers[_pin(cell, "Q")]
+            if name
+        )
     )
     return reader[0] if plain else None
 

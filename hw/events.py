@@ -133,8 +133,10 @@ class EventLists(wiring.Component):
             read.addr.eq(self.r_addr),
             read.en.eq(self.r_en),
         ]
+        found: Any = Signal(self._event, reset_less=True)
         with m.If(self.r_en):
-            m.d.sync += Value.cast(self.r_data).eq(Value.cast(read.data))
+            m.d.sync += Value.cast(found).eq(Value.cast(read.data))
+        m.d.comb += Value.cast(self.r_data).eq(Value.cast(found))
         m.d.sync += [self.closed.eq(closed), self.count.eq(0)]
         with m.If(closed):
             m.d.sync += self.count.eq(count_read.data)

@@ -68,8 +68,10 @@ class Queue(wiring.Component):
             read.en.eq(pull),
         ]
         m.d.sync += [tail.eq(tail + push), head.eq(head + pull), level.eq(level + push - pull)]
+        out = Signal(Shape.cast(self._shape).width, reset_less=True)
+        m.d.comb += Value.cast(self.o.payload).eq(out)
         with m.If(move):
-            m.d.sync += [self.o.valid.eq(fetched), Value.cast(self.o.payload).eq(read.data)]
+            m.d.sync += [self.o.valid.eq(fetched), out.eq(read.data)]
         with m.If(pull | move):
             m.d.sync += fetched.eq(pull)
 
