@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import area
+import arrays
 import lanes
 import peers
 import software
@@ -22,7 +23,11 @@ SUITES: dict[str, Suite] = {
     "lanes": lanes.figures,
     "software": lambda work: software.figures(),
 }
-FPGA: dict[str, Suite] = {"area": area.figures, "lane-area": lanes.area}
+FPGA: dict[str, Suite] = {
+    "area": area.figures,
+    "arrays": arrays.figures,
+    "lane-area": lanes.area,
+}
 
 
 def main() -> int:

@@ -18,9 +18,11 @@ aborted on designs with many multipliers, so a run that it breaks is repeated wi
 """
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from .netlist import IMPROVEMENTS, improve
 from .process import (
     Progress,
     digest,
@@ -105,22 +107,18 @@ def _script(source: str, top: str, mapper: str, options: tuple[str, ...]) -> str
     )
     relaxed = ["hierarchy -top " + top, relax] if source.endswith(".il") else []
     steps = [*relaxed, f"{synth} -run begin:map_luts", "opt_clean -purge", *map_luts[mapper]]
-    return "\n".join(
-        [read, *steps, "tee -q -o stat.json stat -json", "write_json netlist.json", ""]
-    )
+    return "\n".join([read, *steps, "write_json netlist.json", ""])
 
 
-def _netlist(folder: Path, log: Path, top: str, mapper: str, *, cached: bool) -> Netlist:
-    statistics = json.loads((folder / "stat.json").read_text("utf-8"))
-    counts: dict[str, int] = statistics["design"]["num_cells_by_type"]
-    return Netlist(
-        path=folder / "netlist.json",
-        log=log,
-        top=top,
-        mapper=mapper,
-        cells={k: n for k, n in counts.items() if not k.startswith("$")},  # no $scopeinfo
-        cached=cached,
-    )
+def _finish(folder: Path, top: str) -> dict[str, int]:
+    """Improve the netlist that Yosys has written; its cells by type."""
+    path = folder / "netlist.json"
+    design = json.loads(path.read_text("utf-8"))
+    module = design["modules"][top]
+    improve(module)
+    path.write_text(json.dumps(design), "utf-8")
+    counts = Counter(cell["type"] for cell in module["cells"].values())
+    return {k: n for k, n in sorted(counts.items()) if not k.startswith("$")}  # no $scopeinfo
 
 
 def synthesize(
@@ -157,10 +155,19 @@ def synthesize(
     text = source.read_text("utf-8") if isinstance(source, Path) else source
     name = "design.v" if isinstance(source, Path) and source.suffix != ".il" else "design.il"
     scripts = {mapper: _script(name, top, mapper, options) for mapper in mappers}
-    first = workdir / f"synth-{digest(text, [top, list(scripts.items()), tool.version])}"
+    first = (
+        workdir / f"synth-{digest(text, [top, list(scripts.items()), tool.version, IMPROVEMENTS])}"
+    )
     if (first / "done.json").exists():
         done = json.loads((first / "done.json").read_text("utf-8"))
-        return _netlist(first, first / done["log"], top, done["mapper"], cached=True)
+        return Netlist(
+            path=first / "netlist.json",
+            log=first / done["log"],
+            top=top,
+            mapper=done["mapper"],
+            cells=done["cells"],
+            cached=True,
+        )
 
     with fresh_folder(first) as folder:
         (folder / name).write_text(text, "utf-8")
@@ -182,5 +189,14 @@ def synthesize(
             if mapper == mappers[-1]:
                 raise failed("yosys", code, log, shown=moved(first, log.name))
             progress(f"synthesis: {mapper} failed, trying the next mapper")
-        (folder / "done.json").write_text(json.dumps({"mapper": mapper, "log": log.name}), "utf-8")
-    return _netlist(first, first / log.name, top, mapper, cached=False)
+        progress("synthesis: improving the netlist")
+        cells = _finish(folder, top)
+        done = {"mapper": mapper, "log": log.name, "cells": cells}
+        (folder / "done.json").write_text(json.dumps(done), "utf-8")
+    return Netlist(
+        path=first / "netlist.json",
+        log=first / log.name,
+        top=top,
+        mapper=mapper,
+        cells=cells,
+    )

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from .axi import AxiLite, AxiLiteSignature, AxiStreamSignature
 from .config import AcceleratorConfig
-from .core import OUTPUT_WORDS, Core
+from .core import Core, output_words
 from .image import Image, memories
 from .image_loader import ImageLoader
 from .register_map import Window
@@ -115,7 +115,7 @@ class Accelerator(wiring.Component):
         self._deliver(m, core.o)
         m.d.sync += registers.frame_error.eq(core.frame_error)
         # Frames that have begun and whose last output is not yet taken.
-        open_frames = Signal(range(OUTPUT_WORDS + 16))
+        open_frames = Signal(range(output_words(self.config) + 16))
         m.d.sync += open_frames.eq(open_frames + core.frame - delivered)
         return (open_frames != 0) | core.frame
 

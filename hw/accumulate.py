@@ -73,7 +73,7 @@ class Accumulate(wiring.Component):
     layer_ready: the cell unit and the encoders are through with the layer before, and `context`
         is this layer's from the next cycle on
     context: of the layer whose units are being sent
-    output_room: room for the outputs of a unit-word; output_take, output_units: reserves it
+    output_room: room for the outputs of two unit-words; output_take, output_units: reserves it
     w_en, w_addr, w_data: loading row parameters
     load_initial: for M before the first step, with config.initial
     """
@@ -134,13 +134,15 @@ class Accumulate(wiring.Component):
                 shift_min=config.shifts[0],
                 shift_max=config.shifts[1],
                 out_bits=config.pre_bits,
+                stage_bits=2,
+                rounds=False,
             )
             for _ in range(rows)
         ]
         for n, rescaler in enumerate(rescalers):
             m.submodules[f"rescale_{n}"] = rescaler
-        m.submodules.queue = queue = Queue(self._word, depth=QUEUE_WORDS)
-        m.submodules.credits = credits = Credits(total=QUEUE_WORDS, need=1)
+        m.submodules.queue = queue = Queue(self._word, depth=QUEUE_WORDS, buffered=True)
+        m.submodules.credits = credits = Credits(total=QUEUE_WORDS, need=2)
         wiring.connect(m, wiring.flipped(self.o), queue.o)
         m.d.comb += credits.give.eq(queue.o.valid & queue.o.ready)
 
@@ -166,22 +168,22 @@ class Accumulate(wiring.Component):
         fresh = Signal(self._sums, reset_less=True)
         m.d.sync += Value.cast(fresh).eq(Mux(tag.flush, 0, Value.cast(self.sums.payload)))
         old: Any = Signal(self._sums, reset_less=True)
+        first: Any = Signal(self._sums, reset_less=True)
         added: Any = Signal(self._sums, reset_less=True)
         row: Any = Signal(self._parameters, reset_less=True)
         m.d.sync += [
-            Value.cast(old).eq(
-                Mux(tags[1].zero, self._start(m, tag, tags[1]), Value.cast(m_read.data))
-            ),
+            Value.cast(old).eq(Value.cast(m_read.data)),
+            Value.cast(first).eq(self._start(m, tag, tags[1])),
             added.eq(fresh),
             Value.cast(row).eq(p_read.data),
         ]
 
-        # 3: M, written back and rescaled; its parameters go along.
+        # 3: M, from 0 in a first step, written back and rescaled; its parameters go along.
         total: Any = Signal(self._sums, reset_less=True)
         row_later: Any = Signal(self._parameters, reset_less=True)
         m.d.sync += row_later.eq(row)
         for n in range(rows):
-            m.d.sync += total[n].eq(old[n] + added[n])
+            m.d.sync += total[n].eq(Mux(tags[2].zero, first[n], old[n]) + added[n])
         m.d.comb += [
             m_write.addr.eq(tags[3].address),
             m_write.data.eq(total),
@@ -196,7 +198,8 @@ class Accumulate(wiring.Component):
                 rescaler.shift.eq(tags[3].shift),
             ]
             bias = Mux(tags[3].flush, 0, row_later[n].bias)
-            m.d.sync += part[n].eq(rescaler.o + delay(m, bias, rescaler.latency, f"bias_{n}"))
+            late = delay(m, bias, rescaler.latency, f"bias_{n}")
+            m.d.sync += part[n].eq((rescaler.o + Cat(1, late).as_signed()).shift_right(1))
 
         # Collect the gate's parts. Read, add and write in one cycle, so that the same gate may
         # follow at once.
@@ -278,7 +281,7 @@ class Accumulate(wiring.Component):
     def _issue(self, m: Module, room: Value) -> tuple[Signal, data.View]:
         """Walks the passes: (a D-word is taken in this cycle, what there is to know of it)."""
         current: Any = Signal(RowJob)
-        running, started = Signal(), Signal()
+        running, started, active = Signal(), Signal(), Signal()
         unit_word = Signal(range(max(self._config.chunk_words, 2)))
         entry_index = Signal(range(SLOTS))
         address = Signal(range(max(self._config.row_words, 2)))
@@ -286,27 +289,24 @@ class Accumulate(wiring.Component):
         job = current["pass"]
         # The entry whose turn it is, and whether it ends anything, is decided a cycle ahead.
         entry: Any = Signal(Entry)
-        last_entry, last_word = Signal(), Signal()
+        last_entry, last_word, final = Signal(), Signal(), Signal()
 
         issue, finish = Signal(), Signal()
-        needs_output = job.last & self.context.output & (entry_index == 0)
+        # Room, too: whatever the pass, and with what may be taken in between.
+        may = Signal()
+        m.d.sync += may.eq(room & self.output_room)
         m.d.comb += [
-            issue.eq(
-                running
-                & started
-                & (entry.flush | self.sums.valid)
-                & (~job.last | room)
-                & (~needs_output | self.output_room)
-            ),
+            issue.eq(active & (entry.flush | self.sums.valid) & (~job.last | may)),
             self.sums.ready.eq(issue & ~entry.flush),
-            finish.eq(issue & last_entry & last_word),
-            self.output_take.eq(issue & needs_output),
+            finish.eq(issue & final),
+            self.output_take.eq(issue & job.last & self.context.output & (entry_index == 0)),
         ]
         with m.If(issue):
             m.d.sync += [
                 entry_index.eq(entry_index + 1),
                 entry.eq(job.entry[(entry_index + 1)[: len(entry_index)]]),
                 last_entry.eq(job.entries == entry_index + 2),
+                final.eq((job.entries == entry_index + 2) & last_word),
             ]
             with m.If(~entry.flush):
                 m.d.sync += address.eq(address + 1)
@@ -316,6 +316,7 @@ class Accumulate(wiring.Component):
                     entry.eq(job.entry[0]),
                     last_entry.eq(job.entries == 1),
                     last_word.eq(job.unit_words == unit_word + 2),
+                    final.eq((job.entries == 1) & (job.unit_words == unit_word + 2)),
                     unit_word.eq(unit_word + 1),
                     unit.eq(unit + self._config.drain_rows),
                 ]
@@ -328,7 +329,8 @@ class Accumulate(wiring.Component):
             self.layer_start.eq(running & ~started & job.layer_start & settled),
         ]
         with m.If(running & ~started & settled):
-            m.d.sync += started.eq(~job.layer_start | self.layer_ready)
+            ready = ~job.layer_start | self.layer_ready
+            m.d.sync += [started.eq(ready), active.eq(ready)]
         recent = _valid_pipe(m, issue, 4)
         m.d.comb += settled.eq(~job.step_start | ~Cat(*recent[1:]).any())
 
@@ -339,11 +341,13 @@ class Accumulate(wiring.Component):
                 running.eq(self.i.valid),
                 current.eq(self.i.payload),
                 started.eq(~(coming.step_start | coming.layer_start)),
+                active.eq(self.i.valid & ~(coming.step_start | coming.layer_start)),
                 unit_word.eq(0),
                 last_word.eq(coming.unit_words == 1),
                 entry_index.eq(0),
                 entry.eq(coming.entry[0]),
                 last_entry.eq(coming.entries == 1),
+                final.eq((coming.entries == 1) & (coming.unit_words == 1)),
                 address.eq(coming.row_base),
                 unit.eq(coming.unit_base),
             ]

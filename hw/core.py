@@ -4,7 +4,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from amaranth.hdl import Cat, Module, ResetInserter, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -28,7 +28,12 @@ OutputWord = data.StructLayout({"value": signed(16), "last": unsigned(1)})
 """One word of the output stream; `last` ends a frame."""
 
 OUTPUT_WORDS = 128
-"""Outputs that may wait for their reader before the network does."""
+"""Outputs that may wait for their reader before the network does, at the least."""
+
+
+def output_words(config: AcceleratorConfig) -> int:
+    """The same for this accelerator: room for the outputs of two unit-words is reserved ahead."""
+    return max(OUTPUT_WORDS, 2 * config.drain_rows)
 
 
 Lists = EventLists | TermLists
@@ -160,22 +165,18 @@ class Core(wiring.Component):
         # Frames -> input encoders and their event lists.
         record = self._network_record(m, contents.get("network", [0]))
         frames, input_lists = self._frames(m, record)
-        m.submodules.tags = tags = Queue(frames.o.payload.shape(), depth=4)
-        wiring.connect(m, frames.o, tags.i)
-        wiring.connect(m, tags.o, sequencer.i)
+        wiring.connect(m, frames.o, sequencer.i)
         m.d.comb += sequencer.start.eq(record.program)
 
         # Sequencer -> passes.
-        m.submodules.fetch_jobs = fetch_jobs = Queue(fetch.i.payload.shape(), depth=4)
-        m.submodules.row_jobs = row_jobs = Queue(accumulate.i.payload.shape(), depth=8)
-        wiring.connect(m, sequencer.fetch, fetch_jobs.i)
-        wiring.connect(m, sequencer.rows, row_jobs.i)
-        wiring.connect(m, fetch_jobs.o, fetch.i)
-        wiring.connect(m, row_jobs.o, accumulate.i)
+        wiring.connect(m, sequencer.fetch, fetch.i)
+        wiring.connect(m, sequencer.rows, accumulate.i)
 
         # Event lists -> weights -> MAC array -> sums -> accumulators -> cells.
         wiring.connect(m, fetch.store, store.store)
-        m.submodules.drained = drained = Queue(array.o.payload.shape(), depth=queue_words)
+        m.submodules.drained = drained = Queue(
+            array.o.payload.shape(), depth=queue_words, buffered=True
+        )
         m.d.comb += [
             array.valid.eq(fetch.valid),
             Value.cast(array.weights).eq(fetch.weights),
@@ -324,23 +325,27 @@ class Core(wiring.Component):
     ) -> tuple[data.View, list[Lists]]:
         config = self._config
         layout = layer_record(config.encoders)
-        layers = block_ram(layout.size, depth=config.layers, init=contents.get("layers", []))
+        layers = block_ram(
+            layout.size, depth=config.layers, init=contents.get("layers", []), force=True
+        )
         m.submodules.layers = layers
         write, read = layers.write_port(), layers.read_port()
-        record = data.View(layout, read.data)
+        record: Any = Signal(layout, reset_less=True)
         pairs = [self._encoder(m, n, frames=False) for n in range(config.encoders)]
 
         # A layer's context changes when all units of the layer before are through.
         context: Any = Signal(LayerContext)
-        looked_up = Signal()
+        looked_up = Signal(2)
         busy = Cat(*(encoder.busy for encoder, _ in pairs)).any()
-        m.d.sync += looked_up.eq(accumulate.layer_start & ~accumulate.layer_ready)
+        asking = accumulate.layer_start & ~accumulate.layer_ready
+        m.d.sync += looked_up.eq(Mux(asking, Cat(1, looked_up[0]), 0))
+        m.d.sync += Value.cast(record).eq(read.data)
         m.d.comb += [
             write.en.eq(self.load_layers.en),
             write.addr.eq(self.load_layers.addr),
             write.data.eq(self.load_layers.data),
             read.addr.eq(accumulate.layer),
-            accumulate.layer_ready.eq(accumulate.layer_start & looked_up & ~busy),
+            accumulate.layer_ready.eq(accumulate.layer_start & looked_up[1] & ~busy),
             accumulate.context.eq(context),
         ]
         with m.If(accumulate.layer_ready):
@@ -361,9 +366,10 @@ class Core(wiring.Component):
     def _outputs(
         self, m: Module, accumulate: Accumulate, cells: CellUnit, context: data.View
     ) -> None:
-        m.submodules.outputs = outputs = Queue(OutputWord, depth=OUTPUT_WORDS, buffered=True)
+        words = output_words(self._config)
+        m.submodules.outputs = outputs = Queue(OutputWord, depth=words, buffered=True)
         m.submodules.output_credits = credits = Credits(
-            total=OUTPUT_WORDS, need=self._config.drain_rows
+            total=words, need=2 * self._config.drain_rows
         )
         wiring.connect(m, outputs.o, wiring.flipped(self.o))
         m.d.comb += [

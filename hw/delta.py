@@ -12,9 +12,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..golden.arithmetic import WIDTHS, code_range
+from ..golden.arithmetic import WIDTHS
 from ..golden.delta import EXACT, POWER_OF_TWO
-from .arithmetic import Rescale
+from .arithmetic import Rescale, delay, sat
 from .events import BankKey, event_layout
 from .layouts import EVENT_BITS, LIST_BITS, UNIT_BITS, EncoderRecord
 from .power_of_two import NearestPower
@@ -85,6 +85,7 @@ class DeltaEncoder(wiring.Component):
             shift_min=shifts[0],
             shift_max=shifts[1],
             out_bits=max(31 - shifts[0] + 1, 2),
+            stage_bits=2,
         )
         super().__init__(
             {
@@ -162,21 +163,20 @@ class DeltaEncoder(wiring.Component):
             for n, bits in enumerate(WIDTHS):
                 if bits <= self._code_bits:
                     with m.Case(n):
-                        low, high = code_range(bits)
-                        with m.If(shifted > high):
-                            m.d.sync += q.eq(high)
-                        with m.Elif(shifted < low):
-                            m.d.sync += q.eq(low)
-                        with m.Else():
-                            m.d.sync += q.eq(shifted)
+                        m.d.sync += q.eq(sat(shifted, bits))
         quantized = _delayed(m, added, 1, "quantized")
 
         # The reference arrives together with the code; at a sequence's start it is the code of 0.
+        # Its address is there early, so that registers stand on both sides of the memory.
         read = references.read_port()
-        m.d.comb += read.addr.eq(record.reference_base + scaled.j)
+        place = Signal.like(read.addr)
+        early = _delayed(m, self.i, rescale.latency - 2, "early")
+        m.d.sync += place.eq(record.reference_base + early.j)
+        m.d.comb += read.addr.eq(place)
+        kept_code = delay(m, read.data, 1, "kept_code")
         reference = Signal(signed(self._code_bits))
-        start = self._start(m, read.addr, record.zero)
-        m.d.sync += reference.eq(Mux(context.first, start, read.data))
+        start = delay(m, self._start(m, read.addr, record.zero), 1, "start_code")
+        m.d.sync += reference.eq(Mux(context.first, start, kept_code))
 
         # Compare and send. Both bounds are one addition: |d| > threshold without an absolute value.
         d = Signal(signed(self._code_bits + 1))
@@ -196,10 +196,10 @@ class DeltaEncoder(wiring.Component):
                 nearest.reference.eq(kept),
                 nearest.width.eq(record.width),
             ]
-            delay = nearest.latency
-            fired = _delayed(m, fired, delay, "nearest")
-            fires = _pipe(m, fires, delay)
-            code, kept, step = _pipe(m, code, delay), _pipe(m, kept, delay), _pipe(m, step, delay)
+            late = nearest.latency
+            fired = _delayed(m, fired, late, "nearest")
+            fires = _pipe(m, fires, late)
+            code, kept, step = _pipe(m, code, late), _pipe(m, kept, late), _pipe(m, step, late)
             power = record.power_of_two if EXACT in self._modes else Const(1)
             step, code = Mux(power, nearest.step, step), Mux(power, nearest.reached, code)
         write = references.write_port()

@@ -39,11 +39,12 @@ class EventLists(wiring.Component):
 
     Members
     -------
-    open, key, base: start an empty bank; push, event: append; close: the bank is final
+    open, key, base: start an empty bank; push, event: append, from the second cycle after that on;
+        close: the bank is final
     taken: the bank that `key` names is final and its reader not done with it
-    query -> closed, count: state of any bank, combinational
+    query -> closed, count: state of any bank, as it was a cycle ago
     release, release_key: the reader is done with a bank
-    r_en, r_addr -> r_data: read an event, one cycle
+    r_en, r_addr -> r_data: read an event, two cycles with r_en later
     """
 
     def __init__(self, *, depth: int, delta_bits: int, lists: int) -> None:
@@ -97,7 +98,7 @@ class EventLists(wiring.Component):
         m.submodules.counts = counts
         count_write = counts.write_port()
         count_read = counts.read_port(domain="comb")
-        is_closed = Signal(banks)
+        is_closed, closed = Signal(banks), Signal()
 
         # The bank being written.
         live: Any = Signal(BankKey)
@@ -112,13 +113,10 @@ class EventLists(wiring.Component):
             count_write.data.eq(live_count),
             count_write.en.eq(self.close),
         ]
-        with m.If(self.open):
-            m.d.sync += [
-                live.eq(self.key),
-                is_open.eq(1),
-                live_count.eq(0),
-                address.eq(self.base),
-            ]
+        opened, key, base = Signal(), Signal(BankKey), Signal.like(self.base)
+        m.d.sync += [opened.eq(self.open), key.eq(self.key), base.eq(self.base)]
+        with m.If(opened):
+            m.d.sync += [live.eq(key), is_open.eq(1), live_count.eq(0), address.eq(base)]
         with m.Elif(self.push):
             m.d.sync += [live_count.eq(live_count + 1), address.eq(address + 1)]
         with m.If(self.release):
@@ -131,15 +129,19 @@ class EventLists(wiring.Component):
         m.d.comb += [
             self.taken.eq(is_closed.bit_select(slot(self.key, banks), 1)),
             count_read.addr.eq(slot(self.query, banks)),
-            self.closed.eq(is_closed.bit_select(slot(self.query, banks), 1)),
+            closed.eq(is_closed.bit_select(slot(self.query, banks), 1)),
             read.addr.eq(self.r_addr),
             read.en.eq(self.r_en),
-            self.r_data.eq(read.data),
         ]
-        with m.If(self.closed):
-            m.d.comb += self.count.eq(count_read.data)
+        found: Any = Signal(self._event, reset_less=True)
+        with m.If(self.r_en):
+            m.d.sync += Value.cast(found).eq(Value.cast(read.data))
+        m.d.comb += Value.cast(self.r_data).eq(Value.cast(found))
+        m.d.sync += [self.closed.eq(closed), self.count.eq(0)]
+        with m.If(closed):
+            m.d.sync += self.count.eq(count_read.data)
         with m.Elif(is_open & (self.query == live)):
-            m.d.comb += self.count.eq(live_count)
+            m.d.sync += self.count.eq(live_count)
         return m
 
 

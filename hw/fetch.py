@@ -177,7 +177,7 @@ class Fetch(wiring.Component):
         words = Signal(WORD_COUNT_BITS)
         m.d.comb += [
             issue.eq(running & advance & Mux(current.closed, ~is_last | may_end, more)),
-            end.eq(issue & current.closed & is_last),
+            end.eq(running & advance & current.closed & is_last & may_end),
             words.eq(Mux(last_group, current["pass"].tail_words, current["pass"].words)),
         ]
         done = (end & last_group) | ~running
@@ -248,8 +248,7 @@ class Fetch(wiring.Component):
             }
         )
         asked: Any = Signal(meta_layout)
-        # Lists of terms answer a cycle later: their levels are memories of their own.
-        reads: list[Any] = [Signal(meta_layout, name=f"read_{n}") for n in range(1 + bool(order))]
+        reads: list[Any] = [Signal(meta_layout, name=f"read_{n}") for n in range(2)]
         got: Any = Signal(meta_layout)
         event: Any = Signal(self._event)
         valid = Signal(3 + len(reads))
@@ -307,12 +306,14 @@ class Fetch(wiring.Component):
 
         m.submodules.tags = tags = Queue(beat.shape(), depth=self._outstanding)
         request, response = self.store.request, self.store.response
+        # A steady store never has more requests open than there are tags.
+        room: Value = Const(1) if self._steady else tags.i.ready
         m.d.comb += [
-            request.valid.eq(valid[-1] & tags.i.ready),
+            request.valid.eq(valid[-1] & room),
             request.payload.eq(address),
             tags.i.valid.eq(valid[-1] & request.ready),
             tags.i.payload.eq(beat),
-            advance.eq(~valid[-1] | (request.ready & tags.i.ready)),
+            advance.eq(~valid[-1] | (request.ready & room)),
             tags.o.ready.eq(response.valid),
             self.valid.eq(response.valid),
             self.weights.eq(response.payload),
@@ -333,26 +334,33 @@ class Fetch(wiring.Component):
     ) -> Any:
         """Asks for the state of one list per cycle, for whichever pass still needs it.
 
-        Returns the answer, two cycles later. It is dropped when the passes move on in between. The
-        next pass may use the bank that is just being released, two steps later: it is not answered
-        before that.
+        Returns the answer, three cycles later. When the passes move on in between, that of the next
+        pass is the current one's, and the current one's is dropped. The next pass may use the bank
+        that is just being released, two steps later: it is not answered before that.
         """
         flags = dict.fromkeys(("valid", "following", "closed"), unsigned(1))
         layout = data.StructLayout(flags | {"count": len(self.count[0])})
         seen: Any = Signal(layout, name="seen")
-        asking, for_following, void = Signal(), Signal(), Signal()
-        source = Signal(SOURCE_BITS)
+        ask_layout = data.StructLayout(
+            {"valid": unsigned(1), "following": unsigned(1), "void": unsigned(1)}
+            | {"source": unsigned(SOURCE_BITS)}
+        )
+        asked: Any = Signal(ask_layout, name="asked_list")
+        looked: Any = Signal(ask_layout, name="looked_up")
         follow = running & ~current.closed
         m.d.sync += [
-            asking.eq((follow | (waiting & ~following.closed)) & ~take),
-            for_following.eq(~follow),
+            asked.valid.eq((follow | (waiting & ~following.closed)) & ~take),
+            asked.following.eq(~follow),
             self.query.eq(Mux(follow, current.key, following.key)),
-            source.eq(Mux(follow, current["pass"].source, following["pass"].source)),
-            void.eq(Mux(follow, current.void, following.void)),
-            seen.valid.eq(asking & ~take & ~releasing),
-            seen.following.eq(for_following),
-            seen.closed.eq(Array(self.closed)[source]),
-            seen.count.eq(Mux(void, 0, Array(self.count)[source])),
+            asked.source.eq(Mux(follow, current["pass"].source, following["pass"].source)),
+            asked.void.eq(Mux(follow, current.void, following.void)),
+            looked.eq(asked),
+            looked.valid.eq(asked.valid & (~take | asked.following) & ~releasing),
+            looked.following.eq(asked.following & ~take),
+            seen.valid.eq(looked.valid & (~take | looked.following)),
+            seen.following.eq(looked.following & ~take),
+            seen.closed.eq(Array(self.closed)[looked.source]),
+            seen.count.eq(Mux(looked.void, 0, Array(self.count)[looked.source])),
         ]
         known = {"closed": seen.closed} | self._known(m, seen.count)
         with m.If(seen.valid & seen.following & ~take):

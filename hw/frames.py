@@ -35,7 +35,7 @@ class FrameInput(wiring.Component):
     sweep: whose frames these are; it changes only while the network is empty
     record: the network record (sizes and encoder parameters)
     restart: the next frame starts a sequence, whatever its mark; restart_taken: one did
-    free: the banks of the next frame's parity are free; parity: that parity
+    parity: of the next frame; free: its banks are free, and stay so until it starts
     start, context, element: to the encoders; busy: from them
     o: one tag per frame, as soon as its first word is there
     frame_error: pulses once per malformed frame
@@ -79,7 +79,8 @@ class FrameInput(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         j = Signal.like(self.record.inputs)
-        is_last = j == self.record.inputs - 1
+        last, is_last = Signal.like(j), Signal()  # the last element's j; known a cycle ahead
+        m.d.sync += last.eq(self.record.inputs - 1)
         # Each sweep has lists of its own, and goes on with their banks where it left off.
         unused = Signal(self._sweeps, init=-1)  # since reset, none of its frames has started
         parities = Signal(self._sweeps)
@@ -100,19 +101,22 @@ class FrameInput(wiring.Component):
             self.element.value.eq(self.i.payload.value),
             self.element.end.eq(is_last),
         ]
-        loaded = self.record.inputs != 0  # frames wait until there is a network
+        # Frames wait until there is a network. Decided a cycle ahead: `busy` is high until `free`
+        # is that of the next frame.
+        may_start = Signal()
+        m.d.sync += may_start.eq(self.free & ~self.busy & (self.record.inputs != 0))
         with m.FSM():
             # The first word waits on the stream while the step is announced.
-            with m.State("idle"), m.If(self.i.valid & self.free & ~self.busy & loaded):
+            with m.State("idle"), m.If(self.i.valid & may_start & ~self.busy):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
                     m.d.comb += [self.start.eq(1), self.restart_taken.eq(self.restart)]
-                    m.d.sync += [j.eq(0), fresh.eq(0)]
+                    m.d.sync += [j.eq(0), is_last.eq(last == 0), fresh.eq(0)]
                     m.next = "words"
             with m.State("words"):
                 m.d.comb += [self.i.ready.eq(1), self.element.valid.eq(self.i.valid)]
                 with m.If(self.i.valid):
-                    m.d.sync += j.eq(j + 1)
+                    m.d.sync += [j.eq(j + 1), is_last.eq(j + 1 == last)]
                     with m.If(is_last):
                         m.d.sync += turn.eq(~turn)
                         m.next = "idle"
@@ -124,7 +128,7 @@ class FrameInput(wiring.Component):
                         m.next = "fill"
             with m.State("fill"):
                 m.d.comb += [self.element.valid.eq(1), self.element.value.eq(0)]
-                m.d.sync += j.eq(j + 1)
+                m.d.sync += [j.eq(j + 1), is_last.eq(j + 1 == last)]
                 with m.If(is_last):
                     m.d.sync += turn.eq(~turn)
                     m.next = "idle"

@@ -151,8 +151,10 @@ class MacArray(wiring.Component):
                 left.eq(later[1].words << later[1].digits),
             ]
         with m.Elif(left != 0):
+            # What follows the last word is never used: the last rows just stay.
             step = self._rows * self._lane_bits
-            m.d.sync += [Value.cast(drain).eq(Value.cast(drain) >> step), left.eq(left - 1)]
+            m.d.sync += Value.cast(drain)[:-step].eq(Value.cast(drain)[step:])
+            m.d.sync += left.eq(left - 1)
         m.d.comb += Value.cast(drained).eq(Value.cast(drain)[: self._rows * self._lane_bits])
         self._join(m, drained, left, digits)
         return m

@@ -3,8 +3,11 @@
 
 from amaranth.hdl import Module, Mux, Shape, ShapeLike, Signal, Value
 from amaranth.lib import stream, wiring
-from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from .ram import block_ram
 
 
 class Queue(wiring.Component):
@@ -14,13 +17,13 @@ class Queue(wiring.Component):
 
     Parameters
     ----------
-    buffered: for deep queues: block RAM and an output register, one cycle more
+    buffered: for deep or wide queues: in block RAM, two cycles more; at least 3 words
     """
 
     def __init__(self, shape: ShapeLike, *, depth: int, buffered: bool = False) -> None:
         self._shape = shape
         self._depth = depth
-        self._fifo = SyncFIFOBuffered if buffered else SyncFIFO
+        self._buffered = buffered
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 
     i: stream.Interface
@@ -28,8 +31,11 @@ class Queue(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        if self._buffered:
+            self._block_ram(m)
+            return m
         width = Shape.cast(self._shape).width
-        m.submodules.fifo = fifo = self._fifo(width=width, depth=self._depth)
+        m.submodules.fifo = fifo = SyncFIFO(width=width, depth=self._depth)
         m.d.comb += [
             fifo.w_data.eq(Value.cast(self.i.payload)),
             fifo.w_en.eq(self.i.valid),
@@ -39,6 +45,35 @@ class Queue(wiring.Component):
             fifo.r_en.eq(self.o.ready),
         ]
         return m
+
+    def _block_ram(self, m: Module) -> None:
+        """As lib.fifo does it, but in block RAM however few words there are: a wide queue in LUTs
+        costs one and a half for each bit."""
+        words = 1 << ceil_log2(max(self._depth, 2))
+        memory = block_ram(Shape.cast(self._shape).width, depth=words, force=True)
+        m.submodules.memory = memory
+        write, read = memory.write_port(), memory.read_port()
+        head, tail = Signal(range(words)), Signal(range(words))
+        level = Signal(range(self._depth))  # words that are in the memory only
+        fetched, push, pull, move = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            self.i.ready.eq(level != self._depth - 2),  # and the two words that are on their way
+            push.eq(self.i.valid & self.i.ready),
+            move.eq(~self.o.valid | self.o.ready),
+            pull.eq((level != 0) & (~fetched | move)),
+            write.addr.eq(tail),
+            write.data.eq(Value.cast(self.i.payload)),
+            write.en.eq(push),
+            read.addr.eq(head),
+            read.en.eq(pull),
+        ]
+        m.d.sync += [tail.eq(tail + push), head.eq(head + pull), level.eq(level + push - pull)]
+        out = Signal(Shape.cast(self._shape).width, reset_less=True)
+        m.d.comb += Value.cast(self.o.payload).eq(out)
+        with m.If(move):
+            m.d.sync += [self.o.valid.eq(fetched), out.eq(read.data)]
+        with m.If(pull | move):
+            m.d.sync += fetched.eq(pull)
 
 
 class Credits(wiring.Component):

@@ -4,21 +4,78 @@
 from collections.abc import Iterable
 from typing import Any
 
-from amaranth.hdl import Module, Shape, ShapeLike, Signal, Value
+from amaranth.hdl import Elaboratable, Module, Shape, ShapeLike, Signal, Value
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
+from amaranth.lib.memory import Memory, ReadPort, WritePort
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+BANK_BITS = 11
+BANK_WORDS = 1 << BANK_BITS
+"""2,048 is the deepest shape of an ECP5 block RAM that still uses all its bits."""
+
+DEEP_BITS = 4
+"""Bits of a slice of a deeper memory: 4,096 words of them are a block RAM of their own."""
 
 
-def block_ram(shape: ShapeLike, *, depth: int, init: Any = ()) -> Any:
+def block_ram(
+    shape: ShapeLike, *, depth: int, init: Iterable[Any] = (), force: bool = False
+) -> Any:
     """A memory without the logic that would make such a collision read the old word.
 
     Synthesis may then use a block RAM as it is; with the collision defined, it adds a comparator
     and a multiplexer per bit behind each one. That the memory is never read where it is written is
     for each use to see to.
+
+    A deep memory lies in slices, so that no multiplexer stands behind the memories' slow outputs.
+    `force`: a block RAM even for few words.
     """
-    attributes: Any = {"no_rw_check": 1}
+    if depth > BANK_WORDS and Shape.cast(shape).width > DEEP_BITS:
+        return _Slices(shape, depth=depth, init=init)
+    attributes: Any = {"no_rw_check": 1} | ({"ram_style": "block"} if force else {})
     return Memory(shape=shape, depth=depth, init=list(init), attrs=attributes)
+
+
+class _Slices(Elaboratable):
+    """A memory of memories of a few bits each, with the ports of `Memory` (init: integers)."""
+
+    def __init__(self, shape: ShapeLike, *, depth: int, init: Iterable[int]) -> None:
+        self._shape = shape
+        self._depth = depth
+        self._init = list(init)
+        self._ports: list[Any] = []
+
+    def write_port(self) -> Any:
+        return self._port(WritePort)
+
+    def read_port(self) -> Any:
+        return self._port(ReadPort)
+
+    def _port(self, kind: Any) -> Any:
+        signature = kind.Signature(addr_width=ceil_log2(self._depth), shape=self._shape)
+        self._ports.append(signature.create(path=(f"port_{len(self._ports)}",)))
+        return self._ports[-1]
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        width = Shape.cast(self._shape).width
+        for low in range(0, width, DEEP_BITS):
+            bits = min(DEEP_BITS, width - low)
+            mask = (1 << bits) - 1
+            slice_ = block_ram(
+                bits, depth=self._depth, init=[word >> low & mask for word in self._init]
+            )
+            m.submodules[f"bits_{low}"] = slice_
+            for port in self._ports:
+                whole = Value.cast(port.data)[low : low + bits]
+                if isinstance(port.signature, WritePort.Signature):
+                    part: Any = slice_.write_port()
+                    m.d.comb += part.data.eq(whole)
+                else:
+                    part = slice_.read_port()
+                    m.d.comb += whole.eq(part.data)
+                m.d.comb += [part.addr.eq(port.addr), part.en.eq(port.en)]
+        return m
 
 
 def memory_write(depth: int, width: int) -> wiring.Signature:

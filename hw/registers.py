@@ -4,14 +4,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Array, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from . import register_map as rmap
 from .axi import RegisterBusSignature
+from .counters import Counters
 from .delta import ThresholdWrite
+from .layouts import LIST_BITS
+from .ram import block_ram
 from .register_map import REGISTER
 
 WIDE = ("STEPS", "CYCLES", "BUSY", "MACS_DONE", "MACS_DENSE")
@@ -59,7 +62,8 @@ class Registers(wiring.Component):
 
     Every register, thresholds included, is at its initial value after reset.
 
-    LATENCY: a register reads in 1 cycle; a state word in 2, or more while `state.ready` is low.
+    LATENCY: a register reads in 1 to 3 cycles, a state word in 3 or more, while `state.ready` is
+    low; a counter in a few visits of `Counters`. Any read is less than 100 cycles when idle.
 
     Parameters
     ----------
@@ -81,7 +85,7 @@ class Registers(wiring.Component):
     new_sequence: Out(1), level: the next frame starts a new sequence, asked for by CONTROL.
     new_sequence_taken: In(1), pulse: the frame that starts has begun; lowers new_sequence.
     set_threshold: Out(ThresholdWrite): a list's new threshold, one cycle after the bus wrote it.
-        After a reset every list's initial one comes, one per cycle, and the bus waits meanwhile.
+        After a reset every list's initial one comes, one every third cycle, and the bus waits.
     state: Out(StateReadSignature(state_words)). The reader of the bus waits while `ready` is low,
         so the core must not withhold it for ever.
     image: Out(ImageWriteSignature()). Writes while busy are answered SLVERR and not passed on.
@@ -137,19 +141,8 @@ class Registers(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        threshold = Array(
-            Signal(rmap.THRESHOLD_BITS, init=init, name=f"threshold_{n}")
-            for n, init in enumerate(self.thresholds)
-        )
-        clear = Signal()
-        counters, events = self._counters(m, clear)
-        self._writes(m, threshold, clear)
-        self._reads(m, threshold, counters, events)
-        return m
-
-    def _counters(self, m: Module, clear: Signal) -> tuple[dict[str, Signal], Array]:
-        """Counters by name, and one per list. Clearing wins over counting."""
-        amounts: dict[str, Value] = {
+        # One per list, behind the others.
+        amounts = {
             "STEPS": self.step_done,
             "CYCLES": self.busy,
             "BUSY": self.beat,
@@ -157,54 +150,83 @@ class Registers(wiring.Component):
             "MACS_DENSE": Mux(self.step_done, self.dense_macs, 0),
             "FRAME_ERRORS": self.frame_error,
             "SEQUENCE_CUTS": self.sequence_cut,
-        }
-        counters = {}
-        for name, amount in amounts.items():
-            counter = counters[name] = Signal(64 if name in WIDE else 32, name=name.lower())
-            m.d.sync += counter.eq(Mux(clear, 0, counter + amount))
-        events = Array(Signal(32, name=f"events_{n}") for n in range(self.lists))
-        for n in range(self.lists):
-            m.d.sync += events[n].eq(Mux(clear, 0, events[n] + self.list_events[n]))
-        return counters, events
+        } | {n: self.list_events[n] for n in range(self.lists)}
+        m.submodules.counters = counters = Counters([len(a) for a in amounts.values()])
+        m.d.comb += [counters.amount(n).eq(a) for n, a in enumerate(amounts.values())]
+        self._index = {name: n for n, name in enumerate(amounts)}
 
-    def _writes(self, m: Module, threshold: Array, clear: Signal) -> None:
-        bus, image = self.bus, self.image
+        # Thresholds as they are, and behind them those that a reset restores.
+        m.submodules.thresholds = thresholds = block_ram(
+            rmap.THRESHOLD_BITS,
+            depth=2 * rmap.MAX_LISTS,
+            init=[*self.thresholds, *[0] * (rmap.MAX_LISTS - self.lists), *self.thresholds],
+            force=True,
+        )
+        threshold = thresholds.read_port()
+        found, telling = Signal(rmap.THRESHOLD_BITS, reset_less=True), Signal()
+        m.d.sync += found.eq(threshold.data)
+        self._writes(m, thresholds.write_port(), threshold.addr, found, telling, counters)
+        self._reads(m, threshold.addr, found, telling, counters)
+        return m
+
+    def _writes(
+        self,
+        m: Module,
+        write: Any,
+        place: Value,
+        found: Signal,
+        telling: Signal,
+        counters: Counters,
+    ) -> None:
+        """place, found: a threshold's address in the memory; it, two cycles later."""
+        bus, image, lists = self.bus, self.image, REGISTER["THRESHOLD"].address >> 2
         byte = Signal(rmap.ADDRESS_BITS)
+        number = bus.w_addr[:LIST_BITS]
         m.d.comb += [
             byte.eq(bus.w_addr << 2),
             image.addr.eq(bus.w_addr),
             image.data.eq(bus.w_data),
             bus.w_error.eq(1),
+            bus.w_ready.eq(~telling),
+            write.addr.eq(number),
+            write.data.eq(bus.w_data),
         ]
         # The encoders keep thresholds in memories, which a reset does not touch: tell them again.
-        told = Signal(range(self.lists + 1))
-        m.d.comb += bus.w_ready.eq(told == self.lists)
-        m.d.sync += self.set_threshold.en.eq(0)
-        with m.If(told != self.lists):
-            m.d.sync += [
-                told.eq(told + 1),
-                self.set_threshold.en.eq(1),
-                self.set_threshold.list.eq(told),
-                self.set_threshold.value.eq(threshold[told]),
+        told, looked_up = Signal(range(self.lists + 1)), Signal(2)
+        m.d.comb += telling.eq(told != self.lists)
+        m.d.sync += [self.set_threshold.en.eq(0), counters.clear.eq(0)]
+        with m.If(telling):
+            m.d.comb += [
+                place.eq(rmap.MAX_LISTS + told[:LIST_BITS]),
+                write.addr.eq(told),
+                write.data.eq(found),
+                write.en.eq(looked_up[1]),
             ]
+            m.d.sync += looked_up.eq(Mux(looked_up[1], 0, Cat(1, looked_up[0])))
+            with m.If(looked_up[1]):
+                m.d.sync += [
+                    told.eq(told + 1),
+                    self.set_threshold.en.eq(1),
+                    self.set_threshold.list.eq(told),
+                    self.set_threshold.value.eq(found),
+                ]
         with m.If(self.new_sequence_taken):
             m.d.sync += self.new_sequence.eq(0)
-        with m.If(bus.w_valid & (told == self.lists)):
+        with m.If(bus.w_valid & ~telling):
             with m.If(byte == REGISTER["CONTROL"].address):
-                m.d.comb += [bus.w_error.eq(0), clear.eq(bus.w_data[1])]
+                m.d.comb += bus.w_error.eq(0)
+                m.d.sync += counters.clear.eq(bus.w_data[1])
                 with m.If(bus.w_data[0]):
                     m.d.sync += self.new_sequence.eq(1)
-            for n in range(self.lists):
-                with m.If(byte == REGISTER["THRESHOLD"].at(n)):
-                    in_range = bus.w_data < (1 << rmap.THRESHOLD_BITS)
-                    m.d.comb += bus.w_error.eq(~in_range)
-                    with m.If(in_range):
-                        m.d.sync += [
-                            threshold[n].eq(bus.w_data),
-                            self.set_threshold.en.eq(1),
-                            self.set_threshold.list.eq(n),
-                            self.set_threshold.value.eq(bus.w_data),
-                        ]
+            here = bus.w_addr[LIST_BITS:] == lists >> LIST_BITS
+            in_range = ~bus.w_data[rmap.THRESHOLD_BITS :].any()
+            with m.If(here & (number < self.lists) & in_range):
+                m.d.comb += [bus.w_error.eq(0), write.en.eq(1)]
+                m.d.sync += [
+                    self.set_threshold.en.eq(1),
+                    self.set_threshold.list.eq(number),
+                    self.set_threshold.value.eq(bus.w_data),
+                ]
             with m.If((byte >= REGISTER["IMAGE"].address) & ~self.busy):
                 m.d.comb += [
                     image.valid.eq(1),
@@ -213,35 +235,65 @@ class Registers(wiring.Component):
                 ]
 
     def _reads(
-        self, m: Module, threshold: Array, counters: dict[str, Signal], events: Array
+        self, m: Module, place: Value, found: Signal, telling: Signal, counters: Counters
     ) -> None:
         bus, state = self.bus, self.state
-        byte = Signal(rmap.ADDRESS_BITS)
-        index = Signal(range(self.lists))
-        # The answer is registered: the multiplexer over all registers ends here.
+        number, block = bus.r_addr[:LIST_BITS], bus.r_addr[LIST_BITS:]
+        is_list = number < self.lists
         answer = Signal(32)
         high = Signal(32)
-        m.d.comb += [byte.eq(bus.r_addr << 2), index.eq(bus.r_addr)]
+        word = Signal(32, reset_less=True)
+        m.d.sync += word.eq(state.data)
+        m.d.comb += bus.r_data.eq(answer)
+        with m.If(~telling):
+            m.d.comb += place.eq(number)
 
         with m.FSM(name="reader"):
             with m.State("IDLE"), m.If(bus.r_en):
                 m.next = "ERROR"
-                for name, value in self._words(counters).items():
-                    with m.If(byte == name):
-                        m.d.sync += answer.eq(high if value is None else value[:32])
-                        m.next = "ANSWER"
-                        if value is not None and len(value) > 32:
-                            m.d.sync += high.eq(value[32:])
-                for array, values in (("THRESHOLD", threshold), ("EVENTS", events)):
-                    start = REGISTER[array].address
-                    with m.If((byte >= start) & (byte < start + 4 * self.lists)):
-                        m.d.sync += answer.eq(values[index])
-                        m.next = "ANSWER"
+                with m.Switch(bus.r_addr):
+                    for name, value in (
+                        ("ID", rmap.ID_VALUE),
+                        ("VERSION", rmap.VERSION_VALUE),
+                        ("STATUS", self.busy),
+                    ):
+                        with m.Case(REGISTER[name].address >> 2):
+                            m.d.sync += answer.eq(value)
+                            m.next = "ANSWER"
+                    for name in (*WIDE, "FRAME_ERRORS"):
+                        with m.Case(REGISTER[name].address >> 2):
+                            m.d.sync += counters.index.eq(self._index[name])
+                            m.next = "COUNT"
+                        if name in WIDE:
+                            with m.Case((REGISTER[name].address >> 2) + 1):
+                                m.d.sync += answer.eq(high)
+                                m.next = "ANSWER"
+                with m.If((block == REGISTER["EVENTS"].address >> 2 >> LIST_BITS) & is_list):
+                    m.d.sync += counters.index.eq(self._index[0] + number)
+                    m.next = "COUNT"
+                with m.If((block == REGISTER["THRESHOLD"].address >> 2 >> LIST_BITS) & is_list):
+                    m.next = "THRESHOLD"
+                byte = bus.r_addr << 2
                 start = REGISTER["STATE"].address
                 with m.If((byte >= start) & (byte < start + 4 * self.state_words)):
                     m.next = "STATE"
+            with m.State("COUNT"):
+                m.d.comb += counters.ask.eq(1)
+                m.next = "COUNTED"
+            with m.State("COUNTED"), m.If(counters.valid):
+                m.d.sync += answer.eq(counters.value)
+                with m.If(counters.index < len(WIDE)):
+                    m.d.sync += high.eq(counters.value[32:])
+                m.next = "ANSWER"
+            with m.State("THRESHOLD"), m.If(~telling):
+                m.next = "LOOKED_UP"
+            with m.State("LOOKED_UP"):
+                m.next = "FOUND"
+            with m.State("FOUND"):
+                m.d.sync += answer.eq(found)
+                m.next = "ANSWER"
             with m.State("ANSWER"):
-                m.d.comb += [bus.r_valid.eq(1), bus.r_data.eq(answer)]
+                m.d.comb += bus.r_valid.eq(1)
                 m.next = "IDLE"
             with m.State("ERROR"):
                 m.d.comb += [bus.r_valid.eq(1), bus.r_error.eq(1)]
@@ -251,18 +303,7 @@ class Registers(wiring.Component):
                 with m.If(state.ready):
                     m.next = "DATA"
             with m.State("DATA"):
-                m.d.comb += [bus.r_valid.eq(1), bus.r_data.eq(state.data)]
-                m.next = "IDLE"
-
-    def _words(self, counters: dict[str, Signal]) -> dict[int, Value | None]:
-        """What is read at a byte address; None is the high word that the last low word left."""
-        words: dict[int, Value | None] = {
-            REGISTER["ID"].address: Value.cast(rmap.ID_VALUE),
-            REGISTER["VERSION"].address: Value.cast(rmap.VERSION_VALUE),
-            REGISTER["STATUS"].address: self.busy,
-        }
-        for name, counter in counters.items():
-            words[REGISTER[name].address] = counter
-            if name in WIDE:
-                words[REGISTER[name].address + 4] = None
-        return words
+                m.next = "WORD"
+            with m.State("WORD"):
+                m.d.sync += answer.eq(word)
+                m.next = "ANSWER"

@@ -152,6 +152,8 @@ class TermLists(wiring.Component):
         m.d.comb += [
             self.taken.eq(is_closed.bit_select(slot(self.key, banks), 1)),
             count_read.addr.eq(slot(self.query, banks)),
+        ]
+        m.d.sync += [
             self.closed.eq(is_closed.bit_select(slot(self.query, banks), 1)),
             self.count.eq(count_read.data),
         ]

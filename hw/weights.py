@@ -5,23 +5,14 @@ A store answers requests in order, with any latency. Whoever asks may have no mo
 than it was built for, and takes every answer at once.
 """
 
-from functools import reduce
-from operator import or_
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Array, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .ram import block_ram
-
-BANK_BITS = 11
-BANK_WORDS = 1 << BANK_BITS
-"""Words of a bank: 2,048 is the deepest shape of an ECP5 block RAM that still uses all its bits.
-
-A bank that is no power of two would be built from two shapes and a multiplexer (yosys 0.70), on the
-slowest path of all: 82 MHz instead of the rest's clock.
-"""
+from .arithmetic import delay
+from .ram import BANK_BITS, BANK_WORDS, block_ram
 
 
 def weight_store_signature(*, address_bits: int, word_bits: int) -> wiring.Signature:
@@ -38,7 +29,9 @@ class BlockRamStore(wiring.Component):
     """Weights in block RAM: takes a request every cycle and answers it `latency` cycles later.
 
     The words lie in banks, each with a register of its own behind the memory's slow output, so that
-    no multiplexer stands between the two however deep the memory is.
+    nothing stands between the two however deep the memory is: where block RAMs have such registers,
+    synthesis uses them. A bank that is no power of two would be built from two shapes and a
+    multiplexer (yosys 0.70).
 
     Parameters
     ----------
@@ -101,24 +94,22 @@ class BlockRamStore(wiring.Component):
             )
             m.submodules[f"bank_{n}"] = memory
             write, read = memory.write_port(), memory.read_port()
-            asked, mine = Signal(name=f"asked_{n}"), Signal(name=f"mine_{n}")
             word = Signal(self._word_bits, name=f"word_{n}", reset_less=True)
             m.d.comb += [
-                mine.eq(request.payload[BANK_BITS:] == n),
                 read.addr.eq(request.payload),
-                read.en.eq(mine),
+                read.en.eq(request.payload[BANK_BITS:] == n),
                 write.en.eq(self.w_en & (self.w_addr[BANK_BITS:] == n)),
                 write.addr.eq(self.w_addr),
                 write.data.eq(self.w_data),
             ]
-            m.d.sync += asked.eq(mine)
-            m.d.sync += word.eq(Mux(asked, read.data, 0))
+            m.d.sync += word.eq(read.data)
             words.append(word)
 
         answer: Value = words[0]
-        if len(words) > 1:  # the banks that were not asked hold 0
+        if len(words) > 1:
+            bank = delay(m, request.payload[BANK_BITS:], 2, "bank")
             answer = Signal(self._word_bits, name="answer", reset_less=True)
-            m.d.sync += answer.eq(reduce(or_, words))
+            m.d.sync += answer.eq(Array(words)[bank])
         valid: Value = request.valid
         for n in range(self.latency):
             later = Signal(name=f"valid_{n + 1}")

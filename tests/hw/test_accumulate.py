@@ -138,20 +138,20 @@ class Bench:
 
     async def _core(self, ctx):
         """Answers layer requests as the core does, and gives output room now and then."""
-        dut = self.dut
+        dut, room = self.dut, False
         while len(self.words) < len(self.expected):
             start = ctx.get(dut.layer_start)
             ends = sum(word["end"] and word["last"] for word in self.words)
             through = ends == len(self.layers)
             ready = bool(start) and through and self.rng.random() < self.layer_ready
             ctx.set(dut.layer_ready, ready)
-            room = self.rng.random() < self.room
+            had_room, room = room, self.rng.random() < self.room  # of two: one may be on its way
             ctx.set(dut.output_room, room)
             _, _, layer, take, units = await ctx.tick().sample(
                 dut.layer, dut.output_take, dut.output_units
             )
             if take:
-                assert room
+                assert had_room
                 self.reserved.append((self.layers[-1], units))
             if ready:
                 self.layers.append(layer)

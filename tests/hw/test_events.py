@@ -24,6 +24,7 @@ async def cycle(ctx, dut, **fields):
 
 async def write(ctx, dut, number, bank, base, events, close=True):
     await cycle(ctx, dut, open=1, key=key(number, bank), base=base)
+    await cycle(ctx, dut)
     for j, d in events:
         await cycle(ctx, dut, push=1, event={"j": j, "d": d})
     if close:
@@ -34,14 +35,16 @@ async def read(ctx, dut, base, count):
     found = []
     for n in range(count):
         await cycle(ctx, dut, r_en=1, r_addr=base + n)
+        await cycle(ctx, dut, r_en=1, r_addr=0)
         event = ctx.get(dut.r_data)
         found.append((event.j, event.d))
     return found
 
 
-def state(ctx, dut, number, bank=0):
-    """(closed, count) as the reader sees them now."""
+async def state(ctx, dut, number, bank=0):
+    """(closed, count) as the reader sees them a cycle from now."""
     set_value(ctx, dut.query, key(number, bank))
+    await ctx.tick()
     return ctx.get(dut.closed), ctx.get(dut.count)
 
 
@@ -71,9 +74,9 @@ def test_lists_and_banks_keep_what_was_pushed():
         for one, events in written.items():
             await write(ctx, dut, *one, bases[one], events)
         for one, events in written.items():
-            assert state(ctx, dut, *one) == (1, len(events))
+            assert await state(ctx, dut, *one) == (1, len(events))
             assert await read(ctx, dut, bases[one], len(events)) == events
-        assert state(ctx, dut, 1) == (0, 0)
+        assert await state(ctx, dut, 1) == (0, 0)
 
     simulate(testbench, depth=24)
 
@@ -84,17 +87,16 @@ def test_a_chasing_reader_can_read_what_it_counts():
 
     async def testbench(ctx, dut):
         await cycle(ctx, dut, open=1, key=key(2, 1), base=8)
-        assert state(ctx, dut, 2, 1) == (0, 0)
+        await cycle(ctx, dut)
+        assert await state(ctx, dut, 2, 1) == (0, 0)
         for n, (j, d) in enumerate(events):
-            ctx.set(dut.push, 1)
-            set_value(ctx, dut.event, {"j": j, "d": d})
-            assert state(ctx, dut, 2, 1) == (0, n)
-            await cycle(ctx, dut, push=1)
-            assert state(ctx, dut, 2, 1) == (0, n + 1)
-            assert state(ctx, dut, 2, 0) == (0, 0)
+            assert await state(ctx, dut, 2, 1) == (0, n)
+            await cycle(ctx, dut, push=1, event={"j": j, "d": d})
+            assert await state(ctx, dut, 2, 1) == (0, n + 1)
+            assert await state(ctx, dut, 2, 0) == (0, 0)
             assert await read(ctx, dut, 8 + n, 1) == [(j, d)]
         await cycle(ctx, dut, close=1)
-        assert state(ctx, dut, 2, 1) == (1, 5)
+        assert await state(ctx, dut, 2, 1) == (1, 5)
 
     simulate(testbench)
 
@@ -103,6 +105,7 @@ def test_push_and_read_in_the_same_cycle():
     async def testbench(ctx, dut):
         await write(ctx, dut, 0, 0, 0, [(7, -8)], close=False)
         await cycle(ctx, dut, push=1, event={"j": 9, "d": 1}, r_en=1, r_addr=0)
+        await cycle(ctx, dut, r_en=1, r_addr=1)
         event = ctx.get(dut.r_data)
         assert (event.j, event.d) == (7, -8)
         assert await read(ctx, dut, 1, 1) == [(9, 1)]
@@ -131,7 +134,7 @@ def test_taken_from_close_to_release():
         assert not taken(ctx, dut, 0, 1)
         await cycle(ctx, dut, release=1, release_key=key(1, 1))
         assert not taken(ctx, dut, 1, 1)
-        assert state(ctx, dut, 1, 1) == (0, 0)
+        assert await state(ctx, dut, 1, 1) == (0, 0)
 
     simulate(testbench)
 
@@ -143,8 +146,8 @@ def test_release_and_close_in_the_same_cycle():
         await write(ctx, dut, 4, 0, 0, [(1, 1)])
         await write(ctx, dut, 4, 1, 4, [(2, 2), (3, 3)], close=False)
         await cycle(ctx, dut, close=1, release=1, release_key=key(4, 0))
-        assert state(ctx, dut, 4, 0) == (0, 0)
-        assert state(ctx, dut, 4, 1) == (1, 2)
+        assert await state(ctx, dut, 4, 0) == (0, 0)
+        assert await state(ctx, dut, 4, 1) == (1, 2)
 
     simulate(testbench)
 
@@ -154,8 +157,8 @@ def test_a_bank_that_is_opened_again_counts_from_zero():
         await write(ctx, dut, 0, 0, 0, [(1, 1), (2, 2)])
         await cycle(ctx, dut, release=1, release_key=key(0, 0))
         await write(ctx, dut, 0, 0, 0, [], close=False)
-        assert state(ctx, dut, 0) == (0, 0)
+        assert await state(ctx, dut, 0) == (0, 0)
         await cycle(ctx, dut, close=1)
-        assert state(ctx, dut, 0) == (1, 0)
+        assert await state(ctx, dut, 0) == (1, 0)
 
     simulate(testbench, lists=1)

@@ -229,6 +229,7 @@ class Bench:
                     ctx.set(lists.open, 1)
                     await ctx.tick()
                     ctx.set(lists.open, 0)
+                    await ctx.tick()
                     for j, d in self.lists[one.list][step]:
                         await rest(ctx)
                         set_value(ctx, lists.event, {"j": j, "d": d})
@@ -383,7 +384,7 @@ def test_events_are_counted_once_a_step_and_their_products_once_a_pass(terms):
 
 @TERMS
 def test_no_cycle_is_lost_between_groups_and_passes(terms):
-    program = tuple(replace(one, tail=2, recurrent=0) for one in LAYERS)
+    program = tuple(replace(one, tail=2, recurrent=0, groups=max(one.groups, 2)) for one in LAYERS)
     seen = bench(program, 8, 7, sizes=[4], queue_words=16, terms=terms).run()
     steady = seen.cycles[len(seen.cycles) // 4 :]
     assert np.diff(steady).tolist() == [1] * (len(steady) - 1)

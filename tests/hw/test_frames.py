@@ -36,7 +36,7 @@ def words(*frames, firsts=()):
 def simulate(inputs, stream, steps, *, pause=lambda: 0, free=1, ready=1.0, restart_at=None):
     """Run `stream` through a FrameInput until `steps` frames are in, and the words are through.
 
-    free, ready: part of the cycles in which the banks are free and the tag is taken;
+    free, ready: part of the cycles in which the banks get free and the tag is taken;
     restart_at: the restart request is made after this many starts.
     """
     dut = FrameInput(encoders=2)
@@ -56,7 +56,8 @@ def simulate(inputs, stream, steps, *, pause=lambda: 0, free=1, ready=1.0, resta
         outputs = dut.o.valid, dut.o.ready, dut.o.payload, dut.element, dut.start
         others = dut.context[1], dut.frame_error, dut.restart_taken, dut.free
         while quiet < 30:
-            set_value(ctx, dut.free, int(rng.random() < free))
+            if not ctx.get(dut.free):
+                set_value(ctx, dut.free, int(rng.random() < free))
             set_value(ctx, dut.o.ready, int(rng.random() < ready))
             set_value(ctx, dut.busy, int(busy != 0))
             set_value(ctx, dut.restart, int(restart_at == seen.starts))
@@ -71,6 +72,7 @@ def simulate(inputs, stream, steps, *, pause=lambda: 0, free=1, ready=1.0, resta
                 seen.contexts.append((context.first, context.parity, context.record.list))
                 seen.elements.append([])
                 busy = -1
+                set_value(ctx, dut.free, 0)
             if busy > 0:
                 busy -= 1
             if element.valid:
@@ -169,6 +171,7 @@ def test_no_frame_starts_while_its_bank_is_taken():
             assert not start
             assert not taken
         ctx.set(dut.free, 1)
+        await ctx.tick()
         assert ctx.get(dut.start)
 
     run(dut, testbench, cycles=100)

@@ -229,6 +229,22 @@ def test_rescale_at_every_kind_of_shift_range(shift_min, shift_max, value_bits):
     )
 
 
+@pytest.mark.parametrize(("shift_min", "shift_max"), [(0, 1), (3, 10), (0, 40)])
+def test_rescale_in_smaller_steps(shift_min, shift_max):
+    check_rescale(
+        5, value_bits=26, shift_min=shift_min, shift_max=shift_max, out_bits=40, stage_bits=2
+    )
+
+
+def test_rescale_that_leaves_the_rounding_to_an_adder():
+    parameters = {"value_bits": 8, "shift_min": 0, "shift_max": 9, "out_bits": 24}
+    operands = [(v, m, s) for v in (-128, -3, 0, 77) for m in (-9, 5, 31) for s in range(10)]
+    for other in (-1, 0, 3):
+        doubled = rescale(operands, rounds=False, **parameters)
+        expected = [int(golden.rshr(v * m, s)) + other for v, m, s in operands]
+        assert [(one + 2 * other + 1) >> 1 for one in doubled] == expected
+
+
 def test_rescale_to_few_bits():
     check_rescale(3, value_bits=20, shift_min=0, shift_max=40, out_bits=4)
 
@@ -245,11 +261,19 @@ def test_rescale_every_small_operand():
 
 
 @pytest.mark.parametrize(
-    ("value_bits", "shift_max", "latency"),
-    [(18, 0, 3), (18, 7, 4), (19, 7, 5), (35, 40, 6), (36, 40, 7)],
+    ("value_bits", "shift_max", "options", "latency"),
+    [
+        (18, 0, {}, 3),
+        (18, 7, {}, 4),
+        (19, 7, {}, 5),
+        (35, 40, {}, 6),
+        (36, 40, {}, 7),
+        (18, 7, {"stage_bits": 2}, 5),
+        (36, 40, {"stage_bits": 2}, 8),
+    ],
 )
-def test_rescale_latency(value_bits, shift_max, latency):
-    dut = Rescale(value_bits=value_bits, shift_min=0, shift_max=shift_max, out_bits=16)
+def test_rescale_latency(value_bits, shift_max, options, latency):
+    dut = Rescale(value_bits=value_bits, shift_min=0, shift_max=shift_max, out_bits=16, **options)
     outputs = []
 
     async def testbench(ctx):

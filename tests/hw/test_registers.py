@@ -202,6 +202,7 @@ def test_counters_against_a_model(seed):
                 for signal in inputs:
                     ctx.set(signal, 1)  # counting in the cycle of the clear is lost
                 await io.write(0x08, 2)
+                await ctx.tick()  # so is that of the next cycle
                 quiet()
                 model.update(dict.fromkeys(names, 0))
                 events[:] = [0, 0, 0]

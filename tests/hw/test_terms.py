@@ -50,8 +50,9 @@ async def read(ctx, dut, base, level, count):
     return [(word.j, word.twice, word.negative, word.head) for word in found[1:]]
 
 
-def state(ctx, dut, number, bank):
+async def state(ctx, dut, number, bank):
     set_value(ctx, dut.query, {"list": number, "bank": bank})
+    await ctx.tick()
     count = ctx.get(dut.count)
     levels = len(dut.count) // COUNT_BITS
     mask = (1 << COUNT_BITS) - 1
@@ -74,7 +75,7 @@ def test_every_delta(bits):
     async def testbench(ctx):
         await write(ctx, dut, 2, 1, 5, events)
         await cycle(ctx, dut)
-        assert state(ctx, dut, 2, 1) == (1, [len(level) for level in expected])
+        assert await state(ctx, dut, 2, 1) == (1, [len(level) for level in expected])
         for n, level in enumerate(expected):
             assert await read(ctx, dut, 5, n, len(level)) == level
 
@@ -93,7 +94,7 @@ def test_powers_of_two_need_one_digit_less(bits):
         for n, level in enumerate(expected):
             if level:
                 assert await read(ctx, dut, 0, n, len(level)) == level
-        assert sum(state(ctx, dut, 0, 0)[1]) == len(events)
+        assert sum((await state(ctx, dut, 0, 0))[1]) == len(events)
 
     run(dut, testbench, cycles=2000)
 
@@ -116,7 +117,7 @@ def test_lists_follow_each_other_without_a_pause():
         await cycle(ctx, dut)
         for at, (one, events) in enumerate(lists.items()):
             expected = by_level(events, 9)
-            assert state(ctx, dut, *one) == (1, [len(level) for level in expected])
+            assert await state(ctx, dut, *one) == (1, [len(level) for level in expected])
             for n, level in enumerate(expected):
                 if level:
                     assert await read(ctx, dut, 10 * at, n, len(level)) == level
@@ -134,7 +135,7 @@ def test_taken_from_close_to_release():
         set_value(ctx, dut.key, {"list": 1, "bank": 1})
         assert not ctx.get(dut.taken)
         await cycle(ctx, dut, release=1, release_key={"list": 1, "bank": 0})
-        assert state(ctx, dut, 1, 0)[0] == 0
+        assert (await state(ctx, dut, 1, 0))[0] == 0
 
     run(dut, testbench, cycles=100)
 
