@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Our own tests and products are small: NumPy's threads would only wait for each other.
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help setup demo test test-slow lint format bench bench-fpga clean clean-venv
+.PHONY: help setup demo test test-slow lint format bench bench-fpga tables clean clean-venv
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -34,6 +34,9 @@ format: setup ## bring the code into its form
 
 bench: setup ## cycles and speed of the software, some minutes; one suite: make bench ARGS=speech
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+tables: setup ## the paper's tables on the speech models, in build/tables; some ten minutes
+	$(BIN)/python benchmarks/tables.py $(ARGS)
 
 bench-fpga: setup ## area and clock by yosys and nextpnr; an hour
 	$(BIN)/python benchmarks/run.py --fpga $(ARGS)

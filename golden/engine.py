@@ -185,7 +185,7 @@ def _send(path: Path, q: Ints, reference: Ints, count: Ints, sending: _Sending) 
     """One step of the delta rule: updates `reference` and `count` [n, 1 + digits] in place."""
     d = q - reference
     fires = np.abs(d) > (0 if sending.mode == _DENSE else path.threshold)
-    count[:, 0] = np.count_nonzero(fires, axis=-1)
+    count[:, 0] = fires.sum(axis=-1)
     if sending.mode in (_DENSE, EXACT) and not sending.terms:
         np.copyto(reference, q, where=fires)
         return
