@@ -115,7 +115,8 @@ class Counters(wiring.Component):
             for n, bits in enumerate(self._low_bits):
                 with m.Case(n):
                     m.d.comb += added.eq((base[bits] ^ top) << bits | sampled[:bits])
-                    m.d.comb += write.data[bits:].eq(self.value[bits:])
+                    # The whole word: Verilog never runs a part that is always 0.
+                    m.d.comb += write.data.eq(self.value[bits:] << bits)
         m.d.sync += self.value.eq(base + added)
         m.d.comb += [write.en.eq(done & ~self.clear), self.valid.eq(done & reading & ~self.clear)]
         return m

@@ -260,7 +260,7 @@ class Registers(wiring.Component):
                         with m.Case(REGISTER[name].address >> 2):
                             m.d.sync += answer.eq(value)
                             m.next = "ANSWER"
-                    for name in (*WIDE, "FRAME_ERRORS"):
+                    for name in (*WIDE, "FRAME_ERRORS", "SEQUENCE_CUTS"):
                         with m.Case(REGISTER[name].address >> 2):
                             m.d.sync += counters.index.eq(self._index[name])
                             m.next = "COUNT"
