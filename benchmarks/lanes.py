@@ -19,8 +19,8 @@ from deltaloom.boards.synthesis import Netlist, synthesize
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.delta import DELTA_MODES
 from deltaloom.golden.engine import quantize_frames, real_outputs, run
-from deltaloom.golden.metrics import error
-from deltaloom.golden.thresholds import uniform_thresholds
+from deltaloom.golden.evaluation.metrics import error
+from deltaloom.golden.evaluation.thresholds import uniform_thresholds
 from deltaloom.hw.compile import derive_config
 from deltaloom.hw.generate import generate
 from deltaloom.hw.mac import LANES, MacArray

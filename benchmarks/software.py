@@ -9,9 +9,9 @@ from speech import DATA, speech_network
 
 from deltaloom.golden.checkpoint import import_checkpoint
 from deltaloom.golden.data import Dataset
-from deltaloom.golden.metrics import evaluate, run_dataset
+from deltaloom.golden.evaluation.metrics import evaluate, run_dataset
+from deltaloom.golden.evaluation.thresholds import uniform_thresholds
 from deltaloom.golden.model import FloatModel
-from deltaloom.golden.thresholds import uniform_thresholds
 
 CELL, THRESHOLD = "lstm", 8
 COMMAND = "make bench ARGS=software"

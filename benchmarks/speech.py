@@ -12,9 +12,9 @@ from deltaloom.golden.arithmetic import Ints
 from deltaloom.golden.checkpoint import import_checkpoint
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.engine import quantize_frames
+from deltaloom.golden.evaluation.thresholds import uniform_thresholds
 from deltaloom.golden.network import Network
-from deltaloom.golden.quantize import Scheme, quantize
-from deltaloom.golden.thresholds import uniform_thresholds
+from deltaloom.golden.quantization.quantize import Scheme, quantize
 from deltaloom.hw.compile import derive_config
 from deltaloom.hw.generate import generate
 from deltaloom.sim.report import SimulationReport

@@ -15,18 +15,18 @@ from typing import Any
 
 import deltaloom
 from deltaloom import golden
-from deltaloom.golden.calibration import Statistics, observe
 from deltaloom.golden.checkpoint import import_checkpoint
 from deltaloom.golden.data import Dataset
-from deltaloom.golden.metrics import error, evaluate, run_float_dataset, size_bits
+from deltaloom.golden.evaluation.metrics import error, evaluate, run_float_dataset, size_bits
+from deltaloom.golden.evaluation.thresholds import CANDIDATES, scaled
+from deltaloom.golden.evaluation.trials import Trials
+from deltaloom.golden.evaluation.tuning import tune
 from deltaloom.golden.model import FloatModel
-from deltaloom.golden.paper_sizes import FLOAT_BITS, MB
-from deltaloom.golden.presets import METHODS, PRESETS, preset
-from deltaloom.golden.quantize import quantize_with
+from deltaloom.golden.quantization.calibration import Statistics, observe
+from deltaloom.golden.quantization.paper_sizes import FLOAT_BITS, MB
+from deltaloom.golden.quantization.presets import METHODS, PRESETS, preset
+from deltaloom.golden.quantization.quantize import quantize_with
 from deltaloom.golden.storage import replacing
-from deltaloom.golden.thresholds import CANDIDATES, scaled
-from deltaloom.golden.trials import Trials
-from deltaloom.golden.tuning import tune
 
 DATA = Path(deltaloom.__file__).parent / "data" / "speech"
 CELLS: Mapping[str, str] = {"lstm": "LSTM", "gru": "GRU", "ligru": "LiGRU", "sru": "SRU"}

@@ -19,9 +19,9 @@ from table_cases import (
 )
 from table_trends import PUBLISHED, TRENDS, Row, Tables, Trend
 
-from deltaloom.golden.html_report import Section
-from deltaloom.golden.presets import PRESETS
-from deltaloom.golden.report_sections import SchemeResult, schemes_section
+from deltaloom.golden.quantization.presets import PRESETS
+from deltaloom.golden.reports.html_report import Section
+from deltaloom.golden.reports.report_sections import SchemeResult, schemes_section
 
 POINTS = 1.5
 """What 4 bits may cost over float."""

@@ -27,7 +27,7 @@ from table_cases import (
 from table_cases import run as run_cases
 from table_pages import Found
 
-from deltaloom.golden import html_report
+from deltaloom.golden.reports import html_report
 
 ROOT = Path(__file__).parents[1]
 COMMAND = "make tables ARGS=--keep"

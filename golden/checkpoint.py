@@ -15,15 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
-from . import onnx_graph
 from .errors import UserError
+from .importers import onnx_graph
+from .importers.tensor_files import read_tensors
+from .importers.tensor_layers import Found, build, choose, shown
+from .importers.tensor_layouts import LAYOUTS, SUPPORTED, Layout
+from .importers.tensor_refusals import refusal
+from .importers.tensor_sru import build_sru, without_input_skip
+from .importers.tensor_stages import Stage, both_ways, link, one
 from .model import FloatLayer, FloatModel
-from .tensor_files import read_tensors
-from .tensor_layers import Found, build, choose, shown
-from .tensor_layouts import LAYOUTS, SUPPORTED, Layout
-from .tensor_refusals import refusal
-from .tensor_sru import build_sru, without_input_skip
-from .tensor_stages import Stage, both_ways, link, one
 
 Tensors = Mapping[str, np.ndarray]
 

@@ -10,9 +10,9 @@ import pytest
 
 from deltaloom import cli
 from deltaloom.golden.data import Dataset
-from deltaloom.golden.error_metrics import METRICS
 from deltaloom.golden.errors import UserError
-from deltaloom.golden.metrics import evaluate
+from deltaloom.golden.evaluation.error_metrics import METRICS
+from deltaloom.golden.evaluation.metrics import evaluate
 from deltaloom.golden.model import FloatLayer, FloatModel, FloatPath
 from deltaloom.golden.network import Network
 from deltaloom.golden.synthetic import make_network

@@ -8,8 +8,8 @@ from deltaloom import cli
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.model import FloatLayer, FloatModel, FloatPath
 from deltaloom.golden.network import Network
-from deltaloom.golden.presets import preset
-from deltaloom.golden.quantize import Scheme, quantize
+from deltaloom.golden.quantization.presets import preset
+from deltaloom.golden.quantization.quantize import Scheme, quantize
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 
 from deltaloom.golden.checkpoint import import_checkpoint
 from deltaloom.golden.data import Dataset
-from deltaloom.golden.metrics import error, evaluate, run_float_dataset
-from deltaloom.golden.quantize import Scheme, quantize
+from deltaloom.golden.evaluation.metrics import error, evaluate, run_float_dataset
+from deltaloom.golden.quantization.quantize import Scheme, quantize
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,12 @@ from importlib.resources import as_file, files
 
 import pytest
 
-from deltaloom.golden.calibration import observe
 from deltaloom.golden.checkpoint import import_checkpoint
 from deltaloom.golden.data import Dataset
-from deltaloom.golden.metrics import error, evaluate, run_dataset, run_float_dataset
-from deltaloom.golden.quantize import Scheme, quantize_with
-from deltaloom.golden.thresholds import uniform_thresholds
+from deltaloom.golden.evaluation.metrics import error, evaluate, run_dataset, run_float_dataset
+from deltaloom.golden.evaluation.thresholds import uniform_thresholds
+from deltaloom.golden.quantization.calibration import observe
+from deltaloom.golden.quantization.quantize import Scheme, quantize_with
 
 
 @pytest.fixture(scope="module")

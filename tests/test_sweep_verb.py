@@ -9,9 +9,9 @@ import pytest
 
 from deltaloom import cli
 from deltaloom.golden.data import Dataset
-from deltaloom.golden.metrics import error, run_dataset
+from deltaloom.golden.evaluation.metrics import error, run_dataset
 from deltaloom.golden.model import FloatLayer, FloatModel, FloatPath
-from deltaloom.golden.quantize import Scheme, quantize
+from deltaloom.golden.quantization.quantize import Scheme, quantize
 from deltaloom.verbs.sweep import read_widths
 
 

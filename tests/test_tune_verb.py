@@ -11,10 +11,10 @@ from deltaloom import cli
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.engine import quantize_frames, run
 from deltaloom.golden.errors import UserError
+from deltaloom.golden.evaluation.trials import Trials
+from deltaloom.golden.evaluation.tuning import METHODS, tune
 from deltaloom.golden.network import Network
 from deltaloom.golden.synthetic import make_network
-from deltaloom.golden.trials import Trials
-from deltaloom.golden.tuning import METHODS, tune
 from deltaloom.verbs.tune import METHODS as CHOICES
 from deltaloom.verbs.tune import read_candidates
 

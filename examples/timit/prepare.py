@@ -12,11 +12,11 @@ from pathlib import Path
 
 from rich.progress import Progress
 
+from deltaloom.golden.corpora.timit import NORMALISATIONS, load
+from deltaloom.golden.corpora.timit_phones import CLASSES, FOLD
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.storage import replacing
-from deltaloom.golden.timit import NORMALISATIONS, load
-from deltaloom.golden.timit_phones import CLASSES, FOLD
 
 ROOT = Path(__file__).resolve().parents[2]
 CALIBRATION = 72

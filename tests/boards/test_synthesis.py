@@ -80,7 +80,7 @@ def test_progress_names_the_stages_in_order(tmp_path: Path) -> None:
     stages: list[str] = []
     synthesize(Multiplier().rtlil(), top="top", workdir=tmp_path, progress=stages.append)
     assert stages[0] == "synthesis: reading the design"
-    assert stages[-1] == "synthesis: writing the netlist"
+    assert stages[-1] == "synthesis: improving the netlist"
     assert "synthesis: mapping LUTs (abc9)" in stages
 
 

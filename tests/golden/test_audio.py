@@ -6,7 +6,7 @@ import wave
 import numpy as np
 import pytest
 
-from deltaloom.golden.audio import read_audio
+from deltaloom.golden.corpora.audio import read_audio
 from deltaloom.golden.errors import UserError
 
 SAMPLES = np.array([0, 1, -1, 300, -32768, 32767], np.int16)

@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from deltaloom.golden import calibration
-from deltaloom.golden.calibration import observe
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.float_engine import run_float_batch
 from deltaloom.golden.model import FloatLayer, FloatModel, FloatPath
+from deltaloom.golden.quantization import calibration
+from deltaloom.golden.quantization.calibration import observe
 
 SHAPE = [("lstm", 7), ("linear", 4)]
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from deltaloom.golden.arithmetic import code_range
-from deltaloom.golden.clipping import (
+from deltaloom.golden.quantization.clipping import (
     asymmetric,
     find_clip,
     find_range,

@@ -11,7 +11,7 @@ from deltaloom.golden.delta import count_terms, nearest_power, sent_steps, signe
 from deltaloom.golden.engine import StepModel, run
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.network import Network
-from deltaloom.golden.scheme import Scheme
+from deltaloom.golden.quantization.scheme import Scheme
 from deltaloom.golden.synthetic import make_frames, make_network
 
 

@@ -4,12 +4,12 @@
 import numpy as np
 import pytest
 
-from deltaloom.golden.calibration import LayerStatistics, observe
-from deltaloom.golden.diagnosis import fired, histogram, histograms
 from deltaloom.golden.engine import quantize_frames, run
+from deltaloom.golden.evaluation.thresholds import uniform_thresholds
 from deltaloom.golden.model import FloatLayer, FloatModel, FloatPath
-from deltaloom.golden.quantize import Scheme, quantize_with
-from deltaloom.golden.thresholds import uniform_thresholds
+from deltaloom.golden.quantization.calibration import LayerStatistics, observe
+from deltaloom.golden.quantization.quantize import Scheme, quantize_with
+from deltaloom.golden.reports.diagnosis import fired, histogram, histograms
 
 
 def test_histogram():

@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 
 from deltaloom.golden import graph
-from deltaloom.golden.calibration import observe
 from deltaloom.golden.cells import CELLS
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.engine import StepModel, quantize_frames, real_outputs, run
 from deltaloom.golden.errors import UserError
+from deltaloom.golden.evaluation.metrics import size_bits
 from deltaloom.golden.float_engine import run_float_batch
-from deltaloom.golden.formats import find_formats
-from deltaloom.golden.metrics import size_bits
+from deltaloom.golden.importers.tensor_stages import Stage, both_ways, link, one
 from deltaloom.golden.model import FloatLayer, FloatModel, FloatPath, run_float
 from deltaloom.golden.network import Network
-from deltaloom.golden.quantize import Scheme, quantize
-from deltaloom.golden.report import describe
-from deltaloom.golden.tensor_stages import Stage, both_ways, link, one
+from deltaloom.golden.quantization.calibration import observe
+from deltaloom.golden.quantization.formats import find_formats
+from deltaloom.golden.quantization.quantize import Scheme, quantize
+from deltaloom.golden.reports.report import describe
 
 INPUTS, UNITS, OUTPUTS = 5, 7, 3
 LENGTHS = (30, 1, 0, 47)

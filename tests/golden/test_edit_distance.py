@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from deltaloom.golden.edit_distance import edit_distance
+from deltaloom.golden.evaluation.edit_distance import edit_distance
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from deltaloom.golden.data import Dataset
-from deltaloom.golden.error_metrics import METRICS, find_metric, metric_of, read_fold
 from deltaloom.golden.errors import UserError
+from deltaloom.golden.evaluation.error_metrics import METRICS, find_metric, metric_of, read_fold
 
 
 def labelled(*labels, names=()):

@@ -7,7 +7,16 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from deltaloom.golden.figures import Dot, Plane, bars, front, histogram, number, strips, ticks
+from deltaloom.golden.reports.figures import (
+    Dot,
+    Plane,
+    bars,
+    front,
+    histogram,
+    number,
+    strips,
+    ticks,
+)
 
 NASTY = "<a & \"b\" 'c'>"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deltaloom.golden.filter_banks import (
+from deltaloom.golden.corpora.filter_banks import (
     FLOOR,
     filter_banks,
     frame_count,

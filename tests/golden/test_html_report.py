@@ -8,16 +8,20 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from deltaloom.golden import html_report
-from deltaloom.golden.calibration import observe
 from deltaloom.golden.data import Dataset
-from deltaloom.golden.diagnosis import histograms
 from deltaloom.golden.errors import UserError
-from deltaloom.golden.html_report import Figures, Section, Table
-from deltaloom.golden.metrics import evaluate
-from deltaloom.golden.quantize import Scheme, quantize_with
-from deltaloom.golden.report import describe
-from deltaloom.golden.report_sections import (
+from deltaloom.golden.evaluation.metrics import evaluate
+from deltaloom.golden.evaluation.thresholds import uniform_thresholds
+from deltaloom.golden.evaluation.trials import Trials
+from deltaloom.golden.evaluation.tuning import tune
+from deltaloom.golden.quantization.calibration import observe
+from deltaloom.golden.quantization.quantize import Scheme, quantize_with
+from deltaloom.golden.quantization.sweep import Sweep, SweepPoint
+from deltaloom.golden.reports import html_report
+from deltaloom.golden.reports.diagnosis import histograms
+from deltaloom.golden.reports.html_report import Figures, Section, Table
+from deltaloom.golden.reports.report import describe
+from deltaloom.golden.reports.report_sections import (
     SchemeResult,
     evaluate_sections,
     evaluation_section,
@@ -30,10 +34,6 @@ from deltaloom.golden.report_sections import (
     tune_sections,
     tuning_section,
 )
-from deltaloom.golden.sweep import Sweep, SweepPoint
-from deltaloom.golden.thresholds import uniform_thresholds
-from deltaloom.golden.trials import Trials
-from deltaloom.golden.tuning import tune
 
 NASTY = "<script>alert('&\"')</script>"
 

@@ -16,7 +16,7 @@ import pytest
 
 from deltaloom.golden.checkpoint import ImportOptions, import_checkpoint
 from deltaloom.golden.errors import UserError
-from deltaloom.golden.keras_files import tensor_name
+from deltaloom.golden.importers.keras_files import tensor_name
 from deltaloom.golden.model import run_float
 
 INPUTS, UNITS, OUTPUTS, STEPS = 5, 7, 3, 17

@@ -9,7 +9,7 @@ import pytest
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.engine import quantize_frames, real_outputs, run
 from deltaloom.golden.errors import UserError
-from deltaloom.golden.metrics import (
+from deltaloom.golden.evaluation.metrics import (
     error,
     evaluate,
     ideal_cycles,
@@ -17,12 +17,12 @@ from deltaloom.golden.metrics import (
     run_float_dataset,
     size_bits,
 )
+from deltaloom.golden.evaluation.operations import eliminated, eliminated_in_path
+from deltaloom.golden.evaluation.thresholds import uniform_thresholds
 from deltaloom.golden.model import run_float
 from deltaloom.golden.network import Network
-from deltaloom.golden.operations import eliminated, eliminated_in_path
-from deltaloom.golden.quantize import quantize
+from deltaloom.golden.quantization.quantize import quantize
 from deltaloom.golden.synthetic import make_network, make_path
-from deltaloom.golden.thresholds import uniform_thresholds
 
 SHAPE = [("lstm", 4), ("linear", 3)]
 

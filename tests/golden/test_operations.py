@@ -8,8 +8,8 @@ import pytest
 
 from deltaloom.golden.cells import CELLS
 from deltaloom.golden.data import Dataset
-from deltaloom.golden.metrics import run_dataset
-from deltaloom.golden.operations import ELEMENTWISE, eliminated_as_published, is_skipped
+from deltaloom.golden.evaluation.metrics import run_dataset
+from deltaloom.golden.evaluation.operations import ELEMENTWISE, eliminated_as_published, is_skipped
 from deltaloom.golden.synthetic import make_network, make_path
 
 

@@ -3,8 +3,8 @@
 
 import pytest
 
-from deltaloom.golden.paper_sizes import MODELS, SCHEMES, size_mb, size_table
-from deltaloom.golden.presets import PRESETS
+from deltaloom.golden.quantization.paper_sizes import MODELS, SCHEMES, size_mb, size_table
+from deltaloom.golden.quantization.presets import PRESETS
 
 PUBLISHED = {
     # Table 2, MB, with the candidate's recurrent path skipped: LSTM, GRU, LiGRU, SRU

@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from deltaloom.golden.errors import UserError
-from deltaloom.golden.pareto import knee, pareto_front
+from deltaloom.golden.evaluation.pareto import knee, pareto_front
 
 
 @dataclass(frozen=True)

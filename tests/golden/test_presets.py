@@ -5,11 +5,11 @@ import re
 
 import pytest
 
-from deltaloom.golden.calibration import observe
 from deltaloom.golden.errors import UserError
-from deltaloom.golden.presets import METHODS, PRESETS, parse_bits, preset, read_scheme
-from deltaloom.golden.quantize import quantize_with
-from deltaloom.golden.scheme import Scheme
+from deltaloom.golden.quantization.calibration import observe
+from deltaloom.golden.quantization.presets import METHODS, PRESETS, parse_bits, preset, read_scheme
+from deltaloom.golden.quantization.quantize import quantize_with
+from deltaloom.golden.quantization.scheme import Scheme
 
 TABLE = {
     # Table 2 of the paper: first, rest, FC; M7's and M8's weights of the first U are 4

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from deltaloom.cli import make_parser
-from deltaloom.golden.clipping import CLIPPINGS
-from deltaloom.golden.paper_sizes import size_table
-from deltaloom.golden.presets import METHODS, PRESETS, read_scheme
-from deltaloom.golden.scheme import Scheme
+from deltaloom.golden.quantization.clipping import CLIPPINGS
+from deltaloom.golden.quantization.paper_sizes import size_table
+from deltaloom.golden.quantization.presets import METHODS, PRESETS, read_scheme
+from deltaloom.golden.quantization.scheme import Scheme
 
 TEXT = (Path(__file__).parents[2] / "docs" / "quantization.md").read_text("utf-8")
 TABLES = [

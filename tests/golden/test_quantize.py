@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deltaloom.golden.arithmetic import code_range, from_fixed, rshr, to_fixed
-from deltaloom.golden.calibration import LayerStatistics, observe
-from deltaloom.golden.clipping import squared_error
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.engine import quantize_frames, real_outputs, run
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.float_engine import run_float_batch
 from deltaloom.golden.model import FloatLayer, FloatModel, FloatPath
 from deltaloom.golden.network import Network
-from deltaloom.golden.quantize import (
+from deltaloom.golden.quantization.calibration import LayerStatistics, observe
+from deltaloom.golden.quantization.clipping import squared_error
+from deltaloom.golden.quantization.quantize import (
     Scheme,
     exponent_for,
     make_quantizer,

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deltaloom.golden.arithmetic import from_fixed
-from deltaloom.golden.calibration import observe
 from deltaloom.golden.cells import CELLS
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.engine import quantize_frames, real_outputs, run
@@ -17,7 +16,8 @@ from deltaloom.golden.errors import UserError
 from deltaloom.golden.float_engine import run_float_batch
 from deltaloom.golden.model import FloatModel
 from deltaloom.golden.network import Network
-from deltaloom.golden.quantize import Scheme, exponent_for, quantize, quantize_with
+from deltaloom.golden.quantization.calibration import observe
+from deltaloom.golden.quantization.quantize import Scheme, exponent_for, quantize, quantize_with
 
 BAD = np.array([1.0, np.nan], np.float32)
 

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from deltaloom.golden.arithmetic import code_range, to_fixed
-from deltaloom.golden.calibration import observe
-from deltaloom.golden.clipping import mmse_clip, paper_clip, range_error
 from deltaloom.golden.engine import StepModel, quantize_frames, run
-from deltaloom.golden.quantize import quantize_with
-from deltaloom.golden.quantizers import make_quantizer
-from deltaloom.golden.scheme import Scheme
+from deltaloom.golden.quantization.calibration import observe
+from deltaloom.golden.quantization.clipping import mmse_clip, paper_clip, range_error
+from deltaloom.golden.quantization.quantize import quantize_with
+from deltaloom.golden.quantization.quantizers import make_quantizer
+from deltaloom.golden.quantization.scheme import Scheme
 
 
 def test_median_by_hand():

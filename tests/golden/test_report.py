@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from deltaloom.golden.arithmetic import multiplier
-from deltaloom.golden.calibration import LayerStatistics, observe
 from deltaloom.golden.model import FloatLayer, FloatModel, FloatPath
 from deltaloom.golden.network import Quantizer
-from deltaloom.golden.quantize import Scheme, quantize_with
-from deltaloom.golden.report import describe, sqnr
+from deltaloom.golden.quantization.calibration import LayerStatistics, observe
+from deltaloom.golden.quantization.quantize import Scheme, quantize_with
+from deltaloom.golden.reports.report import describe, sqnr
 
 
 def test_sqnr():

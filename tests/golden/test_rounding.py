@@ -11,16 +11,22 @@ from hypothesis import strategies as st
 
 from deltaloom.golden import graph
 from deltaloom.golden.arithmetic import code_range, to_fixed
-from deltaloom.golden.calibration import observe
-from deltaloom.golden.clipping import mmse_clip
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.engine import quantize_frames, run
 from deltaloom.golden.float_engine import run_float_batch
 from deltaloom.golden.model import FloatLayer, FloatModel, FloatPath
-from deltaloom.golden.quantize import quantize_with
-from deltaloom.golden.report import float_weights
-from deltaloom.golden.rounding import Moments, Rounded, moments_of, round_gptq, round_nearest
-from deltaloom.golden.scheme import Scheme
+from deltaloom.golden.quantization.calibration import observe
+from deltaloom.golden.quantization.clipping import mmse_clip
+from deltaloom.golden.quantization.quantize import quantize_with
+from deltaloom.golden.quantization.rounding import (
+    Moments,
+    Rounded,
+    moments_of,
+    round_gptq,
+    round_nearest,
+)
+from deltaloom.golden.quantization.scheme import Scheme
+from deltaloom.golden.reports.report import float_weights
 
 
 def correlated(rng, frames, columns):

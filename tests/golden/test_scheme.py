@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from deltaloom.golden.calibration import observe
 from deltaloom.golden.cells import CELLS
 from deltaloom.golden.engine import quantize_frames, run
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.model import FloatModel
-from deltaloom.golden.quantize import quantize_with
-from deltaloom.golden.report import describe
-from deltaloom.golden.scheme import Scheme, roles_of
+from deltaloom.golden.quantization.calibration import observe
+from deltaloom.golden.quantization.quantize import quantize_with
+from deltaloom.golden.quantization.scheme import Scheme, roles_of
+from deltaloom.golden.reports.report import describe
 
 
 def paths_of(model, data, scheme):

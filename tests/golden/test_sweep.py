@@ -4,14 +4,14 @@
 import numpy as np
 import pytest
 
-from deltaloom.golden.calibration import observe
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.errors import UserError
+from deltaloom.golden.evaluation.metrics import error, run_dataset, size_bits
 from deltaloom.golden.float_engine import run_float_batch
-from deltaloom.golden.metrics import error, run_dataset, size_bits
-from deltaloom.golden.quantize import quantize_with
-from deltaloom.golden.scheme import Scheme
-from deltaloom.golden.sweep import sweep
+from deltaloom.golden.quantization.calibration import observe
+from deltaloom.golden.quantization.quantize import quantize_with
+from deltaloom.golden.quantization.scheme import Scheme
+from deltaloom.golden.quantization.sweep import sweep
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru"])

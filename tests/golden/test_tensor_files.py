@@ -12,8 +12,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from deltaloom.golden.errors import UserError
+from deltaloom.golden.importers.tensor_files import read_tensors
 from deltaloom.golden.model import FloatLayer, FloatModel, FloatPath
-from deltaloom.golden.tensor_files import read_tensors
 
 RNG = np.random.default_rng(0)
 TENSORS = {

@@ -6,7 +6,13 @@ import pytest
 
 from deltaloom.golden import checkpoint
 from deltaloom.golden.cells import CELLS
-from deltaloom.golden.tensor_layouts import LAYOUTS, ONNX_LAYOUTS, SUPPORTED, Layout, Tensor
+from deltaloom.golden.importers.tensor_layouts import (
+    LAYOUTS,
+    ONNX_LAYOUTS,
+    SUPPORTED,
+    Layout,
+    Tensor,
+)
 
 EVERY = (*LAYOUTS, *ONNX_LAYOUTS.values())
 

@@ -3,7 +3,7 @@
 
 import pytest
 
-from deltaloom.golden.tensor_refusals import other_cell, refusal
+from deltaloom.golden.importers.tensor_refusals import other_cell, refusal
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,14 @@
 import pytest
 
 from deltaloom.golden.errors import UserError
-from deltaloom.golden.synthetic import make_network
-from deltaloom.golden.thresholds import (
+from deltaloom.golden.evaluation.thresholds import (
     CANDIDATES,
     groups_of,
     input_paths,
     scaled,
     uniform_thresholds,
 )
+from deltaloom.golden.synthetic import make_network
 
 
 def test_uniform_thresholds():

@@ -7,19 +7,19 @@ import wave
 import numpy as np
 import pytest
 
-from deltaloom.golden.audio import read_audio
-from deltaloom.golden.data import Dataset
-from deltaloom.golden.error_metrics import find_metric
-from deltaloom.golden.errors import UserError
-from deltaloom.golden.filter_banks import filter_banks
-from deltaloom.golden.timit import (
+from deltaloom.golden.corpora.audio import read_audio
+from deltaloom.golden.corpora.filter_banks import filter_banks
+from deltaloom.golden.corpora.timit import (
     find_utterances,
     frame_labels,
     load,
     normalise,
     read_phones,
 )
-from deltaloom.golden.timit_phones import CLASSES, CORE_TEST, DEVELOPMENT, FOLD, PHONES
+from deltaloom.golden.corpora.timit_phones import CLASSES, CORE_TEST, DEVELOPMENT, FOLD, PHONES
+from deltaloom.golden.data import Dataset
+from deltaloom.golden.errors import UserError
+from deltaloom.golden.evaluation.error_metrics import find_metric
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ import pytest
 
 from deltaloom import cli
 from deltaloom.golden.checkpoint import ImportOptions, import_checkpoint
+from deltaloom.golden.corpora.timit_phones import CLASSES, FOLD
 from deltaloom.golden.data import Dataset
-from deltaloom.golden.error_metrics import read_fold
-from deltaloom.golden.metrics import run_float_dataset
-from deltaloom.golden.timit_phones import CLASSES, FOLD
+from deltaloom.golden.evaluation.error_metrics import read_fold
+from deltaloom.golden.evaluation.metrics import run_float_dataset
 
 FOLDER = Path(__file__).parents[2] / "examples" / "timit"
 

@@ -6,13 +6,13 @@ import json
 import numpy as np
 import pytest
 
-from deltaloom.golden import trials as module
 from deltaloom.golden.data import Dataset
-from deltaloom.golden.error_metrics import find_metric
 from deltaloom.golden.errors import UserError
-from deltaloom.golden.metrics import evaluate, run_dataset
-from deltaloom.golden.quantize import quantize
-from deltaloom.golden.trials import THIN, Trials
+from deltaloom.golden.evaluation import trials as module
+from deltaloom.golden.evaluation.error_metrics import find_metric
+from deltaloom.golden.evaluation.metrics import evaluate, run_dataset
+from deltaloom.golden.evaluation.trials import THIN, Trials
+from deltaloom.golden.quantization.quantize import quantize
 
 POINTS = [{}, {"lstm0.h": 9}, {"lstm0.x": 30, "linear1.x": 5}]
 

@@ -8,11 +8,11 @@ import pytest
 
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.errors import UserError
-from deltaloom.golden.metrics import evaluate, run_dataset
-from deltaloom.golden.pareto import pareto_front
-from deltaloom.golden.quantize import Scheme, quantize
-from deltaloom.golden.trials import Trials
-from deltaloom.golden.tuning import tune
+from deltaloom.golden.evaluation.metrics import evaluate, run_dataset
+from deltaloom.golden.evaluation.pareto import pareto_front
+from deltaloom.golden.evaluation.trials import Trials
+from deltaloom.golden.evaluation.tuning import tune
+from deltaloom.golden.quantization.quantize import Scheme, quantize
 
 PATHS = ["lstm0.x", "lstm0.h", "lstm1.x", "lstm1.h", "linear2.x"]
 FEW = {8: (0, 4, 16)}

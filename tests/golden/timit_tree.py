@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deltaloom.golden.timit_phones import CORE_TEST, DEVELOPMENT, PHONES
+from deltaloom.golden.corpora.timit_phones import CORE_TEST, DEVELOPMENT, PHONES
 
 RATE = 16_000
 TRAIN = ("fabc0", "mxyz1", "mdef0")

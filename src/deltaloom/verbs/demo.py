@@ -15,9 +15,9 @@ from .simulate import MISMATCH, SIMULATORS, check_simulator
 from .stages import Beside, Command, Stages
 
 if TYPE_CHECKING:
-    from ..golden.metrics import Evaluation
-    from ..golden.trials import Trial
-    from ..golden.tuning import Tuning
+    from ..golden.evaluation.metrics import Evaluation
+    from ..golden.evaluation.trials import Trial
+    from ..golden.evaluation.tuning import Tuning
 
 SPEECH = Path(__file__).parent.parent / "data" / "speech"
 MODELS: Mapping[str, str] = {
@@ -128,10 +128,10 @@ def run_demo(cell: str, folder: Path, budget: Budget, data: Path = SPEECH) -> di
     from ..golden import storage
     from ..golden.checkpoint import import_checkpoint
     from ..golden.data import Dataset
-    from ..golden.metrics import evaluate
-    from ..golden.quantize import Scheme, quantize
-    from ..golden.trials import Trials
-    from ..golden.tuning import tune
+    from ..golden.evaluation.metrics import evaluate
+    from ..golden.evaluation.trials import Trials
+    from ..golden.evaluation.tuning import tune
+    from ..golden.quantization.quantize import Scheme, quantize
 
     check_folder("-o", folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from .progress import progress_bars
 from .reports import add_report, report_file, write_report
 
 if TYPE_CHECKING:
-    from ..golden.metrics import Evaluation
+    from ..golden.evaluation.metrics import Evaluation
     from ..golden.network import Network
 
 
@@ -57,10 +57,10 @@ class Evaluate:
 
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.data import Dataset
-        from ..golden.metrics import evaluate
+        from ..golden.evaluation.metrics import evaluate
         from ..golden.model import FloatModel
         from ..golden.network import Network
-        from ..golden.report_sections import evaluate_sections
+        from ..golden.reports.report_sections import evaluate_sections
 
         inputs = [args.network, args.data, *([args.model] if "model" in args else [])]
         page = report_file(args, None, *inputs, *([args.json] if "json" in args else []))
@@ -80,7 +80,7 @@ class Evaluate:
 
 def set_thresholds(network: "Network", words: list[str]) -> "Network":
     """The network with thresholds from words "N" (all paths) or "PATH=N", in this order."""
-    from ..golden.thresholds import uniform_thresholds
+    from ..golden.evaluation.thresholds import uniform_thresholds
 
     for word in words:
         name, equals, number = word.rpartition("=")

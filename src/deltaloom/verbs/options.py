@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..golden.error_metrics import Metric
+    from ..golden.evaluation.error_metrics import Metric
 
 METRICS = "frame, phone, sequence-last, sequence-mean, nmse, cross-entropy, perplexity"
 
@@ -53,8 +53,8 @@ def add_metrics(parser: argparse.ArgumentParser, *, several: bool = False) -> No
 
 def read_metrics(args: argparse.Namespace) -> "tuple[Metric, ...]":
     """The metrics that `--metric` and `--fold` name, none where neither is given."""
-    from ..golden.error_metrics import find_metric, read_fold
     from ..golden.errors import UserError
+    from ..golden.evaluation.error_metrics import find_metric, read_fold
 
     chosen = getattr(args, "metric", [])
     names = [chosen] if isinstance(chosen, str) else chosen

@@ -13,7 +13,7 @@ from .scheme_options import add_scheme, read_options
 
 if TYPE_CHECKING:
     from ..golden.network import Network
-    from ..golden.report import PathReport
+    from ..golden.reports.report import PathReport
 
 
 class Quantize:
@@ -46,13 +46,13 @@ class Quantize:
         add_report(parser, "NET")
 
     def run(self, args: argparse.Namespace) -> None:
-        from ..golden.calibration import observe
         from ..golden.data import Dataset
+        from ..golden.evaluation.thresholds import uniform_thresholds
         from ..golden.model import FloatModel
-        from ..golden.quantize import quantize_with, with_labels
-        from ..golden.report import describe
-        from ..golden.report_sections import quantize_sections
-        from ..golden.thresholds import uniform_thresholds
+        from ..golden.quantization.calibration import observe
+        from ..golden.quantization.quantize import quantize_with, with_labels
+        from ..golden.reports.report import describe
+        from ..golden.reports.report_sections import quantize_sections
 
         if args.output.exists() and any(args.output.samefile(f) for f in (args.model, args.data)):
             raise UserError(f"-o {args.output}: is an input itself; name another file")
@@ -121,7 +121,7 @@ def _print_summary(network: "Network", frames: int, file: Path) -> None:
     from rich.console import Console
     from rich.markup import escape
 
-    from ..golden.metrics import size_bits
+    from ..golden.evaluation.metrics import size_bits
 
     console = Console()
     formats = [f"input Q{network.x_exponent}.{15 - network.x_exponent}"]

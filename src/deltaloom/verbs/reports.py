@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..golden.errors import UserError
 
 if TYPE_CHECKING:
-    from ..golden.html_report import Section
+    from ..golden.reports.html_report import Section
 
 SUFFIX = ".report.html"
 
@@ -45,7 +45,7 @@ def write_report(file: Path, verb: str, sections: "Iterable[Section]", *files: P
     from rich.console import Console
     from rich.markup import escape
 
-    from ..golden import html_report
+    from ..golden.reports import html_report
 
     html_report.write(file, f"deltaloom {verb}", sections, ", ".join(map(str, files)))
     Console().print(f"report -> {escape(str(file))}", soft_wrap=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..golden.errors import UserError
 
 if TYPE_CHECKING:
-    from ..golden.scheme import Scheme
+    from ..golden.quantization.scheme import Scheme
 
 WIDTHS = range(2, 17)
 SKIP = (
@@ -114,8 +114,8 @@ def add_method(parser: argparse.ArgumentParser) -> None:
 
 def read_options(args: argparse.Namespace) -> "Scheme":
     """The scheme that the options describe."""
-    from ..golden.presets import method, read_scheme
-    from ..golden.scheme import Scheme
+    from ..golden.quantization.presets import method, read_scheme
+    from ..golden.quantization.scheme import Scheme
 
     names = ("weight-bits", "activation-bits", "clipping", "activation-clipping", *CHOICES)
     fields = [name.replace("-", "_") for name in names]
@@ -128,7 +128,7 @@ def read_options(args: argparse.Namespace) -> "Scheme":
 
 def _read_bits(word: str) -> tuple[str, tuple[int, int]]:
     """A path's name, and its weight and activation bits, from "NAME=W/A"."""
-    from ..golden.presets import parse_bits
+    from ..golden.quantization.presets import parse_bits
 
     name, _, numbers = word.rpartition("=")
     bits = parse_bits(numbers)

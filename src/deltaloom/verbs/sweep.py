@@ -12,7 +12,7 @@ from .reports import add_report, report_file, write_report
 from .scheme_options import WIDTHS, add_method, read_options
 
 if TYPE_CHECKING:
-    from ..golden.sweep import Sweep as Result
+    from ..golden.quantization.sweep import Sweep as Result
 
 FORMATS = (".csv", ".json")
 
@@ -56,11 +56,11 @@ class Sweep:
         add_report(parser)
 
     def run(self, args: argparse.Namespace) -> None:
-        from ..golden.calibration import observe
         from ..golden.data import Dataset
         from ..golden.model import FloatModel
-        from ..golden.report_sections import sweep_sections
-        from ..golden.sweep import sweep
+        from ..golden.quantization.calibration import observe
+        from ..golden.quantization.sweep import sweep
+        from ..golden.reports.report_sections import sweep_sections
 
         output = getattr(args, "output", None)
         if output is not None and output.suffix not in FORMATS:

@@ -12,8 +12,8 @@ from .progress import progress_bars
 from .reports import add_report, report_file, write_report
 
 if TYPE_CHECKING:
-    from ..golden.trials import Trial
-    from ..golden.tuning import Tuning
+    from ..golden.evaluation.trials import Trial
+    from ..golden.evaluation.tuning import Tuning
 
 METHODS = ("greedy", "groups", "uniform")
 
@@ -79,10 +79,10 @@ class Tune:
 
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.data import Dataset
+        from ..golden.evaluation.trials import Trials
+        from ..golden.evaluation.tuning import tune
         from ..golden.network import Network
-        from ..golden.report_sections import tune_sections
-        from ..golden.trials import Trials
-        from ..golden.tuning import tune
+        from ..golden.reports.report_sections import tune_sections
 
         output: Path | None = getattr(args, "output", None)
         check_output(output, args.network, args.data)

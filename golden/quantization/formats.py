@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which int16 formats a quantized network's words have, from what calibration saw."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import graph
+from ..cells import Q3_12
+from ..errors import UserError
+from ..layers import BIAS_BITS, MAX_EXPONENT
+from ..model import FloatLayer, FloatModel
+from .calibration import LayerStatistics, Statistics
+
+MARGIN = 1.1
+"""How much further than on the calibration data a 16-bit input, state or output may go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Formats:
+    """Exponents e of one layer's words Q(e).(15-e).
+
+    gates: of pre-activations, by the name that `Cell.formats` gives; "c" and "h" are the states',
+    too. sources: of what its paths read, by source.
+    """
+
+    gates: Mapping[str, int]
+    sources: Mapping[str, int]
+
+
+def find_formats(model: FloatModel, statistics: Statistics) -> tuple[int, list[Formats]]:
+    """The input frames' exponent, and the formats of each layer.
+
+    Raises UserError where a value has no place in any, or what is read together has no common one.
+    """
+    layers = model.layers
+    x_exponent = exponent_for(statistics[0].x, "input features")
+    own = [_exponents(layer, seen) for layer, seen in zip(layers, statistics, strict=True)]
+    for group in graph.together(layers, model.puts_out):
+        needed = [x_exponent if n == graph.FRAMES else own[n]["h"] for n in group]
+        _check_together(layers, group, needed)
+        for n in group:
+            if n == graph.FRAMES:
+                x_exponent = max(needed)
+            else:
+                own[n]["h"] = max(needed)
+                own[n]["c"] = max(needed) if layers[n].cell.c_like_h else own[n]["c"]
+    formats = []
+    for n, gates in enumerate(own):
+        first = graph.inputs_of(layers, n)[0]
+        x = x_exponent if first == graph.FRAMES else own[first]["h"]
+        sources = {"x": x, "h": own[graph.h_source(layers, n)]["h"], "rh": gates["h"]}
+        formats.append(Formats(gates, sources))
+    return x_exponent, formats
+
+
+def exponent_for(largest: float, what: str) -> int:
+    """The smallest e in 0..12 with which int16 Q(e).(15-e) holds `largest` and the margin."""
+    for e in range(MAX_EXPONENT + 1):
+        if largest * MARGIN <= 2.0**e * 32767 / 32768:
+            return e
+    limit = 2.0**MAX_EXPONENT / MARGIN
+    raise UserError(f"{what}: reaches {largest:g}, the widest format ends at {limit:.0f}; scale it")
+
+
+def _exponents(layer: FloatLayer, seen: LayerStatistics) -> dict[str, int]:
+    """The exponents of the formats "gate", "c" and "h", as the layer by itself needs them."""
+    cell = layer.cell
+    c = exponent_for(seen.c, f"{layer.name} cell state") if cell.has_c else 0
+    largest = max(seen.h, seen.x * abs(layer.skip_scale))
+    h = 0 if cell.bounded else exponent_for(largest, f"{layer.name} output")
+    exponents = {"gate": Q3_12, "c": c, "h": h}
+    for own, (gate, format) in zip(layer.bias, cell.formats.items(), strict=True):
+        if format != "gate":  # its bias shares the state's format, with some bits on top
+            beyond = float(np.abs(own).max(initial=0)) / 2.0 ** (BIAS_BITS - 16)
+            needed = exponent_for(beyond, f"{layer.name} bias of {gate}")
+            exponents[format] = max(exponents[format], needed)
+    if cell.c_like_h:
+        exponents["c"] = exponents["h"] = max(exponents["c"], exponents["h"])
+    return exponents
+
+
+def _check_together(
+    layers: Sequence[FloatLayer], group: tuple[int, ...], needed: Sequence[int]
+) -> None:
+    """Raise UserError where a layer that holds its h within +-1 is read with one that does not."""
+    widest = group[int(np.argmax(needed))]
+    bounded = next((n for n in group if n != graph.FRAMES and layers[n].cell.bounded), None)
+    if bounded is not None and max(needed) > 0:
+        other = "the input" if widest == graph.FRAMES else layers[widest].name
+        raise UserError(
+            f"{layers[bounded].name} and {other} are read or put out together and so share a "
+            f"format, but {layers[bounded].kind} ends at 1 and {other} needs 2**{max(needed)}; put "
+            "a linear layer between"
+        )

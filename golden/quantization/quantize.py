@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Post-training quantization: a float model and calibration data in, a network of integers out.
+
+Weights are symmetric, with a scale per row or per gate matrix; activations have one static scale
+per path, and a zero point where the scheme wants one; biases and states keep 16 bits or more.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..arithmetic import Ints, Reals, code_range, multiplier, to_fixed
+from ..data import Dataset
+from ..errors import UserError
+from ..model import FloatLayer, FloatModel, FloatPath
+from ..network import BIAS_BITS, MULT_BITS, Layer, Network, Path, Quantizer
+from .calibration import LayerStatistics, Progress, Statistics, ignore_progress, observe
+from .clipping import find_clip
+from .formats import MARGIN, Formats, exponent_for, find_formats
+from .quantizers import make_quantizer
+from .rounding import Rounded, moments_of, round_gptq, round_nearest
+from .scheme import Scheme
+
+__all__ = ["Scheme", "exponent_for", "make_quantizer", "quantize", "quantize_with", "with_labels"]
+
+MOST_GPTQ_BITS = 8
+"""Of weights: beyond, the nearest codes are as good."""
+VECTOR_SHIFT = 18
+"""A vector's 15 - e_v fraction bits and those of c, over the 12 of Q3.12: 18 - e_v - e_c."""
+
+
+def quantize(
+    model: FloatModel,
+    calibration: Dataset,
+    scheme: Scheme | None = None,
+    progress: Progress = ignore_progress,
+) -> Network:
+    """Quantize `model` by what it does on `calibration`; see `Scheme` for the defaults.
+
+    Raises UserError where a value has no place in the network's formats.
+    """
+    statistics = observe(model, calibration, progress)
+    return with_labels(quantize_with(model, statistics, scheme, progress), calibration)
+
+
+def with_labels(network: Network, dataset: Dataset) -> Network:
+    """The network with the data set's label names, where it has none and their number fits."""
+    fits = not network.labels and len(dataset.label_names) == network.outputs
+    return replace(network, labels=dataset.label_names) if fits else network
+
+
+def quantize_with(
+    model: FloatModel,
+    statistics: Statistics,
+    scheme: Scheme | None = None,
+    progress: Progress = ignore_progress,
+) -> Network:
+    """The same with statistics at hand, to try several schemes on one calibration run."""
+    scheme = (scheme or Scheme()).for_model(model)
+    skipped = scheme.skips(model)
+    x_exponent, formats = find_formats(model, statistics)
+    layers: list[Layer] = []
+    for n, (layer, seen) in enumerate(zip(model.layers, statistics, strict=True)):
+        skip = layer.name in skipped
+        layers.append(_quantize_layer(layer, seen, formats[n], scheme, skip))
+        progress("weights", (n + 1) / len(model.layers))
+    return Network(
+        layers=tuple(layers),
+        x_exponent=x_exponent,
+        labels=model.labels,
+        puts_out=model.puts_out,
+        origin=model.origin,
+        delta_mode=scheme.delta_mode,
+    )
+
+
+def _quantize_layer(
+    layer: FloatLayer, seen: LayerStatistics, formats: Formats, scheme: Scheme, skipped: bool
+) -> Layer:
+    _check_finite(layer)
+    cell = layer.cell
+    exponents = formats.gates
+    gate_exponents = np.array([exponents[format] for format in cell.formats.values()])
+    bias = layer.bias.astype(np.float64)
+    paths = []
+    for path in layer.paths:
+        for gates, bits in scheme.parts(layer, path, skipped=skipped):
+            rows = [cell.gates.index(gate) for gate in gates]
+            quantized, offset = _quantize_path(
+                _part(path, gates),
+                f"{layer.name}.{layer.at(path)}",
+                seen,
+                formats.sources[path.source],
+                gate_exponents[rows],
+                replace(scheme, weight_bits=bits[0], activation_bits=bits[1]),
+            )
+            paths.append(quantized)
+            bias[rows] += offset
+    bias *= 2.0 ** (15 - gate_exponents[:, None])
+    return Layer(
+        name=layer.name,
+        kind=layer.kind,
+        paths=tuple(paths),
+        # A gate is stuck long before +-128, where int20 in Q3.12 ends: saturating changes nothing
+        # unless the products cancel such a bias.
+        bias=np.clip(np.floor(bias + 0.5), *code_range(BIAS_BITS)).astype(np.int64),
+        c_exponent=exponents["c"],
+        h_exponent=exponents["h"],
+        **_quantize_vectors(layer, exponents["c"]),
+        **_quantize_skip(layer, formats.sources["x"] - exponents["h"]),
+        reads=layer.reads,
+        backward=layer.backward,
+        h_from=layer.h_from,
+        initial={name: to_fixed(state, exponents[name]) for name, state in layer.initial.items()},
+    )
+
+
+def _check_finite(layer: FloatLayer) -> None:
+    arrays = [("bias", layer.bias), *layer.vectors.items()]
+    arrays += [(f"initial {name}", state) for name, state in layer.initial.items()]
+    for path in layer.paths:
+        arrays.append((layer.at(path), path.weights))
+        if path.scale is not None:
+            arrays.append((f"{layer.at(path)} scale", path.scale))
+    for what, values in arrays:
+        if not np.isfinite(values).all():
+            raise UserError(f"{layer.name} {what}: a value is NaN or infinite; mend the checkpoint")
+    largest = float(np.abs(layer.initial.get("h", 0)).max())
+    if layer.cell.bounded and largest > 1:
+        raise UserError(
+            f"{layer.name} initial h: reaches {largest:g}, {layer.kind} keeps h within +-1; start "
+            "from another state"
+        )
+
+
+def _quantize_vectors(layer: FloatLayer, c_exponent: int) -> dict[str, Any]:
+    """The layer's vectors, all with the smallest exponent that holds them."""
+    if not layer.vectors:
+        return {}
+    largest = max(float(np.abs(v).max(initial=0)) for v in layer.vectors.values())
+    e = exponent_for(largest / MARGIN, f"{layer.name} {', '.join(layer.vectors)}")
+    shift = VECTOR_SHIFT - e - c_exponent
+    if shift < 0:
+        raise UserError(
+            f"{layer.name} {', '.join(layer.vectors)}: they reach {largest:g} and the cell state "
+            f"{2.0**c_exponent:g}, their product must end below {2.0**VECTOR_SHIFT:g}; scale them"
+        )
+    vectors = {name: to_fixed(vector, e) for name, vector in layer.vectors.items()}
+    return {"vectors": vectors, "vector_shift": shift}
+
+
+def _quantize_skip(layer: FloatLayer, exponent: int) -> dict[str, Any]:
+    """The skip's multiplier; exponent: of the input, over that of the output."""
+    try:
+        mult, shift = multiplier(layer.skip_scale * 2.0**exponent, bits=MULT_BITS)
+    except ValueError as error:
+        raise UserError(f"{layer.name} skip scale: {error}; scale the model down") from error
+    return {"skip_mult": mult, "skip_shift": shift}
+
+
+def _part(path: FloatPath, gates: tuple[str, ...]) -> FloatPath:
+    """The part of a path that feeds these gates."""
+    rows = [path.gates.index(gate) for gate in gates]
+    scale = None if path.scale is None else path.scale[rows]
+    return replace(path, gates=gates, weights=path.weights[rows], scale=scale)
+
+
+def _quantize_path(
+    path: FloatPath,
+    name: str,
+    seen: LayerStatistics,
+    source_exponent: int,
+    gate_exponents: Ints,
+    scheme: Scheme,
+) -> tuple[Path, Reals]:
+    """One path with the scheme's bits, and what its gates' biases gain, [gates, units], real.
+
+    gate_exponents: [gates], of its own gates.
+    """
+    sequences = seen.sequences.get(path.source) or (seen.samples[path.source],)
+    quantizer = make_quantizer(sequences, source_exponent, scheme.activation_bits, scheme)
+    rounded = _round(path, seen, source_exponent, quantizer, scheme)
+    real = rounded.step * quantizer.scale * 2.0 ** (15 - gate_exponents[:, None])
+    scale = 1.0 if path.scale is None else path.scale.astype(np.float64)
+    try:
+        mult, shift = _rescale(real * scale)
+    except ValueError as error:
+        raise UserError(f"{name}: {error}; the weights are too large for this format") from error
+    quantized = Path(
+        source=path.source,
+        gates=path.gates,
+        weights=rounded.codes,
+        weight_bits=scheme.weight_bits,
+        quantizer=quantizer,
+        mult=mult,
+        shift=shift,
+        weight_scale=rounded.step,
+    )
+    return quantized, rounded.offset * scale
+
+
+def _round(
+    path: FloatPath,
+    seen: LayerStatistics,
+    source_exponent: int,
+    quantizer: Quantizer,
+    scheme: Scheme,
+) -> Rounded:
+    """The path's weights as codes."""
+    bits, clips = scheme.weight_bits, _weight_clips(path.weights, scheme.weight_bits, scheme)
+    if scheme.rounding == "nearest" or bits > MOST_GPTQ_BITS or path.source not in seen.frames:
+        return round_nearest(path.weights, clips, bits)
+    moments = moments_of(seen.frames[path.source], source_exponent, quantizer)
+    per_row = scheme.granularity == "row"
+    return round_gptq(path.weights, clips, bits, moments, per_row=per_row)
+
+
+def _weight_clips(weights: np.ndarray, bits: int, scheme: Scheme) -> Reals:
+    """Clips [gates, units] of weights [gates, units, columns]."""
+    if scheme.granularity == "row":
+        return find_clip(weights, bits, scheme.clipping)
+    clips = find_clip(weights.reshape(len(weights), -1), bits, scheme.clipping)
+    return np.repeat(clips[:, None], weights.shape[1], axis=1)
+
+
+def _rescale(real: Reals) -> tuple[Ints, Ints]:
+    """mult [gates, units] and shift [gates] for factors [gates, units].
+
+    The largest row of a gate sets the shift, so smaller rows have fewer bits of multiplier: the
+    error stays below half a unit in the largest row's, in absolute terms.
+    """
+    largest = np.abs(real).max(axis=1, initial=0)
+    shift = np.array([multiplier(float(row), bits=MULT_BITS)[1] for row in largest])
+    mult = np.floor(real * 2.0 ** shift[:, None] + 0.5)
+    return np.clip(mult, *code_range(MULT_BITS)).astype(np.int64), shift.astype(np.int64)

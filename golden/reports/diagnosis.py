@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the charts of a report show, as numbers: histograms and events over time."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..arithmetic import Reals, code_range
+from ..engine import quantize_frames, run
+from ..model import FloatModel
+from ..network import Network, path_name
+from ..quantization.calibration import Statistics
+from .report import float_weights
+
+BINS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Counts [bins] of values between edges [bins + 1]; the first and the last code stand for low
+    and high, so that what is outside is clipped.
+    """
+
+    edges: Reals
+    counts: npt.NDArray[np.int64]
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class PathHistograms:
+    """One path: float weights in codes (each over its row's scale), and real activations."""
+
+    weights: Histogram
+    activations: Histogram
+
+
+def histograms(
+    network: Network, model: FloatModel, statistics: Statistics, bins: int = BINS
+) -> dict[str, PathHistograms]:
+    """By path, histograms of `network`, which was quantized from `model`."""
+    result = {}
+    for layer, source, seen in zip(network.layers, model.layers, statistics, strict=True):
+        for n, path in enumerate(layer.paths):
+            scale = np.broadcast_to(path.weight_scale, path.weights.shape[:2])
+            real = float_weights(path, source)[scale > 0] / scale[scale > 0][:, None]
+            quantizer = path.quantizer
+            low, high = code_range(quantizer.bits)
+            result[path_name(layer, n)] = PathHistograms(
+                weights=histogram(real, code_range(path.weight_bits), bins),
+                activations=histogram(
+                    seen.samples[path.source],
+                    (
+                        (low - quantizer.zero_point) * quantizer.scale,
+                        (high - quantizer.zero_point) * quantizer.scale,
+                    ),
+                    bins,
+                ),
+            )
+    return result
+
+
+def histogram(values: npt.ArrayLike, clips: tuple[float, float], bins: int = BINS) -> Histogram:
+    """The histogram of all values, over their own range (a narrow one around a single value)."""
+    counts, edges = np.histogram(np.asarray(values, np.float64).reshape(-1), bins=bins)
+    return Histogram(edges, counts.astype(np.int64), float(clips[0]), float(clips[1]))
+
+
+def fired(network: Network, features: npt.ArrayLike) -> dict[str, Reals]:
+    """By path, the percent of its columns that each frame [steps] of one sequence fires."""
+    (result,) = run(network, [quantize_frames(network, features)])
+    return {name: 100 * result.events[name] / path.columns for name, path in network.paths()}
