@@ -67,10 +67,10 @@ class Accumulate(wiring.Component):
 
     Members
     -------
-    i: passes; sums: drained D-words; o: words for the cell unit
+    i: passes; empty: this pass's list is, and no sums come; sums: drained D-words; o: words for the
+        cell unit
     layer_start, layer, step: asks for a layer's context, held until layer_ready
-    layer_ready: the cell unit and the encoders are through with the layer before, and `context`
-        is this layer's from the next cycle on
+    layer_ready: `context` is this layer's from the next cycle on
     context: of the layer whose units are being sent
     output_room: room for the outputs of a unit-word; output_take, output_units: reserves it
     w_en, w_addr, w_data: loading row parameters
@@ -86,6 +86,7 @@ class Accumulate(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(RowJob)),
+                "empty": In(1),
                 "sums": In(stream.Signature(self._sums)),
                 "o": Out(stream.Signature(self._word)),
                 "layer_start": Out(1),
@@ -103,6 +104,7 @@ class Accumulate(wiring.Component):
         )
 
     i: stream.Interface
+    empty: Signal
     sums: stream.Interface
     o: stream.Interface
     layer_start: Signal
@@ -136,7 +138,8 @@ class Accumulate(wiring.Component):
         wiring.connect(m, wiring.flipped(self.o), queue.o)
         m.d.comb += credits.give.eq(queue.o.valid & queue.o.ready)
 
-        issue, tag = self._issue(m, credits.room)
+        through = Signal()
+        issue, tag = self._issue(m, credits.room, through)
         m.d.comb += [credits.take.eq(issue & tag.last), credits.amount.eq(1)]
 
         # 1: the sum, while M and the row's parameters are being read; 2: those.
@@ -156,7 +159,7 @@ class Accumulate(wiring.Component):
         valid = _valid_pipe(m, issue, 4 + rescalers[0].latency + 3)
         tags = _tag_pipe(m, tag, 3 + rescalers[0].latency + 2)
         fresh = Signal(self._sums, reset_less=True)
-        m.d.sync += Value.cast(fresh).eq(Mux(tag.flush, 0, Value.cast(self.sums.payload)))
+        m.d.sync += Value.cast(fresh).eq(Mux(tag.void, 0, Value.cast(self.sums.payload)))
         old: Any = Signal(self._sums, reset_less=True)
         added: Any = Signal(self._sums, reset_less=True)
         row: Any = Signal(self._parameters, reset_less=True)
@@ -232,6 +235,8 @@ class Accumulate(wiring.Component):
         ]
         if "skip" in self._word.members:
             m.d.comb += word.skip.eq(self.context.skip_base + here.unit)
+        under_way = [tags[n].last & valid[n] for n in range(1, at + 1)]
+        m.d.comb += through.eq(~Cat(*under_way).any())
         m.d.comb += [word.p[n].eq(sat16(done[n])) for n in range(rows)]
         return m
 
@@ -245,6 +250,7 @@ class Accumulate(wiring.Component):
                 "zero": 1,  # M starts from 0
                 "init": 1,
                 "flush": 1,
+                "void": 1,  # no sum comes
                 "last": 1,  # of the last path
                 "unit_word": range(max(config.chunk_words, 2)),
                 "unit": UNIT_BITS,
@@ -255,9 +261,13 @@ class Accumulate(wiring.Component):
             }
         )
 
-    def _issue(self, m: Module, room: Value) -> tuple[Signal, data.View]:
-        """Walks the passes: (a D-word is taken in this cycle, what there is to know of it)."""
+    def _issue(self, m: Module, room: Value, through: Value) -> tuple[Signal, data.View]:
+        """Walks the passes: (a D-word is taken in this cycle, what there is to know of it).
+
+        through: no word for the cell unit is on its way to the queue.
+        """
         current: Any = Signal(RowJob)
+        empty = Signal()
         running, started = Signal(), Signal()
         unit_word = Signal(range(max(self._config.chunk_words, 2)))
         entry_index = Signal(range(SLOTS))
@@ -274,11 +284,11 @@ class Accumulate(wiring.Component):
             issue.eq(
                 running
                 & started
-                & (entry.flush | self.sums.valid)
+                & (entry.flush | empty | self.sums.valid)
                 & (~job.last | room)
                 & (~needs_output | self.output_room)
             ),
-            self.sums.ready.eq(issue & ~entry.flush),
+            self.sums.ready.eq(issue & ~entry.flush & ~empty),
             finish.eq(issue & last_entry & last_word),
             self.output_take.eq(issue & needs_output),
         ]
@@ -300,7 +310,7 @@ class Accumulate(wiring.Component):
                     unit.eq(unit + self._config.drain_rows),
                 ]
 
-        # A layer's last path waits for the layer before to be through; a step, for its M's.
+        # A layer's last path waits for the words of the layer before; a step, for its M's.
         settled = Signal()
         m.d.comb += [
             self.layer.eq(job.layer),
@@ -310,7 +320,9 @@ class Accumulate(wiring.Component):
         with m.If(running & ~started & settled):
             m.d.sync += started.eq(~job.layer_start | self.layer_ready)
         recent = _valid_pipe(m, issue, 4)
-        m.d.comb += settled.eq(~job.step_start | ~Cat(*recent[1:]).any())
+        m.d.comb += settled.eq(
+            (~job.step_start | ~Cat(*recent[1:]).any()) & (~job.layer_start | through)
+        )
 
         coming = self.i.payload["pass"]
         with m.If(finish | ~running):
@@ -318,6 +330,7 @@ class Accumulate(wiring.Component):
             m.d.sync += [
                 running.eq(self.i.valid),
                 current.eq(self.i.payload),
+                empty.eq(self.empty),
                 started.eq(~(coming.step_start | coming.layer_start)),
                 unit_word.eq(0),
                 last_word.eq(coming.unit_words == 1),
@@ -336,6 +349,7 @@ class Accumulate(wiring.Component):
             tag.zero.eq(current.step.first | entry.flush),
             tag.init.eq(entry.init),
             tag.flush.eq(entry.flush),
+            tag.void.eq(entry.flush | empty),
             tag.last.eq(job.last),
             tag.unit_word.eq(unit_word),
             tag.unit.eq(unit),

@@ -16,7 +16,7 @@ from .events import EventLists
 from .fetch import Fetch
 from .frames import FrameInput, FrameWord
 from .image import Image, memories
-from .layouts import LIST_BITS, layer_record, network_record
+from .layouts import LIST_BITS, StepTag, layer_record, network_record
 from .mac import MacArray
 from .queue import Credits, Queue
 from .ram import block_ram
@@ -25,6 +25,9 @@ from .weights import BlockRamStore
 
 OutputWord = data.StructLayout({"value": signed(16), "last": unsigned(1)})
 """One word of the output stream; `last` ends a frame."""
+
+ROW_JOBS = 8
+"""Passes that the fetch unit may be ahead of the accumulators."""
 
 OUTPUT_WORDS = 128
 """Outputs that may wait for their reader before the network does."""
@@ -131,10 +134,12 @@ class Core(wiring.Component):
             sum_bits=config.sum_bits,
         )
         m.submodules.accumulate = accumulate = Accumulate(config, init=contents.get("rows", []))
+        pairs = [self._encoder(m, f"state{n}", frames=False) for n in range(config.encoders)]
         m.submodules.cells = cells = CellUnit(
             config.drain_rows,
             cells=config.cells,
             state_depth=max(config.states, 2),
+            gap=pairs[0][0].recovery,
             vectors=contents.get("vectors", []),
         )
         m.submodules.sequencer = sequencer = Sequencer(
@@ -151,11 +156,21 @@ class Core(wiring.Component):
 
         # Sequencer -> passes.
         m.submodules.fetch_jobs = fetch_jobs = Queue(fetch.i.payload.shape(), depth=4)
-        m.submodules.row_jobs = row_jobs = Queue(accumulate.i.payload.shape(), depth=8)
+        m.submodules.row_jobs = row_jobs = Queue(accumulate.i.payload.shape(), depth=ROW_JOBS)
+        # The sequencer hands a pass to both at once, so the fetch unit begins no more than these.
+        m.submodules.begun = begun = Queue(1, depth=ROW_JOBS + 2)
         wiring.connect(m, sequencer.fetch, fetch_jobs.i)
         wiring.connect(m, sequencer.rows, row_jobs.i)
         wiring.connect(m, fetch_jobs.o, fetch.i)
-        wiring.connect(m, row_jobs.o, accumulate.i)
+        m.d.comb += [
+            begun.i.valid.eq(fetch.begun.valid),
+            begun.i.payload.eq(fetch.begun.payload),
+            accumulate.i.valid.eq(row_jobs.o.valid & begun.o.valid),
+            accumulate.i.payload.eq(row_jobs.o.payload),
+            accumulate.empty.eq(begun.o.payload),
+            row_jobs.o.ready.eq(accumulate.i.ready & begun.o.valid),
+            begun.o.ready.eq(accumulate.i.ready & row_jobs.o.valid),
+        ]
 
         # Event lists -> weights -> MAC array -> sums -> accumulators -> cells.
         wiring.connect(m, fetch.store, store.store)
@@ -172,8 +187,9 @@ class Core(wiring.Component):
         wiring.connect(m, accumulate.o, cells.i)
 
         # Cells -> state encoders and their event lists, and the outputs.
-        context, state_lists = self._states(m, accumulate, cells, contents)
-        self._outputs(m, accumulate, cells, context)
+        output = self._states(m, accumulate, cells, [encoder for encoder, _ in pairs], contents)
+        self._outputs(m, accumulate, cells, output)
+        state_lists = [lists for _, lists in pairs]
 
         # Event lists -> fetch.
         for n, lists in enumerate([*input_lists, *state_lists]):
@@ -272,46 +288,58 @@ class Core(wiring.Component):
         return frames, [lists for _, lists in pairs]
 
     def _states(
-        self, m: Module, accumulate: Accumulate, cells: CellUnit, contents: dict[str, list[int]]
-    ) -> tuple[data.View, list[EventLists]]:
+        self,
+        m: Module,
+        accumulate: Accumulate,
+        cells: CellUnit,
+        encoders: list[DeltaEncoder],
+        contents: dict[str, list[int]],
+    ) -> Signal:
+        """Layers, one after the other; whether the one whose units come now is the last."""
         config = self._config
         layout = layer_record(config.encoders)
         layers = block_ram(layout.size, depth=config.layers, init=contents.get("layers", []))
         m.submodules.layers = layers
         write, read = layers.write_port(), layers.read_port()
         record = data.View(layout, read.data)
-        pairs = [self._encoder(m, f"state{n}", frames=False) for n in range(config.encoders)]
 
-        # A layer's context changes when all units of the layer before are through.
+        # The accumulators begin a layer while units of the one before are still on their way. Its
+        # record stays in the memory's output until the encoders are through with those, and begin.
         context: Any = Signal(LayerContext)
-        looked_up = Signal()
-        busy = Cat(*(encoder.busy for encoder, _ in pairs)).any()
-        m.d.sync += looked_up.eq(accumulate.layer_start & ~accumulate.layer_ready)
+        step: Any = Signal(StepTag)
+        looked_up, pending, begin, output = Signal(), Signal(), Signal(), Signal()
+        busy = Cat(*(encoder.busy for encoder in encoders)).any()
+        m.d.sync += looked_up.eq(accumulate.layer_start & ~accumulate.layer_ready & ~pending)
         m.d.comb += [
             write.en.eq(self.load_layers.en),
             write.addr.eq(self.load_layers.addr),
             write.data.eq(self.load_layers.data),
             read.addr.eq(accumulate.layer),
-            accumulate.layer_ready.eq(accumulate.layer_start & looked_up & ~busy),
+            read.en.eq(~pending),
+            accumulate.layer_ready.eq(accumulate.layer_start & looked_up),
             accumulate.context.eq(context),
+            begin.eq(pending & ~busy),
         ]
         with m.If(accumulate.layer_ready):
             m.d.sync += [context[name].eq(record[name]) for name in LayerContext.members]
-        for n, (encoder, _) in enumerate(pairs):
+            m.d.sync += [pending.eq(1), step.eq(accumulate.step)]
+        with m.Elif(begin):
+            m.d.sync += [pending.eq(0), output.eq(record.output)]
+        for n, encoder in enumerate(encoders):
             m.d.comb += [
-                encoder.start.eq(accumulate.layer_ready),
+                encoder.start.eq(begin),
                 encoder.context.record.eq(record.encoders[n]),
-                encoder.context.first.eq(accumulate.step.first),
-                encoder.context.parity.eq(accumulate.step.parity),
+                encoder.context.first.eq(step.first),
+                encoder.context.parity.eq(step.parity),
                 encoder.i.valid.eq(cells.o.valid),
                 encoder.i.j.eq(cells.o.payload.unit),
                 encoder.i.value.eq(cells.o.payload.h),
                 encoder.i.end.eq(cells.o.payload.end),
             ]
-        return context, [lists for _, lists in pairs]
+        return output
 
     def _outputs(
-        self, m: Module, accumulate: Accumulate, cells: CellUnit, context: data.View
+        self, m: Module, accumulate: Accumulate, cells: CellUnit, output: Value
     ) -> None:
         m.submodules.outputs = outputs = Queue(OutputWord, depth=OUTPUT_WORDS, buffered=True)
         m.submodules.output_credits = credits = Credits(
@@ -319,7 +347,7 @@ class Core(wiring.Component):
         )
         wiring.connect(m, outputs.o, wiring.flipped(self.o))
         m.d.comb += [
-            outputs.i.valid.eq(cells.o.valid & context.output),
+            outputs.i.valid.eq(cells.o.valid & output),
             outputs.i.payload.value.eq(cells.o.payload.h),
             outputs.i.payload.last.eq(cells.o.payload.end),
             credits.take.eq(accumulate.output_take),

@@ -87,6 +87,13 @@ class DeltaEncoder(wiring.Component):
             }
         )
 
+    @property
+    def recovery(self) -> int:
+        """Least cycles from a source's last element to the first after the next start, which comes
+        as soon as `busy` is low.
+        """
+        return self._rescale.latency + 7
+
     start: Signal
     context: data.View
     i: data.View

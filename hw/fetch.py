@@ -38,13 +38,13 @@ _Current = data.StructLayout(
         "closed": unsigned(1),  # the list is final, and what follows is known
         "count": COLUMN_BITS,
         "single": unsigned(1),  # at most one event
-        "empty": unsigned(1),
+        "empty": unsigned(1),  # final and without any
     }
 )
 
 
 class Fetch(wiring.Component):
-    """One beat a cycle for the MAC array, pass after pass without a gap.
+    """One beat a cycle for the MAC array, pass after pass without a gap. An empty list takes none.
 
     Parameters
     ----------
@@ -62,6 +62,7 @@ class Fetch(wiring.Component):
     r_en, r_addr -> r_data (one per source)
     store: the weight store, seen from here
     valid, weights, tag: to the MAC array
+    begun: one token a pass, as soon as it is known whether its list is empty (1): no sums come
     drained: one D-word has left the queue behind the array
     event, event_list: an event is used for the first time in its step
     macs: products that an event's first use in a pass stands for
@@ -105,6 +106,7 @@ class Fetch(wiring.Component):
                 "valid": Out(1),
                 "weights": Out(word_bits),
                 "tag": Out(beat_tag(delta_bits)),
+                "begun": Out(stream.Signature(1, always_ready=True)),
                 "drained": In(1),
                 "event": Out(1),
                 "event_list": Out(LIST_BITS),
@@ -125,6 +127,7 @@ class Fetch(wiring.Component):
     valid: Signal
     weights: Signal
     tag: data.View
+    begun: stream.Interface
     drained: Signal
     event: Signal
     event_list: Signal
@@ -165,10 +168,16 @@ class Fetch(wiring.Component):
         groups_left = Signal(12)
         first_group, last_group = Signal(), Signal()
         words = Signal(WORD_COUNT_BITS)
+        skip = Signal()
         m.d.comb += [
-            issue.eq(running & advance & Mux(current.closed, ~is_last | may_end, more)),
+            issue.eq(
+                running
+                & advance
+                & Mux(current.closed, ~current.empty & (~is_last | may_end), more)
+            ),
             end.eq(issue & current.closed & is_last),
-            take.eq((end & last_group) | ~running),
+            skip.eq(running & advance & current.empty),
+            take.eq((end & last_group) | skip | ~running),
             words.eq(Mux(last_group, current["pass"].tail_words, current["pass"].words)),
         ]
         releasing = Signal()
@@ -209,6 +218,10 @@ class Fetch(wiring.Component):
                 last_group.eq(following["pass"].groups == 1),
             ]
         self._reserve_drain(m, end, words, current["pass"].digits, may_end)
+        m.d.sync += [
+            self.begun.valid.eq((issue & is_first & first_group) | skip),
+            self.begun.payload.eq(skip),
+        ]
 
         # Event memory, then weight memory; the beat's tag waits for the weights.
         meta_layout = data.StructLayout(
@@ -216,7 +229,6 @@ class Fetch(wiring.Component):
                 "source": unsigned(SOURCE_BITS),
                 "key": BankKey,
                 "release": unsigned(1),
-                "empty": unsigned(1),
                 "group_base": WEIGHT_BITS,
                 "first": unsigned(1),
                 "last": unsigned(1),
@@ -238,8 +250,7 @@ class Fetch(wiring.Component):
                 self.r_addr.eq(current.base + index),
                 asked.source.eq(current["pass"].source),
                 asked.key.eq(current.key),
-                asked.release.eq(end & last_group & current["pass"].release),
-                asked.empty.eq(current.closed & current.empty),
+                asked.release.eq(((end & last_group) | skip) & current["pass"].release),
                 asked.group_base.eq(group_base),
                 asked.first.eq(is_first),
                 asked.last.eq(end),
@@ -248,20 +259,20 @@ class Fetch(wiring.Component):
                 read.eq(asked),
                 got.eq(read),
                 event.eq(Array(self.r_data)[read.source]),
-                address.eq(got.group_base + Mux(got.empty, 0, event.j)),
-                beat.d.eq(Mux(got.empty, 0, event.d)),
+                address.eq(got.group_base + event.j),
+                beat.d.eq(event.d),
                 beat.first.eq(got.first),
                 beat.last.eq(got.last),
                 beat.words.eq(got.words),
                 beat.digits.eq(got.digits),
             ]
         # A bank is free when its last event has been read, however long the store has held that up.
-        m.d.comb += [releasing.eq(valid[0] & asked.release), self.release_key.eq(asked.key)]
+        m.d.comb += [releasing.eq(asked.release), self.release_key.eq(asked.key)]
         for n, release in enumerate(self.release):
             m.d.comb += release.eq(releasing & advance & (asked.source == n))
 
         first_use = Signal()
-        m.d.comb += first_use.eq(issue & first_group & ~(current.closed & current.empty))
+        m.d.comb += first_use.eq(issue & first_group)
         m.d.sync += [
             self.event.eq(first_use & current["pass"].tally),
             self.event_list.eq(current["pass"].list),
@@ -323,7 +334,7 @@ class Fetch(wiring.Component):
             "closed": seen.closed,
             "count": seen.count,
             "single": seen.count <= 1,
-            "empty": seen.count == 0,
+            "empty": seen.closed & (seen.count == 0),
         }
         with m.If(seen.valid & seen.following & ~take):
             m.d.sync += [following[name].eq(value) for name, value in known.items()]

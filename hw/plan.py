@@ -21,7 +21,7 @@ PARTS = {"gru_before": {"gru_reset": ("r", "z"), "gru_update": ("n",)}}
 
 ORDER = ("h", "x", "rh")
 """Sources by when their lists are written: in the step before, by the layer before, by the stage
-before."""
+before. Frames come before all, since the next one is taken in advance."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +91,7 @@ def plan_paths(network: Network) -> list[PathPlan]:
     for stage in stages:
         n, layer = stage.layer, network.layers[stage.layer]
         writers = {"h": last[n], "x": last.get(n - 1, INPUT), "rh": first[n]}
-        for k, path in sorted(enumerate(layer.paths), key=lambda item: ORDER.index(item[1].source)):
+        for k, path in sorted(enumerate(layer.paths), key=lambda item: _when(item[1], writers)):
             part = _part(path, stage.gates)
             if part is None:
                 continue
@@ -116,6 +116,11 @@ def plan_paths(network: Network) -> list[PathPlan]:
             events[memory] = events.get(memory, 0) + 2 * path.columns
             references[memory] = references.get(memory, 0) + path.columns
     return plans
+
+
+def _when(path: Path, writers: dict[str, int]) -> int:
+    """The place of a path's list in the order in which lists are complete."""
+    return -1 if writers[path.source] == INPUT else ORDER.index(path.source)
 
 
 def _part(path: Path, gates: Sequence[str]) -> Path | None:

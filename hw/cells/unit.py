@@ -126,6 +126,9 @@ class CellUnit(wiring.Component):
     that of the unit-word whose state it was. One that is accepted after `o` has shown the unit
     always satisfies this.
 
+    Between the last unit of a layer and the first of the next (its unit 0) there are `gap` cycles,
+    if any: then no layer meets a state of the one before too early.
+
     Every unit writes its state, those of a stateless cell too (c = 0, h = output).
 
     Parameters
@@ -136,6 +139,8 @@ class CellUnit(wiring.Component):
         Names in `CELLS`; a word's `cell` indexes this sequence. Only these cost hardware.
     state_depth : int
         Words of the state memory, at least 2: one a unit.
+    gap : int
+        Least cycles between two layers' units, as those that take the units need it; 0 is none.
     vectors : sequence of int
         Initial words of the vector memory (`Vectors`), which has one for each word of state and
         exists only where one of the cells reads it.
@@ -167,6 +172,7 @@ class CellUnit(wiring.Component):
         *,
         cells: Sequence[str] = ("lstm", "linear"),
         state_depth: int,
+        gap: int = 0,
         vectors: Sequence[int] = (),
     ) -> None:
         if drain_rows < 1:
@@ -178,6 +184,7 @@ class CellUnit(wiring.Component):
         self.drain_rows = drain_rows
         self.cells = tuple(cells)
         self.state_depth = state_depth
+        self.gap = max(gap, self.state_distance) if gap else 0
         self.vectors = tuple(vectors)
         word = cell_word(drain_rows, cells=cells, state_depth=state_depth)
         address = ceil_log2(state_depth)
@@ -206,6 +213,11 @@ class CellUnit(wiring.Component):
     def reuse_distance(self) -> int:
         """Least cycles between the last words of two unit-words with the same state address."""
         return self.latency - 1 + self.drain_rows - 1
+
+    @property
+    def state_distance(self) -> int:
+        """Least cycles from a unit that runs to one that runs on the same state."""
+        return self._cell_latency + 2
 
     @property
     def _cell_latency(self) -> int:
@@ -302,10 +314,10 @@ class CellUnit(wiring.Component):
         full = Signal()
         running = Signal()
         more = Signal()
-        load = Signal()
+        load, rests = Signal(), Signal()
 
         # `more`: the running unit-word has units after the one that runs now.
-        m.d.comb += [load.eq(full & ~more), self.i.ready.eq(~full | load)]
+        m.d.comb += [load.eq(full & ~more & ~rests), self.i.ready.eq(~full | load)]
         with m.If(load):
             m.d.sync += full.eq(0)
         with m.If(self.i.valid & self.i.ready):
@@ -334,6 +346,13 @@ class CellUnit(wiring.Component):
                 m.d.sync += unit.skip.eq(unit.skip + 1)
         shown: Any = Signal(shared)
         m.d.comb += [shown.eq(unit), shown.end.eq(unit.end & ~more)]
+        if self.gap:
+            left, leaves = Signal(range(self.gap)), running & shown.end
+            with m.If(leaves):
+                m.d.sync += left.eq(self.gap - 2)
+            with m.Elif(left != 0):
+                m.d.sync += left.eq(left - 1)
+            m.d.comb += rests.eq((waiting.unit == 0) & (leaves | (left != 0)))
         return running, [rows[0] for rows in streamed], shown
 
     @property
