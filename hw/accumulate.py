@@ -67,8 +67,8 @@ class Accumulate(wiring.Component):
 
     Members
     -------
-    i: passes; empty: this pass's list is, and no sums come; sums: drained D-words; o: words for the
-        cell unit
+    i: rounds of passes, as `Fetch` has them; empty: no sums come; partial: they go into M only, and
+        the pass comes again; sums: drained D-words; o: words for the cell unit
     layer_start, layer, step: asks for a layer's context, held until layer_ready
     layer_ready: `context` is this layer's from the next cycle on
     context: of the layer whose units are being sent
@@ -87,6 +87,7 @@ class Accumulate(wiring.Component):
             {
                 "i": In(stream.Signature(RowJob)),
                 "empty": In(1),
+                "partial": In(1),
                 "sums": In(stream.Signature(self._sums)),
                 "o": Out(stream.Signature(self._word)),
                 "layer_start": Out(1),
@@ -105,6 +106,7 @@ class Accumulate(wiring.Component):
 
     i: stream.Interface
     empty: Signal
+    partial: Signal
     sums: stream.Interface
     o: stream.Interface
     layer_start: Signal
@@ -208,7 +210,7 @@ class Accumulate(wiring.Component):
             c_read.addr.eq(Cat(here.slot, here.unit_word)),
             c_write.addr.eq(c_read.addr),
             c_write.data.eq(both),
-            c_write.en.eq(valid[at]),
+            c_write.en.eq(valid[at] & ~here.partial),
         ]
         for n in range(rows):
             m.d.comb += both[n].eq(Mux(here.init, 0, c_read.data[n]) + part[n])
@@ -251,7 +253,8 @@ class Accumulate(wiring.Component):
                 "init": 1,
                 "flush": 1,
                 "void": 1,  # no sum comes
-                "last": 1,  # of the last path
+                "last": 1,  # of the last path: completes its slot
+                "partial": 1,  # not the pass's last round
                 "unit_word": range(max(config.chunk_words, 2)),
                 "unit": UNIT_BITS,
                 "count": range(config.drain_rows + 1),
@@ -267,7 +270,7 @@ class Accumulate(wiring.Component):
         through: no word for the cell unit is on its way to the queue.
         """
         current: Any = Signal(RowJob)
-        empty = Signal()
+        empty, partial, again = Signal(), Signal(), Signal()
         running, started = Signal(), Signal()
         unit_word = Signal(range(max(self._config.chunk_words, 2)))
         entry_index = Signal(range(SLOTS))
@@ -279,13 +282,14 @@ class Accumulate(wiring.Component):
         last_entry, last_word = Signal(), Signal()
 
         issue, finish = Signal(), Signal()
-        needs_output = job.last & self.context.output & (entry_index == 0)
+        completes = job.last & ~partial
+        needs_output = completes & self.context.output & (entry_index == 0)
         m.d.comb += [
             issue.eq(
                 running
                 & started
                 & (entry.flush | empty | self.sums.valid)
-                & (~job.last | room)
+                & (~completes | room)
                 & (~needs_output | self.output_room)
             ),
             self.sums.ready.eq(issue & ~entry.flush & ~empty),
@@ -310,18 +314,19 @@ class Accumulate(wiring.Component):
                     unit.eq(unit + self._config.drain_rows),
                 ]
 
-        # A layer's last path waits for the words of the layer before; a step, for its M's.
-        settled = Signal()
+        # A layer's last path waits for the words of the layer before; M's, for their last round.
+        settled, starts_layer = Signal(), Signal()
         m.d.comb += [
             self.layer.eq(job.layer),
             self.step.eq(current.step),
-            self.layer_start.eq(running & ~started & job.layer_start & settled),
+            starts_layer.eq(job.layer_start & ~partial),
+            self.layer_start.eq(running & ~started & starts_layer & settled),
         ]
         with m.If(running & ~started & settled):
-            m.d.sync += started.eq(~job.layer_start | self.layer_ready)
+            m.d.sync += started.eq(~starts_layer | self.layer_ready)
         recent = _valid_pipe(m, issue, 4)
         m.d.comb += settled.eq(
-            (~job.step_start | ~Cat(*recent[1:]).any()) & (~job.layer_start | through)
+            (~(job.step_start | again) | ~Cat(*recent[1:]).any()) & (~starts_layer | through)
         )
 
         coming = self.i.payload["pass"]
@@ -331,7 +336,9 @@ class Accumulate(wiring.Component):
                 running.eq(self.i.valid),
                 current.eq(self.i.payload),
                 empty.eq(self.empty),
-                started.eq(~(coming.step_start | coming.layer_start)),
+                partial.eq(self.partial),
+                again.eq(partial),
+                started.eq(~(coming.step_start | coming.layer_start | partial)),
                 unit_word.eq(0),
                 last_word.eq(coming.unit_words == 1),
                 entry_index.eq(0),
@@ -346,11 +353,12 @@ class Accumulate(wiring.Component):
             tag.address.eq(address),
             tag.slot.eq(entry.slot),
             tag.shift.eq(entry.shift),
-            tag.zero.eq(current.step.first | entry.flush),
+            tag.zero.eq((current.step.first & ~again) | entry.flush),
             tag.init.eq(entry.init),
             tag.flush.eq(entry.flush),
             tag.void.eq(entry.flush | empty),
-            tag.last.eq(job.last),
+            tag.last.eq(completes),
+            tag.partial.eq(partial),
             tag.unit_word.eq(unit_word),
             tag.unit.eq(unit),
             tag.count.eq(Mux(last_word, job.tail_units, self._config.drain_rows)),

@@ -157,8 +157,10 @@ class Core(wiring.Component):
         # Sequencer -> passes.
         m.submodules.fetch_jobs = fetch_jobs = Queue(fetch.i.payload.shape(), depth=4)
         m.submodules.row_jobs = row_jobs = Queue(accumulate.i.payload.shape(), depth=ROW_JOBS)
-        # The sequencer hands a pass to both at once, so the fetch unit begins no more than these.
-        m.submodules.begun = begun = Queue(1, depth=ROW_JOBS + 2)
+        # The sequencer hands a pass to both at once, so the fetch unit begins no more than these;
+        # and no more rounds besides than there are D-words.
+        depth = ROW_JOBS + queue_words + 4
+        m.submodules.begun = begun = Queue(fetch.begun.payload.shape(), depth=depth)
         wiring.connect(m, sequencer.fetch, fetch_jobs.i)
         wiring.connect(m, sequencer.rows, row_jobs.i)
         wiring.connect(m, fetch_jobs.o, fetch.i)
@@ -167,8 +169,9 @@ class Core(wiring.Component):
             begun.i.payload.eq(fetch.begun.payload),
             accumulate.i.valid.eq(row_jobs.o.valid & begun.o.valid),
             accumulate.i.payload.eq(row_jobs.o.payload),
-            accumulate.empty.eq(begun.o.payload),
-            row_jobs.o.ready.eq(accumulate.i.ready & begun.o.valid),
+            accumulate.empty.eq(begun.o.payload.empty),
+            accumulate.partial.eq(~begun.o.payload.final),
+            row_jobs.o.ready.eq(accumulate.i.ready & begun.o.valid & begun.o.payload.final),
             begun.o.ready.eq(accumulate.i.ready & row_jobs.o.valid),
         ]
 

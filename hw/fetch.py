@@ -2,7 +2,8 @@
 """Sparse column fetch: replays an event list once per group of rows, and gets each event's weights.
 
 For a pass over `groups` groups, event (j, d) of the list asks for weight word
-weight_base + group * columns + j. A list that is still being written is followed as it grows.
+weight_base + group * columns + j. A list that is still being written is not waited for: what it
+holds is replayed over all groups as a round of its own, and the rest when there is more.
 """
 
 from typing import Any
@@ -35,12 +36,19 @@ _Current = data.StructLayout(
         "key": BankKey,
         "base": EVENT_BITS,
         "void": unsigned(1),  # a sequence's first step: the list of the step before is discarded
-        "closed": unsigned(1),  # the list is final, and what follows is known
+        # A round: events `start` up to `count`; what follows is known once it is `set`.
+        "start": COLUMN_BITS,
         "count": COLUMN_BITS,
-        "single": unsigned(1),  # at most one event
+        "set": unsigned(1),
+        "final": unsigned(1),  # the list has no more than these
+        "single": unsigned(1),  # it has one event
+        "at_last": unsigned(1),  # the next event ends its group
         "empty": unsigned(1),  # final and without any
     }
 )
+
+Round = data.StructLayout({"empty": unsigned(1), "final": unsigned(1)})
+"""empty: no sums come. final: they complete the pass; otherwise another round follows."""
 
 
 class Fetch(wiring.Component):
@@ -62,7 +70,7 @@ class Fetch(wiring.Component):
     r_en, r_addr -> r_data (one per source)
     store: the weight store, seen from here
     valid, weights, tag: to the MAC array
-    begun: one token a pass, as soon as it is known whether its list is empty (1): no sums come
+    begun: one token for every round of a pass; its taker must have room
     drained: one D-word has left the queue behind the array
     event, event_list: an event is used for the first time in its step
     macs: products that an event's first use in a pass stands for
@@ -106,7 +114,7 @@ class Fetch(wiring.Component):
                 "valid": Out(1),
                 "weights": Out(word_bits),
                 "tag": Out(beat_tag(delta_bits)),
-                "begun": Out(stream.Signature(1, always_ready=True)),
+                "begun": Out(stream.Signature(Round, always_ready=True)),
                 "drained": In(1),
                 "event": Out(1),
                 "event_list": Out(LIST_BITS),
@@ -153,65 +161,67 @@ class Fetch(wiring.Component):
                 following.key.bank.eq(bank),
                 following.base.eq(job.event_base + Mux(bank, job.columns, 0)),
                 following.void.eq(job.recurrent & tag.first),
-                following.closed.eq(known),
-                following.single.eq(known),
+                following.set.eq(known),
+                following.final.eq(known),
                 following.empty.eq(known),
+                following.start.eq(0),
                 following.count.eq(0),
             ]
 
         # Which event, of which group. What the next event is, is decided a cycle ahead, so that
-        # nothing is compared on the way to `issue`. A group's last event goes out only when it is
-        # known to be the last, and when the drain has room for the group's sums.
+        # nothing is compared on the way to `issue`. A group's last event goes out only when the
+        # drain has room for the group's sums.
         index = Signal(COLUMN_BITS)
-        is_first, is_last, more, may_end = Signal(), Signal(), Signal(), Signal()
+        is_first, may_end = Signal(), Signal()
         group_base = Signal(WEIGHT_BITS)
         groups_left = Signal(12)
         first_group, last_group = Signal(), Signal()
         words = Signal(WORD_COUNT_BITS)
-        skip = Signal()
+        skip, through = Signal(), Signal()
         m.d.comb += [
-            issue.eq(
-                running
-                & advance
-                & Mux(current.closed, ~current.empty & (~is_last | may_end), more)
-            ),
-            end.eq(issue & current.closed & is_last),
+            issue.eq(running & advance & current.set & ~current.empty & (~current.at_last | may_end)),
+            end.eq(issue & current.at_last),
             skip.eq(running & advance & current.empty),
-            take.eq((end & last_group) | skip | ~running),
+            through.eq(end & last_group),
+            take.eq((through & current.final) | skip | ~running),
             words.eq(Mux(last_group, current["pass"].tail_words, current["pass"].words)),
         ]
         releasing = Signal()
-        seen = self._look_up(m, current, following, running, waiting, take, issue, releasing)
-        m.d.sync += more.eq(0)
-        with m.If(seen.valid & ~seen.following & ~current.closed & ~issue):
-            m.d.sync += [
-                more.eq(~seen.closed & (index + 1 < seen.count)),
-                is_last.eq(index + 1 >= seen.count),
-            ]
+        moving = take | through
+        self._look_up(m, current, following, running, waiting, moving, releasing)
+        with m.If(~current.set):
+            m.d.sync += index.eq(current.start)
         with m.If(issue):
             m.d.sync += [
                 index.eq(index + 1),
                 is_first.eq(0),
-                is_last.eq(index + 2 >= current.count),
+                current.at_last.eq(index + 2 >= current.count),
             ]
         with m.If(end):
             m.d.sync += [
-                index.eq(0),
+                index.eq(current.start),
                 is_first.eq(1),
-                is_last.eq(current.single),
+                current.at_last.eq(current.single),
                 group_base.eq(group_base + current["pass"].columns),
                 groups_left.eq(groups_left - 1),
                 first_group.eq(0),
                 last_group.eq(groups_left == 2),
             ]
+        with m.If(through):  # if the pass is not: another round
+            m.d.sync += [
+                current.start.eq(current.count),
+                current.set.eq(0),
+                group_base.eq(current["pass"].weight_base),
+                groups_left.eq(current["pass"].groups),
+                first_group.eq(1),
+                last_group.eq(current["pass"].groups == 1),
+            ]
         with m.If(take):
             m.d.sync += [
                 running.eq(waiting),
                 current.eq(following),
-                more.eq(0),
                 index.eq(0),
                 is_first.eq(1),
-                is_last.eq(following.single),
                 group_base.eq(following["pass"].weight_base),
                 groups_left.eq(following["pass"].groups),
                 first_group.eq(1),
@@ -220,7 +230,8 @@ class Fetch(wiring.Component):
         self._reserve_drain(m, end, words, current["pass"].digits, may_end)
         m.d.sync += [
             self.begun.valid.eq((issue & is_first & first_group) | skip),
-            self.begun.payload.eq(skip),
+            self.begun.payload.empty.eq(skip),
+            self.begun.payload.final.eq(current.final),
         ]
 
         # Event memory, then weight memory; the beat's tag waits for the weights.
@@ -250,7 +261,7 @@ class Fetch(wiring.Component):
                 self.r_addr.eq(current.base + index),
                 asked.source.eq(current["pass"].source),
                 asked.key.eq(current.key),
-                asked.release.eq(((end & last_group) | skip) & current["pass"].release),
+                asked.release.eq(((through & current.final) | skip) & current["pass"].release),
                 asked.group_base.eq(group_base),
                 asked.first.eq(is_first),
                 asked.last.eq(end),
@@ -301,15 +312,14 @@ class Fetch(wiring.Component):
         following: Any,
         running: Value,
         waiting: Value,
-        take: Value,
-        issue: Value,
+        moving: Value,
         releasing: Value,
-    ) -> Any:
-        """Asks for the state of one list per cycle, for whichever pass still needs it.
+    ) -> None:
+        """Asks for the state of one list per cycle, for whichever pass needs a round.
 
-        Returns the answer, two cycles later. It is dropped when the passes move on in
-        between. The next pass may use the bank that is just being released, two steps later: it is
-        not answered before that.
+        An answer takes two cycles, and is dropped when the rounds move on in between. The next
+        pass may use the bank that is just being released, two steps later: it is not answered
+        before that. A round is worth it when no group drains longer than it takes.
         """
         layout = data.StructLayout(
             {"valid": unsigned(1), "following": unsigned(1), "closed": unsigned(1)}
@@ -318,30 +328,34 @@ class Fetch(wiring.Component):
         seen: Any = Signal(layout, name="seen")
         asking, for_following, void = Signal(), Signal(), Signal()
         source = Signal(SOURCE_BITS)
-        follow = running & ~current.closed
+        least = Signal(COLUMN_BITS + 1)
+        follow = running & ~current.set
         m.d.sync += [
-            asking.eq((follow | (waiting & ~following.closed)) & ~take),
+            asking.eq((follow | (waiting & ~following.set)) & ~moving),
             for_following.eq(~follow),
             self.query.eq(Mux(follow, current.key, following.key)),
             source.eq(Mux(follow, current["pass"].source, following["pass"].source)),
             void.eq(Mux(follow, current.void, following.void)),
-            seen.valid.eq(asking & ~take & ~releasing),
+            seen.valid.eq(asking & ~moving & ~releasing),
             seen.following.eq(for_following),
             seen.closed.eq(Array(self.closed)[source]),
             seen.count.eq(Mux(void, 0, Array(self.count)[source])),
+            least.eq(
+                Mux(for_following, 0, current.start)
+                + (Mux(for_following, following["pass"].words, current["pass"].words)
+                << Mux(for_following, following["pass"].digits, current["pass"].digits))
+            ),
         ]
-        known = {
-            "closed": seen.closed,
-            "count": seen.count,
-            "single": seen.count <= 1,
-            "empty": seen.closed & (seen.count == 0),
-        }
-        with m.If(seen.valid & seen.following & ~take):
-            m.d.sync += [following[name].eq(value) for name, value in known.items()]
-        # While a list grows, its events go out at most every second cycle.
-        with m.If(seen.valid & ~seen.following & ~current.closed & ~issue & ~take):
-            m.d.sync += [current[name].eq(value) for name, value in known.items()]
-        return seen
+        for entry, asked in ((current, ~seen.following), (following, seen.following)):
+            with m.If(seen.valid & asked & ~moving & ~entry.set):
+                m.d.sync += [
+                    entry.set.eq(seen.closed | (seen.count >= least)),
+                    entry.final.eq(seen.closed),
+                    entry.count.eq(seen.count),
+                    entry.single.eq(seen.count <= entry.start + 1),
+                    entry.at_last.eq(seen.count <= entry.start + 1),
+                    entry.empty.eq(seen.closed & (seen.count == entry.start)),
+                ]
 
     def _reserve_drain(
         self, m: Module, end: Value, words: Value, digits: Value, may_end: Signal
