@@ -15,6 +15,7 @@ from amaranth.lib.wiring import In, Out
 from .arithmetic import Rescale, delay, sat16
 from .cells.unit import cell_word
 from .config import AcceleratorConfig
+from .fetch import Round
 from .image import MULT_BIAS_BITS
 from .layouts import (
     CELL_BITS,
@@ -67,8 +68,8 @@ class Accumulate(wiring.Component):
 
     Members
     -------
-    i: rounds of passes, as `Fetch` has them; empty: no sums come; partial: they go into M only, and
-        the pass comes again; sums: drained D-words; o: words for the cell unit
+    i: rounds of passes, round: as `Fetch` has begun them; sums: drained D-words; o: words for the
+        cell unit
     layer_start, layer, step: asks for a layer's context, held until layer_ready
     layer_ready: `context` is this layer's from the next cycle on
     context: of the layer whose units are being sent
@@ -86,8 +87,7 @@ class Accumulate(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(RowJob)),
-                "empty": In(1),
-                "partial": In(1),
+                "round": In(Round),
                 "sums": In(stream.Signature(self._sums)),
                 "o": Out(stream.Signature(self._word)),
                 "layer_start": Out(1),
@@ -105,8 +105,7 @@ class Accumulate(wiring.Component):
         )
 
     i: stream.Interface
-    empty: Signal
-    partial: Signal
+    round: data.View
     sums: stream.Interface
     o: stream.Interface
     layer_start: Signal
@@ -270,7 +269,7 @@ class Accumulate(wiring.Component):
         through: no word for the cell unit is on its way to the queue.
         """
         current: Any = Signal(RowJob)
-        empty, partial, again = Signal(), Signal(), Signal()
+        empty, partial, again = Signal(), Signal(), Signal()  # no sums; into M only; not the first
         running, started = Signal(), Signal()
         unit_word = Signal(range(max(self._config.chunk_words, 2)))
         entry_index = Signal(range(SLOTS))
@@ -335,8 +334,8 @@ class Accumulate(wiring.Component):
             m.d.sync += [
                 running.eq(self.i.valid),
                 current.eq(self.i.payload),
-                empty.eq(self.empty),
-                partial.eq(self.partial),
+                empty.eq(self.round.empty),
+                partial.eq(self.round.more),
                 again.eq(partial),
                 started.eq(~(coming.step_start | coming.layer_start | partial)),
                 unit_word.eq(0),

@@ -169,9 +169,8 @@ class Core(wiring.Component):
             begun.i.payload.eq(fetch.begun.payload),
             accumulate.i.valid.eq(row_jobs.o.valid & begun.o.valid),
             accumulate.i.payload.eq(row_jobs.o.payload),
-            accumulate.empty.eq(begun.o.payload.empty),
-            accumulate.partial.eq(~begun.o.payload.final),
-            row_jobs.o.ready.eq(accumulate.i.ready & begun.o.valid & begun.o.payload.final),
+            accumulate.round.eq(begun.o.payload),
+            row_jobs.o.ready.eq(accumulate.i.ready & begun.o.valid & ~begun.o.payload.more),
             begun.o.ready.eq(accumulate.i.ready & row_jobs.o.valid),
         ]
 

@@ -47,8 +47,8 @@ _Current = data.StructLayout(
     }
 )
 
-Round = data.StructLayout({"empty": unsigned(1), "final": unsigned(1)})
-"""empty: no sums come. final: they complete the pass; otherwise another round follows."""
+Round = data.StructLayout({"empty": unsigned(1), "more": unsigned(1)})
+"""empty: no sums come. more: they go into M only, and the pass has another round."""
 
 
 class Fetch(wiring.Component):
@@ -231,7 +231,7 @@ class Fetch(wiring.Component):
         m.d.sync += [
             self.begun.valid.eq((issue & is_first & first_group) | skip),
             self.begun.payload.empty.eq(skip),
-            self.begun.payload.final.eq(current.final),
+            self.begun.payload.more.eq(~current.final),
         ]
 
         # Event memory, then weight memory; the beat's tag waits for the weights.

@@ -5,8 +5,7 @@ A store answers requests in order, with any latency. Whoever asks may have no mo
 than it was built for, and takes every answer at once.
 """
 
-from functools import reduce
-from operator import or_
+from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, Value
@@ -118,7 +117,7 @@ class BlockRamStore(wiring.Component):
         answer: Value = words[0]
         if len(words) > 1:  # the banks that were not asked hold 0
             answer = Signal(self._word_bits, name="answer", reset_less=True)
-            m.d.sync += answer.eq(reduce(or_, words))
+            m.d.sync += answer.eq(_any(words))
         valid: Value = request.valid
         for n in range(self.latency):
             later = Signal(name=f"valid_{n + 1}")
@@ -130,3 +129,11 @@ class BlockRamStore(wiring.Component):
             response.payload.eq(answer),
         ]
         return m
+
+
+def _any(words: Sequence[Value]) -> Value:
+    """All words' bits together, as a tree."""
+    if len(words) == 1:
+        return words[0]
+    half = len(words) // 2
+    return _any(words[:half]) | _any(words[half:])
