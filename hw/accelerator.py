@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -45,8 +45,8 @@ class Accelerator(wiring.Component):
         self.image = image
         super().__init__(
             {
-                "s_axis": In(AxiStreamSignature(16, user=1)),
-                "m_axis": Out(AxiStreamSignature(16)),
+                "s_axis": In(AxiStreamSignature(16 * config.input_elements, user=1)),
+                "m_axis": Out(AxiStreamSignature(16 * config.output_elements)),
                 "s_axil": In(AxiLiteSignature()),
             }
         )
@@ -69,12 +69,12 @@ class Accelerator(wiring.Component):
 
         m.d.comb += [
             core.i.valid.eq(self.s_axis.tvalid),
-            core.i.payload.value.eq(self.s_axis.tdata),
+            Value.cast(core.i.payload.value).eq(self.s_axis.tdata),
             core.i.payload.last.eq(self.s_axis.tlast),
             core.i.payload.first.eq(self.s_axis.tuser),
             self.s_axis.tready.eq(core.i.ready),
             self.m_axis.tvalid.eq(core.o.valid),
-            self.m_axis.tdata.eq(core.o.payload.value),
+            self.m_axis.tdata.eq(Value.cast(core.o.payload.value)),
             self.m_axis.tlast.eq(core.o.payload.last),
             core.o.ready.eq(self.m_axis.tready),
         ]

@@ -80,7 +80,7 @@ class Accumulate(wiring.Component):
     def __init__(self, config: AcceleratorConfig, *, init: list[int]) -> None:
         self._config = config
         self._init = init
-        rows = config.drain_rows
+        rows = config.unit_word
         self._parameters = data.ArrayLayout(RowParameters, rows)
         self._sums = data.ArrayLayout(signed(config.sum_bits), rows)
         self._word = cell_word(rows, cells=config.cells, state_depth=max(config.states, 2))
@@ -122,7 +122,7 @@ class Accumulate(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        config, rows = self._config, self._config.drain_rows
+        config, rows = self._config, self._config.unit_word
         rescalers = [
             Rescale(
                 value_bits=config.sum_bits,
@@ -256,7 +256,7 @@ class Accumulate(wiring.Component):
                 "partial": 1,  # not the pass's last round
                 "unit_word": range(max(config.chunk_words, 2)),
                 "unit": UNIT_BITS,
-                "count": range(config.drain_rows + 1),
+                "count": range(config.unit_word + 1),
                 "completes": 1,
                 "first": 1,
                 "end": 1,
@@ -310,7 +310,7 @@ class Accumulate(wiring.Component):
                     last_entry.eq(job.entries == 1),
                     last_word.eq(job.unit_words == unit_word + 2),
                     unit_word.eq(unit_word + 1),
-                    unit.eq(unit + self._config.drain_rows),
+                    unit.eq(unit + self._config.unit_word),
                 ]
 
         # A layer's last path waits for the words of the layer before; M's, for their last round.
@@ -335,8 +335,6 @@ class Accumulate(wiring.Component):
                 running.eq(self.i.valid),
                 current.eq(self.i.payload),
                 empty.eq(self.round.empty),
-                partial.eq(self.round.more),
-                again.eq(partial),
                 started.eq(~(coming.step_start | coming.layer_start | partial)),
                 unit_word.eq(0),
                 last_word.eq(coming.unit_words == 1),
@@ -346,6 +344,8 @@ class Accumulate(wiring.Component):
                 address.eq(coming.row_base),
                 unit.eq(coming.unit_base),
             ]
+            with m.If(self.i.valid):
+                m.d.sync += [partial.eq(self.round.more), again.eq(partial)]
 
         tag: Any = Signal(self._tag_layout())
         m.d.comb += [
@@ -360,7 +360,7 @@ class Accumulate(wiring.Component):
             tag.partial.eq(partial),
             tag.unit_word.eq(unit_word),
             tag.unit.eq(unit),
-            tag.count.eq(Mux(last_word, job.tail_units, self._config.drain_rows)),
+            tag.count.eq(Mux(last_word, job.tail_units, self._config.unit_word)),
             tag.completes.eq(last_entry),
             tag.first.eq(current.step.first),
             tag.end.eq(job.layer_end & last_word),

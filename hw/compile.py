@@ -31,11 +31,15 @@ def derive_config(
     *others: Network,
     word_bits: int | None = None,
     drain_rows: int | None = None,
+    cell_units: int = 1,
+    input_elements: int = 1,
+    output_elements: int = 1,
 ) -> AcceleratorConfig:
     """The smallest accelerator that each of the networks fits.
 
     word_bits: None picks 256, or the nearest multiple of the weight width.
     drain_rows: None picks the largest divisor of the lanes up to 8.
+    cell_units, input_elements, output_elements: as in the config.
     """
     networks = (network, *others)
     paths = [path for each in networks for _, path in each.paths()]
@@ -53,6 +57,9 @@ def derive_config(
         word_bits=wanted,
         weight_bits=widths,
         drain_rows=drain_rows or divisor_up_to(wanted // widths[-1], most),
+        cell_units=cell_units,
+        input_elements=input_elements,
+        output_elements=output_elements,
     )
     needs = [_needs(each, shape) for each in networks]
     sizes: dict[str, Any] = {name: max(need[name] for need in needs) for name in needs[0]}
@@ -70,26 +77,34 @@ def compile_network(network: Network, config: AcceleratorConfig) -> Image:
 
     Raises UserError that names the parameter, what is needed, what there is, where it does not fit.
     """
-    plans = plan_paths(network)
+    plans = plan_paths(network, config)
     program = list(passes(network, config))
     _check_fits(network, config, plans)
-    state_bases = tuple(
-        int(base) for base in np.cumsum([0, *(layer.units for layer in network.layers)])[:-1]
-    )
+    states = _states(network, config)
+    state_bases = tuple(int(base) for base in np.cumsum([0, *states])[:-1])
     contents = {
         "weights": [word for p in program for word in weight_words(p, config)],
         "rows": [word for p in program for word in row_words(network, p, config)],
         "program": program_words(config, program),
         "layers": [
-            stage_word(network, config, plans, stage, state_bases[stage.layer])
+            stage_word(network, config, plans, stage, state_bases)
             for stage in plan_stages(network)
         ],
         "network": [network_word(network, config, plans)],
     }
     if reads(config.cells, "vectors"):
-        contents["vectors"] = [word for layer in network.layers for word in vector_words(layer)]
+        contents["vectors"] = [
+            word
+            for layer, count in zip(network.layers, states, strict=True)
+            for word in vector_words(layer, count)
+        ]
     lists = tuple(_list(plans, n) for n in range(_lists(plans)))
     return Image(contents=contents, lists=lists, state_bases=state_bases)
+
+
+def _states(network: Network, config: AcceleratorConfig) -> list[int]:
+    """Words of the state memory that each layer takes: whole rows of its banks."""
+    return [layer.units + -layer.units % config.cell_units for layer in network.layers]
 
 
 def _list(plans: Sequence[PathPlan], n: int) -> ListInfo:
@@ -187,7 +202,7 @@ def _span(values: Iterable[int]) -> tuple[int, int]:
 
 def _needs(network: Network, config: AcceleratorConfig) -> dict[str, int]:
     """The sizes that `network` needs at the least, where lanes and rows are those of `config`."""
-    plans = plan_paths(network)
+    plans = plan_paths(network, config)
     program = list(passes(network, config))
     state = [p for p in plans if p.producer != INPUT]
     frame = [p for p in plans if p.producer == INPUT]
@@ -209,7 +224,7 @@ def _needs(network: Network, config: AcceleratorConfig) -> dict[str, int]:
         "input_events": max(p.event_base + 2 * p.path.columns for p in frame),
         "references": max((p.reference_base + p.path.columns for p in state), default=1),
         "input_references": max(p.reference_base + p.path.columns for p in frame),
-        "states": sum(layer.units for layer in network.layers),
+        "states": sum(_states(network, config)),
     }
 
 

@@ -2,7 +2,7 @@
 """What is silicon: the parameters that fix an accelerator before any network image is loaded."""
 
 from dataclasses import dataclass, fields
-from math import ceil
+from math import ceil, gcd
 
 from ..golden.arithmetic import WIDTHS
 from ..golden.errors import UserError
@@ -23,6 +23,9 @@ from .layouts import (
 MAX_WORD_BITS = 2048
 MAX_DRAIN_ROWS = 128
 """Units of a unit-word: their outputs must fit the output queue together."""
+
+MAX_ELEMENTS = 32
+"""Elements in a beat of the input stream."""
 
 MAX_GROUP_WORDS = (1 << WORD_COUNT_BITS) - 1
 """D-words of a group, as the program counts them."""
@@ -50,7 +53,11 @@ class AcceleratorConfig:
     weight_bits: widths of weights, each path has one of them. The narrowest is a lane's; a wider
         weight is spread over several lanes, digit by digit.
     activation_bits: the largest width of a code.
-    drain_rows: rows drained, rescaled and handed to the cell unit per cycle; divides the lanes.
+    drain_rows: rows drained per cycle; divides the lanes.
+    cell_units: units whose cell is computed per cycle, and how often the rescalers are there: they
+        take drain_rows * cell_units rows per cycle.
+    input_elements, output_elements: of a frame, per beat of the streams. All three are powers of
+        two; a beat of outputs has no more than cell_units.
     cells: kinds of cell that the cell unit can do.
     encoders: delta encoders for states, one per path that reads the same layer's output.
     input_encoders: the same for the input frames.
@@ -64,6 +71,9 @@ class AcceleratorConfig:
     weight_bits: tuple[int, ...] = (8,)
     activation_bits: int = 8
     drain_rows: int = 8
+    cell_units: int = 1
+    input_elements: int = 1
+    output_elements: int = 1
     cells: tuple[str, ...] = ("lstm", "linear")
     encoders: int = 2
     input_encoders: int = 1
@@ -113,6 +123,14 @@ class AcceleratorConfig:
             f"a divisor of the {self.rows(self.weight_bits[-1])} rows of a word, at most "
             f"{MAX_DRAIN_ROWS} and more than a {1 << WORD_COUNT_BITS}th of the lanes",
         )
+        for name, most in (
+            ("cell_units", MAX_DRAIN_ROWS // self.drain_rows),
+            ("input_elements", MAX_ELEMENTS),
+            ("output_elements", self.cell_units),
+        ):
+            value = getattr(self, name)
+            good = 0 < value <= most and value & (value - 1) == 0
+            _check(name, value, good, f"a power of two up to {most}")
         for cell in self.cells:
             _check("cells", cell, cell in CELLS, f"of {', '.join(CELLS)}")
         for field in fields(self):
@@ -151,13 +169,19 @@ class AcceleratorConfig:
         return self.word_bits // weight_bits
 
     def group_words(self, weight_bits: int) -> int:
-        """D-words that one group of rows drains as."""
+        """Drained words of one group of rows."""
         return self.rows(weight_bits) // self.drain_rows
+
+    @property
+    def unit_word(self) -> int:
+        """Units of a unit-word: rows that are rescaled together, drained as `cell_units` words."""
+        return self.drain_rows * self.cell_units
 
     @property
     def chunk_words(self) -> int:
         """Unit-words per pass: whole groups for any number of gates, and at least four."""
-        words = self.group_words(self.digit_bits)
+        group = self.group_words(self.digit_bits)
+        words = group // gcd(group, self.cell_units)
         return words * ceil(4 / words)
 
     @property

@@ -9,12 +9,13 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .accumulate import Accumulate, LayerContext
-from .cells.unit import CellUnit, reads
+from .cells.unit import CellUnit, most_latency, reads
 from .config import AcceleratorConfig
 from .delta import DeltaEncoder, ThresholdWrite
+from .encoders import Encoders
 from .events import EventLists
 from .fetch import Fetch
-from .frames import FrameInput, FrameWord
+from .frames import FrameInput, frame_word
 from .image import Image, memories
 from .layouts import LIST_BITS, StepTag, layer_record, network_record
 from .mac import MacArray
@@ -22,9 +23,19 @@ from .queue import Credits, Queue
 from .ram import block_ram
 from .sequencer import Sequencer
 from .weights import BlockRamStore
+from .widths import Narrow, Widen, parts
 
 OutputWord = data.StructLayout({"value": signed(16), "last": unsigned(1)})
 """One word of the output stream; `last` ends a frame."""
+
+
+def output_word(elements: int) -> data.StructLayout:
+    """`OutputWord` for several values a beat, those behind a frame's last one undefined."""
+    if elements == 1:
+        return OutputWord
+    return data.StructLayout({"value": data.ArrayLayout(signed(16), elements), "last": unsigned(1)})
+
+
 
 ROW_JOBS = 8
 """Passes that the fetch unit may be ahead of the accumulators."""
@@ -63,8 +74,8 @@ class Core(wiring.Component):
         states = max(config.states, 2)
         super().__init__(
             {
-                "i": In(stream.Signature(FrameWord)),
-                "o": Out(stream.Signature(OutputWord)),
+                "i": In(stream.Signature(frame_word(config.input_elements))),
+                "o": Out(stream.Signature(output_word(config.output_elements))),
                 "restart": In(1),
                 "restart_taken": Out(1),
                 "set_threshold": In(ThresholdWrite),
@@ -134,12 +145,18 @@ class Core(wiring.Component):
             sum_bits=config.sum_bits,
         )
         m.submodules.accumulate = accumulate = Accumulate(config, init=contents.get("rows", []))
-        pairs = [self._encoder(m, f"state{n}", frames=False) for n in range(config.encoders)]
+        # A unit-word that begins to run takes its time through the cells, and so do those before it.
+        in_flight = config.drain_rows + most_latency(config.cells)
+        pairs = [
+            self._encoder(m, f"state{n}", frames=False, in_flight=in_flight)
+            for n in range(config.encoders)
+        ]
         m.submodules.cells = cells = CellUnit(
-            config.drain_rows,
+            config.unit_word,
             cells=config.cells,
             state_depth=max(config.states, 2),
             gap=pairs[0][0].recovery,
+            width=config.cell_units,
             vectors=contents.get("vectors", []),
         )
         m.submodules.sequencer = sequencer = Sequencer(
@@ -185,7 +202,14 @@ class Core(wiring.Component):
             drained.i.payload.eq(array.o.payload),
             fetch.drained.eq(drained.o.valid & drained.o.ready),
         ]
-        wiring.connect(m, drained.o, accumulate.sums)
+        if config.cell_units == 1:
+            wiring.connect(m, drained.o, accumulate.sums)
+        else:
+            m.submodules.widen = widen = Widen(
+                drained.o.payload.shape(), accumulate.sums.payload.shape(), count=config.cell_units
+            )
+            wiring.connect(m, drained.o, widen.i)
+            wiring.connect(m, widen.o, accumulate.sums)
         wiring.connect(m, accumulate.o, cells.i)
 
         # Cells -> state encoders and their event lists, and the outputs.
@@ -229,23 +253,35 @@ class Core(wiring.Component):
         """`component`, reset when another network is loaded: no list of the old one is left."""
         return ResetInserter(self.load_network.en)(component)
 
-    def _encoder(self, m: Module, name: str, *, frames: bool) -> tuple[DeltaEncoder, EventLists]:
-        """An encoder with its lists, wired to each other."""
+    def _encoder(
+        self, m: Module, name: str, *, frames: bool, in_flight: int = 0
+    ) -> tuple[Any, EventLists]:
+        """A source's encoder with its lists, wired to each other.
+
+        in_flight: elements of a slice that still come after there is no more room.
+        """
         config = self._config
         thresholds = [entry.threshold for entry in self._image.lists] if self._image else []
-        encoder = DeltaEncoder(
-            references=config.input_references if frames else config.references,
-            code_bits=config.activation_bits,
-            shifts=config.quantizer_shifts,
-            thresholds=thresholds + [0] * (config.lists - len(thresholds)),
-        )
+        slices = config.input_elements if frames else config.cell_units
+        options: dict[str, Any] = {
+            "references": config.input_references if frames else config.references,
+            "code_bits": config.activation_bits,
+            "shifts": config.quantizer_shifts,
+            "thresholds": thresholds + [0] * (config.lists - len(thresholds)),
+        }
         lists = EventLists(
             depth=config.input_events if frames else config.events,
             delta_bits=config.delta_bits,
             lists=config.lists,
         )
-        m.submodules[f"{name}_encoder"] = encoder
         m.submodules[f"{name}_lists"] = self._renewed(lists)
+        if slices == 1:
+            encoder: Any = DeltaEncoder(**options)
+            m.submodules[f"{name}_encoder"] = encoder
+        else:
+            encoder = Encoders(slices=slices, in_flight=in_flight, **options)
+            m.submodules[f"{name}_encoder"] = self._renewed(encoder)
+            m.d.comb += encoder.taken.eq(lists.taken)
         m.d.comb += [
             encoder.set_threshold.eq(self.set_threshold),
             lists.open.eq(encoder.open),
@@ -267,7 +303,8 @@ class Core(wiring.Component):
         record: Any = Signal(layout, init=init, reset_less=True)
         with m.If(self.load_network.en):
             m.d.sync += Value.cast(record).eq(self.load_network.data)
-        frames = FrameInput(encoders=config.input_encoders)
+        elements = config.input_elements
+        frames = FrameInput(encoders=config.input_encoders, elements=elements)
         m.submodules.frames = self._renewed(frames)
         wiring.connect(m, wiring.flipped(self.i), frames.i)
         pairs = [self._encoder(m, f"input{n}", frames=True) for n in range(config.input_encoders)]
@@ -276,11 +313,16 @@ class Core(wiring.Component):
             frames.restart.eq(self.restart),
             self.restart_taken.eq(frames.restart_taken),
             frames.busy.eq(Cat(*(encoder.busy for encoder, _ in pairs)).any()),
-            frames.free.eq(~Cat(*(lists.taken for _, lists in pairs)).any()),
             self.frame.eq(frames.start),
             self.dense_macs.eq(record.macs),
             self.frame_error.eq(frames.frame_error),
         ]
+        # Several encoders wait for their banks themselves, with what they have found.
+        if elements == 1:
+            m.d.comb += frames.free.eq(~Cat(*(lists.taken for _, lists in pairs)).any())
+        else:
+            m.d.comb += frames.free.eq(1)
+            m.d.comb += frames.room.eq(Cat(*(encoder.room for encoder, _ in pairs)).all())
         for n, (encoder, _) in enumerate(pairs):
             m.d.comb += [
                 encoder.start.eq(frames.start),
@@ -294,7 +336,7 @@ class Core(wiring.Component):
         m: Module,
         accumulate: Accumulate,
         cells: CellUnit,
-        encoders: list[DeltaEncoder],
+        encoders: list[Any],
         contents: dict[str, list[int]],
     ) -> Signal:
         """Layers, one after the other; whether the one whose units come now is the last."""
@@ -335,25 +377,46 @@ class Core(wiring.Component):
                 encoder.context.parity.eq(step.parity),
                 encoder.i.valid.eq(cells.o.valid),
                 encoder.i.j.eq(cells.o.payload.unit),
-                encoder.i.value.eq(cells.o.payload.h),
                 encoder.i.end.eq(cells.o.payload.end),
             ]
+            if config.cell_units == 1:
+                m.d.comb += encoder.i.value.eq(cells.o.payload.h)
+            else:
+                m.d.comb += encoder.i.values.eq(cells.o.payload.h)
+                m.d.comb += encoder.i.mask.eq(cells.o.payload.mask)
+        if config.cell_units > 1:
+            m.d.comb += cells.stall.eq(~Cat(*(encoder.room for encoder in encoders)).all())
         return output
 
     def _outputs(
         self, m: Module, accumulate: Accumulate, cells: CellUnit, output: Value
     ) -> None:
-        m.submodules.outputs = outputs = Queue(OutputWord, depth=OUTPUT_WORDS, buffered=True)
-        m.submodules.output_credits = credits = Credits(
-            total=OUTPUT_WORDS, need=self._config.drain_rows
-        )
-        wiring.connect(m, outputs.o, wiring.flipped(self.o))
+        config = self._config
+        units, elements = config.cell_units, config.output_elements
+        beats = units // elements
+        shape = OutputWord if units == 1 else parts(16 * elements, beats)
+        depth = OUTPUT_WORDS // units
+        m.submodules.outputs = outputs = Queue(shape, depth=depth, buffered=True)
+        m.submodules.output_credits = credits = Credits(total=depth, need=config.drain_rows)
+        if units == 1:
+            m.d.comb += outputs.i.payload.value.eq(cells.o.payload.h)
+            wiring.connect(m, outputs.o, wiring.flipped(self.o))
+        else:
+            # The beats that hold a unit: those up to the last one of the mask.
+            m.submodules.narrow = narrow = Narrow(
+                self.o.payload.shape(), width=16 * elements, count=beats
+            )
+            wiring.connect(m, outputs.o, narrow.i)
+            wiring.connect(m, narrow.o, wiring.flipped(self.o))
+            m.d.comb += Value.cast(outputs.i.payload.parts).eq(Value.cast(cells.o.payload.h))
+            for beat in range(1, beats):
+                with m.If(cells.o.payload.mask[beat * elements]):
+                    m.d.comb += outputs.i.payload.used.eq(beat)
         m.d.comb += [
             outputs.i.valid.eq(cells.o.valid & output),
-            outputs.i.payload.value.eq(cells.o.payload.h),
             outputs.i.payload.last.eq(cells.o.payload.end),
             credits.take.eq(accumulate.output_take),
-            credits.amount.eq(accumulate.output_units),
+            credits.amount.eq((accumulate.output_units + units - 1) >> (units.bit_length() - 1)),
             credits.give.eq(outputs.o.valid & outputs.o.ready),
             accumulate.output_room.eq(credits.room),
         ]

@@ -49,6 +49,8 @@ class DeltaEncoder(wiring.Component):
     code_bits: the largest code width
     shifts: lowest and highest shift of the quantizers
     thresholds: initial threshold of each list
+    slice_bits: this is one of 2**slice_bits encoders that share a source: element j is at address
+        j >> slice_bits
 
     Members
     -------
@@ -59,8 +61,15 @@ class DeltaEncoder(wiring.Component):
     """
 
     def __init__(
-        self, *, references: int, code_bits: int, shifts: tuple[int, int], thresholds: list[int]
+        self,
+        *,
+        references: int,
+        code_bits: int,
+        shifts: tuple[int, int],
+        thresholds: list[int],
+        slice_bits: int = 0,
     ) -> None:
+        self._slice_bits = slice_bits
         self._references = references
         self._code_bits = code_bits
         self._thresholds = thresholds
@@ -163,7 +172,7 @@ class DeltaEncoder(wiring.Component):
 
         # The reference arrives together with the code; at a sequence's start it is the code of 0.
         read = references.read_port()
-        m.d.comb += read.addr.eq(record.reference_base + scaled.j)
+        m.d.comb += read.addr.eq(self._address(record, scaled))
         reference = Signal(signed(self._code_bits))
         m.d.sync += reference.eq(Mux(context.first, record.zero, read.data))
 
@@ -182,7 +191,7 @@ class DeltaEncoder(wiring.Component):
             self.push.eq(fires),
             self.event.j.eq(fired.j),
             self.event.d.eq(d_sent),
-            write.addr.eq(record.reference_base + fired.j),
+            write.addr.eq(self._address(record, fired)),
             write.data.eq(Mux(fires, code, kept)),
             write.en.eq(fires | (fired.valid & context.first & record.enable)),
         ]
@@ -194,6 +203,11 @@ class DeltaEncoder(wiring.Component):
         with m.Elif(ended.valid & ended.end):
             m.d.sync += self.busy.eq(0)
         return m
+
+    def _address(self, record: Any, element: data.View) -> Value:
+        """Where an element's reference is. A source's first is a multiple of the encoders' number."""
+        address: Value = record.reference_base[self._slice_bits :] + element.j[self._slice_bits :]
+        return address
 
 
 def _delayed(m: Module, element: data.View, cycles: int, name: str) -> data.View:

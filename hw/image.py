@@ -48,7 +48,7 @@ def memories(config: AcceleratorConfig) -> tuple[Memory, ...]:
     vectors = ("vectors", config.states, Vectors.size)
     shapes = (
         ("weights", config.weight_words, config.word_bits),
-        ("rows", config.row_words, config.drain_rows * MULT_BIAS_BITS),
+        ("rows", config.row_words, config.unit_word * MULT_BIAS_BITS),
         ("program", config.program, Pass.size),
         ("layers", config.layers, layer_record(config.encoders).size),
         ("network", 1, network_record(config.input_encoders).size),

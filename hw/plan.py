@@ -2,7 +2,7 @@
 """What an accelerator does in a step, and where: stages, paths, their event lists, and the passes.
 
 A layer is one stage of the hardware, or several that share its units' state. A unit-word is
-`drain_rows` consecutive units. A pass is one path over a chunk of unit-words: in each chunk the
+`drain_rows * cell_units` consecutive units. A pass is one path over a chunk of unit-words: in each chunk the
 path whose list is the last to be written comes last, and its D-words complete the pre-activations.
 """
 
@@ -78,8 +78,11 @@ def plan_stages(network: Network) -> list[Stage]:
     ]
 
 
-def plan_paths(network: Network) -> list[PathPlan]:
-    """Every stage's paths with their list, producer and encoder, in program order."""
+def plan_paths(network: Network, config: AcceleratorConfig | None = None) -> list[PathPlan]:
+    """Every stage's paths with their list, producer and encoder, in program order.
+
+    config: whose slices of encoders the references are spread over; None has one of each.
+    """
     stages = plan_stages(network)
     first = {stage.layer: stage.index for stage in reversed(stages)}
     last = {stage.layer: stage.index for stage in stages}
@@ -114,7 +117,13 @@ def plan_paths(network: Network) -> list[PathPlan]:
             )
             plans.append(known[n, k])
             events[memory] = events.get(memory, 0) + 2 * path.columns
-            references[memory] = references.get(memory, 0) + path.columns
+            slices = (
+                1 if config is None
+                else config.input_elements if producer == INPUT
+                else config.cell_units
+            )
+            rounded = path.columns + -path.columns % slices
+            references[memory] = references.get(memory, 0) + rounded
     return plans
 
 
@@ -143,11 +152,11 @@ def _part(path: Path, gates: Sequence[str]) -> Path | None:
 
 def chunks(config: AcceleratorConfig, units: int) -> Iterator[Chunk]:
     """A layer's unit-words in pieces of at most `chunk_words`."""
-    words = ceil(units / config.drain_rows)
+    words = ceil(units / config.unit_word)
     for first in range(0, words, config.chunk_words):
         count = min(config.chunk_words, words - first)
-        start = first * config.drain_rows
-        yield Chunk(first=first, count=count, units=min(count * config.drain_rows, units - start))
+        start = first * config.unit_word
+        yield Chunk(first=first, count=count, units=min(count * config.unit_word, units - start))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -179,7 +188,7 @@ def passes(network: Network, config: AcceleratorConfig) -> Iterator[PassPlan]:
     """The program of a step."""
     by_stage: dict[int, list[PathPlan]] = {}
     uses: dict[int, list[int]] = {}
-    for plan in plan_paths(network):
+    for plan in plan_paths(network, config):
         by_stage.setdefault(plan.stage.index, []).append(plan)
         uses.setdefault(plan.list, []).append(plan.stage.index)
     weight_base = row_base = 0
@@ -190,7 +199,8 @@ def passes(network: Network, config: AcceleratorConfig) -> Iterator[PassPlan]:
             done: set[str] = set()
             for plan in plans:
                 words = chunk.count * len(plan.path.gates)
-                groups = ceil(words / config.group_words(plan.path.weight_bits))
+                drained = words * config.cell_units
+                groups = ceil(drained / config.group_words(plan.path.weight_bits))
                 item = PassPlan(
                     plan=plan,
                     chunk=chunk,

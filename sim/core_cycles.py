@@ -83,7 +83,7 @@ def measure_core(
         frames = np.concatenate(sequences)
         starts = np.zeros(len(frames), np.int64)
         starts[np.cumsum([0, *(len(s) for s in sequences)])[:-1]] = 1
-        shape = [*frames.shape, network.outputs, getattr(config, "input_elements", 1)]
+        shape = [*frames.shape, network.outputs, config.input_elements, config.output_elements]
         parts.append(np.array(shape, "<u4").tobytes())
         parts.append(np.concatenate([starts[:, None], frames], axis=1).astype("<i2").tobytes())
         (run / "job.bin").write_bytes(b"".join(parts))
@@ -163,6 +163,13 @@ template <typename T> static void put(T &port, const uint32_t *w) {
 template <std::size_t N> static void put(VlWide<N> &port, const uint32_t *w) {
   for (std::size_t n = 0; n < N; n++) port[n] = w[n];
 }
+template <typename T> static void pick(const T &port, uint32_t *w) {
+  w[0] = uint32_t(port);
+  if (sizeof(T) == 8) w[1] = uint32_t(uint64_t(port) >> 32);
+}
+template <std::size_t N> static void pick(const VlWide<N> &port, uint32_t *w) {
+  for (std::size_t n = 0; n < N; n++) w[n] = port[n];
+}
 static void tick() {
   top->clk = 0; top->eval(); top->clk = 1; top->eval(); cycle++;
 }
@@ -201,8 +208,10 @@ LOADS
     top->set_threshold = 1 | (n << 1) | (value << 6); tick();
   }
   top->set_threshold = 0;
-  uint32_t shape[4]; get(shape, 16);
+  uint32_t shape[5]; get(shape, 20);
   std::size_t steps = shape[0], inputs = shape[1], outputs = shape[2], elements = shape[3];
+  std::size_t beat = shape[4], taken = 0;
+  uint32_t o[64];
   std::vector<int16_t> frames(steps * (inputs + 1)), out;
   get(frames.data(), 2 * frames.size());
 
@@ -225,9 +234,14 @@ LOADS
     top->clk = 0; top->eval();
     bool took = top->i__valid && top->i__ready;
     if (top->o__valid && top->o__ready) {
-      uint32_t word = top->o__payload;
-      out.push_back(int16_t(word));
-      if (word >> 16 & 1) ends.push_back(cycle);
+      pick(top->o__payload, o);
+      for (std::size_t e = 0; e < beat && taken < outputs; e++, taken++)
+        out.push_back(int16_t(o[e / 2] >> (16 * (e & 1))));
+      if (o[beat / 2] >> (16 * (beat & 1)) & 1) {
+        if (taken != outputs) { std::fprintf(stderr, "a frame of %zu words", taken); return 5; }
+        ends.push_back(cycle);
+        taken = 0;
+      }
       last = cycle;
     }
     beats += top->beat;
