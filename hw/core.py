@@ -56,6 +56,7 @@ class Core(wiring.Component):
     ----------
     config: what is silicon
     image: what the memories hold after configuration; None leaves them empty, to be loaded
+    store: where the weights live, with the ports of `BlockRamStore`; None is one of those
 
     Members
     -------
@@ -68,8 +69,11 @@ class Core(wiring.Component):
     frame_error, beat, macs, event, event_list: for the counters
     """
 
-    def __init__(self, config: AcceleratorConfig, image: Image | None = None) -> None:
+    def __init__(
+        self, config: AcceleratorConfig, image: Image | None = None, *, store: Any = None
+    ) -> None:
         self._config = config
+        self._store = store
         self._image = image
         states = max(config.states, 2)
         super().__init__(
@@ -121,7 +125,7 @@ class Core(wiring.Component):
         config = self._config
         contents = self._image.contents if self._image else {}
 
-        m.submodules.store = store = BlockRamStore(
+        m.submodules.store = store = self._store or BlockRamStore(
             depth=config.weight_words, word_bits=config.word_bits, init=contents.get("weights", [])
         )
         group_words = config.group_words(config.digit_bits)

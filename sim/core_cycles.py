@@ -11,9 +11,13 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from amaranth.back import verilog
+from amaranth.hdl import ClockSignal, Instance, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 
 from ..boards import toolchain
 from ..boards.process import digest, fresh_folder
@@ -26,6 +30,7 @@ from ..hw.compile import compile_network
 from ..hw.config import AcceleratorConfig
 from ..hw.core import Core
 from ..hw.image import memories
+from ..hw.weights import BANK_WORDS, weight_store_signature
 
 __all__ = ["CoreCycles", "measure_core"]
 
@@ -110,13 +115,14 @@ def measure_core(
 
 def _build(config: AcceleratorConfig, workdir: Path) -> Path:
     """The simulator of a configuration's empty core, unless the same was built before."""
-    core = Core(config)
+    core = Core(config, store=_Store(config))
     source = verilog.convert(core, name=TOP, strip_internal_attrs=True)
     loads = "".join(
         f"      case {n}: top->load_{memory.name}__en = 1; top->load_{memory.name}__addr = a;"
         f" put(top->load_{memory.name}__data, w); tick(); top->load_{memory.name}__en = 0; break;\n"
         for n, memory in enumerate(memories(config))
     )
+    source += STORE
     harness = HARNESS.replace("LOADS", loads).replace("__", "___05F")  # as Verilator writes it
     tools = [toolchain.require(name) for name in ("verilator", "g++", "make")]
     name = digest("core", [tool.version for tool in tools], source, harness)
@@ -141,6 +147,69 @@ def _build(config: AcceleratorConfig, workdir: Path) -> Path:
                 raise UserError(f"core: verilator cannot build it: {done.stderr.strip()[-300:]}")
     return built / "obj" / "simulate"
 
+
+class _Store(wiring.Component):
+    """`BlockRamStore` as the simulator has it: one memory that is not written out word by word."""
+
+    STEADY = True
+    store: Any
+    w_en: Signal
+    w_addr: Signal
+    w_data: Signal
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self.latency = 2 + (config.weight_words > BANK_WORDS)  # as `BlockRamStore` has it
+        self.address_bits = max(1, (config.weight_words - 1).bit_length())
+        self._word_bits = config.word_bits
+        word = {"address_bits": self.address_bits, "word_bits": config.word_bits}
+        super().__init__(
+            {
+                "store": Out(weight_store_signature(**word)),
+                "w_en": In(1),
+                "w_addr": In(self.address_bits),
+                "w_data": In(config.word_bits),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        request, response = self.store.request, self.store.response
+        m.submodules.memory = Instance(
+            "weight_memory",
+            p_ADDRESS=self.address_bits,
+            p_WIDTH=self._word_bits,
+            p_LATENCY=self.latency,
+            i_clk=ClockSignal(),
+            i_address=request.payload,
+            i_valid=request.valid,
+            o_word=response.payload,
+            o_answered=response.valid,
+            i_w_en=self.w_en,
+            i_w_addr=self.w_addr,
+            i_w_data=self.w_data,
+        )
+        m.d.comb += request.ready.eq(1)
+        return m
+
+
+STORE = """
+module weight_memory #(parameter ADDRESS = 1, WIDTH = 1, LATENCY = 2) (
+  input clk, valid, w_en, input [ADDRESS-1:0] address, w_addr, input [WIDTH-1:0] w_data,
+  output [WIDTH-1:0] word, output answered);
+  reg [WIDTH-1:0] memory [0:(1 << ADDRESS) - 1];
+  reg [WIDTH-1:0] words [0:LATENCY-1];
+  reg [LATENCY-1:0] there = 0;
+  integer n;
+  always @(posedge clk) begin
+    if (w_en) memory[w_addr] <= w_data;
+    words[0] <= memory[address];
+    for (n = 1; n < LATENCY; n = n + 1) words[n] <= words[n-1];
+    there <= (there << 1) | valid;
+  end
+  assign word = words[LATENCY-1];
+  assign answered = there[LATENCY-1];
+endmodule
+"""
 
 HARNESS = r"""// SPDX-License-Identifier: Apache-2.0
 #include <cstdint>
