@@ -82,6 +82,7 @@ class Seen:
     ends: list = field(default_factory=list)
     cycles: list = field(default_factory=list)
     events: Counter = field(default_factory=Counter)
+    rounds: list = field(default_factory=list)
     macs: int = 0
 
 
@@ -128,7 +129,7 @@ class Bench:
                 fetch.r_data[n].eq(lists.r_data),
             ]
         self.steps = len(next(iter(self.lists.values())))
-        self.expected = self._expected()
+        self.total = self._count()
         self.seen = Seen()
         testbenches = [self._jobs, self._writer(0), self._writer(1), self._array]
         if self.store is None:
@@ -138,8 +139,7 @@ class Bench:
         else:
             testbenches.append(self._answer)
         run(m, *testbenches, cycles=20000)
-        found = [beat if beat[1] else (None, *beat[1:]) for beat in self.seen.beats]
-        assert found == [beat if beat[1] else (None, *beat[1:]) for beat in self.expected]
+        self._check()
         return self.seen
 
     def words(self, one):
@@ -151,22 +151,48 @@ class Bench:
             return self.lists[one.list][step]
         return [] if step in self.firsts else self.lists[one.list][step - 1]
 
-    def _expected(self):
-        """(weight, d, first, last, words, digits) of every beat; d = 0 stands for an empty list."""
-        beats = []
+    def _count(self):
+        """All beats: every event once per group."""
+        total = 0
         self.after = {}
         for step in range(self.steps):
             for one in self.program:
-                events = self._events(one, step) or [(0, 0)]
-                for group in range(one.groups):
-                    base = one.weight_base + group * one.columns
-                    words = one.tail if group == one.groups - 1 else self.words(one)
-                    for n, (j, d) in enumerate(events):
-                        last = int(n == len(events) - 1)
-                        beats.append((weight(base + j), d, int(n == 0), last, words, one.digits))
+                total += one.groups * len(self._events(one, step))
                 if one.recurrent:
-                    self.after[one.list, step] = len(beats)
-        return beats
+                    self.after[one.list, step] = total
+        return total
+
+    def _check(self):
+        """Every pass is one round after the other, each with the list's next events per group."""
+        beats, rounds = deque(self.seen.beats), deque(self.seen.rounds)
+        for step in range(self.steps):
+            for one in self.program:
+                events = deque(self._events(one, step))
+                while True:
+                    this = rounds.popleft()
+                    assert this.more <= (not this.empty)
+                    taken = []
+                    for group in range(0 if this.empty else one.groups):
+                        base = one.weight_base + group * one.columns
+                        words = one.tail if group == one.groups - 1 else self.words(one)
+                        got = [beats.popleft()]
+                        while not got[-1][3]:
+                            got.append(beats.popleft())
+                        if group == 0:
+                            taken = [events.popleft() for _ in got]
+                        assert got == [
+                            (weight(base + j), d, int(n == 0), int(n == len(taken) - 1))
+                            + (words, one.digits)
+                            for n, (j, d) in enumerate(taken)
+                        ]
+                    if not this.more:
+                        break
+                assert not events
+        assert not beats and not rounds
+
+    def _done(self):
+        passes = sum(not this.more for this in self.seen.rounds)
+        return len(self.seen.beats) == self.total and passes == self.steps * len(self.program)
 
     async def _jobs(self, ctx):
         jobs = [
@@ -218,9 +244,11 @@ class Bench:
         rng = np.random.default_rng(self.seed + 1)
         arriving, waiting = deque(), 0
         cycle = 0
+        begun = fetch.begun.valid, fetch.begun.payload
         signals = fetch.valid, fetch.weights, fetch.tag, fetch.event, fetch.event_list, fetch.macs
-        while len(seen.beats) < len(self.expected):
-            _, _, valid, weights, tag, event, number, macs = await ctx.tick().sample(*signals)
+        while not self._done():
+            _, _, *found = await ctx.tick().sample(*signals, *begun)
+            valid, weights, tag, event, number, macs, begins, this = found
             cycle += 1
             if valid:
                 seen.beats.append((weights, tag.d, tag.first, tag.last, tag.words, tag.digits))
@@ -233,6 +261,8 @@ class Bench:
                     arriving.extend(cycle + LATENCY + (n << tag.digits) for n in range(tag.words))
             if event:
                 seen.events[number] += 1
+            if begins:
+                seen.rounds.append(this)
             seen.macs += macs
             while arriving and arriving[0] <= cycle:
                 arriving.popleft()
@@ -248,7 +278,7 @@ class Bench:
         rng = np.random.default_rng(self.seed + 2)
         pending = deque()
         cycle = 0
-        while len(self.seen.beats) < len(self.expected):
+        while not self._done():
             ready = rng.random() < self.store.ready
             ctx.set(request.ready, ready)
             _, _, valid, address = await ctx.tick().sample(request.valid, request.payload)
