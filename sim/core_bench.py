@@ -52,15 +52,25 @@ async def feed(
     idle: float = 0.0,
     seed: int = 0,
     mark: bool = True,
+    elements: int = 1,
 ) -> None:
-    """Send frames [steps, inputs]. idle: part of the cycles without a word; mark: use `first`."""
+    """Send frames [steps, inputs]. idle: part of the cycles without a word; mark: use `first`.
+
+    elements: of a beat.
+    """
     rng = np.random.default_rng(seed)
     for sequence in sequences:
         for t, frame in enumerate(sequence):
-            for j, value in enumerate(frame):
+            for j in range(0, len(frame), elements):
                 while idle and rng.random() < idle:
                     await ctx.tick()
-                word = {"value": int(value), "last": j == len(frame) - 1, "first": t + j == 0}
+                values = [int(v) for v in frame[j : j + elements]]
+                values += [int(rng.integers(-32768, 32768))] * (elements - len(values))
+                word = {
+                    "value": values[0] if elements == 1 else values,
+                    "last": j + elements >= len(frame),
+                    "first": t + j == 0,
+                }
                 set_value(ctx, core.i.payload, word | ({} if mark else {"first": 0}))
                 ctx.set(core.i.valid, 1)
                 while not (await ctx.tick().sample(core.i.ready))[2]:
@@ -94,12 +104,13 @@ def run_core(
     stall: float = 0.0,
     seed: int = 0,
     cycles: int = 100_000,
+    outputs: int | None = None,
 ) -> CoreRun:
     """Run a core until `frames` frames of outputs have come; TimeoutError after `cycles`.
 
     source: feeds it; others: run beside it; dut: what to simulate where the core is wrapped;
     reset: while it is high, all that came before is forgotten; stall: part of the cycles in which
-    the output is not taken.
+    the output is not taken; outputs: of a frame, where a beat holds several.
     """
     result = CoreRun()
 
@@ -119,7 +130,11 @@ def run_core(
                 vars(result).update(vars(CoreRun()))
                 continue
             if valid and take:
-                result.outputs.append(int(word.value))
+                if outputs is None:
+                    result.outputs.append(int(word.value))
+                else:
+                    values = [int(v) for v in word.value]
+                    result.outputs += values[: outputs - len(result.outputs) % outputs]
                 if word.last:
                     result.ends.append(cycle)
             result.beats += beat
@@ -138,7 +153,12 @@ def beats(network: Network, config: AcceleratorConfig, results: Sequence[Result]
     total = 0
     for plan in plan_paths(network):
         groups = sum(
-            ceil(chunk.count * len(plan.path.gates) / config.group_words(plan.path.weight_bits))
+            ceil(
+                chunk.count
+                * config.cell_units
+                * len(plan.path.gates)
+                / config.group_words(plan.path.weight_bits)
+            )
             for chunk in chunks(config, plan.path.units)
         )
         for result in results:
@@ -164,8 +184,11 @@ def check_core(
     core = Core(config, image)
 
     async def source(ctx: Any) -> None:
-        await feed(ctx, core, sequences, idle=idle, mark=mark)
+        elements = config.input_elements
+        await feed(ctx, core, sequences, idle=idle, mark=mark, elements=elements)
 
+    if config.output_elements > 1:
+        options["outputs"] = network.outputs
     result = run_core(core, source, sum(g.steps for g in golden), **options)
     expected = np.concatenate([g.outputs for g in golden])
     np.testing.assert_array_equal(np.reshape(result.outputs, (-1, network.outputs)), expected)
