@@ -114,7 +114,8 @@ def _small(work: Path, steps: int) -> Iterator[Figure]:
         value=round((dense / measured) / (dense_ideal / ideal), 4),
         unit="",
         reference=0.31,
-        reference_is=f"a published chip; speed-up {dense / measured:.2f} of {dense_ideal / ideal:.2f}",
+        reference_is="a published chip; speed-up "
+        f"{dense / measured:.2f} of {dense_ideal / ideal:.2f}",
         target=0.70,
         command=COMMAND,
     )
@@ -122,9 +123,7 @@ def _small(work: Path, steps: int) -> Iterator[Figure]:
 
 def _narrow(work: Path) -> Iterator[Figure]:
     """The same network at 8 and at 2 bits on the same silicon."""
-    networks = [
-        make_network([("gru", 256)], INPUTS, seed=1, weight_bits=bits) for bits in (8, 2)
-    ]
+    networks = [make_network([("gru", 256)], INPUTS, seed=1, weight_bits=bits) for bits in (8, 2)]
     config = derive_config(networks[0], networks[1], word_bits=64)
     frames = noise_frames(8, INPUTS)
     wide, narrow = (

@@ -87,8 +87,7 @@ def compile_network(network: Network, config: AcceleratorConfig) -> Image:
         "rows": [word for p in program for word in row_words(network, p, config)],
         "program": program_words(config, program),
         "layers": [
-            stage_word(network, config, plans, stage, state_bases)
-            for stage in plan_stages(network)
+            stage_word(network, config, plans, stage, state_bases) for stage in plan_stages(network)
         ],
         "network": [network_word(network, config, plans)],
     }

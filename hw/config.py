@@ -123,14 +123,14 @@ class AcceleratorConfig:
             f"a divisor of the {self.rows(self.weight_bits[-1])} rows of a word, at most "
             f"{MAX_DRAIN_ROWS} and more than a {1 << WORD_COUNT_BITS}th of the lanes",
         )
-        for name, most in (
+        for name, limit in (
             ("cell_units", MAX_DRAIN_ROWS // self.drain_rows),
             ("input_elements", MAX_ELEMENTS),
             ("output_elements", self.cell_units),
         ):
             value = getattr(self, name)
-            good = 0 < value <= most and value & (value - 1) == 0
-            _check(name, value, good, f"a power of two up to {most}")
+            good = 0 < value <= limit and value & (value - 1) == 0
+            _check(name, value, good, f"a power of two up to {limit}")
         for cell in self.cells:
             _check("cells", cell, cell in CELLS, f"of {', '.join(CELLS)}")
         for field in fields(self):

@@ -36,7 +36,6 @@ def output_word(elements: int) -> data.StructLayout:
     return data.StructLayout({"value": data.ArrayLayout(signed(16), elements), "last": unsigned(1)})
 
 
-
 ROW_JOBS = 8
 """Passes that the fetch unit may be ahead of the accumulators."""
 
@@ -149,7 +148,7 @@ class Core(wiring.Component):
             sum_bits=config.sum_bits,
         )
         m.submodules.accumulate = accumulate = Accumulate(config, init=contents.get("rows", []))
-        # A unit-word that begins to run takes its time through the cells, and so do those before it.
+        # A unit-word that begins to run takes its time, and so do those before it.
         in_flight = config.drain_rows + most_latency(config.cells)
         pairs = [
             self._encoder(m, f"state{n}", frames=False, in_flight=in_flight)
@@ -392,9 +391,7 @@ class Core(wiring.Component):
             m.d.comb += cells.stall.eq(~Cat(*(encoder.room for encoder in encoders)).all())
         return output
 
-    def _outputs(
-        self, m: Module, accumulate: Accumulate, cells: CellUnit, output: Value
-    ) -> None:
+    def _outputs(self, m: Module, accumulate: Accumulate, cells: CellUnit, output: Value) -> None:
         config = self._config
         units, elements = config.cell_units, config.output_elements
         beats = units // elements

@@ -205,7 +205,7 @@ class DeltaEncoder(wiring.Component):
         return m
 
     def _address(self, record: Any, element: data.View) -> Value:
-        """Where an element's reference is. A source's first is a multiple of the encoders' number."""
+        """Where an element's reference is; a source's first is at a multiple of the slices."""
         address: Value = record.reference_base[self._slice_bits :] + element.j[self._slice_bits :]
         return address
 

@@ -147,9 +147,7 @@ class Encoders(wiring.Component):
                 queue.i.payload.end.eq(first.close),
             ]
             level = Signal(range(self._depth + 1), name=f"level_{n}")
-            m.d.sync += level.eq(
-                level + queue.i.valid - (queue.o.valid & queue.o.ready)
-            )
+            m.d.sync += level.eq(level + queue.i.valid - (queue.o.valid & queue.o.ready))
             room.append(level <= self._depth - self._reserve)
         m.d.sync += self.room.eq(Cat(*room).all())
 

@@ -179,7 +179,9 @@ class Fetch(wiring.Component):
         words = Signal(WORD_COUNT_BITS)
         skip, through = Signal(), Signal()
         m.d.comb += [
-            issue.eq(running & advance & current.set & ~current.empty & (~current.at_last | may_end)),
+            issue.eq(
+                running & advance & current.set & ~current.empty & (~current.at_last | may_end)
+            ),
             end.eq(issue & current.at_last),
             skip.eq(running & advance & current.empty),
             through.eq(end & last_group),
@@ -342,8 +344,10 @@ class Fetch(wiring.Component):
             seen.count.eq(Mux(void, 0, Array(self.count)[source])),
             least.eq(
                 Mux(for_following, 0, current.start)
-                + (Mux(for_following, following["pass"].words, current["pass"].words)
-                << Mux(for_following, following["pass"].digits, current["pass"].digits))
+                + (
+                    Mux(for_following, following["pass"].words, current["pass"].words)
+                    << Mux(for_following, following["pass"].digits, current["pass"].digits)
+                )
             ),
         ]
         for entry, asked in ((current, ~seen.following), (following, seen.following)):

@@ -20,7 +20,7 @@ FrameWord = data.StructLayout(
 
 
 def frame_word(count: int) -> data.StructLayout:
-    """`FrameWord` for several elements a beat; those behind a frame's last one are not looked at."""
+    """`FrameWord` for several elements a beat; those behind a frame's last are not looked at."""
     if count == 1:
         return FrameWord
     return data.StructLayout(
@@ -30,8 +30,6 @@ def frame_word(count: int) -> data.StructLayout:
             "first": unsigned(1),
         }
     )
-
-
 
 
 class FrameInput(wiring.Component):
@@ -83,6 +81,7 @@ class FrameInput(wiring.Component):
     start: Signal
     context: list[data.View]
     element: data.View
+    room: Signal
     busy: Signal
     o: stream.Interface
     frame_error: Signal

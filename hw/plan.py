@@ -2,7 +2,7 @@
 """What an accelerator does in a step, and where: stages, paths, their event lists, and the passes.
 
 A layer is one stage of the hardware, or several that share its units' state. A unit-word is
-`drain_rows * cell_units` consecutive units. A pass is one path over a chunk of unit-words: in each chunk the
+`unit_word` consecutive units. A pass is one path over a chunk of unit-words: in each chunk the
 path whose list is the last to be written comes last, and its D-words complete the pre-activations.
 """
 
@@ -21,7 +21,7 @@ PARTS = {"gru_before": {"gru_reset": ("r", "z"), "gru_update": ("n",)}}
 
 ORDER = ("h", "x", "rh")
 """Sources by when their lists are written: in the step before, by the layer before, by the stage
-before. Frames come before all, since the next one is taken in advance."""
+before."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,8 +93,9 @@ def plan_paths(network: Network, config: AcceleratorConfig | None = None) -> lis
     references: dict[tuple[bool, int], int] = {}
     for stage in stages:
         n, layer = stage.layer, network.layers[stage.layer]
+        late = n == 0 and last[n] == len(stages) - 1  # right before the next step
         writers = {"h": last[n], "x": last.get(n - 1, INPUT), "rh": first[n]}
-        for k, path in sorted(enumerate(layer.paths), key=lambda item: _when(item[1], writers)):
+        for k, path in sorted(enumerate(layer.paths), key=lambda item: _when(item[1], late)):
             part = _part(path, stage.gates)
             if part is None:
                 continue
@@ -118,8 +119,10 @@ def plan_paths(network: Network, config: AcceleratorConfig | None = None) -> lis
             plans.append(known[n, k])
             events[memory] = events.get(memory, 0) + 2 * path.columns
             slices = (
-                1 if config is None
-                else config.input_elements if producer == INPUT
+                1
+                if config is None
+                else config.input_elements
+                if producer == INPUT
                 else config.cell_units
             )
             rounded = path.columns + -path.columns % slices
@@ -127,9 +130,12 @@ def plan_paths(network: Network, config: AcceleratorConfig | None = None) -> lis
     return plans
 
 
-def _when(path: Path, writers: dict[str, int]) -> int:
-    """The place of a path's list in the order in which lists are complete."""
-    return -1 if writers[path.source] == INPUT else ORDER.index(path.source)
+def _when(path: Path, late: bool) -> int:
+    """The place of a path's list in the order in which lists are complete.
+
+    late: a network of one layer, whose states are a step's last list; the next frame's is earlier.
+    """
+    return len(ORDER) if late and path.source == "h" else ORDER.index(path.source)
 
 
 def _part(path: Path, gates: Sequence[str]) -> Path | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Between streams of narrow and of wide words: both keep up with a word a cycle on their wide side."""
+"""Between streams of narrow and of wide words, without losing a cycle."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ class Widen(wiring.Component):
 
 
 def parts(width: int, count: int) -> data.StructLayout:
-    """`count` parts of which the first `used` + 1 are there; `last` belongs to the last of those."""
+    """`count` parts, of which the first `used` + 1 are there; `last` belongs to the last one."""
     return data.StructLayout(
         {"parts": data.ArrayLayout(width, count), "used": range(max(count, 2)), "last": 1}
     )

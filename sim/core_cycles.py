@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The core alone in Verilator, driven from C++: the fastest way to measure cycles of large networks.
+"""The core alone in Verilator, driven from C++: the fastest way to measure large networks.
 
-The core is built empty, once per configuration, and each run loads its image through the load ports.
+The core is built empty, once per configuration; each run loads its image through the load ports.
 Nothing of the buses is in it; `runner` simulates whole accelerators.
 """
 
@@ -40,8 +40,8 @@ TOP = "core"
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CoreCycles:
     """A core's run. results: golden's. ends: cycle in which each frame's last output left; the
-    first frame's first word was taken in cycle `start`. beats: cycles in which a weight word entered
-    the array. events: by list index, as the core counted them.
+    first frame's first word was taken in cycle `start`. beats: cycles in which a weight word came
+    to the array. events: by list index, as the core counted them.
     """
 
     results: list[Result]
@@ -322,7 +322,7 @@ LOADS
       if (j >= inputs) { j = 0; t++; }
     }
     if (took || resting) resting = chance(idle);
-    if (cycle > last + 2000000) { std::fprintf(stderr, "no output for 2,000,000 cycles"); return 3; }
+    if (cycle > last + 2000000) { std::fprintf(stderr, "stuck"); return 3; }
   }
   if (out.size() != steps * outputs) { std::fprintf(stderr, "%zu words", out.size()); return 4; }
   FILE *file = std::fopen((folder + "/outputs.bin").c_str(), "wb");

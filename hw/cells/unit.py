@@ -196,7 +196,9 @@ class CellUnit(wiring.Component):
         if state_depth < 2:
             raise ValueError(f"state_depth must be at least 2, got {state_depth!r}")
         if width < 1 or width & (width - 1) or drain_rows % width:
-            raise ValueError(f"width must be a power of two that divides {drain_rows}, got {width!r}")
+            raise ValueError(
+                f"width must be a power of two that divides {drain_rows}, got {width!r}"
+            )
         self.drain_rows = drain_rows
         self.width = width
         self.cells = tuple(cells)
@@ -264,7 +266,7 @@ class CellUnit(wiring.Component):
 
         host = []
         for lane in range(self.width):
-            running_late = valid
+            running_late: Value = valid
             if self.width > 1:
                 there = delay(m, mask[lane], self._cell_latency + 1, f"there_{lane}")
                 m.d.comb += self.o.p.mask[lane].eq(there)
@@ -346,7 +348,7 @@ class CellUnit(wiring.Component):
         return after.get("out", after["h"]), host
 
     def _collect(self, m: Module) -> tuple[Signal, list[Value], list[list[Value]], Any]:
-        """Words into units: (units run in this cycle, which, their p by slot, the rest of the word)."""
+        """Words into units: (units run in this cycle, which, p by slot, the rest of their word)."""
         word: Any = self.i.p.shape()
         collected = [
             [Signal(signed(16), name=f"collected_{s}_{k}", reset_less=True) for k in self._rows]
@@ -405,7 +407,12 @@ class CellUnit(wiring.Component):
                 m.d.sync += left.eq(left - 1)
             m.d.comb += rests.eq((waiting.unit == 0) & (leaves | (left != 0)))
         mask = [unit.count > lane for lane in range(self.width)]
-        return running, mask, [[rows[lane] for rows in streamed] for lane in range(self.width)], shown
+        return (
+            running,
+            mask,
+            [[rows[lane] for rows in streamed] for lane in range(self.width)],
+            shown,
+        )
 
     @property
     def _rows(self) -> range:

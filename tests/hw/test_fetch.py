@@ -181,8 +181,7 @@ class Bench:
                         if group == 0:
                             taken = [events.popleft() for _ in got]
                         assert got == [
-                            (weight(base + j), d, int(n == 0), int(n == len(taken) - 1))
-                            + (words, one.digits)
+                            (weight(base + j), d, n == 0, n == len(taken) - 1, words, one.digits)
                             for n, (j, d) in enumerate(taken)
                         ]
                     if not this.more:
