@@ -3,13 +3,9 @@
 
 import json
 import subprocess
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-
-from rich.console import Console
-from rich.table import Table
 
 HERE = Path(__file__).parent
 REPORT = HERE.parent / "build" / "bench" / "report.json"
@@ -42,31 +38,28 @@ class Figure:
         return self.value <= self.target if self.at_most else self.value >= self.target
 
 
-def record(figures: Sequence[Figure], *, keep: bool) -> None:
-    """Write the report (with the figures of other suites that are there), print, add to history."""
+def record(figure: Figure, *, keep: bool) -> None:
+    """Put a figure into the report, in the place of its last value, and into the history."""
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     stamp = {"date": date.today().isoformat(), "commit": _commit()}
-    new = [asdict(figure) | {"met": figure.met} | stamp for figure in figures]
-    names = {figure.name for figure in figures}
+    new = asdict(figure) | {"met": figure.met} | stamp
     old = json.loads(REPORT.read_text()) if REPORT.exists() else []
-    REPORT.write_text(json.dumps([r for r in old if r["name"] not in names] + new, indent=2) + "\n")
+    kept = [row for row in old if row["name"] != figure.name]
+    REPORT.write_text(json.dumps([*kept, new], indent=2) + "\n")
     if keep:
         with HISTORY.open("a") as history:
-            history.writelines(json.dumps(row) + "\n" for row in new)
-    Console().print(_table(figures))
+            history.write(json.dumps(new) + "\n")
 
 
-def _table(figures: Iterable[Figure]) -> Table:
-    table = Table("figure", "value", "reference", "target", "met")
-    for figure in figures:
-        reference = "" if figure.reference is None else f"{figure.reference:,.4g}"
-        target = (
-            "" if figure.target is None else f"{'≤' if figure.at_most else '≥'} {figure.target:g}"
-        )
-        met = {None: "", True: "yes", False: "NO"}[figure.met]
-        value = f"{figure.value:,.4g} {figure.unit}"
-        table.add_row(figure.name, value, f"{reference} {figure.reference_is}", target, met)
-    return table
+def line(figure: Figure) -> str:
+    """One figure for a terminal."""
+    parts = [f"{figure.name}: {figure.value:,.4g} {figure.unit}".rstrip()]
+    if figure.reference is not None:
+        parts.append(f"({figure.reference:,.5g} {figure.reference_is})")
+    if figure.target is not None:
+        sign = "at most" if figure.at_most else "at least"
+        parts.append(f"target {sign} {figure.target:g}: {'met' if figure.met else 'MISSED'}")
+    return " ".join(parts)
 
 
 def _commit() -> str:

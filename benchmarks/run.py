@@ -12,7 +12,7 @@ import lanes
 import peers
 import software
 import speech
-from figures import REPORT, Figure, record
+from figures import REPORT, Figure, line, record
 from rich.console import Console
 
 Suite = Callable[[Path], Iterator[Figure]]
@@ -44,13 +44,15 @@ def main() -> int:
     missed = []
     for name in args.suites or (FPGA if args.fpga else SUITES):
         console.rule(name)
-        figures = list(every[name](REPORT.parent / "work"))
-        record(figures, keep=args.keep)
-        missed += [figure for figure in figures if figure.met is False]
+        for figure in every[name](REPORT.parent / "work"):
+            record(figure, keep=args.keep)
+            console.print(line(figure))
+            if figure.met is False:
+                missed.append(figure)
     for figure in missed:
         limit = f"at {'most' if figure.at_most else 'least'} {figure.target:g}"
-        line = f"target missed: {figure.name}: {figure.value:g} {figure.unit}".rstrip()
-        print(f"{line}, should be {limit}", file=sys.stderr)
+        what = f"target missed: {figure.name}: {figure.value:g} {figure.unit}".rstrip()
+        print(f"{what}, should be {limit}", file=sys.stderr)
     return 1 if missed else 0
 
 

@@ -47,8 +47,8 @@ class Accelerator(wiring.Component):
         self.image = image
         super().__init__(
             {
-                "s_axis": In(AxiStreamSignature(16, user=2)),
-                "m_axis": Out(AxiStreamSignature(16)),
+                "s_axis": In(AxiStreamSignature(16 * config.input_elements, user=2)),
+                "m_axis": Out(AxiStreamSignature(16 * config.output_elements)),
                 "s_axil": In(AxiLiteSignature()),
             }
         )
@@ -105,7 +105,7 @@ class Accelerator(wiring.Component):
         """Connect the streams to the core; whether there are frames on their way."""
         m.d.comb += [
             core.i.valid.eq(self.s_axis.tvalid),
-            core.i.payload.value.eq(self.s_axis.tdata),
+            Value.cast(core.i.payload.value).eq(self.s_axis.tdata),
             core.i.payload.last.eq(self.s_axis.tlast),
             core.i.payload.first.eq(self.s_axis.tuser[0]),
             self.s_axis.tready.eq(core.i.ready),
@@ -153,7 +153,7 @@ class Accelerator(wiring.Component):
         """Connect a stream of `OutputWord` to m_axis."""
         m.d.comb += [
             self.m_axis.tvalid.eq(outputs.valid),
-            self.m_axis.tdata.eq(outputs.payload.value),
+            self.m_axis.tdata.eq(Value.cast(outputs.payload.value)),
             self.m_axis.tlast.eq(outputs.payload.last),
             outputs.ready.eq(self.m_axis.tready),
         ]

@@ -15,6 +15,7 @@ from amaranth.lib.wiring import In, Out
 from .arithmetic import Rescale, delay, sat16
 from .cells.unit import cell_word
 from .config import AcceleratorConfig
+from .fetch import Round
 from .image import MULT_BIAS_BITS
 from .layouts import (
     CELL_BITS,
@@ -68,10 +69,10 @@ class Accumulate(wiring.Component):
 
     Members
     -------
-    i: passes; sums: drained D-words; o: words for the cell unit
+    i: rounds of passes, round: as `Fetch` has begun them; sums: drained D-words; o: words for the
+        cell unit
     layer_start, layer, step: asks for a layer's context, held until layer_ready
-    layer_ready: the cell unit and the encoders are through with the layer before, and `context`
-        is this layer's from the next cycle on
+    layer_ready: `context` is this layer's from the next cycle on
     context: of the layer whose units are being sent
     output_room: room for the outputs of two unit-words; output_take, output_units: reserves it
     w_en, w_addr, w_data: loading row parameters
@@ -84,7 +85,7 @@ class Accumulate(wiring.Component):
         self._config = config
         self._initial = initial or []
         self._init = init
-        rows = config.drain_rows
+        rows = config.unit_word
         self._parameters = data.ArrayLayout(RowParameters, rows)
         self._sums = data.ArrayLayout(signed(config.sum_bits), rows)
         self._word = cell_word(rows, cells=config.cells, state_depth=max(config.states, 2))
@@ -92,6 +93,7 @@ class Accumulate(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(RowJob)),
+                "round": In(Round),
                 "sums": In(stream.Signature(self._sums)),
                 "o": Out(stream.Signature(self._word)),
                 "layer_start": Out(1),
@@ -110,6 +112,7 @@ class Accumulate(wiring.Component):
         )
 
     i: stream.Interface
+    round: data.View
     sums: stream.Interface
     o: stream.Interface
     layer_start: Signal
@@ -127,7 +130,7 @@ class Accumulate(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        config, rows = self._config, self._config.drain_rows
+        config, rows = self._config, self._config.unit_word
         rescalers = [
             Rescale(
                 value_bits=config.sum_bits,
@@ -146,7 +149,8 @@ class Accumulate(wiring.Component):
         wiring.connect(m, wiring.flipped(self.o), queue.o)
         m.d.comb += credits.give.eq(queue.o.valid & queue.o.ready)
 
-        issue, tag = self._issue(m, credits.room)
+        through = Signal()
+        issue, tag = self._issue(m, credits.room, through)
         m.d.comb += [credits.take.eq(issue & tag.last), credits.amount.eq(1)]
 
         # 1: the sum, while M and the row's parameters are being read; 2: those.
@@ -166,7 +170,7 @@ class Accumulate(wiring.Component):
         valid = _valid_pipe(m, issue, 4 + rescalers[0].latency + 3)
         tags = _tag_pipe(m, tag, 3 + rescalers[0].latency + 2)
         fresh = Signal(self._sums, reset_less=True)
-        m.d.sync += Value.cast(fresh).eq(Mux(tag.flush, 0, Value.cast(self.sums.payload)))
+        m.d.sync += Value.cast(fresh).eq(Mux(tag.void, 0, Value.cast(self.sums.payload)))
         old: Any = Signal(self._sums, reset_less=True)
         first: Any = Signal(self._sums, reset_less=True)
         added: Any = Signal(self._sums, reset_less=True)
@@ -218,7 +222,7 @@ class Accumulate(wiring.Component):
             c_read.addr.eq(Cat(here.slot, here.unit_word)),
             c_write.addr.eq(c_read.addr),
             c_write.data.eq(both),
-            c_write.en.eq(valid[at]),
+            c_write.en.eq(valid[at] & ~here.partial),
         ]
         for n in range(rows):
             m.d.comb += both[n].eq(Mux(here.init, 0, c_read.data[n]) + part[n])
@@ -245,6 +249,8 @@ class Accumulate(wiring.Component):
         ]
         if "skip" in self._word.members:
             m.d.comb += word.skip.eq(self.context.skip_base + here.unit)
+        under_way = [tags[n].last & valid[n] for n in range(1, at + 1)]
+        m.d.comb += through.eq(~Cat(*under_way).any())
         m.d.comb += [word.p[n].eq(sat16(done[n])) for n in range(rows)]
         return m
 
@@ -268,20 +274,26 @@ class Accumulate(wiring.Component):
                 "zero": 1,  # M starts from 0
                 "init": 1,
                 "flush": 1,
-                "last": 1,  # of the last path
+                "void": 1,  # no sum comes
+                "last": 1,  # of the last path: completes its slot
+                "partial": 1,  # not the pass's last round
                 "unit_word": range(max(config.chunk_words, 2)),
                 "unit": UNIT_BITS,
-                "count": range(config.drain_rows + 1),
+                "count": range(config.unit_word + 1),
                 "completes": 1,
                 "first": 1,
                 "end": 1,
             }
         )
 
-    def _issue(self, m: Module, room: Value) -> tuple[Signal, data.View]:
-        """Walks the passes: (a D-word is taken in this cycle, what there is to know of it)."""
+    def _issue(self, m: Module, room: Value, through: Value) -> tuple[Signal, data.View]:
+        """Walks the passes: (a D-word is taken in this cycle, what there is to know of it).
+
+        through: no word for the cell unit is on its way to the queue.
+        """
         current: Any = Signal(RowJob)
         running, started, active = Signal(), Signal(), Signal()
+        empty, partial, again = Signal(), Signal(), Signal()  # no sums; into M only; not the first
         unit_word = Signal(range(max(self._config.chunk_words, 2)))
         entry_index = Signal(range(SLOTS))
         address = Signal(range(max(self._config.row_words, 2)))
@@ -293,13 +305,14 @@ class Accumulate(wiring.Component):
 
         issue, finish = Signal(), Signal()
         # Room, too: whatever the pass, and with what may be taken in between.
-        may = Signal()
+        may, completes = Signal(), Signal()
         m.d.sync += may.eq(room & self.output_room)
         m.d.comb += [
-            issue.eq(active & (entry.flush | self.sums.valid) & (~job.last | may)),
-            self.sums.ready.eq(issue & ~entry.flush),
+            completes.eq(job.last & ~partial),
+            issue.eq(active & (entry.flush | empty | self.sums.valid) & (~completes | may)),
+            self.sums.ready.eq(issue & ~entry.flush & ~empty),
             finish.eq(issue & final),
-            self.output_take.eq(issue & job.last & self.context.output & (entry_index == 0)),
+            self.output_take.eq(issue & completes & self.context.output & (entry_index == 0)),
         ]
         with m.If(issue):
             m.d.sync += [
@@ -318,30 +331,35 @@ class Accumulate(wiring.Component):
                     last_word.eq(job.unit_words == unit_word + 2),
                     final.eq((job.entries == 1) & (job.unit_words == unit_word + 2)),
                     unit_word.eq(unit_word + 1),
-                    unit.eq(unit + self._config.drain_rows),
+                    unit.eq(unit + self._config.unit_word),
                 ]
 
-        # A layer's last path waits for the layer before to be through; a step, for its M's.
-        settled = Signal()
+        # A layer's last path waits for the words of the layer before; M's, for their last round.
+        settled, starts_layer = Signal(), Signal()
         m.d.comb += [
             self.layer.eq(job.layer),
             self.step.eq(current.step),
-            self.layer_start.eq(running & ~started & job.layer_start & settled),
+            starts_layer.eq(job.layer_start & ~partial),
+            self.layer_start.eq(running & ~started & starts_layer & settled),
         ]
         with m.If(running & ~started & settled):
-            ready = ~job.layer_start | self.layer_ready
+            ready = ~starts_layer | self.layer_ready
             m.d.sync += [started.eq(ready), active.eq(ready)]
         recent = _valid_pipe(m, issue, 4)
-        m.d.comb += settled.eq(~job.step_start | ~Cat(*recent[1:]).any())
+        m.d.comb += settled.eq(
+            (~(job.step_start | again) | ~Cat(*recent[1:]).any()) & (~starts_layer | through)
+        )
 
         coming = self.i.payload["pass"]
+        waits = coming.step_start | coming.layer_start | partial
         with m.If(finish | ~running):
             m.d.comb += self.i.ready.eq(1)
             m.d.sync += [
                 running.eq(self.i.valid),
                 current.eq(self.i.payload),
-                started.eq(~(coming.step_start | coming.layer_start)),
-                active.eq(self.i.valid & ~(coming.step_start | coming.layer_start)),
+                empty.eq(self.round.empty),
+                started.eq(~waits),
+                active.eq(self.i.valid & ~waits),
                 unit_word.eq(0),
                 last_word.eq(coming.unit_words == 1),
                 entry_index.eq(0),
@@ -351,19 +369,23 @@ class Accumulate(wiring.Component):
                 address.eq(coming.row_base),
                 unit.eq(coming.unit_base),
             ]
+            with m.If(self.i.valid):
+                m.d.sync += [partial.eq(self.round.more), again.eq(partial)]
 
         tag: Any = Signal(self._tag_layout())
         m.d.comb += [
             tag.address.eq(address),
             tag.slot.eq(entry.slot),
             tag.shift.eq(entry.shift),
-            tag.zero.eq(current.step.first | entry.flush),
+            tag.zero.eq((current.step.first & ~again) | entry.flush),
             tag.init.eq(entry.init),
             tag.flush.eq(entry.flush),
-            tag.last.eq(job.last),
+            tag.void.eq(entry.flush | empty),
+            tag.last.eq(completes),
+            tag.partial.eq(partial),
             tag.unit_word.eq(unit_word),
             tag.unit.eq(unit),
-            tag.count.eq(Mux(last_word, job.tail_units, self._config.drain_rows)),
+            tag.count.eq(Mux(last_word, job.tail_units, self._config.unit_word)),
             tag.completes.eq(last_entry),
             tag.first.eq(current.step.first),
             tag.end.eq(job.layer_end & last_word),

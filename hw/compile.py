@@ -43,12 +43,15 @@ def derive_config(
     drain_rows: int | None = None,
     lane_kind: str = "multiplier",
     frames: int = SEQUENCE_FRAMES,
+    cell_units: int = 1,
+    input_elements: int = 1,
+    output_elements: int = 1,
 ) -> AcceleratorConfig:
     """The smallest accelerator that each of the networks fits.
 
     word_bits: None picks 256, or the nearest multiple of the weight width.
     drain_rows: None picks the largest divisor of the lanes up to 8.
-    lane_kind: see `AcceleratorConfig`.
+    lane_kind, cell_units, input_elements, output_elements: see `AcceleratorConfig`.
     frames: the longest sequence, for networks with backward layers.
     """
     if frames < 1:
@@ -75,6 +78,9 @@ def derive_config(
             mode for mode in DELTA_MODES if mode in {each.delta_mode for each in networks}
         ),
         drain_rows=drain_rows or divisor_up_to(wanted // widths[-1], most),
+        cell_units=cell_units,
+        input_elements=input_elements,
+        output_elements=output_elements,
     )
     needs = [_needs(each, shape) for each in networks]
     sizes: dict[str, Any] = {name: max(need[name] for need in needs) for name in needs[0]}
@@ -101,20 +107,18 @@ def compile_network(network: Network, config: AcceleratorConfig) -> Image:
     Raises UserError that names the parameter, what is needed, what there is, where it does not fit.
     """
     _check_widths(network)
-    plans = plan_paths(network)
+    plans = plan_paths(network, config)
     program = list(passes(network, config))
     _check_fits(network, config, plans)
     starts = {p.plan.stage.sweep.index: n for n, p in enumerate(program) if p.first_pass}
-    state_bases = tuple(
-        int(base) for base in np.cumsum([0, *(layer.units for layer in network.layers)])[:-1]
-    )
+    states = _states(network, config)
+    state_bases = tuple(int(base) for base in np.cumsum([0, *states])[:-1])
     contents = {
         "weights": [word for p in program if not p.shares for word in weight_words(p, config)],
         "rows": [word for p in program for word in row_words(network, p, config)],
         "program": program_words(config, program),
         "layers": [
-            stage_word(network, config, plans, stage, state_bases[stage.layer])
-            for stage in plan_stages(network)
+            stage_word(network, config, plans, stage, state_bases) for stage in plan_stages(network)
         ],
         "network": [
             network_word(network, config, plans, sweep, starts.get(sweep.index, 0))
@@ -124,11 +128,19 @@ def compile_network(network: Network, config: AcceleratorConfig) -> Image:
     if config.buffered:
         contents["sweeps"] = sweep_words(network, config)
     if config.initial:
-        contents["initial_states"] = [w for layer in network.layers for w in state_words(layer)]
+        contents["initial_states"] = [
+            word
+            for layer, count in zip(network.layers, states, strict=True)
+            for word in state_words(layer, count)
+        ]
         contents["initial_references"] = reference_words(network, config, plans)
         contents["initial_sums"] = [w for p in program for w in sum_words(network, p, config)]
     if reads(config.cells, "vectors"):
-        contents["vectors"] = [word for layer in network.layers for word in vector_words(layer)]
+        contents["vectors"] = [
+            word
+            for layer, count in zip(network.layers, states, strict=True)
+            for word in vector_words(layer, count)
+        ]
     lists = tuple(_list(plans, n) for n in range(_lists(plans)))
     return Image(contents=contents, lists=lists, state_bases=state_bases)
 
@@ -138,6 +150,11 @@ def longest_sequence(network: Network, config: AcceleratorConfig) -> int | None:
     if not config.buffered:
         return None
     return config.sequence_words // place_parts(network, plan_sweeps(network)).stride
+
+
+def _states(network: Network, config: AcceleratorConfig) -> list[int]:
+    """Words of the state memory that each layer takes: whole rows of its banks."""
+    return [layer.units + -layer.units % config.cell_units for layer in network.layers]
 
 
 def _list(plans: Sequence[PathPlan], n: int) -> ListInfo:
@@ -262,7 +279,7 @@ def _span(values: Iterable[int]) -> tuple[int, int]:
 
 def _needs(network: Network, config: AcceleratorConfig) -> dict[str, int]:
     """The sizes that `network` needs at the least, where lanes and rows are those of `config`."""
-    plans = plan_paths(network)
+    plans = plan_paths(network, config)
     program = list(passes(network, config))
     sweeps = plan_sweeps(network)
     state = [p for p in plans if p.producer != INPUT]
@@ -289,7 +306,7 @@ def _needs(network: Network, config: AcceleratorConfig) -> dict[str, int]:
         "input_events": max(p.event_base + 2 * p.path.columns for p in frame),
         "references": max((p.reference_base + p.path.columns for p in state), default=1),
         "input_references": max(p.reference_base + p.path.columns for p in frame),
-        "states": sum(layer.units for layer in network.layers),
+        "states": sum(_states(network, config)),
     }
 
 

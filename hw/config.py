@@ -2,7 +2,7 @@
 """What is silicon: the parameters that fix an accelerator before any network image is loaded."""
 
 from dataclasses import dataclass, fields
-from math import ceil
+from math import ceil, gcd
 
 from ..golden.arithmetic import WIDTHS
 from ..golden.delta import DELTA_MODES, EXACT
@@ -29,6 +29,9 @@ from .shift_add import term_levels
 MAX_WORD_BITS = 2048
 MAX_DRAIN_ROWS = 128
 """Units of a unit-word: their outputs must fit the output queue together."""
+
+MAX_ELEMENTS = 32
+"""Elements in a beat of the input stream."""
 
 MAX_GROUP_WORDS = (1 << WORD_COUNT_BITS) - 1
 """D-words of a group, as the program counts them."""
@@ -61,7 +64,12 @@ class AcceleratorConfig:
     activation_bits: the largest width of a code.
     lane_kind: "multiplier", or "shift_add": no multipliers, one power of two of a delta per cycle.
     delta_modes: what an element that fires may send; a network says which of them.
-    drain_rows: rows drained, rescaled and handed to the cell unit per cycle; divides the lanes.
+    drain_rows: rows drained per cycle; divides the lanes.
+    cell_units: units whose cell is computed per cycle, and how often the rescalers are there: they
+        take drain_rows * cell_units rows per cycle.
+    input_elements, output_elements: of a frame, per beat of the streams. All three are powers of
+        two; a beat of outputs has no more than cell_units. Beats to and from a sequence buffer have
+        one each.
     cells: kinds of cell that the cell unit can do.
     encoders: delta encoders for states, one per path that reads the same layer's output.
     input_encoders: the same for the input frames.
@@ -80,6 +88,9 @@ class AcceleratorConfig:
     lane_kind: str = "multiplier"
     delta_modes: tuple[str, ...] = (EXACT,)
     drain_rows: int = 8
+    cell_units: int = 1
+    input_elements: int = 1
+    output_elements: int = 1
     cells: tuple[str, ...] = ("lstm", "linear")
     encoders: int = 2
     input_encoders: int = 1
@@ -140,6 +151,16 @@ class AcceleratorConfig:
             self.delta_modes in ((EXACT,), DELTA_MODES, DELTA_MODES[1:]),
             f"one or both of {DELTA_MODES}, in this order",
         )
+        for name, limit in (
+            ("cell_units", MAX_DRAIN_ROWS // self.drain_rows),
+            ("input_elements", MAX_ELEMENTS),
+            ("output_elements", self.cell_units),
+        ):
+            value = getattr(self, name)
+            good = 0 < value <= limit and value & (value - 1) == 0
+            _check(name, value, good, f"a power of two up to {limit}")
+            single = value == 1 or name == "cell_units" or not self.buffered
+            _check(name, value, single, "1 where there is a sequence buffer (sequence_words)")
         for cell in self.cells:
             _check("cells", cell, cell in CELLS, f"of {', '.join(CELLS)}")
         for field in fields(self):
@@ -191,13 +212,19 @@ class AcceleratorConfig:
         return self.word_bits // weight_bits
 
     def group_words(self, weight_bits: int) -> int:
-        """D-words that one group of rows drains as."""
+        """Drained words of one group of rows."""
         return self.rows(weight_bits) // self.drain_rows
+
+    @property
+    def unit_word(self) -> int:
+        """Units of a unit-word: rows that are rescaled together, drained as `cell_units` words."""
+        return self.drain_rows * self.cell_units
 
     @property
     def chunk_words(self) -> int:
         """Unit-words per pass: whole groups for any number of gates, and at least four."""
-        words = self.group_words(self.digit_bits)
+        group = self.group_words(self.digit_bits)
+        words = group // gcd(group, self.cell_units)
         return words * ceil(4 / words)
 
     @property

@@ -9,23 +9,36 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .accumulate import Accumulate, LayerContext
-from .cells.unit import CellUnit, reads
+from .cells.unit import CellUnit, most_latency, reads
 from .config import AcceleratorConfig
 from .delta import DeltaEncoder, ThresholdWrite
+from .encoders import Encoders
 from .events import EventLists
 from .fetch import Fetch
-from .frames import FrameInput, FrameWord
+from .frames import FrameInput, frame_word
 from .image import Image, memories
-from .layouts import LIST_BITS, layer_record, network_record
+from .layouts import LIST_BITS, StepTag, layer_record, network_record
 from .mac import MacArray
 from .queue import Credits, Queue
 from .ram import block_ram, memory_write
 from .sequencer import Sequencer
 from .terms import TermLists
 from .weights import BlockRamStore
+from .widths import Narrow, Widen, parts
 
 OutputWord = data.StructLayout({"value": signed(16), "last": unsigned(1)})
 """One word of the output stream; `last` ends a frame."""
+
+
+def output_word(elements: int) -> data.StructLayout:
+    """`OutputWord` for several values a beat, those behind a frame's last one undefined."""
+    if elements == 1:
+        return OutputWord
+    return data.StructLayout({"value": data.ArrayLayout(signed(16), elements), "last": unsigned(1)})
+
+
+PASSES_AHEAD = 8
+"""Passes that the fetch unit may be ahead of the accumulators."""
 
 OUTPUT_WORDS = 128
 """Outputs that may wait for their reader before the network does, at the least."""
@@ -33,7 +46,7 @@ OUTPUT_WORDS = 128
 
 def output_words(config: AcceleratorConfig) -> int:
     """The same for this accelerator: room for the outputs of two unit-words is reserved ahead."""
-    return max(OUTPUT_WORDS, 2 * config.drain_rows)
+    return max(OUTPUT_WORDS, 2 * config.unit_word)
 
 
 Lists = EventLists | TermLists
@@ -46,6 +59,7 @@ class Core(wiring.Component):
     ----------
     config: what is silicon
     image: what the memories hold after configuration; None leaves them empty, to be loaded
+    store: where the weights live, with the ports of `BlockRamStore`; None is one of those
 
     Members
     -------
@@ -59,14 +73,17 @@ class Core(wiring.Component):
     frame_error, beat, macs, event, event_list: for the counters
     """
 
-    def __init__(self, config: AcceleratorConfig, image: Image | None = None) -> None:
+    def __init__(
+        self, config: AcceleratorConfig, image: Image | None = None, *, store: Any = None
+    ) -> None:
         self._config = config
+        self._store = store
         self._image = image
         states = max(config.states, 2)
         super().__init__(
             {
-                "i": In(stream.Signature(FrameWord)),
-                "o": Out(stream.Signature(OutputWord)),
+                "i": In(stream.Signature(frame_word(config.input_elements))),
+                "o": Out(stream.Signature(output_word(config.output_elements))),
                 "sweep": In(range(max(config.sweeps, 2))),
                 "restart": In(1),
                 "restart_taken": Out(1),
@@ -117,7 +134,7 @@ class Core(wiring.Component):
         config = self._config
         contents = self._image.contents if self._image else {}
 
-        m.submodules.store = store = BlockRamStore(
+        m.submodules.store = store = self._store or BlockRamStore(
             depth=config.weight_words, word_bits=config.word_bits, init=contents.get("weights", [])
         )
         group_words = config.group_words(config.digit_bits)
@@ -145,10 +162,17 @@ class Core(wiring.Component):
         m.submodules.accumulate = accumulate = Accumulate(
             config, init=contents.get("rows", []), initial=contents.get("initial_sums", [])
         )
+        # A unit-word that begins to run takes its time, and so do those before it.
+        in_flight = config.drain_rows + most_latency(config.cells)
+        pairs = [
+            self._encoder(m, n, frames=False, in_flight=in_flight) for n in range(config.encoders)
+        ]
         m.submodules.cells = cells = CellUnit(
-            config.drain_rows,
+            config.unit_word,
             cells=config.cells,
             state_depth=max(config.states, 2),
+            gap=pairs[0][0].recovery,
+            width=config.cell_units,
             vectors=contents.get("vectors", []),
             initial=contents.get("initial_states", []) if config.initial else None,
         )
@@ -169,8 +193,26 @@ class Core(wiring.Component):
         m.d.comb += sequencer.start.eq(record.program)
 
         # Sequencer -> passes.
-        wiring.connect(m, sequencer.fetch, fetch.i)
-        wiring.connect(m, sequencer.rows, accumulate.i)
+        # The fetch unit is no more than these passes ahead of the accumulators; and it begins no
+        # more rounds besides than there are D-words.
+        m.submodules.ahead = ahead = Credits(total=PASSES_AHEAD, need=1)
+        depth = PASSES_AHEAD + queue_words + 4
+        m.submodules.begun = begun = Queue(fetch.begun.payload.shape(), depth=depth)
+        m.d.comb += [
+            fetch.i.valid.eq(sequencer.fetch.valid & ahead.room),
+            fetch.i.payload.eq(sequencer.fetch.payload),
+            sequencer.fetch.ready.eq(fetch.i.ready & ahead.room),
+            ahead.take.eq(sequencer.fetch.valid & sequencer.fetch.ready),
+            ahead.amount.eq(1),
+            ahead.give.eq(sequencer.rows.valid & sequencer.rows.ready),
+            begun.i.valid.eq(fetch.begun.valid),
+            begun.i.payload.eq(fetch.begun.payload),
+            accumulate.i.valid.eq(sequencer.rows.valid & begun.o.valid),
+            accumulate.i.payload.eq(sequencer.rows.payload),
+            accumulate.round.eq(begun.o.payload),
+            sequencer.rows.ready.eq(accumulate.i.ready & begun.o.valid & ~begun.o.payload.more),
+            begun.o.ready.eq(accumulate.i.ready & sequencer.rows.valid),
+        ]
 
         # Event lists -> weights -> MAC array -> sums -> accumulators -> cells.
         wiring.connect(m, fetch.store, store.store)
@@ -185,12 +227,20 @@ class Core(wiring.Component):
             drained.i.payload.eq(array.o.payload),
             fetch.drained.eq(drained.o.valid & drained.o.ready),
         ]
-        wiring.connect(m, drained.o, accumulate.sums)
+        if config.cell_units == 1:
+            wiring.connect(m, drained.o, accumulate.sums)
+        else:
+            m.submodules.widen = widen = Widen(
+                drained.o.payload.shape(), accumulate.sums.payload.shape(), count=config.cell_units
+            )
+            wiring.connect(m, drained.o, widen.i)
+            wiring.connect(m, widen.o, accumulate.sums)
         wiring.connect(m, accumulate.o, cells.i)
 
         # Cells -> state encoders and their event lists, and the outputs.
-        context, state_lists = self._states(m, accumulate, cells, contents)
-        self._outputs(m, accumulate, cells, context)
+        output = self._states(m, accumulate, cells, [encoder for encoder, _ in pairs], contents)
+        self._outputs(m, accumulate, cells, output)
+        state_lists = [lists for _, lists in pairs]
 
         # Event lists -> fetch.
         for n, lists in enumerate([*input_lists, *state_lists]):
@@ -229,29 +279,25 @@ class Core(wiring.Component):
         """`component`, reset when another network is loaded: no list of the old one is left."""
         return ResetInserter(self.load_network.en)(component)
 
-    def _encoder(self, m: Module, n: int, *, frames: bool) -> tuple[DeltaEncoder, Lists]:
-        """The nth encoder of the frames, or of the states, with its lists, wired to each other."""
+    def _encoder(self, m: Module, n: int, *, frames: bool, in_flight: int = 0) -> tuple[Any, Lists]:
+        """The nth encoder of the frames, or of the states, with its lists, wired to each other.
+
+        in_flight: elements of a slice that still come after there is no more room.
+        """
         config, name = self._config, f"{'input' if frames else 'state'}{n}"
         with_initial = config.initial and not frames
         thresholds = [entry.threshold for entry in self._image.lists] if self._image else []
         initial = self._image.contents.get("initial_references", []) if self._image else []
         start = n * config.reference_span
-        encoder = DeltaEncoder(
-            references=config.input_references if frames else config.references,
-            code_bits=config.activation_bits,
-            shifts=config.quantizer_shifts,
-            modes=config.delta_modes,
-            thresholds=thresholds + [0] * (config.lists - len(thresholds)),
-            initial=initial[start:][: config.references] if with_initial else None,
-        )
-        if with_initial:
-            port: Any = self.load_initial_references
-            bits = config.reference_span.bit_length() - 1
-            m.d.comb += [
-                encoder.load.en.eq(port.en & (port.addr[bits:] == n)),
-                encoder.load.addr.eq(port.addr[:bits]),
-                encoder.load.data.eq(port.data),
-            ]
+        slices = config.input_elements if frames else config.cell_units
+        options: dict[str, Any] = {
+            "references": config.input_references if frames else config.references,
+            "code_bits": config.activation_bits,
+            "shifts": config.quantizer_shifts,
+            "modes": config.delta_modes,
+            "thresholds": thresholds + [0] * (config.lists - len(thresholds)),
+            "initial": initial[start:][: config.references] if with_initial else None,
+        }
         sizes: dict[str, Any] = {
             "depth": config.input_events if frames else config.events,
             "delta_bits": config.delta_bits,
@@ -262,8 +308,22 @@ class Core(wiring.Component):
             lists = TermLists(digits=config.delta_digits, levels=config.levels, **sizes)
         else:
             lists = EventLists(**sizes)
-        m.submodules[f"{name}_encoder"] = encoder
         m.submodules[f"{name}_lists"] = self._renewed(lists)
+        if slices == 1:
+            encoder: Any = DeltaEncoder(**options)
+            m.submodules[f"{name}_encoder"] = encoder
+        else:
+            encoder = Encoders(slices=slices, in_flight=in_flight, **options)
+            m.submodules[f"{name}_encoder"] = self._renewed(encoder)
+            m.d.comb += encoder.taken.eq(lists.taken)
+        if with_initial:
+            port: Any = self.load_initial_references
+            bits = config.reference_span.bit_length() - 1
+            m.d.comb += [
+                encoder.load.en.eq(port.en & (port.addr[bits:] == n)),
+                encoder.load.addr.eq(port.addr[:bits]),
+                encoder.load.data.eq(port.data),
+            ]
         m.d.comb += [
             encoder.set_threshold.eq(self.set_threshold),
             lists.open.eq(encoder.open),
@@ -277,7 +337,8 @@ class Core(wiring.Component):
 
     def _frames(self, m: Module, record: Any) -> tuple[FrameInput, list[Lists]]:
         config = self._config
-        frames = FrameInput(encoders=config.input_encoders, sweeps=config.sweeps)
+        elements = config.input_elements
+        frames = FrameInput(encoders=config.input_encoders, sweeps=config.sweeps, elements=elements)
         m.submodules.frames = self._renewed(frames)
         wiring.connect(m, wiring.flipped(self.i), frames.i)
         pairs = [self._encoder(m, n, frames=True) for n in range(config.input_encoders)]
@@ -287,11 +348,16 @@ class Core(wiring.Component):
             frames.restart.eq(self.restart),
             self.restart_taken.eq(frames.restart_taken),
             frames.busy.eq(Cat(*(encoder.busy for encoder, _ in pairs)).any()),
-            frames.free.eq(~Cat(*(lists.taken for _, lists in pairs)).any()),
             self.frame.eq(frames.start),
             self.dense_macs.eq(record.macs),
             self.frame_error.eq(frames.frame_error),
         ]
+        # Several encoders wait for their banks themselves, with what they have found.
+        if elements == 1:
+            m.d.comb += frames.free.eq(~Cat(*(lists.taken for _, lists in pairs)).any())
+        else:
+            m.d.comb += frames.free.eq(1)
+            m.d.comb += frames.room.eq(Cat(*(encoder.room for encoder, _ in pairs)).all())
         for n, (encoder, _) in enumerate(pairs):
             m.d.comb += [
                 encoder.start.eq(frames.start),
@@ -321,8 +387,14 @@ class Core(wiring.Component):
         return data.View(layout, read.data)
 
     def _states(
-        self, m: Module, accumulate: Accumulate, cells: CellUnit, contents: dict[str, list[int]]
-    ) -> tuple[data.View, list[Lists]]:
+        self,
+        m: Module,
+        accumulate: Accumulate,
+        cells: CellUnit,
+        encoders: list[Any],
+        contents: dict[str, list[int]],
+    ) -> Signal:
+        """Layers, one after the other; whether the one whose units come now is the last."""
         config = self._config
         layout = layer_record(config.encoders)
         layers = block_ram(
@@ -331,53 +403,77 @@ class Core(wiring.Component):
         m.submodules.layers = layers
         write, read = layers.write_port(), layers.read_port()
         record: Any = Signal(layout, reset_less=True)
-        pairs = [self._encoder(m, n, frames=False) for n in range(config.encoders)]
 
-        # A layer's context changes when all units of the layer before are through.
+        # The accumulators begin a layer while units of the one before are still on their way. Its
+        # record stays until the encoders are through with those, and begin.
         context: Any = Signal(LayerContext)
-        looked_up = Signal(2)
-        busy = Cat(*(encoder.busy for encoder, _ in pairs)).any()
-        asking = accumulate.layer_start & ~accumulate.layer_ready
+        step: Any = Signal(StepTag)
+        looked_up, pending, begin, output = Signal(2), Signal(), Signal(), Signal()
+        busy = Cat(*(encoder.busy for encoder in encoders)).any()
+        asking = accumulate.layer_start & ~accumulate.layer_ready & ~pending
         m.d.sync += looked_up.eq(Mux(asking, Cat(1, looked_up[0]), 0))
-        m.d.sync += Value.cast(record).eq(read.data)
+        with m.If(~pending):
+            m.d.sync += Value.cast(record).eq(read.data)
         m.d.comb += [
             write.en.eq(self.load_layers.en),
             write.addr.eq(self.load_layers.addr),
             write.data.eq(self.load_layers.data),
             read.addr.eq(accumulate.layer),
-            accumulate.layer_ready.eq(accumulate.layer_start & looked_up[1] & ~busy),
+            accumulate.layer_ready.eq(accumulate.layer_start & looked_up[1]),
             accumulate.context.eq(context),
+            begin.eq(pending & ~busy),
         ]
         with m.If(accumulate.layer_ready):
             m.d.sync += [context[name].eq(record[name]) for name in LayerContext.members]
-        for n, (encoder, _) in enumerate(pairs):
+            m.d.sync += [pending.eq(1), step.eq(accumulate.step)]
+        with m.Elif(begin):
+            m.d.sync += [pending.eq(0), output.eq(record.output)]
+        for n, encoder in enumerate(encoders):
             m.d.comb += [
-                encoder.start.eq(accumulate.layer_ready),
+                encoder.start.eq(begin),
                 encoder.context.record.eq(record.encoders[n]),
-                encoder.context.first.eq(accumulate.step.first),
-                encoder.context.parity.eq(accumulate.step.parity),
+                encoder.context.first.eq(step.first),
+                encoder.context.parity.eq(step.parity),
                 encoder.i.valid.eq(cells.o.valid),
                 encoder.i.j.eq(cells.o.payload.unit),
-                encoder.i.value.eq(cells.o.payload.h),
                 encoder.i.end.eq(cells.o.payload.end),
             ]
-        return context, [lists for _, lists in pairs]
+            if config.cell_units == 1:
+                m.d.comb += encoder.i.value.eq(cells.o.payload.h)
+            else:
+                m.d.comb += encoder.i.values.eq(cells.o.payload.h)
+                m.d.comb += encoder.i.mask.eq(cells.o.payload.mask)
+        if config.cell_units > 1:
+            m.d.comb += cells.stall.eq(~Cat(*(encoder.room for encoder in encoders)).all())
+        return output
 
-    def _outputs(
-        self, m: Module, accumulate: Accumulate, cells: CellUnit, context: data.View
-    ) -> None:
-        words = output_words(self._config)
-        m.submodules.outputs = outputs = Queue(OutputWord, depth=words, buffered=True)
-        m.submodules.output_credits = credits = Credits(
-            total=words, need=2 * self._config.drain_rows
-        )
-        wiring.connect(m, outputs.o, wiring.flipped(self.o))
+    def _outputs(self, m: Module, accumulate: Accumulate, cells: CellUnit, output: Value) -> None:
+        config = self._config
+        units, elements = config.cell_units, config.output_elements
+        beats = units // elements
+        shape = OutputWord if units == 1 else parts(16 * elements, beats)
+        depth = output_words(config) // units
+        m.submodules.outputs = outputs = Queue(shape, depth=depth, buffered=True)
+        m.submodules.output_credits = credits = Credits(total=depth, need=2 * config.drain_rows)
+        if units == 1:
+            m.d.comb += outputs.i.payload.value.eq(cells.o.payload.h)
+            wiring.connect(m, outputs.o, wiring.flipped(self.o))
+        else:
+            # The beats that hold a unit: those up to the last one of the mask.
+            m.submodules.narrow = narrow = Narrow(
+                self.o.payload.shape(), width=16 * elements, count=beats
+            )
+            wiring.connect(m, outputs.o, narrow.i)
+            wiring.connect(m, narrow.o, wiring.flipped(self.o))
+            m.d.comb += Value.cast(outputs.i.payload.parts).eq(Value.cast(cells.o.payload.h))
+            for beat in range(1, beats):
+                with m.If(cells.o.payload.mask[beat * elements]):
+                    m.d.comb += outputs.i.payload.used.eq(beat)
         m.d.comb += [
-            outputs.i.valid.eq(cells.o.valid & context.output),
-            outputs.i.payload.value.eq(cells.o.payload.h),
+            outputs.i.valid.eq(cells.o.valid & output),
             outputs.i.payload.last.eq(cells.o.payload.end),
             credits.take.eq(accumulate.output_take),
-            credits.amount.eq(accumulate.output_units),
+            credits.amount.eq((accumulate.output_units + units - 1) >> (units.bit_length() - 1)),
             credits.give.eq(outputs.o.valid & outputs.o.ready),
             accumulate.output_room.eq(credits.room),
         ]

@@ -54,6 +54,8 @@ class DeltaEncoder(wiring.Component):
     thresholds: initial threshold of each list
     modes: what it can send; where it can do both, the context's record says which
     initial: the references before a sequence's first step; None: the code of zero, for all
+    slice_bits: this is one of 2**slice_bits encoders that share a source: element j is at address
+        j >> slice_bits
 
     Members
     -------
@@ -73,8 +75,10 @@ class DeltaEncoder(wiring.Component):
         thresholds: list[int],
         modes: tuple[str, ...] = (EXACT,),
         initial: list[int] | None = None,
+        slice_bits: int = 0,
     ) -> None:
         self._initial = initial
+        self._slice_bits = slice_bits
         self._references = references
         self._code_bits = code_bits
         self._thresholds = thresholds
@@ -103,6 +107,14 @@ class DeltaEncoder(wiring.Component):
                 **({} if initial is None else {"load": Out(memory_write(references, code_bits))}),
             }
         )
+
+    @property
+    def recovery(self) -> int:
+        """Least cycles from a source's last element to the first after the next start, which comes
+        as soon as `busy` is low.
+        """
+        later = NearestPower.latency if POWER_OF_TWO in self._modes else 0
+        return self._rescale.latency + 7 + later
 
     start: Signal
     context: data.View
@@ -171,7 +183,7 @@ class DeltaEncoder(wiring.Component):
         read = references.read_port()
         place = Signal.like(read.addr)
         early = _delayed(m, self.i, rescale.latency - 2, "early")
-        m.d.sync += place.eq(record.reference_base + early.j)
+        m.d.sync += place.eq(self._address(record, early))
         m.d.comb += read.addr.eq(place)
         kept_code = delay(m, read.data, 1, "kept_code")
         reference = Signal(signed(self._code_bits))
@@ -207,7 +219,7 @@ class DeltaEncoder(wiring.Component):
             self.push.eq(fires),
             self.event.j.eq(fired.j),
             self.event.d.eq(step),
-            write.addr.eq(record.reference_base + fired.j),
+            write.addr.eq(self._address(record, fired)),
             write.data.eq(Mux(fires, code, kept)),
             write.en.eq(fires | (fired.valid & context.first & record.enable)),
         ]
@@ -230,6 +242,11 @@ class DeltaEncoder(wiring.Component):
         m.d.comb += table.addr.eq(address)
         reference: Value = table.data
         return reference
+
+    def _address(self, record: Any, element: data.View) -> Value:
+        """Where an element's reference is; a source's first is at a multiple of the slices."""
+        address: Value = record.reference_base[self._slice_bits :] + element.j[self._slice_bits :]
+        return address
 
 
 def _delayed(m: Module, element: data.View, cycles: int, name: str) -> data.View:

@@ -2,8 +2,9 @@
 """Sparse column fetch: replays an event list once per group of rows, and gets each event's weights.
 
 For a pass over `groups` groups, event (j, d) of the list asks for weight word
-weight_base + group * columns + j. A list that is still being written is followed as it grows; a
-list of terms is replayed from its end on, in the order of `levels`.
+weight_base + group * columns + j. A list that is still being written is not waited for: what it
+holds is replayed over all groups as a round of its own, and the rest when there is more. A list of
+terms is replayed from its end on, when it is closed, in the order of `levels`.
 """
 
 from itertools import pairwise
@@ -13,6 +14,7 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed, 
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .drain_room import DrainRoom
 from .events import BankKey, event_layout
 from .layouts import (
     COLUMN_BITS,
@@ -24,9 +26,10 @@ from .layouts import (
     FetchPass,
     StepTag,
 )
-from .levels import LevelOrder, level_state, level_values
+from .levels import advance_levels, begin_levels, level_fields
+from .lookup import look_up
 from .mac import beat_tag
-from .queue import Credits, Queue
+from .queue import Queue
 from .shift_add import Term
 from .terms import TermEvent
 from .weights import weight_store_signature
@@ -34,19 +37,27 @@ from .weights import weight_store_signature
 FetchJob = data.StructLayout({"pass": FetchPass, "step": StepTag})
 """A pass in a certain step."""
 
-_Current = {
+_Current: dict[str, Any] = {
     "pass": FetchPass,
     "key": BankKey,
     "base": EVENT_BITS,
     "void": unsigned(1),  # a sequence's first step: the list of the step before is discarded
-    "closed": unsigned(1),  # the list is final, and what follows is known
+    # A round: events `start` up to `count`; what follows is known once it is `set`.
+    "start": COLUMN_BITS,
+    "count": COLUMN_BITS,
+    "set": unsigned(1),
+    "final": unsigned(1),  # the list has no more than these
+    "single": unsigned(1),  # it has one event
+    "at_last": unsigned(1),  # the next event ends its group
+    "empty": unsigned(1),  # final and without any
 }
-_Events = data.StructLayout({"count": COLUMN_BITS, "single": unsigned(1), "empty": unsigned(1)})
-"""What is known of a list of events; single: at most one of them."""
+
+Round = data.StructLayout({"empty": unsigned(1), "more": unsigned(1)})
+"""empty: no sums come. more: they go into M only, and the pass has another round."""
 
 
 class Fetch(wiring.Component):
-    """One beat a cycle for the MAC array, pass after pass without a gap.
+    """One beat a cycle for the MAC array, pass after pass without a gap. An empty list takes none.
 
     Parameters
     ----------
@@ -64,6 +75,7 @@ class Fetch(wiring.Component):
     query -> closed, count (one per source); release, release_key: see `EventLists`
     r_en, r_addr, r_level -> r_data (one per source); store: the weight store, seen from here
     valid, weights, tag: to the MAC array
+    begun: one token for every round of a pass; its taker must have room
     drained: one D-word has left the queue behind the array
     event, event_list: an event is used for the first time in its step
     macs: products that an event's first use in a pass stands for
@@ -111,6 +123,7 @@ class Fetch(wiring.Component):
                 "valid": Out(1),
                 "weights": Out(word_bits),
                 "tag": Out(self._tag),
+                "begun": Out(stream.Signature(Round, always_ready=True)),
                 "drained": In(1),
                 "event": Out(1),
                 "event_list": Out(LIST_BITS),
@@ -132,6 +145,7 @@ class Fetch(wiring.Component):
     valid: Signal
     weights: Signal
     tag: data.View
+    begun: stream.Interface
     drained: Signal
     event: Signal
     event_list: Signal
@@ -139,10 +153,10 @@ class Fetch(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        known = _Events if self._levels is None else level_state(self._levels)
-        layout = data.StructLayout(_Current | known.members)
-        current: Any = Signal(layout, name="current")
-        following: Any = Signal(layout, name="following")
+        levels = self._levels
+        layout = data.StructLayout(_Current | (level_fields(levels) if levels else {}))
+        current: Any = Signal(layout)
+        following: Any = Signal(layout)
         running, waiting = Signal(), Signal()
         advance, issue, end, take = Signal(), Signal(), Signal(), Signal()
 
@@ -150,8 +164,7 @@ class Fetch(wiring.Component):
         job, tag = self.i.payload["pass"], self.i.payload.step
         bank = tag.parity ^ job.recurrent
         with m.If(~waiting | take):
-            nothing = job.recurrent & tag.fresh
-            nothings = self._known(m, Const(0, COLUMN_BITS * (self._levels or 1)))
+            known = job.recurrent & tag.fresh
             m.d.comb += self.i.ready.eq(1)
             m.d.sync += [
                 waiting.eq(self.i.valid),
@@ -160,73 +173,104 @@ class Fetch(wiring.Component):
                 following.key.bank.eq(bank),
                 following.base.eq(job.event_base + Mux(bank, job.columns, 0)),
                 following.void.eq(job.recurrent & tag.first),
-                following.closed.eq(nothing),
-                *(following[name].eq(value) for name, value in nothings.items()),
+                following.set.eq(known),
+                following.final.eq(known),
+                following.empty.eq(known),
+                following.start.eq(0),
+                following.count.eq(0),
             ]
 
         # Which event, of which group. What the next event is, is decided a cycle ahead, so that
-        # nothing is compared on the way to `issue`. A group's last event goes out only when it is
-        # known to be the last, and when the drain has room for the group's sums.
-        order = LevelOrder.of(self._levels) if self._levels else None
-        index = order.index if order else Signal(COLUMN_BITS)
-        is_last = order.is_last if order else Signal()
-        is_first, more, may_end = Signal(), Signal(), Signal()
+        # nothing is compared on the way to `issue`. A group's last event goes out only when the
+        # drain has room for the group's sums.
+        index = Signal(COLUMN_BITS)
+        is_first, may_end = Signal(), Signal()
         group_base = Signal(WEIGHT_BITS)
         groups_left = Signal(12)
         first_group, last_group = Signal(), Signal()
         words = Signal(WORD_COUNT_BITS)
+        skip, through = Signal(), Signal()
         m.d.comb += [
-            issue.eq(running & advance & Mux(current.closed, ~is_last | may_end, more)),
-            end.eq(running & advance & current.closed & is_last & may_end),
+            issue.eq(
+                running & advance & current.set & ~current.empty & (~current.at_last | may_end)
+            ),
+            end.eq(issue & current.at_last),
+            skip.eq(running & advance & current.empty),
+            through.eq(end & last_group),
+            take.eq((through & current.final) | skip | ~running),
             words.eq(Mux(last_group, current["pass"].tail_words, current["pass"].words)),
         ]
-        done = (end & last_group) | ~running
         releasing = Signal()
-        seen = self._look_up(m, current, following, running, waiting, take, issue, releasing)
-        if order:  # a list's highest level is known when it is closed, and not before
-            m.d.comb += take.eq(done & (following.closed | ~waiting))
-            with m.If(end):
-                order.begin(m, current)
-            with m.Elif(issue):
-                order.advance(m, current)
-            with m.If(take):
-                order.begin(m, following)
-        else:
-            m.d.comb += take.eq(done)
-            m.d.sync += more.eq(0)
-            with m.If(seen.valid & ~seen.following & ~current.closed & ~issue):
-                m.d.sync += [
-                    more.eq(~seen.closed & (index + 1 < seen.count)),
-                    is_last.eq(index + 1 >= seen.count),
-                ]
-            with m.If(issue):
-                m.d.sync += [index.eq(index + 1), is_last.eq(index + 2 >= current.count)]
-            with m.If(end):
-                m.d.sync += [index.eq(0), is_last.eq(current.single)]
-            with m.If(take):
-                m.d.sync += [more.eq(0), index.eq(0), is_last.eq(following.single)]
+        look_up(
+            m,
+            self,
+            current,
+            following,
+            running=running,
+            waiting=waiting,
+            through=through,
+            take=take,
+            releasing=releasing,
+            levels=levels,
+        )
+        with m.If(~current.set):
+            m.d.sync += index.eq(current.start)
         with m.If(issue):
             m.d.sync += is_first.eq(0)
+            if levels:
+                advance_levels(m, current, index)
+            else:
+                m.d.sync += [index.eq(index + 1), current.at_last.eq(index + 2 >= current.count)]
         with m.If(end):
+            if levels:
+                begin_levels(m, current, current, index)
+            else:
+                m.d.sync += [index.eq(current.start), current.at_last.eq(current.single)]
             m.d.sync += [
-                running.eq(~last_group),
                 is_first.eq(1),
                 group_base.eq(group_base + current["pass"].columns),
                 groups_left.eq(groups_left - 1),
                 first_group.eq(0),
                 last_group.eq(groups_left == 2),
             ]
+        with m.If(through):  # if the pass is not: another round
+            m.d.sync += [
+                current.start.eq(current.count),
+                current.set.eq(0),
+                group_base.eq(current["pass"].weight_base),
+                groups_left.eq(current["pass"].groups),
+                first_group.eq(1),
+                last_group.eq(current["pass"].groups == 1),
+            ]
         with m.If(take):
             m.d.sync += [
                 running.eq(waiting),
                 current.eq(following),
+                index.eq(0),
                 is_first.eq(1),
                 group_base.eq(following["pass"].weight_base),
                 groups_left.eq(following["pass"].groups),
                 first_group.eq(1),
                 last_group.eq(following["pass"].groups == 1),
             ]
-        self._reserve_drain(m, end, words, current["pass"].digits, may_end)
+        m.submodules.drain_room = room = DrainRoom(
+            queue_words=self._queue_words, group_words=self._group_words, steady=self._steady
+        )
+        m.d.comb += [
+            room.end.eq(end),
+            room.words.eq(words),
+            room.digits.eq(current["pass"].digits),
+            room.arrived.eq(self.valid & self.tag.last),
+            room.arrived_words.eq(self.tag.words),
+            room.arrived_digits.eq(self.tag.digits),
+            room.drained.eq(self.drained),
+            may_end.eq(room.may_end),
+        ]
+        m.d.sync += [
+            self.begun.valid.eq((issue & is_first & first_group) | skip),
+            self.begun.payload.empty.eq(skip),
+            self.begun.payload.more.eq(~current.final),
+        ]
 
         # Event memory, then weight memory; the beat's tag waits for the weights.
         meta_layout = data.StructLayout(
@@ -234,12 +278,12 @@ class Fetch(wiring.Component):
                 "source": unsigned(SOURCE_BITS),
                 "key": BankKey,
                 "release": unsigned(1),
-                "empty": unsigned(1),
                 "group_base": WEIGHT_BITS,
                 "first": unsigned(1),
                 "last": unsigned(1),
                 "words": WORD_COUNT_BITS,
                 "digits": unsigned(2),
+                "nothing": unsigned(1),
                 "raise": unsigned(1),
                 "used": unsigned(1),  # for the first time in this pass
                 "tally": unsigned(1),
@@ -255,49 +299,48 @@ class Fetch(wiring.Component):
         address = Signal(WEIGHT_BITS)
         beat: Any = Signal(self._tag)
         m.d.comb += self.r_en.eq(advance)
-        nothing = order.nothing if order else current.closed & current.empty
         with m.If(advance):
             m.d.sync += [
                 valid.eq(Cat(issue, valid[:-1])),
                 self.r_addr.eq(current.base + index),
                 asked.source.eq(current["pass"].source),
                 asked.key.eq(current.key),
-                asked.release.eq(end & last_group & current["pass"].release),
-                asked.empty.eq(nothing),
+                asked.release.eq(((through & current.final) | skip) & current["pass"].release),
                 asked.group_base.eq(group_base),
                 asked.first.eq(is_first),
                 asked.last.eq(end),
                 asked.words.eq(words),
                 asked.digits.eq(current["pass"].digits),
-                asked.used.eq(first_group & ~nothing),
+                asked.used.eq(first_group),
                 asked.tally.eq(current["pass"].tally),
                 asked.list.eq(current["pass"].list),
                 asked.rows.eq(current["pass"].rows),
                 *(after.eq(now) for now, after in pairwise([asked, *reads, got])),
                 event.eq(Array(self.r_data)[reads[-1].source]),
-                address.eq(got.group_base + Mux(got.empty, 0, event.j)),
+                address.eq(got.group_base + event.j),
                 beat.first.eq(got.first),
                 beat.last.eq(got.last),
                 beat.words.eq(got.words),
                 beat.digits.eq(got.digits),
             ]
-            if order:
+            if levels:
                 m.d.sync += [
-                    self.r_level.eq(order.level),
-                    asked["raise"].eq(order.lower),
-                    beat.d.negative.eq(event.negative & ~got.empty),
+                    self.r_level.eq(current.level),
+                    asked.nothing.eq(current.nothing),
+                    asked["raise"].eq(current.lower),
+                    beat.d.negative.eq(event.negative & ~got.nothing),
                     beat.d.twice.eq(event.twice),
-                    beat.d.nothing.eq(got.empty),
+                    beat.d.nothing.eq(got.nothing),
                     beat.d["raise"].eq(got["raise"]),
                 ]
             else:
-                m.d.sync += beat.d.eq(Mux(got.empty, 0, event.d))
+                m.d.sync += beat.d.eq(event.d)
         # A bank is free when its last event has been read, however long the store has held that up.
-        m.d.comb += [releasing.eq(valid[0] & asked.release), self.release_key.eq(asked.key)]
+        m.d.comb += [releasing.eq(asked.release), self.release_key.eq(asked.key)]
         for n, release in enumerate(self.release):
             m.d.comb += release.eq(releasing & advance & (asked.source == n))
 
-        used = valid[-2] & advance & got.used & (event.head if order else 1)
+        used = valid[-2] & advance & got.used & (event.head & ~got.nothing if levels else 1)
         m.d.sync += [
             self.event.eq(used & got.tally),
             self.event_list.eq(got.list),
@@ -307,101 +350,16 @@ class Fetch(wiring.Component):
         m.submodules.tags = tags = Queue(beat.shape(), depth=self._outstanding)
         request, response = self.store.request, self.store.response
         # A steady store never has more requests open than there are tags.
-        room: Value = Const(1) if self._steady else tags.i.ready
+        free: Value = Const(1) if self._steady else tags.i.ready
         m.d.comb += [
-            request.valid.eq(valid[-1] & room),
+            request.valid.eq(valid[-1] & free),
             request.payload.eq(address),
             tags.i.valid.eq(valid[-1] & request.ready),
             tags.i.payload.eq(beat),
-            advance.eq(~valid[-1] | (request.ready & room)),
+            advance.eq(~valid[-1] | (request.ready & free)),
             tags.o.ready.eq(response.valid),
             self.valid.eq(response.valid),
             self.weights.eq(response.payload),
             self.tag.eq(tags.o.payload),
         ]
         return m
-
-    def _look_up(
-        self,
-        m: Module,
-        current: Any,
-        following: Any,
-        running: Value,
-        waiting: Value,
-        take: Value,
-        issue: Value,
-        releasing: Value,
-    ) -> Any:
-        """Asks for the state of one list per cycle, for whichever pass still needs it.
-
-        Returns the answer, three cycles later. When the passes move on in between, that of the next
-        pass is the current one's, and the current one's is dropped. The next pass may use the bank
-        that is just being released, two steps later: it is not answered before that.
-        """
-        flags = dict.fromkeys(("valid", "following", "closed"), unsigned(1))
-        layout = data.StructLayout(flags | {"count": len(self.count[0])})
-        seen: Any = Signal(layout, name="seen")
-        ask_layout = data.StructLayout(
-            {"valid": unsigned(1), "following": unsigned(1), "void": unsigned(1)}
-            | {"source": unsigned(SOURCE_BITS)}
-        )
-        asked: Any = Signal(ask_layout, name="asked_list")
-        looked: Any = Signal(ask_layout, name="looked_up")
-        follow = running & ~current.closed
-        m.d.sync += [
-            asked.valid.eq((follow | (waiting & ~following.closed)) & ~take),
-            asked.following.eq(~follow),
-            self.query.eq(Mux(follow, current.key, following.key)),
-            asked.source.eq(Mux(follow, current["pass"].source, following["pass"].source)),
-            asked.void.eq(Mux(follow, current.void, following.void)),
-            looked.eq(asked),
-            looked.valid.eq(asked.valid & (~take | asked.following) & ~releasing),
-            looked.following.eq(asked.following & ~take),
-            seen.valid.eq(looked.valid & (~take | looked.following)),
-            seen.following.eq(looked.following & ~take),
-            seen.closed.eq(Array(self.closed)[looked.source]),
-            seen.count.eq(Mux(looked.void, 0, Array(self.count)[looked.source])),
-        ]
-        known = {"closed": seen.closed} | self._known(m, seen.count)
-        with m.If(seen.valid & seen.following & ~take):
-            m.d.sync += [following[name].eq(value) for name, value in known.items()]
-        # While a list grows, its events go out at most every second cycle.
-        with m.If(seen.valid & ~seen.following & ~current.closed & ~issue & ~take):
-            m.d.sync += [current[name].eq(value) for name, value in known.items()]
-        return seen
-
-    def _known(self, m: Module, count: Value) -> dict[str, Value]:
-        """What is known of a list by its count."""
-        if self._levels:
-            return level_values(m, count, self._levels)
-        return {"count": count, "single": count <= 1, "empty": count == 0}
-
-    def _reserve_drain(
-        self, m: Module, end: Value, words: Value, digits: Value, may_end: Signal
-    ) -> None:
-        """`may_end`: a group may be completed in the next cycle.
-
-        Its sums must find the drain register empty, and room behind it. Decided a cycle ahead, and
-        with the last two groups not yet taken off the credits: hence the threefold need.
-        """
-        m.submodules.credits = credits = Credits(
-            total=self._queue_words, need=3 * self._group_words
-        )
-        drain = Signal(WORD_COUNT_BITS + 3)
-        spacing = Signal.like(drain)
-        m.d.comb += [drain.eq(words << digits), credits.give.eq(self.drained)]
-        m.d.sync += [credits.take.eq(end), credits.amount.eq(words)]
-        with m.If(spacing != 0):
-            m.d.sync += spacing.eq(spacing - 1)
-        if self._steady:
-            m.d.sync += may_end.eq(credits.room & Mux(end, drain == 1, spacing <= 1))
-            with m.If(end):
-                m.d.sync += spacing.eq(drain - 1)
-        else:
-            # Answers may bunch up: the next group waits until this one's end has arrived.
-            on_its_way = Signal()
-            m.d.sync += may_end.eq(credits.room & ~end & ~on_its_way & (spacing <= 1))
-            with m.If(end):
-                m.d.sync += on_its_way.eq(1)
-            with m.If(self.valid & self.tag.last):
-                m.d.sync += [on_its_way.eq(0), spacing.eq(self.tag.words << self.tag.digits)]

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames in: takes int16 words from the stream, one frame at a time, into the input encoders."""
 
-from amaranth.hdl import Module, Signal, signed, unsigned
+from amaranth.hdl import Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .delta import Context, Element
+from .encoders import elements as several
 from .layouts import StepTag, network_record
 
 FrameWord = data.StructLayout(
@@ -16,6 +17,19 @@ FrameWord = data.StructLayout(
     }
 )
 """One word of the input stream."""
+
+
+def frame_word(count: int) -> data.StructLayout:
+    """`FrameWord` for several elements a beat; those behind a frame's last are not looked at."""
+    if count == 1:
+        return FrameWord
+    return data.StructLayout(
+        {
+            "value": data.ArrayLayout(signed(16), count),
+            "last": unsigned(1),
+            "first": unsigned(1),
+        }
+    )
 
 
 class FrameInput(wiring.Component):
@@ -36,17 +50,19 @@ class FrameInput(wiring.Component):
     record: the network record (sizes and encoder parameters)
     restart: the next frame starts a sequence, whatever its mark; restart_taken: one did
     parity: of the next frame; free: its banks are free, and stay so until it starts
+    room: the encoders take elements; only there where a beat has several
     start, context, element: to the encoders; busy: from them
     o: one tag per frame, as soon as its first word is there
     frame_error: pulses once per malformed frame
     """
 
-    def __init__(self, *, encoders: int, sweeps: int = 1) -> None:
+    def __init__(self, *, encoders: int, sweeps: int = 1, elements: int = 1) -> None:
         self._encoders = encoders
         self._sweeps = sweeps
+        self._elements = elements
         super().__init__(
             {
-                "i": In(stream.Signature(FrameWord)),
+                "i": In(stream.Signature(frame_word(elements))),
                 "sweep": In(range(max(sweeps, 2))),
                 "record": In(network_record(encoders)),
                 "restart": In(1),
@@ -55,7 +71,8 @@ class FrameInput(wiring.Component):
                 "parity": Out(1),
                 "start": Out(1),
                 "context": Out(Context).array(encoders),
-                "element": Out(Element),
+                "element": Out(Element if elements == 1 else several(elements)),
+                **({} if elements == 1 else {"room": In(1)}),
                 "busy": In(1),
                 "o": Out(stream.Signature(StepTag)),
                 "frame_error": Out(1),
@@ -72,6 +89,7 @@ class FrameInput(wiring.Component):
     start: Signal
     context: list[data.View]
     element: data.View
+    room: Signal
     busy: Signal
     o: stream.Interface
     frame_error: Signal
@@ -79,8 +97,12 @@ class FrameInput(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         j = Signal.like(self.record.inputs)
-        last, is_last = Signal.like(j), Signal()  # the last element's j; known a cycle ahead
-        m.d.sync += last.eq(self.record.inputs - 1)
+        count, bits = self._elements, self._elements.bit_length() - 1
+        # The last beat's j, in beats; whether it is there is known a cycle ahead.
+        last, is_last = Signal(len(j) - bits), Signal()
+        m.d.sync += last.eq((self.record.inputs - 1)[bits : len(j)])
+        coming = (j[bits:] + 1) == last
+        room = Const(1) if count == 1 else self.room
         # Each sweep has lists of its own, and goes on with their banks where it left off.
         unused = Signal(self._sweeps, init=-1)  # since reset, none of its frames has started
         parities = Signal(self._sweeps)
@@ -98,9 +120,15 @@ class FrameInput(wiring.Component):
             self.o.payload.fresh.eq(fresh),
             self.o.payload.parity.eq(self.parity),
             self.element.j.eq(j),
-            self.element.value.eq(self.i.payload.value),
             self.element.end.eq(is_last),
         ]
+        filled = Signal()  # with zeros, behind the end of a frame that was too short
+        if count == 1:
+            m.d.comb += self.element.value.eq(Mux(filled, 0, self.i.payload.value))
+        else:
+            for n in range(count):
+                m.d.comb += self.element.values[n].eq(Mux(filled, 0, self.i.payload.value[n]))
+                m.d.comb += self.element.mask[n].eq((j | n) < self.record.inputs)
         # Frames wait until there is a network. Decided a cycle ahead: `busy` is high until `free`
         # is that of the next frame.
         may_start = Signal()
@@ -114,9 +142,9 @@ class FrameInput(wiring.Component):
                     m.d.sync += [j.eq(0), is_last.eq(last == 0), fresh.eq(0)]
                     m.next = "words"
             with m.State("words"):
-                m.d.comb += [self.i.ready.eq(1), self.element.valid.eq(self.i.valid)]
-                with m.If(self.i.valid):
-                    m.d.sync += [j.eq(j + 1), is_last.eq(j + 1 == last)]
+                m.d.comb += [self.i.ready.eq(room), self.element.valid.eq(self.i.valid & room)]
+                with m.If(self.i.valid & room):
+                    m.d.sync += [j.eq(j + count), is_last.eq(coming)]
                     with m.If(is_last):
                         m.d.sync += turn.eq(~turn)
                         m.next = "idle"
@@ -126,9 +154,9 @@ class FrameInput(wiring.Component):
                     with m.Elif(self.i.payload.last):
                         m.d.comb += self.frame_error.eq(1)
                         m.next = "fill"
-            with m.State("fill"):
-                m.d.comb += [self.element.valid.eq(1), self.element.value.eq(0)]
-                m.d.sync += [j.eq(j + 1), is_last.eq(j + 1 == last)]
+            with m.State("fill"), m.If(room):
+                m.d.comb += [self.element.valid.eq(1), filled.eq(1)]
+                m.d.sync += [j.eq(j + count), is_last.eq(coming)]
                 with m.If(is_last):
                     m.d.sync += turn.eq(~turn)
                     m.next = "idle"

@@ -48,12 +48,12 @@ def memories(config: AcceleratorConfig) -> tuple[Memory, ...]:
     initial = (
         ("initial_states", config.states, 32),
         ("initial_references", config.encoders * config.reference_span, config.activation_bits),
-        ("initial_sums", config.row_words, config.drain_rows * config.sum_bits),
+        ("initial_sums", config.row_words, config.unit_word * config.sum_bits),
     )
     sweeps = ("sweeps", config.sweeps, sweep_record(config.sweep_sources).size)
     shapes = (
         ("weights", config.weight_words, config.word_bits),
-        ("rows", config.row_words, config.drain_rows * MULT_BIAS_BITS),
+        ("rows", config.row_words, config.unit_word * MULT_BIAS_BITS),
         ("program", config.program, Pass.size),
         ("layers", config.layers, layer_record(config.encoders).size),
         ("network", config.sweeps, network_record(config.input_encoders).size),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Packs a network's numbers, and what its plan says, into the words of the image's memories.
 
-Rows are stored in the order in which they drain. A unit-word is `drain_rows` consecutive units;
+Rows are stored in the order in which they drain. A unit-word is `unit_word` consecutive units;
 a D-word holds one gate of a unit-word; the D-words of a path follow each other unit-word by
 unit-word, gate by gate, and are cut into groups of as many lanes as there are.
 """
@@ -25,8 +25,8 @@ from .sweeps import Part, Sweep, place_parts, plan_sweeps
 
 
 def _rows_in_order(p: PassPlan, values: Ints, config: AcceleratorConfig) -> Ints:
-    """[gates, units, ...] of a path as the pass drains them: [D-words, drain_rows, ...]."""
-    rows = config.drain_rows
+    """[gates, units, ...] of a path as the pass drains them: [D-words, unit_word, ...]."""
+    rows = config.unit_word
     start = p.chunk.first * rows
     piece = values[:, start : start + p.chunk.units]
     padding = [(0, 0), (0, p.chunk.count * rows - p.chunk.units), *[(0, 0)] * (piece.ndim - 2)]
@@ -38,10 +38,10 @@ def _rows_in_order(p: PassPlan, values: Ints, config: AcceleratorConfig) -> Ints
 def weight_words(p: PassPlan, config: AcceleratorConfig) -> list[int]:
     """Weight words of a pass: group by group, one word per column, lane 0 in the lowest bits.
 
-    A D-word takes as many lane blocks of D as its weights have digits, the top digit first.
+    A drained word takes as many lane blocks as its weights have digits, the top digit first.
     """
     path = p.plan.path
-    ordered = _rows_in_order(p, path.weights, config)
+    ordered = _rows_in_order(p, path.weights, config).reshape(-1, config.drain_rows, path.columns)
     digits = weight_digits(ordered, config.digits(path.weight_bits), config.digit_bits)
     lanes = np.moveaxis(digits, 0, 1).reshape(-1, path.columns)
     lanes = np.pad(lanes, [(0, p.groups * config.lanes - len(lanes)), (0, 0)])
@@ -96,7 +96,7 @@ def program_words(config: AcceleratorConfig, passes: Sequence[PassPlan]) -> list
 def _fetch_fields(config: AcceleratorConfig, p: PassPlan) -> dict[str, Any]:
     plan, path = p.plan, p.plan.path
     state = plan.producer != INPUT
-    words = p.chunk.count * len(path.gates)
+    words = p.chunk.count * len(path.gates) * config.cell_units
     group_words = config.group_words(path.weight_bits)
     return {
         "source": plan.encoder + (config.input_encoders if state else 0),
@@ -142,8 +142,8 @@ def _row_fields(config: AcceleratorConfig, p: PassPlan) -> dict[str, Any]:
         "layer": p.plan.stage.index,
         "layer_start": p.last_path and p.first_chunk,
         "layer_end": p.last_path and p.last_chunk,
-        "unit_base": p.chunk.first * config.drain_rows,
-        "tail_units": p.chunk.units - (p.chunk.count - 1) * config.drain_rows,
+        "unit_base": p.chunk.first * config.unit_word,
+        "tail_units": p.chunk.units - (p.chunk.count - 1) * config.unit_word,
     }
 
 
@@ -180,7 +180,7 @@ def stage_word(
     config: AcceleratorConfig,
     plans: Sequence[PathPlan],
     stage: Stage,
-    state_base: int,
+    state_bases: Sequence[int],
 ) -> int:
     layer = network.layers[stage.layer]
     return pack(
@@ -188,9 +188,9 @@ def stage_word(
         {
             "cell": config.cells.index(stage.cell),
             "c_exponent": layer.c_exponent,
-            "state_base": state_base,
+            "state_base": state_bases[stage.layer],
             "vector_shift": layer.vector_shift,
-            "skip_base": state_base - layer.inputs if layer.cell.reads_input else 0,
+            "skip_base": state_bases[stage.layer - 1] if layer.cell.reads_input else 0,
             "skip_mult": layer.skip_mult,
             "skip_shift": layer.skip_shift,
             "output": stage.puts_out,
@@ -199,20 +199,22 @@ def stage_word(
     )
 
 
-def vector_words(layer: Layer) -> list[int]:
-    """A layer's words of the vector memory, one a unit; 0 where the cell has no vectors."""
+def vector_words(layer: Layer, count: int) -> list[int]:
+    """A layer's `count` words of the vector memory, one a unit; 0 where there are no vectors."""
     layout = vector_layout(layer.cell.vectors)
-    return [
+    words = [
         pack(layout, {name: vector[k] for name, vector in layer.vectors.items()})
         for k in range(layer.units)
     ]
+    return words + [0] * (count - layer.units)
 
 
-def state_words(layer: Layer) -> list[int]:
-    """A layer's state before a sequence's first step, one word a unit: c above, h below."""
+def state_words(layer: Layer, count: int) -> list[int]:
+    """A layer's state before a sequence's first step, one of `count` words a unit: c above, h
+    below."""
     zeros = np.zeros(layer.units, np.int64)
     both = np.stack([layer.initial.get(name, zeros) for name in ("h", "c")], axis=1)
-    return pack_words(both, 16)
+    return pack_words(both, 16) + [0] * (count - layer.units)
 
 
 def initial_codes(network: Network, plan: PathPlan) -> Ints:

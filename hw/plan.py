@@ -2,7 +2,7 @@
 """What an accelerator does in a step, and where: stages, paths, their event lists, and the passes.
 
 A layer is one stage of the hardware, or several that share its units' state. A unit-word is
-`drain_rows` consecutive units. A pass is one path over a chunk of unit-words: in each chunk the
+`unit_word` consecutive units. A pass is one path over a chunk of unit-words: in each chunk the
 path whose list is the last to be written comes last, and its D-words complete the pre-activations.
 """
 
@@ -91,8 +91,11 @@ def plan_stages(network: Network) -> list[Stage]:
     return stages
 
 
-def plan_paths(network: Network) -> list[PathPlan]:
-    """Every stage's paths with their list, producer and encoder, in program order."""
+def plan_paths(network: Network, config: AcceleratorConfig | None = None) -> list[PathPlan]:
+    """Every stage's paths with their list, producer and encoder, in program order.
+
+    config: whose slices of encoders the references are spread over; None has one of each.
+    """
     stages = plan_stages(network)
     first = {stage.layer: stage.index for stage in reversed(stages)}
     last = {stage.layer: stage.index for stage in stages}
@@ -103,10 +106,11 @@ def plan_paths(network: Network) -> list[PathPlan]:
     references: dict[tuple[bool, int], int] = {}
     for stage in stages:
         n, layer = stage.layer, network.layers[stage.layer]
+        late = len(stage.sweep.layers) == 1  # right before the next step
         feedback = h_source(network.layers, n)
         before = INPUT if n == stage.sweep.layers[0] else last[n - 1]
         writers = {"h": last[feedback], "x": before, "rh": first[n]}
-        for k, path in sorted(enumerate(layer.paths), key=lambda item: ORDER.index(item[1].source)):
+        for k, path in sorted(enumerate(layer.paths), key=lambda item: _when(item[1], late)):
             part = _part(path, stage.gates)
             if part is None:
                 continue
@@ -130,8 +134,24 @@ def plan_paths(network: Network) -> list[PathPlan]:
             )
             plans.append(known[n, k])
             events[memory] = events.get(memory, 0) + 2 * path.columns
-            references[memory] = references.get(memory, 0) + path.columns
+            slices = (
+                1
+                if config is None
+                else config.input_elements
+                if producer == INPUT
+                else config.cell_units
+            )
+            rounded = path.columns + -path.columns % slices
+            references[memory] = references.get(memory, 0) + rounded
     return plans
+
+
+def _when(path: Path, late: bool) -> int:
+    """The place of a path's list in the order in which lists are complete.
+
+    late: a sweep's only layer, whose states are a step's last list; the next frame's is earlier.
+    """
+    return len(ORDER) if late and path.source == "h" else ORDER.index(path.source)
 
 
 def _part(path: Path, gates: Sequence[str]) -> Path | None:
@@ -154,11 +174,11 @@ def _part(path: Path, gates: Sequence[str]) -> Path | None:
 
 def chunks(config: AcceleratorConfig, units: int) -> Iterator[Chunk]:
     """A layer's unit-words in pieces of at most `chunk_words`."""
-    words = ceil(units / config.drain_rows)
+    words = ceil(units / config.unit_word)
     for first in range(0, words, config.chunk_words):
         count = min(config.chunk_words, words - first)
-        start = first * config.drain_rows
-        yield Chunk(first=first, count=count, units=min(count * config.drain_rows, units - start))
+        start = first * config.unit_word
+        yield Chunk(first=first, count=count, units=min(count * config.unit_word, units - start))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,7 +214,7 @@ def passes(network: Network, config: AcceleratorConfig) -> Iterator[PassPlan]:
     """The program: what a step does, sweep after sweep."""
     by_stage: dict[int, list[PathPlan]] = {}
     uses: dict[int, list[int]] = {}
-    for plan in plan_paths(network):
+    for plan in plan_paths(network, config):
         by_stage.setdefault(plan.stage.index, []).append(plan)
         uses.setdefault(plan.list, []).append(plan.stage.index)
     stages = plan_stages(network)
@@ -210,7 +230,7 @@ def passes(network: Network, config: AcceleratorConfig) -> Iterator[PassPlan]:
             for plan in plans:
                 path = plan.path
                 words = chunk.count * len(path.gates)
-                groups = ceil(words / config.group_words(path.weight_bits))
+                groups = ceil(words * config.cell_units / config.group_words(path.weight_bits))
                 weights = (path.weight_bits, path.gates, chunk.first, path.weights.tobytes())
                 key = (*weights, path.weights.shape)
                 shares = key in bases

@@ -17,7 +17,7 @@ Term = data.StructLayout(
     {
         "negative": unsigned(1),
         "twice": unsigned(1),
-        "nothing": unsigned(1),  # no term, and not negative: only quadruples, or an empty list
+        "nothing": unsigned(1),  # no term, and not negative: only quadruples
         "raise": unsigned(1),  # the first of a lower level: the sum so far is quadrupled
     }
 )

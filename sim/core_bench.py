@@ -110,20 +110,26 @@ async def feed(
     idle: float = 0.0,
     seed: int = 0,
     mark: bool = True,
+    elements: int = 1,
 ) -> None:
     """Send frames [steps, inputs].
 
-    idle: part of the cycles without a word; mark: say where a sequence starts and ends.
+    idle: part of the cycles without a word; mark: say where a sequence starts and ends; elements:
+    of a beat.
     """
     rng = np.random.default_rng(seed)
     for sequence in sequences:
         for t, frame in enumerate(sequence):
-            for j, value in enumerate(frame):
+            for j in range(0, len(frame), elements):
                 while idle and rng.random() < idle:
                     await ctx.tick()
-                word = {"value": int(value), "last": j == len(frame) - 1, "first": 0}
-                if mark:
-                    word["first"] = t + j == 0
+                values = [int(v) for v in frame[j : j + elements]]
+                values += [int(rng.integers(-32768, 32768))] * (elements - len(values))
+                word = {
+                    "value": values[0] if elements == 1 else values,
+                    "last": j + elements >= len(frame),
+                    "first": mark and t + j == 0,
+                }
                 if isinstance(core, BufferedCore):
                     word["end"] = mark and t == len(sequence) - 1
                 set_value(ctx, core.i.payload, word)
@@ -159,12 +165,13 @@ def run_core(
     stall: float = 0.0,
     seed: int = 0,
     cycles: int = 100_000,
+    outputs: int | None = None,
 ) -> CoreRun:
     """Run a core until `frames` frames of outputs have come; TimeoutError after `cycles`.
 
     source: feeds it; others: run beside it; dut: what to simulate where the core is wrapped;
     reset: while it is high, all that came before is forgotten; stall: part of the cycles in which
-    the output is not taken.
+    the output is not taken; outputs: of a frame, where a beat holds several.
     """
     result = CoreRun()
 
@@ -186,7 +193,11 @@ def run_core(
                 vars(result).update(vars(CoreRun()))
                 continue
             if valid and take:
-                result.outputs.append(int(word.value))
+                if outputs is None:
+                    result.outputs.append(int(word.value))
+                else:
+                    values = [int(v) for v in word.value]
+                    result.outputs += values[: outputs - len(result.outputs) % outputs]
                 if word.last:
                     result.ends.append(cycle)
             result.beats += beat
@@ -203,23 +214,28 @@ def run_core(
 def beats(network: Network, config: AcceleratorConfig, results: Sequence[Result]) -> int:
     """Beats that the array takes for results with terms.
 
-    Every event once per group, an empty list one beat per group; with terms, every term, and one
-    beat for each level without a term below a list's highest.
+    Every event once per group; with terms, every term, and one beat for each level without a term
+    below a list's highest.
     """
     total = 0
     for plan in plan_paths(network):
         groups = sum(
-            ceil(chunk.count * len(plan.path.gates) / config.group_words(plan.path.weight_bits))
+            ceil(
+                chunk.count
+                * config.cell_units
+                * len(plan.path.gates)
+                / config.group_words(plan.path.weight_bits)
+            )
             for chunk in chunks(config, plan.path.units)
         )
         for result in results:
             if config.levels:
                 counts = _by_level(result.terms[plan.name])
+                # Without any term at a level or above it, there is no beat.
+                some = np.maximum.accumulate(counts[:, ::-1], axis=1)[:, ::-1] > 0
+                total += groups * int(np.where(some, np.maximum(counts, 1), 0).sum())
             else:
-                counts = result.events[plan.name][:, None]
-            empty = np.maximum.accumulate(counts[:, ::-1], axis=1)[:, ::-1] == 0
-            empty[:, 0] = False  # the last beat
-            total += groups * int(np.where(empty, 0, np.maximum(counts, 1)).sum())
+                total += groups * int(result.events[plan.name].sum())
     return total
 
 
@@ -258,8 +274,11 @@ def check_core(
     core = BufferedCore(config, image) if config.buffered else Core(config, image)
 
     async def source(ctx: Any) -> None:
-        await feed(ctx, core, sequences, idle=idle, mark=mark)
+        elements = config.input_elements
+        await feed(ctx, core, sequences, idle=idle, mark=mark, elements=elements)
 
+    if config.output_elements > 1:
+        options["outputs"] = network.outputs
     result = run_core(core, source, sum(g.steps for g in golden), **options)
     expected = np.concatenate([g.outputs for g in golden])
     np.testing.assert_array_equal(np.reshape(result.outputs, (-1, network.outputs)), expected)

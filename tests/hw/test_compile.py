@@ -213,8 +213,10 @@ def test_records_of_a_layer_that_takes_two_stages():
 
 
 def test_flush_entries_stand_for_gates_that_only_earlier_paths_feed():
-    found, _, _ = check_image(network_of_paths(LSTM_PATHS[2], 3, 2), word_bits=32)
-    recurrent, frames = found.passes
+    network = network_of_paths(LSTM_PATHS[2], 3, 2)
+    head = make_network([("linear", 2)], 3).layers
+    found, _, _ = check_image(replace(network, layers=network.layers + head), word_bits=32)
+    recurrent, frames, _ = found.passes
     entry = [frames.rows.entry[n] for n in range(frames.rows.entries)]
     assert [(e.slot, e.init, e.flush) for e in entry] == [
         (0, 0, 1),
@@ -229,20 +231,20 @@ def test_records_of_encoders():
     network = network_of_paths(LSTM_PATHS[1], 3, 2, threshold=4)
     config = derive_config(network, word_bits=32)
     image = compile_network(network, config)
-    assert [entry.path for entry in image.lists] == ["lstm0.h.ifo", "lstm0.h.g", "lstm0.x"]
+    assert [entry.path for entry in image.lists] == ["lstm0.x", "lstm0.h.ifo", "lstm0.h.g"]
     assert [(e.columns, e.rows, e.threshold) for e in image.lists] == [
+        (2, 12, 4),
         (3, 9, 4),
         (3, 3, 4),
-        (2, 12, 4),
     ]
     layer = layer_record(2).from_bits(image.contents["layers"][0])
     assert (layer.output, layer.c_exponent, layer.state_base) == (1, 3, 0)
     for n in range(2):
         record, quantizer = layer.encoders[n], network.layers[0].paths[n + 1].quantizer
-        assert (record.enable, record.list, record.columns, record.width) == (1, n, 3, 2)
+        assert (record.enable, record.list, record.columns, record.width) == (1, n + 1, 3, 2)
         assert (record.mult, record.shift) == (quantizer.mult, quantizer.shift)
     whole = network_record(1).from_bits(image.contents["network"][0])
-    assert (whole.inputs, whole.macs, whole.encoders[0].list) == (2, 12 * 2 + 12 * 3, 2)
+    assert (whole.inputs, whole.macs, whole.encoders[0].list) == (2, 12 * 2 + 12 * 3, 0)
 
 
 @settings(max_examples=30, deadline=None)

@@ -86,6 +86,7 @@ class Seen:
     ends: list = field(default_factory=list)
     cycles: list = field(default_factory=list)
     events: Counter = field(default_factory=Counter)
+    rounds: list = field(default_factory=list)
     macs: int = 0
 
 
@@ -136,7 +137,7 @@ class Bench:
                 fetch.r_data[n].eq(lists.r_data),
             ]
         self.steps = len(next(iter(self.lists.values())))
-        self.expected = self._expected()
+        self.total = self._count()
         self.seen = Seen()
         testbenches = [self._jobs, self._writer(0), self._writer(1), self._array]
         if self.store is None:
@@ -146,7 +147,7 @@ class Bench:
         else:
             testbenches.append(self._answer)
         run(m, *testbenches, cycles=20000)
-        assert self.seen.beats == self.expected
+        self._check()
         return self.seen
 
     def _lists(self):
@@ -163,28 +164,56 @@ class Bench:
             return self.lists[one.list][step]
         return [] if step in self.firsts else self.lists[one.list][step - 1]
 
-    def _expected(self):
-        """(weight, d, first, last, words, digits) of every beat; weight None: it does not count."""
-        beats = []
+    def _count(self):
+        """All beats: every event once per group, or what its terms take."""
+        total = 0
         self.after = {}
         for step in range(self.steps):
             for one in self.program:
-                events = self._beats(self._events(one, step))
-                for group in range(one.groups):
-                    base = one.weight_base + group * one.columns
-                    words = one.tail if group == one.groups - 1 else self.words(one)
-                    for n, (j, d) in enumerate(events):
-                        last = int(n == len(events) - 1)
-                        word = None if j is None else weight(base + j)
-                        beats.append((word, d, int(n == 0), last, words, one.digits))
+                total += one.groups * len(self._beats(self._events(one, step)))
                 if one.recurrent:
-                    self.after[one.list, step] = len(beats)
-        return beats
+                    self.after[one.list, step] = total
+        return total
+
+    def _check(self):
+        """Every pass is one round after the other, each with the list's next events per group."""
+        beats, rounds = deque(self.seen.beats), deque(self.seen.rounds)
+        for step in range(self.steps):
+            for one in self.program:
+                events = self._events(one, step)
+                while True:
+                    this = rounds.popleft()
+                    assert this.more <= (not this.empty)
+                    taken = []
+                    for group in range(0 if this.empty else one.groups):
+                        base = one.weight_base + group * one.columns
+                        words = one.tail if group == one.groups - 1 else self.words(one)
+                        got = [beats.popleft()]
+                        while not got[-1][3]:
+                            got.append(beats.popleft())
+                        if group == 0:
+                            size = len(events) if self.terms else len(got)
+                            taken, events = self._beats(events[:size]), events[size:]
+                        assert got == [
+                            (
+                                None if j is None else weight(base + j),
+                                *(d, int(n == 0), int(n == len(taken) - 1), words, one.digits),
+                            )
+                            for n, (j, d) in enumerate(taken)
+                        ]
+                    if not this.more:
+                        break
+                assert not events
+        assert not beats and not rounds
+
+    def _done(self):
+        passes = sum(not this.more for this in self.seen.rounds)
+        return len(self.seen.beats) == self.total and passes == self.steps * len(self.program)
 
     def _beats(self, events):
         """(j, d) of a list's replay, d as (negative, twice, raise) where lists hold terms."""
-        if not self.terms:
-            return events or [(None, 0)]
+        if not (self.terms and events):
+            return events
         split = [(j, signed_digits(np.array(d), 2 * LEVELS).reshape(-1, 2)) for j, d in events]
         found = []
         for level in range(LEVELS - 1, -1, -1):
@@ -250,12 +279,14 @@ class Bench:
         rng = np.random.default_rng(self.seed + 1)
         arriving, waiting = deque(), 0
         cycle = 0
+        begun = fetch.begun.valid, fetch.begun.payload
         signals = fetch.valid, fetch.weights, fetch.tag, fetch.event, fetch.event_list, fetch.macs
-        while len(seen.beats) < len(self.expected):
-            _, _, valid, weights, tag, event, number, macs = await ctx.tick().sample(*signals)
+        while not self._done():
+            _, _, *found = await ctx.tick().sample(*signals, *begun)
+            valid, weights, tag, event, number, macs, begins, this = found
             cycle += 1
             if valid:
-                d, nothing = tag.d, self.terms or tag.d == 0
+                d, nothing = tag.d, 0
                 if self.terms:
                     d, nothing = (d.negative, d.twice, d["raise"]), d.nothing
                     d = (0, 0, d[2]) if nothing else d
@@ -270,6 +301,8 @@ class Bench:
                     arriving.extend(cycle + LATENCY + (n << tag.digits) for n in range(tag.words))
             if event:
                 seen.events[number] += 1
+            if begins:
+                seen.rounds.append(this)
             seen.macs += macs
             while arriving and arriving[0] <= cycle:
                 arriving.popleft()
@@ -285,7 +318,7 @@ class Bench:
         rng = np.random.default_rng(self.seed + 2)
         pending = deque()
         cycle = 0
-        while len(self.seen.beats) < len(self.expected):
+        while not self._done():
             ready = rng.random() < self.store.ready
             ctx.set(request.ready, ready)
             _, _, valid, address = await ctx.tick().sample(request.valid, request.payload)
