@@ -8,6 +8,8 @@ from pathlib import Path
 
 import area
 import arrays
+import cells
+import knee
 import lanes
 import peers
 import software
@@ -20,6 +22,8 @@ Suite = Callable[[Path], Iterator[Figure]]
 SUITES: dict[str, Suite] = {
     "speech": lambda work: speech.figures(work, frames=50),
     "peers": lambda work: peers.figures(work, steps=40),
+    "cells": cells.figures,
+    "knee": knee.figures,
     "lanes": lanes.figures,
     "software": lambda work: software.figures(),
 }

@@ -8,7 +8,9 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -151,8 +153,10 @@ def _launch(
 ) -> int:
     """Run `launch` in a process of its own; its exit code. Everything it prints is in the log."""
     command = [sys.executable, "-m", "deltaloom.sim.launch", step, json.dumps(arguments)]
+    interrupts: list[int] = []
     with (
         log.open("w", encoding="utf-8") as out,
+        _collected(interrupts),  # one that comes while the child starts would leave it behind
         subprocess.Popen(
             command,
             env=dict(environment),
@@ -164,6 +168,8 @@ def _launch(
     ):
         try:
             while True:
+                if interrupts:
+                    raise KeyboardInterrupt
                 try:
                     code = child.wait(INTERVAL)
                 except subprocess.TimeoutExpired:
@@ -176,6 +182,19 @@ def _launch(
         except BaseException:
             _kill(child)
             raise
+
+
+@contextmanager
+def _collected(interrupts: list[int]) -> Iterator[None]:
+    """Puts SIGINT into a list instead of raising; only the main thread can, and need, do that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda number, frame: interrupts.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
