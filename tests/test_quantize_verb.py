@@ -42,7 +42,7 @@ def test_defaults(files, tmp_path, capsys):
     assert out.out.count("a.[b].x") == 2  # one row in each table
     assert "Calibrated on 10 frames: input Q" in out.out
     assert out.err == ""
-    assert max(map(len, out.out.splitlines())) <= max(80, 20 + len(str(tmp_path / "net")))
+    assert max(map(len, out.out.splitlines())) <= max(80, 30 + len(str(tmp_path / "net")))
 
 
 def test_options(files, tmp_path):
