@@ -91,6 +91,25 @@ def _offset(n: Value, low: int, high: int) -> Value:
     return offset
 
 
+def rescale_latency(
+    value_bits: int, shift_min: int, shift_max: int, *, stage_bits: int = SHIFT_STAGE_BITS
+) -> int:
+    """Cycles of a `Rescale` with these parameters."""
+    return 2 + _low_parts(value_bits) + len(_shift_stages(shift_min, shift_max, stage_bits)) + 1
+
+
+def _low_parts(value_bits: int) -> int:
+    """How many unsigned parts of LOW_BITS a value has below its signed top."""
+    return max(0, -(-(value_bits - FACTOR_BITS) // LOW_BITS))
+
+
+def _shift_stages(shift_min: int, shift_max: int, stage_bits: int) -> list[tuple[int, int]]:
+    """(lowest bit, bits) of the shift amount that each stage resolves, coarsest first."""
+    bits = (shift_max - shift_min).bit_length()
+    starts = range(0, bits, stage_bits)
+    return [(at, min(stage_bits, bits - at)) for at in reversed(starts)]
+
+
 class Rescale(wiring.Component):
     """Multiply by a 16-bit mantissa and shift right with rounding: o = rshr(value * mult, shift).
 
@@ -108,13 +127,20 @@ class Rescale(wiring.Component):
         Width of the result.
     mult_bits : int
         Width of mult, 2..18.
+    stage_bits : int
+        Bits of the shift amount that one cycle resolves. 2 takes more cycles than 3, and less
+        area: a 4-to-1 multiplexer is two LUT4s, an 8-to-1 four and more.
+    rounds : bool
+        False leaves the rounding to an adder that comes anyway, and saves its cycle: o is then one
+        bit wider, and the result is o / 2, its half rounded up: Cat(1, other) + o, without the
+        lowest bit, is the result plus `other`.
 
     Members
     -------
     value : In(signed(value_bits))
     mult : In(signed(mult_bits))
     shift : In(range(shift_min, shift_max + 1))
-    o : Out(signed(out_bits))
+    o : Out(signed(out_bits)), or of out_bits + 1
     """
 
     value: Signal
@@ -123,7 +149,15 @@ class Rescale(wiring.Component):
     o: Signal
 
     def __init__(
-        self, *, value_bits: int, shift_min: int, shift_max: int, out_bits: int, mult_bits: int = 16
+        self,
+        *,
+        value_bits: int,
+        shift_min: int,
+        shift_max: int,
+        out_bits: int,
+        mult_bits: int = 16,
+        stage_bits: int = SHIFT_STAGE_BITS,
+        rounds: bool = True,
     ) -> None:
         if not 2 <= value_bits <= MAX_VALUE_BITS:
             raise ValueError(f"value_bits must be 2..{MAX_VALUE_BITS}, got {value_bits!r}")
@@ -140,31 +174,32 @@ class Rescale(wiring.Component):
         self.shift_max = shift_max
         self.out_bits = out_bits
         self.mult_bits = mult_bits
+        self.stage_bits = stage_bits
+        self.rounds = rounds
         super().__init__(
             {
                 "value": In(signed(value_bits)),
                 "mult": In(signed(mult_bits)),
                 "shift": In(Shape.cast(range(shift_min, shift_max + 1))),
-                "o": Out(signed(out_bits)),
+                "o": Out(signed(out_bits + (not rounds))),
             }
         )
 
     @property
     def latency(self) -> int:
         """Cycles from operands to result."""
-        return 2 + self._low_parts + len(self._shift_stages) + 1
+        latency = rescale_latency(
+            self.value_bits, self.shift_min, self.shift_max, stage_bits=self.stage_bits
+        )
+        return latency - (not self.rounds)
 
     @property
     def _low_parts(self) -> int:
-        """How many unsigned parts of LOW_BITS the value has below its signed top."""
-        return max(0, -(-(self.value_bits - FACTOR_BITS) // LOW_BITS))
+        return _low_parts(self.value_bits)
 
     @property
     def _shift_stages(self) -> list[tuple[int, int]]:
-        """(lowest bit, bits) of the shift amount that each stage resolves, coarsest first."""
-        bits = (self.shift_max - self.shift_min).bit_length()
-        starts = range(0, bits, SHIFT_STAGE_BITS)
-        return [(at, min(SHIFT_STAGE_BITS, bits - at)) for at in reversed(starts)]
+        return _shift_stages(self.shift_min, self.shift_max, self.stage_bits)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -203,6 +238,9 @@ class Rescale(wiring.Component):
             if index + 1 < len(stages):
                 amount = register(amount, f"amount_s{index}")
 
+        if not self.rounds:
+            m.d.comb += self.o.eq(shifted)
+            return m
         rounded = Signal(signed(self.out_bits), name="rounded", reset_less=True)
         m.d.sync += rounded.eq(_half_up(shifted))
         m.d.comb += self.o.eq(rounded)

@@ -43,6 +43,11 @@ OUTPUT_WORDS = 128
 """Outputs that may wait for their reader before the network does."""
 
 
+def drain_queue_words(config: AcceleratorConfig) -> int:
+    """D-words that the queue behind the drain holds."""
+    return max(16, 6 * config.group_words(config.digit_bits))
+
+
 def memory_write(depth: int, width: int) -> wiring.Signature:
     """A loader's port to one memory, seen from the memory."""
     return wiring.Signature({"en": In(1), "addr": In(range(max(depth, 2))), "data": In(width)})
@@ -128,7 +133,7 @@ class Core(wiring.Component):
             depth=config.weight_words, word_bits=config.word_bits, init=contents.get("weights", [])
         )
         group_words = config.group_words(config.digit_bits)
-        queue_words = max(16, 6 * group_words)
+        queue_words = drain_queue_words(config)
         m.submodules.fetch = fetch = Fetch(
             sources=config.input_encoders + config.encoders,
             delta_bits=config.delta_bits,

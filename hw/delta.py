@@ -36,6 +36,10 @@ ThresholdWrite = data.StructLayout(
 """A threshold that the host sets."""
 
 
+RECOVERY = 7
+"""`DeltaEncoder.recovery` beside its rescaler's latency."""
+
+
 class DeltaEncoder(wiring.Component):
     """Finds the elements that changed and appends them to an event list; one element a cycle.
 
@@ -101,7 +105,7 @@ class DeltaEncoder(wiring.Component):
         """Least cycles from a source's last element to the first after the next start, which comes
         as soon as `busy` is low.
         """
-        return self._rescale.latency + 7
+        return self._rescale.latency + RECOVERY
 
     start: Signal
     context: data.View

@@ -8,6 +8,7 @@ a wider weight lies in several lanes, D rows' top digits first; their sums are p
 the drain, once per group and not once per product: total = total * 2**digit_bits + digit sum.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
@@ -28,6 +29,11 @@ def beat_tag(delta_bits: int) -> data.StructLayout:
             "digits": unsigned(2),  # log2 of the lanes that one weight takes
         }
     )
+
+
+def array_latency(widths: Sequence[int]) -> int:
+    """As `MacArray.latency`, from the widths of weights, or the digits that each of them has."""
+    return 4 + (len(widths) > 1)
 
 
 class MacArray(wiring.Component):
@@ -86,7 +92,7 @@ class MacArray(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from a group's last beat to its first D-word, where a weight is one digit."""
-        return 4 + (self._digits != [1])
+        return array_latency(self._digits)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

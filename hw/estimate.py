@@ -1,0 +1,420 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many cycles a network takes on an accelerator, from its events alone and without simulation.
+
+A recurrence over the program's passes, with the latencies of the components: when each group of
+rows has its last beat, when its sums are taken into M, when the units leave the cell unit, and when
+their events can be read. What golden does not tell is which elements fire: events are taken to be
+spread evenly over their source. The weight store answers as block RAM does, and both streams are
+always ready.
+"""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+
+from ..golden.arithmetic import Ints
+from ..golden.errors import UserError
+from ..golden.network import Network
+from .accumulate import QUEUE_WORDS
+from .arithmetic import rescale_latency
+from .cells.unit import most_latency
+from .config import AcceleratorConfig
+from .core import OUTPUT_WORDS, ROW_JOBS, drain_queue_words
+from .delta import RECOVERY
+from .mac import array_latency
+from .plan import INPUT, PassPlan, passes, plan_paths, plan_stages
+from .weights import BANK_WORDS
+
+FETCH = 4
+"""Cycles from an event's turn in the fetch unit to its request to the weight store."""
+
+LOOK_UP = 2
+"""Cycles from the question for a list's state to the round that begins with the answer."""
+
+ASK = 2
+"""Cycles from a round's last event to the next question."""
+
+CREDIT = 3
+"""Cycles from the D-word that makes room behind the drain to the group that may end."""
+
+SETTLE = 5
+"""Cycles from a word into M to the step, or the round, that may read M."""
+
+FETCH_JOBS = 4
+"""Passes that wait for the fetch unit."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """ends: cycle in which each frame's last output leaves, the first frame's first word being taken
+    in cycle 0 [steps]. beats: cycles in which the array works, exactly.
+    """
+
+    ends: tuple[int, ...]
+    beats: int
+
+    @property
+    def cycles_per_step(self) -> float:
+        """Mean cycles per frame."""
+        return self.ends[-1] / len(self.ends)
+
+
+def estimate_cycles(
+    network: Network, config: AcceleratorConfig, events: Sequence[Mapping[str, Ints]]
+) -> Estimate:
+    """Cycles of sequences that follow each other without a pause.
+
+    events: of each sequence, by path name, the fired deltas per step [steps], as
+    `golden.engine.Result.events` has them.
+    """
+    steps = [len(next(iter(each.values()))) for each in events]
+    if not sum(steps):
+        raise UserError("events: no steps, there must be at least one")
+    counts = {
+        name: np.concatenate([each[name] for each in events]).tolist()
+        for name, _ in network.paths()
+    }
+    starts = {0, *np.cumsum(steps).tolist()}
+    machine = _Machine(network, config, counts, starts)
+    for t in range(sum(steps)):
+        machine.step(t)
+    return Estimate(ends=tuple(machine.ends), beats=machine.beats)
+
+
+def dense_events(network: Network, steps: int) -> dict[str, Ints]:
+    """The events of a sequence in whose steps every element changes."""
+    dense = {name: np.full(steps, path.columns) for name, path in network.paths()}
+    for name, path in network.paths():
+        if path.source == "h":
+            dense[name][:1] = 0
+    return dense
+
+
+class _Pass:
+    """What a pass costs each of the components, in their own terms."""
+
+    def __init__(self, item: PassPlan, config: AcceleratorConfig, gates: int, *, first: bool):
+        plan, path = item.plan, item.plan.path
+        self.list, self.name, self.columns = plan.list, plan.name, path.columns
+        self.recurrent = path.source == "h"
+        self.frames = plan.producer == INPUT
+        self.release = item.last_use
+        self.groups = item.groups
+        self.words = config.group_words(path.weight_bits)
+        self.digits = config.digits(path.weight_bits)
+        self.least = self.words * self.digits
+        self.tail = item.chunk.count * len(path.gates) * config.cell_units
+        self.tail -= (item.groups - 1) * self.words
+        self.unit_words = item.chunk.count
+        self.last = item.last_path
+        self.flush = gates - len(path.gates) if item.last_path else 0
+        self.entries = len(path.gates) + self.flush
+        self.stage = plan.stage.index
+        self.step_start = first
+        self.layer_start = item.last_path and item.first_chunk
+        self.layer_end = item.last_path and item.last_chunk
+        self.tail_units = item.chunk.units - (item.chunk.count - 1) * config.unit_word
+
+
+class _List:
+    """An event list's bank: when each event, in their order, is pushed, and when it closes."""
+
+    __slots__ = ("closed", "pushes")
+
+    def __init__(self, pushes: "np.ndarray", closed: int) -> None:
+        self.pushes, self.closed = pushes, closed
+
+    def seen(self, cycle: int, least: int, void: bool) -> tuple[int, int, bool]:
+        """The first question from `cycle` on that is answered: (cycle, count, final).
+
+        least: events that make a round.
+        """
+        if void:
+            return max(cycle, self.closed + 1), 0, True
+        if cycle <= self.closed and least <= len(self.pushes):
+            cycle = min(max(cycle, int(self.pushes[least - 1]) + 1), self.closed + 1)
+        else:
+            cycle = max(cycle, self.closed + 1)
+        if cycle > self.closed:
+            return cycle, len(self.pushes), True
+        return cycle, int(np.searchsorted(self.pushes, cycle - 1, "right")), False
+
+
+class _Machine:
+    """The components' clocks: cycles from the first word of the first frame on."""
+
+    def __init__(
+        self,
+        network: Network,
+        config: AcceleratorConfig,
+        counts: Mapping[str, list[int]],
+        starts: set[int],
+    ) -> None:
+        self._config, self._counts, self._starts = config, counts, starts
+        self._inputs = network.inputs
+        stages = plan_stages(network)
+        self._last_stage = len(stages) - 1
+        self._units = [network.layers[stage.layer].units for stage in stages]
+        self._program = [
+            _Pass(item, config, len(item.plan.stage.gates), first=n == 0)
+            for n, item in enumerate(passes(network, config))
+        ]
+        made: dict[int, list[tuple[int, str, int, bool]]] = {}
+        for plan in {plan.list: plan for plan in plan_paths(network, config)}.values():
+            writes = (plan.list, plan.name, plan.path.columns, plan.path.source == "h")
+            made.setdefault(plan.producer, []).append(writes)
+        self._made = made
+        self._latencies()
+
+        self.ends: list[int] = []
+        self.beats = 0
+        self._lists: dict[tuple[int, int], _List] = {}
+        # Frames: of the last one, its last word; per step, when its banks are free again.
+        self._frame_word = self._step_pushed = -1
+        self._released: list[int] = []
+        self._tags: deque[int] = deque(maxlen=4)
+        # Sequencer and fetch unit: when passes were handed out, were taken, and were through.
+        self._pushed = -2
+        self._taken: deque[int] = deque([-1] * FETCH_JOBS, maxlen=FETCH_JOBS)
+        self._jobs: deque[int] = deque([-1] * ROW_JOBS, maxlen=ROW_JOBS)
+        self._take = self._through = self._end = -1
+        self._rounds: list[tuple[int, int]] = []  # of the pass before: (set, through)
+        self._drain = 0
+        # Behind the drain: D-words up to now, and when the latest ones were popped.
+        self._popped: deque[int] = deque([-CREDIT] * (self._spare + 1), maxlen=self._spare + 1)
+        self._wide = 0
+        # Accumulators: earliest next issue; last issue; last one for the cell unit.
+        self._next, self._issued, self._completed = 0, -SETTLE, -100
+        self._partial = False
+        self._context = -1
+        # Cell unit: when words were accepted; when the last unit-word began, and its cycles.
+        self._accepted: deque[int] = deque([-2] * QUEUE_WORDS, maxlen=QUEUE_WORDS)
+        self._load, self._runs = -100, 0
+        self._left: list[int] = []  # of the stage's unit-words, their first h
+        self._merged: dict[int, int] = {}
+        self._encoded = -1
+        self._output = -1
+        self._outputs: deque[int] = deque([-2] * self._output_words, maxlen=self._output_words)
+
+    def _latencies(self) -> None:
+        config = self._config
+        rescale = rescale_latency(config.sum_bits, *config.shifts)
+        self._recovery = rescale_latency(16, *config.quantizer_shifts) + RECOVERY
+        store = 2 + (config.weight_words > BANK_WORDS)
+        # From a group's last event to its first D-word, at the far end of the queue.
+        self._front = FETCH + store + array_latency(config.weight_bits) + 1
+        self._to_queue = 3 + rescale + 2
+        # From a unit-word that begins to run to its first h, and between two layers.
+        self._to_h = most_latency(config.cells) - 1
+        self._gap = max(self._recovery, self._to_h)
+        group_words = config.group_words(config.digit_bits)
+        self._spare = drain_queue_words(config) - 3 * group_words
+        self._output_words = max(1, OUTPUT_WORDS // config.unit_word)
+
+    def step(self, t: int) -> None:
+        """One step: its frame, and its passes one after the other."""
+        self._frame(t)
+        released = -1
+        for p in self._program:
+            self._fetch(p, t)
+            if p.frames and p.release:
+                released = max(released, self._through)
+        self._tags.append(self._pushed)
+        self._released.append(released)
+        self.ends.append(self._output)
+
+    def _frame(self, t: int) -> None:
+        start = self._frame_word + self._recovery if t else 0
+        free = self._released[t - 2] + 3 if t > 1 else 0
+        if len(self._tags) == self._tags.maxlen:
+            start = max(start, self._tags[0] + 2)
+        elements = self._config.input_elements
+        if elements == 1:
+            start = max(start, free)
+        words = ceil(self._inputs / elements)
+        self._frame_word = start + words - 1
+        first = start + np.arange(words)
+        for n, name, columns, _ in self._made[INPUT]:
+            at = first[_elements(self._counts[name][t], columns) // elements]
+            self._write(n, t, at, self._frame_word, elements, free)
+        self._pushed = max(self._pushed, start - 2)
+
+    def _write(
+        self, n: int, t: int, at: "np.ndarray", end: int, slices: int, free: int = -1
+    ) -> None:
+        """A list: its events' elements came at `at`, the source's last one at `end`."""
+        pushes, closed = at + self._recovery - 3, end + self._recovery - 2
+        if slices > 1:
+            # One event a cycle out of the slices' queues, and the list is opened before.
+            order = np.arange(len(at))
+            pushes = np.maximum(pushes + 1, free) - order
+            pushes = np.maximum.accumulate(pushes) + order
+            closed = max(closed + 1, int(pushes[-1]) + 1 if len(at) else 0)
+        self._lists[n, t & 1] = _List(pushes, closed)
+
+    def _fetch(self, p: _Pass, t: int) -> None:
+        # Handed out by the sequencer, then waiting behind the pass before.
+        self._pushed = max(self._pushed + 2, self._taken[0] + 1, self._jobs[0] + 1)
+        waits = max(self._pushed + 1, self._take) + 1
+        self._taken.append(waits - 1)
+        take = max(self._through, waits)
+        here = self._lists.get((p.list, (t & 1) ^ p.recurrent))
+        void = p.recurrent and t in self._starts
+        found = None
+        if here is None:  # since reset, nothing has been written
+            found = (0, 0, True)
+        else:
+            # Looked up while the pass before runs, or when this one's turn has come.
+            for begin, through in self._rounds:
+                seen = here.seen(max(begin, waits) + 1, p.least, void)
+                if seen[0] <= through - LOOK_UP:
+                    found = seen
+                    break
+        issue = take + 1
+        start, rounds = 0, []
+        while True:
+            if found is None:
+                cycle = (self._rounds_end(rounds, take)) + ASK
+                found = here.seen(cycle, start + p.least, void)
+                issue = found[0] + LOOK_UP
+            _, count, final = found
+            self._round(p, issue, count - start, final)
+            rounds.append((issue, self._through))
+            if final:
+                break
+            start, found = count, None
+        self._take, self._rounds = take, rounds
+
+    @staticmethod
+    def _rounds_end(rounds: list[tuple[int, int]], take: int) -> int:
+        return rounds[-1][1] if rounds else take
+
+    def _round(self, p: _Pass, issue: int, count: int, final: bool) -> None:
+        """`count` events over all groups, from cycle `issue` on; where there are none, none is."""
+        if not count:
+            self._begin(p, issue, final)
+            for _ in range(p.unit_words * (p.entries - p.flush)):
+                self._word(p, 0, final)
+            self._through = issue
+            return
+        self.beats += count * p.groups
+        end = issue - 1
+        front, digits, popped, slots = self._front, p.digits, self._popped, self._config.cell_units
+        straight = slots == digits == 1 and not p.flush and not (p.last and final)
+        for group in range(p.groups):
+            words = p.tail if group == p.groups - 1 else p.words
+            # Room behind the drain, and the group before has drained.
+            end = max(end + count, self._end + self._drain, popped[0] + CREDIT)
+            if group == 0:
+                self._begin(p, issue if count > 1 else end, final)
+            self._end, self._drain = end, words * digits
+            at = end + front - 1
+            if straight:  # every word follows the one before at once
+                taken = max(self._next, at + 1)
+                self._next = taken + words
+                self._issued = taken + words - 1
+                popped.extend(range(taken, taken + words))
+                continue
+            for _ in range(words):
+                at += digits
+                self._wide += 1
+                if self._wide == slots:
+                    self._wide = 0
+                    popped.append(self._word(p, max(at, popped[-1] + 1), final))
+                else:
+                    popped.append(max(at, popped[-1] + 1))
+        self._through = end
+
+    def _begin(self, p: _Pass, issue: int, final: bool) -> None:
+        """The accumulators take a round that the fetch unit began in cycle `issue`."""
+        load = max(issue + 2, self._next - 1)
+        self._next = load + 1
+        again = self._partial
+        layer = p.layer_start and final
+        if p.step_start or p.layer_start or again:
+            settled = load + 1
+            if p.step_start or again:
+                settled = max(settled, self._issued + SETTLE)
+            if layer:
+                settled = max(settled, self._completed + self._to_queue + 1)
+                # The layer's record is looked up once the encoders have begun the one before.
+                ready = max(settled, self._context) + 1
+                self._context = max(ready + 1, self._encoded) + 1
+                settled = ready
+            self._next = settled + 1
+        self._partial = not final
+        self._entry, self._unit_word = 0, 0
+        if final:
+            self._jobs.append(load)
+
+    def _word(self, p: _Pass, available: int, final: bool) -> int:
+        """Takes a word of sums, and the flushed ones in front of it; the cycle in which it does."""
+        if self._entry == 0:
+            for _ in range(p.flush):
+                self._issue(p, 0, final)
+        return self._issue(p, available, final)
+
+    def _issue(self, p: _Pass, available: int, final: bool) -> int:
+        cycle = max(self._next, available)
+        last = p.last and final
+        if last:
+            cycle = max(cycle, self._accepted[0] + 2)
+            if self._entry == 0 and p.stage == self._last_stage:
+                cycle = max(cycle, self._outputs[0] + 3)
+        self._next, self._issued = cycle + 1, cycle
+        self._entry += 1
+        if last:
+            self._completed = cycle
+            accepted = max(cycle + self._to_queue + 1, self._accepted[-1] + 1)
+            if self._entry == 1:
+                accepted = max(accepted, self._load)
+            self._accepted.append(accepted)
+        if self._entry == p.entries:
+            self._entry = 0
+            self._unit_word += 1
+            if last:
+                self._run(p, self._accepted[-1])
+        return cycle
+
+    def _run(self, p: _Pass, accepted: int) -> None:
+        """A unit-word is complete, and runs through its cell."""
+        config = self._config
+        load = max(accepted + 1, self._load + self._runs)
+        if not self._left:
+            load = max(load, self._load + self._runs + self._gap - 1)
+        ends = self._unit_word == p.unit_words
+        units = p.tail_units if ends else config.unit_word
+        self._load, self._runs = load, ceil(units / config.cell_units)
+        first = load + self._to_h
+        self._left.append(first)
+        if p.stage == self._last_stage:
+            beats = ceil(units / config.output_elements)
+            each = config.cell_units // config.output_elements
+            self._output = max(self._output + beats, first + 2 + self._runs - 1 + each - 1)
+            self._outputs.append(self._output)
+        if ends and p.layer_end:
+            self._encode(p.stage, first + self._runs - 1)
+
+    def _encode(self, stage: int, end: int) -> None:
+        """The events of a stage whose last units left in cycle `end`."""
+        config, left = self._config, np.array(self._left)
+        t = len(self.ends)
+        self._encoded = end + self._recovery - 1
+        for n, name, columns, recurrent in self._made.get(stage, []):
+            counts = self._counts[name]
+            when = t + recurrent
+            count = counts[when] if when < len(counts) and not (
+                recurrent and when in self._starts
+            ) else 0
+            unit = _elements(count, columns)
+            at = left[unit // config.unit_word] + unit % config.unit_word // config.cell_units
+            self._write(n, t, at, end, config.cell_units)
+        self._left = []
+
+
+def _elements(count: int, columns: int) -> "np.ndarray":
+    """Which elements of a source fire: `count` of them, spread evenly."""
+    return (2 * np.arange(count) + 1) * columns // (2 * max(count, 1))
