@@ -11,9 +11,11 @@ always ready.
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import ceil
 
 import numpy as np
+import numpy.typing as npt
 
 from ..golden.arithmetic import Ints
 from ..golden.errors import UserError
@@ -46,6 +48,8 @@ SETTLE = 5
 FETCH_JOBS = 4
 """Passes that wait for the fetch unit."""
 
+Events = Mapping[str, Sequence[int] | Ints | Sequence[Ints]]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
@@ -63,23 +67,21 @@ class Estimate:
 
 
 def estimate_cycles(
-    network: Network, config: AcceleratorConfig, events: Sequence[Mapping[str, Ints]]
+    network: Network, config: AcceleratorConfig, events: Sequence[Events]
 ) -> Estimate:
     """Cycles of sequences that follow each other without a pause.
 
     events: of each sequence, by path name, the fired deltas per step [steps], as
-    `golden.engine.Result.events` has them.
+    `golden.engine.Result.events` has them; or, where they are known, the indices of the elements
+    that fired in each step, in rising order.
     """
-    steps = [len(next(iter(each.values()))) for each in events]
-    if not sum(steps):
-        raise UserError("events: no steps, there must be at least one")
-    counts = {
-        name: np.concatenate([each[name] for each in events]).tolist()
-        for name, _ in network.paths()
-    }
-    starts = {0, *np.cumsum(steps).tolist()}
-    machine = _Machine(network, config, counts, starts)
-    for t in range(sum(steps)):
+    lengths = [len(next(iter(each.values()))) for each in events]
+    steps = sum(lengths)
+    if not steps:
+        raise UserError("events: there are no steps, a cycle count needs at least one")
+    fired = {name: [e for each in events for e in each[name]] for name, _ in network.paths()}
+    machine = _Machine(network, config, fired, {0, *accumulate(lengths)})
+    for t in range(steps):
         machine.step(t)
     return Estimate(ends=tuple(machine.ends), beats=machine.beats)
 
@@ -124,7 +126,7 @@ class _List:
 
     __slots__ = ("closed", "pushes")
 
-    def __init__(self, pushes: "np.ndarray", closed: int) -> None:
+    def __init__(self, pushes: npt.NDArray[np.int64], closed: int) -> None:
         self.pushes, self.closed = pushes, closed
 
     def seen(self, cycle: int, least: int, void: bool) -> tuple[int, int, bool]:
@@ -150,10 +152,10 @@ class _Machine:
         self,
         network: Network,
         config: AcceleratorConfig,
-        counts: Mapping[str, list[int]],
+        fired: Mapping[str, Sequence[int | Ints]],
         starts: set[int],
     ) -> None:
-        self._config, self._counts, self._starts = config, counts, starts
+        self._config, self._fired, self._starts = config, fired, starts
         self._inputs = network.inputs
         stages = plan_stages(network)
         self._last_stage = len(stages) - 1
@@ -238,12 +240,12 @@ class _Machine:
         self._frame_word = start + words - 1
         first = start + np.arange(words)
         for n, name, columns, _ in self._made[INPUT]:
-            at = first[_elements(self._counts[name][t], columns) // elements]
+            at = first[self._elements(name, t, columns) // elements]
             self._write(n, t, at, self._frame_word, elements, free)
         self._pushed = max(self._pushed, start - 2)
 
     def _write(
-        self, n: int, t: int, at: "np.ndarray", end: int, slices: int, free: int = -1
+        self, n: int, t: int, at: npt.NDArray[np.int64], end: int, slices: int, free: int = -1
     ) -> None:
         """A list: its events' elements came at `at`, the source's last one at `end`."""
         pushes, closed = at + self._recovery - 3, end + self._recovery - 2
@@ -404,17 +406,14 @@ class _Machine:
         t = len(self.ends)
         self._encoded = end + self._recovery - 1
         for n, name, columns, recurrent in self._made.get(stage, []):
-            counts = self._counts[name]
-            when = t + recurrent
-            count = counts[when] if when < len(counts) and not (
-                recurrent and when in self._starts
-            ) else 0
-            unit = _elements(count, columns)
+            unit = self._elements(name, t + recurrent, columns)
             at = left[unit // config.unit_word] + unit % config.unit_word // config.cell_units
             self._write(n, t, at, end, config.cell_units)
         self._left = []
 
-
-def _elements(count: int, columns: int) -> "np.ndarray":
-    """Which elements of a source fire: `count` of them, spread evenly."""
-    return (2 * np.arange(count) + 1) * columns // (2 * max(count, 1))
+    def _elements(self, name: str, t: int, columns: int) -> npt.NDArray[np.int64]:
+        """Which elements of a path's source fire in a step: spread evenly where it is not known."""
+        fired = self._fired[name][t] if t < len(self._fired[name]) else 0
+        if np.ndim(fired):
+            return np.asarray(fired, np.int64)
+        return (2 * np.arange(fired) + 1) * columns // (2 * max(int(fired), 1))
