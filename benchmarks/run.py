@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import area
+import models
 import peers
 import software
 import speech
@@ -18,6 +19,7 @@ Suite = Callable[[Path], Iterator[Figure]]
 SUITES: dict[str, Suite] = {
     "speech": lambda work: speech.figures(work, frames=50),
     "peers": lambda work: peers.figures(work, steps=40),
+    "models": lambda work: models.figures(work, steps=50),
     "software": lambda work: software.figures(),
 }
 FPGA: dict[str, Suite] = {"area": area.figures}

@@ -79,7 +79,7 @@ def compile_network(network: Network, config: AcceleratorConfig) -> Image:
     """
     plans = plan_paths(network, config)
     program = list(passes(network, config))
-    _check_fits(network, config, plans)
+    check_fits(network, config, plans)
     states = _states(network, config)
     state_bases = tuple(int(base) for base in np.cumsum([0, *states])[:-1])
     contents = {
@@ -137,7 +137,7 @@ def _pre_bits(network: Network) -> int:
     return worst.bit_length() + 1
 
 
-def _check_fits(network: Network, config: AcceleratorConfig, plans: Sequence[PathPlan]) -> None:
+def check_fits(network: Network, config: AcceleratorConfig, plans: Sequence[PathPlan]) -> None:
     """Everything that is silicon and not the depth of a loadable memory."""
     for name, path in network.paths():
         if path.weight_bits not in config.weight_bits:

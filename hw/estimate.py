@@ -26,8 +26,9 @@ from .cells.unit import most_latency
 from .config import AcceleratorConfig
 from .core import OUTPUT_WORDS, ROW_JOBS, drain_queue_words
 from .delta import RECOVERY
+from .estimate_parts import ListTimes, PassWork
 from .mac import array_latency
-from .plan import INPUT, PassPlan, passes, plan_paths, plan_stages
+from .plan import INPUT, passes, plan_paths, plan_stages
 from .weights import BANK_WORDS
 
 FETCH = 4
@@ -53,8 +54,8 @@ Events = Mapping[str, Sequence[int] | Ints | Sequence[Ints]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """ends: cycle in which each frame's last output leaves, the first frame's first word being taken
-    in cycle 0 [steps]. beats: cycles in which the array works, exactly.
+    """ends: cycle in which each frame's last output leaves [steps]; in cycle 0 the first frame's
+    first word is taken. beats: cycles in which the array works, exactly.
     """
 
     ends: tuple[int, ...]
@@ -95,56 +96,6 @@ def dense_events(network: Network, steps: int) -> dict[str, Ints]:
     return dense
 
 
-class _Pass:
-    """What a pass costs each of the components, in their own terms."""
-
-    def __init__(self, item: PassPlan, config: AcceleratorConfig, gates: int, *, first: bool):
-        plan, path = item.plan, item.plan.path
-        self.list, self.name, self.columns = plan.list, plan.name, path.columns
-        self.recurrent = path.source == "h"
-        self.frames = plan.producer == INPUT
-        self.release = item.last_use
-        self.groups = item.groups
-        self.words = config.group_words(path.weight_bits)
-        self.digits = config.digits(path.weight_bits)
-        self.least = self.words * self.digits
-        self.tail = item.chunk.count * len(path.gates) * config.cell_units
-        self.tail -= (item.groups - 1) * self.words
-        self.unit_words = item.chunk.count
-        self.last = item.last_path
-        self.flush = gates - len(path.gates) if item.last_path else 0
-        self.entries = len(path.gates) + self.flush
-        self.stage = plan.stage.index
-        self.step_start = first
-        self.layer_start = item.last_path and item.first_chunk
-        self.layer_end = item.last_path and item.last_chunk
-        self.tail_units = item.chunk.units - (item.chunk.count - 1) * config.unit_word
-
-
-class _List:
-    """An event list's bank: when each event, in their order, is pushed, and when it closes."""
-
-    __slots__ = ("closed", "pushes")
-
-    def __init__(self, pushes: npt.NDArray[np.int64], closed: int) -> None:
-        self.pushes, self.closed = pushes, closed
-
-    def seen(self, cycle: int, least: int, void: bool) -> tuple[int, int, bool]:
-        """The first question from `cycle` on that is answered: (cycle, count, final).
-
-        least: events that make a round.
-        """
-        if void:
-            return max(cycle, self.closed + 1), 0, True
-        if cycle <= self.closed and least <= len(self.pushes):
-            cycle = min(max(cycle, int(self.pushes[least - 1]) + 1), self.closed + 1)
-        else:
-            cycle = max(cycle, self.closed + 1)
-        if cycle > self.closed:
-            return cycle, len(self.pushes), True
-        return cycle, int(np.searchsorted(self.pushes, cycle - 1, "right")), False
-
-
 class _Machine:
     """The components' clocks: cycles from the first word of the first frame on."""
 
@@ -161,7 +112,7 @@ class _Machine:
         self._last_stage = len(stages) - 1
         self._units = [network.layers[stage.layer].units for stage in stages]
         self._program = [
-            _Pass(item, config, len(item.plan.stage.gates), first=n == 0)
+            PassWork(item, config, len(item.plan.stage.gates), first=n == 0)
             for n, item in enumerate(passes(network, config))
         ]
         made: dict[int, list[tuple[int, str, int, bool]]] = {}
@@ -173,7 +124,7 @@ class _Machine:
 
         self.ends: list[int] = []
         self.beats = 0
-        self._lists: dict[tuple[int, int], _List] = {}
+        self._lists: dict[tuple[int, int], ListTimes] = {}
         # Frames: of the last one, its last word; per step, when its banks are free again.
         self._frame_word = self._step_pushed = -1
         self._released: list[int] = []
@@ -255,46 +206,40 @@ class _Machine:
             pushes = np.maximum(pushes + 1, free) - order
             pushes = np.maximum.accumulate(pushes) + order
             closed = max(closed + 1, int(pushes[-1]) + 1 if len(at) else 0)
-        self._lists[n, t & 1] = _List(pushes, closed)
+        self._lists[n, t & 1] = ListTimes(pushes, closed)
 
-    def _fetch(self, p: _Pass, t: int) -> None:
+    def _fetch(self, p: PassWork, t: int) -> None:
         # Handed out by the sequencer, then waiting behind the pass before.
         self._pushed = max(self._pushed + 2, self._taken[0] + 1, self._jobs[0] + 1)
         waits = max(self._pushed + 1, self._take) + 1
         self._taken.append(waits - 1)
         take = max(self._through, waits)
-        here = self._lists.get((p.list, (t & 1) ^ p.recurrent))
+        known = self._lists.get((p.list, (t & 1) ^ p.recurrent))
+        here = known or ListTimes.EMPTY  # since reset, nothing has been written
         void = p.recurrent and t in self._starts
-        found = None
-        if here is None:  # since reset, nothing has been written
-            found = (0, 0, True)
-        else:
-            # Looked up while the pass before runs, or when this one's turn has come.
-            for begin, through in self._rounds:
-                seen = here.seen(max(begin, waits) + 1, p.least, void)
-                if seen[0] <= through - LOOK_UP:
-                    found = seen
-                    break
-        issue = take + 1
-        start, rounds = 0, []
+        found = None if known else (0, 0, True)
+        # Looked up while the pass before runs, or when this one's turn has come.
+        for begin, through in self._rounds if known else ():
+            seen = here.seen(max(begin, waits) + 1, p.least, void)
+            if seen[0] <= through - LOOK_UP:
+                found = seen
+                break
+        issue, through, start = take + 1, take, 0
+        rounds: list[tuple[int, int]] = []
         while True:
             if found is None:
-                cycle = (self._rounds_end(rounds, take)) + ASK
-                found = here.seen(cycle, start + p.least, void)
+                found = here.seen(through + ASK, start + p.least, void)
                 issue = found[0] + LOOK_UP
             _, count, final = found
             self._round(p, issue, count - start, final)
-            rounds.append((issue, self._through))
+            through = self._through
+            rounds.append((issue, through))
             if final:
                 break
             start, found = count, None
         self._take, self._rounds = take, rounds
 
-    @staticmethod
-    def _rounds_end(rounds: list[tuple[int, int]], take: int) -> int:
-        return rounds[-1][1] if rounds else take
-
-    def _round(self, p: _Pass, issue: int, count: int, final: bool) -> None:
+    def _round(self, p: PassWork, issue: int, count: int, final: bool) -> None:
         """`count` events over all groups, from cycle `issue` on; where there are none, none is."""
         if not count:
             self._begin(p, issue, final)
@@ -330,7 +275,7 @@ class _Machine:
                     popped.append(max(at, popped[-1] + 1))
         self._through = end
 
-    def _begin(self, p: _Pass, issue: int, final: bool) -> None:
+    def _begin(self, p: PassWork, issue: int, final: bool) -> None:
         """The accumulators take a round that the fetch unit began in cycle `issue`."""
         load = max(issue + 2, self._next - 1)
         self._next = load + 1
@@ -352,14 +297,14 @@ class _Machine:
         if final:
             self._jobs.append(load)
 
-    def _word(self, p: _Pass, available: int, final: bool) -> int:
+    def _word(self, p: PassWork, available: int, final: bool) -> int:
         """Takes a word of sums, and the flushed ones in front of it; the cycle in which it does."""
         if self._entry == 0:
             for _ in range(p.flush):
                 self._issue(p, 0, final)
         return self._issue(p, available, final)
 
-    def _issue(self, p: _Pass, available: int, final: bool) -> int:
+    def _issue(self, p: PassWork, available: int, final: bool) -> int:
         cycle = max(self._next, available)
         last = p.last and final
         if last:
@@ -381,7 +326,7 @@ class _Machine:
                 self._run(p, self._accepted[-1])
         return cycle
 
-    def _run(self, p: _Pass, accepted: int) -> None:
+    def _run(self, p: PassWork, accepted: int) -> None:
         """A unit-word is complete, and runs through its cell."""
         config = self._config
         load = max(accepted + 1, self._load + self._runs)
@@ -414,6 +359,6 @@ class _Machine:
     def _elements(self, name: str, t: int, columns: int) -> npt.NDArray[np.int64]:
         """Which elements of a path's source fire in a step: spread evenly where it is not known."""
         fired = self._fired[name][t] if t < len(self._fired[name]) else 0
-        if np.ndim(fired):
-            return np.asarray(fired, np.int64)
-        return (2 * np.arange(fired) + 1) * columns // (2 * max(int(fired), 1))
+        if isinstance(fired, np.ndarray):
+            return fired
+        return (2 * np.arange(int(fired)) + 1) * columns // (2 * max(int(fired), 1))

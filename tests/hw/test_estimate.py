@@ -37,9 +37,7 @@ def fired(network, frames):
 
 def measure(network, config, smooth):
     """(the core's run, its frames)."""
-    frames = [
-        make_frames(network.inputs, length, seed=length, smooth=smooth) for length in LENGTHS
-    ]
+    frames = [make_frames(network.inputs, length, seed=length, smooth=smooth) for length in LENGTHS]
     return check_core(network, frames, config=config), frames
 
 
