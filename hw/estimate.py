@@ -5,7 +5,7 @@ A recurrence over the program's passes, with the latencies of the components: wh
 rows has its last beat, when its sums are taken into M, when the units leave the cell unit, and when
 their events can be read. What golden does not tell is which elements fire: events are taken to be
 spread evenly over their source. The weight store answers as block RAM does, and both streams are
-always ready.
+always ready. Several encoders are taken to keep up with the cell units.
 """
 
 from collections import deque
