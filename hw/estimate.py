@@ -137,7 +137,9 @@ class _Machine:
         self._rounds: list[tuple[int, int]] = []  # of the pass before: (set, through)
         self._drain = 0
         # Behind the drain: D-words up to now, and when the latest ones were popped.
-        self._popped: deque[int] = deque([-CREDIT] * (self._spare + 1), maxlen=self._spare + 1)
+        kept = self._spare + 1 + (CREDIT - 1) * config.group_words(config.digit_bits)
+        self._popped: deque[int] = deque([-CREDIT] * kept, maxlen=kept)
+        self._ends: deque[tuple[int, int]] = deque([(-CREDIT, 0)] * (CREDIT - 1), maxlen=CREDIT - 1)
         self._wide = 0
         # Accumulators: earliest next issue; last issue; last one for the cell unit.
         self._next, self._issued, self._completed = 0, -SETTLE, -100
@@ -254,9 +256,10 @@ class _Machine:
         for group in range(p.groups):
             words = p.tail if group == p.groups - 1 else p.words
             # Room behind the drain, and the group before has drained.
-            end = max(end + count, self._end + self._drain, popped[0] + CREDIT)
+            end = self._room(max(end + count, self._end + self._drain))
             if group == 0:
                 self._begin(p, issue if count > 1 else end, final)
+            self._ends.append((end, words))
             self._end, self._drain = end, words * digits
             at = end + front - 1
             if straight:  # every word follows the one before at once
@@ -274,6 +277,18 @@ class _Machine:
                 else:
                     popped.append(max(at, popped[-1] + 1))
         self._through = end
+
+    def _room(self, end: int) -> int:
+        """The first cycle from `end` on in which a group may end, for the room behind the drain."""
+        if self._popped[-1 - self._spare] + CREDIT <= end:
+            return end
+        # The credits of the latest groups are not yet taken: the sooner, the less it needs.
+        for cycle in range(end, end + CREDIT):
+            late = sum(words for at, words in self._ends if at > cycle - CREDIT)
+            room = self._popped[-1 - self._spare - late] + CREDIT
+            if room <= cycle:
+                return cycle
+        return room
 
     def _begin(self, p: PassWork, issue: int, final: bool) -> None:
         """The accumulators take a round that the fetch unit began in cycle `issue`."""

@@ -11,7 +11,7 @@ from deltaloom.hw.compile import derive_config
 from deltaloom.hw.estimate import dense_events, estimate_cycles
 from deltaloom.sim.core_bench import check_core
 
-LENGTHS = (5, 2)
+LENGTHS = (5, 3)
 
 
 class Recorder(StepModel):
@@ -46,6 +46,7 @@ CASES = [
     ([("gru", 16)], 0, {"word_bits": 32, "drain_rows": 1}),
     ([("lstm", 12), ("linear", 5)], 30, {"word_bits": 64}),
     ([("gru_before", 9)], 30, {"word_bits": 64}),
+    ([("lstm", 5), ("gru", 30)], 10, {"word_bits": 64}),
     ([("sru4", 16), ("ligru", 9)], 10, {"word_bits": 64}),
     (
         [("gru_before", 9)],
