@@ -9,6 +9,7 @@ from pathlib import Path
 import area
 import arrays
 import lanes
+import models
 import peers
 import software
 import speech
@@ -21,6 +22,7 @@ SUITES: dict[str, Suite] = {
     "speech": lambda work: speech.figures(work, frames=50),
     "peers": lambda work: peers.figures(work, steps=40),
     "lanes": lanes.figures,
+    "models": lambda work: models.figures(work, steps=50),
     "software": lambda work: software.figures(),
 }
 FPGA: dict[str, Suite] = {
