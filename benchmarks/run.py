@@ -11,6 +11,7 @@ import arrays
 import cells
 import knee
 import lanes
+import models
 import peers
 import software
 import speech
@@ -25,6 +26,7 @@ SUITES: dict[str, Suite] = {
     "cells": cells.figures,
     "knee": knee.figures,
     "lanes": lanes.figures,
+    "models": lambda work: models.figures(work, steps=50),
     "software": lambda work: software.figures(),
 }
 FPGA: dict[str, Suite] = {

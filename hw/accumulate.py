@@ -12,7 +12,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .arithmetic import Rescale, delay, sat16
+from .arithmetic import SMALL_STAGE_BITS, Rescale, delay, sat16
 from .cells.unit import cell_word
 from .config import AcceleratorConfig
 from .fetch import Round
@@ -137,7 +137,7 @@ class Accumulate(wiring.Component):
                 shift_min=config.shifts[0],
                 shift_max=config.shifts[1],
                 out_bits=config.pre_bits,
-                stage_bits=2,
+                stage_bits=SMALL_STAGE_BITS,
                 rounds=False,
             )
             for _ in range(rows)

@@ -25,6 +25,9 @@ MAX_VALUE_BITS = 2 * LOW_BITS + FACTOR_BITS
 SHIFT_STAGE_BITS = 3
 """Bits of the shift amount that one pipeline stage resolves: an 8-to-1 multiplexer."""
 
+SMALL_STAGE_BITS = 2
+"""The same where area counts for more than a cycle."""
+
 
 def rshr(value: ValueLike, n: int | Value, *, low: int | None = None, high: int = 0) -> Value:
     """Shift right by `n`, half rounded toward plus infinity; negative `n` shifts left.

@@ -109,7 +109,7 @@ def compile_network(network: Network, config: AcceleratorConfig) -> Image:
     _check_widths(network)
     plans = plan_paths(network, config)
     program = list(passes(network, config))
-    _check_fits(network, config, plans)
+    check_fits(network, config, plans)
     starts = {p.plan.stage.sweep.index: n for n, p in enumerate(program) if p.first_pass}
     states = _states(network, config)
     state_bases = tuple(int(base) for base in np.cumsum([0, *states])[:-1])
@@ -199,7 +199,7 @@ def _check_widths(network: Network) -> None:
                 )
 
 
-def _check_fits(network: Network, config: AcceleratorConfig, plans: Sequence[PathPlan]) -> None:
+def check_fits(network: Network, config: AcceleratorConfig, plans: Sequence[PathPlan]) -> None:
     """Everything that is silicon and not the depth of a loadable memory."""
     if network.delta_mode not in config.delta_modes:
         raise UserError(

@@ -49,6 +49,11 @@ def output_words(config: AcceleratorConfig) -> int:
     return max(OUTPUT_WORDS, 2 * config.unit_word)
 
 
+def drain_queue_words(config: AcceleratorConfig) -> int:
+    """D-words that the queue behind the drain holds."""
+    return max(16, 6 * config.group_words(config.digit_bits))
+
+
 Lists = EventLists | TermLists
 
 
@@ -138,7 +143,7 @@ class Core(wiring.Component):
             depth=config.weight_words, word_bits=config.word_bits, init=contents.get("weights", [])
         )
         group_words = config.group_words(config.digit_bits)
-        queue_words = max(16, 6 * group_words)
+        queue_words = drain_queue_words(config)
         m.submodules.fetch = fetch = Fetch(
             sources=config.input_encoders + config.encoders,
             delta_bits=config.delta_bits,

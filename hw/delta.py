@@ -5,6 +5,7 @@ q = sat(rshr(v * mult, shift) + zero, bits);  d = q - x̂;  fires iff |d| > thre
 or, in the mode `power_of_two`, x̂ goes one step of a power of two towards q.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value, signed, unsigned
@@ -14,7 +15,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..golden.arithmetic import WIDTHS
 from ..golden.delta import EXACT, POWER_OF_TWO
-from .arithmetic import Rescale, delay, sat
+from .arithmetic import SMALL_STAGE_BITS, Rescale, delay, rescale_latency, sat
 from .events import BankKey, event_layout
 from .layouts import EVENT_BITS, LIST_BITS, UNIT_BITS, EncoderRecord
 from .power_of_two import NearestPower
@@ -37,6 +38,12 @@ ThresholdWrite = data.StructLayout(
     {"en": unsigned(1), "list": unsigned(LIST_BITS), "value": unsigned(17)}
 )
 """A threshold that the host sets."""
+
+
+def recovery(shifts: tuple[int, int], modes: Sequence[str]) -> int:
+    """As `DeltaEncoder.recovery`, from its parameters."""
+    later = NearestPower.latency if POWER_OF_TWO in modes else 0
+    return rescale_latency(16, *shifts, stage_bits=SMALL_STAGE_BITS) + 7 + later
 
 
 class DeltaEncoder(wiring.Component):
@@ -83,13 +90,14 @@ class DeltaEncoder(wiring.Component):
         self._code_bits = code_bits
         self._thresholds = thresholds
         self._modes = modes
+        self._shifts = shifts
         self._rescale = Rescale(
             value_bits=16,
             mult_bits=16,
             shift_min=shifts[0],
             shift_max=shifts[1],
             out_bits=max(31 - shifts[0] + 1, 2),
-            stage_bits=2,
+            stage_bits=SMALL_STAGE_BITS,
         )
         super().__init__(
             {
@@ -113,8 +121,7 @@ class DeltaEncoder(wiring.Component):
         """Least cycles from a source's last element to the first after the next start, which comes
         as soon as `busy` is low.
         """
-        later = NearestPower.latency if POWER_OF_TWO in self._modes else 0
-        return self._rescale.latency + 7 + later
+        return recovery(self._shifts, self._modes)
 
     start: Signal
     context: data.View

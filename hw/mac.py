@@ -9,7 +9,7 @@ a wider weight lies in several lanes, D rows' top digits first; their sums are p
 the drain, once per group and not once per product: total = total * 2**digit_bits + digit sum.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, ShapeLike, Signal, Value, signed, unsigned
@@ -53,6 +53,11 @@ LANES: dict[str, tuple[ShapeLike | None, Callable[..., None]]] = {
     "shift_add": (Term, shift_add_lane),
 }
 """Kinds of lanes: what they take a delta as (None: a number), and what builds one."""
+
+
+def array_latency(widths: Sequence[int]) -> int:
+    """As `MacArray.latency`, from the widths of weights, or the digits that each of them has."""
+    return 4 + (len(widths) > 1)
 
 
 class MacArray(wiring.Component):
@@ -114,7 +119,7 @@ class MacArray(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from a group's last beat to its first D-word, where a weight is one digit."""
-        return 4 + (self._digits != [1])
+        return array_latency(self._digits)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -10,12 +10,16 @@ import pytest
 
 from deltaloom import cli
 from deltaloom.golden.data import Dataset
+from deltaloom.golden.engine import quantize_frames
+from deltaloom.golden.engine import run as run_golden
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.evaluation.error_metrics import METRICS
 from deltaloom.golden.evaluation.metrics import evaluate
 from deltaloom.golden.model import FloatLayer, FloatModel, FloatPath
 from deltaloom.golden.network import Network
 from deltaloom.golden.synthetic import make_network
+from deltaloom.hw.compile import derive_config
+from deltaloom.hw.estimate import estimate_cycles
 from deltaloom.verbs import options
 from deltaloom.verbs.evaluate import set_thresholds
 
@@ -60,10 +64,21 @@ def test_numbers(files, tmp_path, capsys):
     assert value(text, "size") == f"{expected.size_bits / 8000:,.1f} kB"
     cycles = value(text, "ideal cycles per step, 64-bit words, dense")
     assert cycles == f"{expected.ideal_cycles_per_step_dense:,.0f}"
+    config = derive_config(network, word_bits=64)
+    frames = [quantize_frames(network, x) for x in Dataset.load(files[1]).features]
+    estimate = estimate_cycles(network, config, [r.events for r in run_golden(network, frames)])
+    cycles = value(text, "estimated cycles per step, 64-bit words, delta")
+    assert cycles == f"{estimate.cycles_per_step:,.1f}"
     row = re.search(r"lstm0\.h .*", text)
     events = f"{expected.events_per_step['lstm0.h']:.1f}"
     assert row and re.findall(r"[\d./]+", row[0])[1:6] == ["6", "24", "8/8", "9", events]
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_cycles_without_amaranth(files, capsys, monkeypatch):
+    monkeypatch.setattr("deltaloom.verbs.cycles.find_spec", lambda name: None)
+    assert run(*files) == 0
+    assert "estimated" not in capsys.readouterr().out
 
 
 def test_float_model(files, tmp_path, capsys):

@@ -19,10 +19,13 @@ from deltaloom.boards.timing import Usage
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.engine import quantize_frames
 from deltaloom.golden.errors import UserError
+from deltaloom.golden.network import Network
 from deltaloom.golden.synthetic import make_network
+from deltaloom.hw.compile import derive_config
 from deltaloom.sim.execute import SIMULATORS
 from deltaloom.verbs import simulate as simulate_verb
 from deltaloom.verbs.build import Build
+from deltaloom.verbs.cycles import dense_cycles
 from deltaloom.verbs.simulate import choose_frames, plan_runs
 from deltaloom.verbs.stages import Beside, Command, Stages
 
@@ -282,8 +285,11 @@ def test_build(files, tmp_path, capsys, builds):
 
 
 def test_build_synthesis_only(files, tmp_path, capsys, builds):
+    network = Network.load(files[0])
+    config = derive_config(network)
     assert run("build", files[0], "-o", tmp_path / "out", "--synth-only") == 0
     assert builds.options["synth_only"] is True and builds.options["clock_mhz"] is None
+    assert builds.options["cycles_per_step"] == dense_cycles(network, config)
     assert json.loads((tmp_path / "out" / "report.json").read_text())["bitstream"] is None
     assert ".bit" not in capsys.readouterr().out
 

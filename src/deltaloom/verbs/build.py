@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
+from .cycles import dense_cycles
 from .folders import check_folder
 from .generate import add_lanes, add_longest, add_word_bits
 from .stages import stage_lines
@@ -75,7 +76,7 @@ class Build:
             metavar="C",
             default=argparse.SUPPRESS,
             help="clock cycles of a frame, as `deltaloom simulate` measures them, for the "
-            "report's latency (default: no latency)",
+            "report's latency (default: as estimated where every element changes, or none)",
         )
 
     def run(self, args: argparse.Namespace) -> None:
@@ -90,21 +91,19 @@ class Build:
         clock, cycles = _positive(args, "clock"), _positive(args, "cycles_per_step")
         check_folder("-o", args.output)
         network = Network.load(args.network)
+        config = derive_config(
+            network, word_bits=args.word_bits, lane_kind=args.lanes, frames=args.longest
+        )
         with stage_lines() as progress:
             report = build(
                 network,
                 args.board,
                 workdir=args.output,
-                config=derive_config(
-                    network,
-                    word_bits=args.word_bits,
-                    lane_kind=args.lanes,
-                    frames=args.longest,
-                ),
+                config=config,
                 clock_mhz=clock,
                 seed=args.seed,
                 synth_only="synth_only" in args,
-                cycles_per_step=cycles,
+                cycles_per_step=cycles or dense_cycles(network, config),
                 progress=progress,
             )
         if report.bitstream is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
+from .cycles import estimated_cycles
 from .options import add_data, add_metrics, add_network, read_metrics
 from .progress import progress_bars
 from .reports import add_report, report_file, write_report
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 class Evaluate:
     """Runs the float model, the quantized network and the delta network over the same data."""
 
-    help = "evaluate a quantized network: error, eliminated operations, size, ideal cycles"
+    help = "evaluate a quantized network: error, eliminated operations, size, cycles"
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         add_network(parser)
@@ -72,7 +73,7 @@ class Evaluate:
             evaluation = evaluate(network, data, model, args.word_bits, progress, metrics)
         if "json" in args:
             _write_json(evaluation, args.json)
-        _print(evaluation, network)
+        _print(evaluation, network, estimated_cycles(network, args.word_bits, data))
         if page is not None:
             sections = evaluate_sections(network, evaluation, data, model)
             write_report(page, "evaluate", sections, *inputs)
@@ -107,7 +108,9 @@ def _write_json(evaluation: "Evaluation", file: Path) -> None:
         temporary.write_text(json.dumps(asdict(evaluation), indent=2) + "\n", encoding="utf-8")
 
 
-def _print(evaluation: "Evaluation", network: "Network") -> None:
+def _print(
+    evaluation: "Evaluation", network: "Network", cycles: tuple[float, float] | None
+) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -166,6 +169,9 @@ def _print(evaluation: "Evaluation", network: "Network") -> None:
         (f"ideal cycles per step, {evaluation.word_bits}-bit words, dense", f"{dense:,.0f}"),
         (f"ideal cycles per step, {evaluation.word_bits}-bit words, delta", f"{delta:,.1f}"),
     ]
+    if cycles is not None:
+        what = f"estimated cycles per step, {evaluation.word_bits}-bit words"
+        rows += [(f"{what}, dense", f"{cycles[0]:,.0f}"), (f"{what}, delta", f"{cycles[1]:,.1f}")]
     for row in rows:
         totals.add_row(*row)
     console.print(totals)
