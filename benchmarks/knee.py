@@ -15,6 +15,7 @@ from deltaloom.golden.evaluation.operations import eliminated
 from deltaloom.golden.evaluation.trials import Trials
 from deltaloom.golden.evaluation.tuning import tune
 from deltaloom.hw.compile import derive_config
+from deltaloom.hw.estimate import estimate_cycles
 from deltaloom.sim.core_cycles import measure_core
 
 WORD_BITS = 256
@@ -23,17 +24,17 @@ COMMAND = "make bench ARGS=knee"
 
 
 def figures(work: Path) -> Iterator[Figure]:
-    """Greedy thresholds at half a point; eliminated operations, and cycles over the ideal ones.
+    """Greedy thresholds at half a point; eliminated operations, and cycles over estimated ones.
 
-    Promised is what golden says of the whole tuning set; measured are its first sequences, in the
-    core in Verilator, whose every output and every event equals golden.
+    Promised are the operations of the whole tuning set, by golden, and the cycles that `deltaloom
+    evaluate` estimates; measured are the set's first sequences, in the core in Verilator, whose
+    every output and every event equals golden.
     """
     data = Dataset.load(DATA / "tuning.npz")
     for cell in TUNED:
         with Trials(speech_network(cell), data, workers=os.cpu_count() or 1) as trials:
             network = tune(trials, allowed=0.5).network
         promised = run_dataset(network, data).events
-        cycles = ideal_cycles(network, WORD_BITS, promised, data.frames)
         part = data.subset(range(SEQUENCES))
         config = derive_config(network, word_bits=WORD_BITS)
         frames = [quantize_frames(network, features) for features in part.features]
@@ -42,6 +43,8 @@ def figures(work: Path) -> Iterator[Figure]:
             name: sum(int(result.events[name].sum()) for result in found.results)
             for name, _ in network.paths()
         }
+        events = [result.events for result in found.results]
+        estimate = estimate_cycles(network, config, events).cycles_per_step
         here = ideal_cycles(network, WORD_BITS, fired, part.frames)
         yield Figure(
             name=f"tuned {cell}: operations eliminated in hardware",
@@ -53,11 +56,11 @@ def figures(work: Path) -> Iterator[Figure]:
         )
         yield Figure(
             name=f"tuned {cell}: measured cycles / those promised for the same frames",
-            value=round(found.cycles_per_step / here, 4),
+            value=round(found.cycles_per_step / estimate, 4),
             unit="x",
-            reference=round(here, 1),
-            reference_is=f"ideal cycles per step, {found.cycles_per_step:.1f} measured; "
-            f"{cycles:.1f} on the whole tuning set",
+            reference=round(estimate, 1),
+            reference_is=f"estimated cycles per step, {found.cycles_per_step:.1f} measured, "
+            f"{here:.1f} ideal",
             target=1.05,
             at_most=True,
             command=COMMAND,
