@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random float models and data sets for several test modules."""
+"""Random float models, data sets and checkpoints for several test modules."""
 
 import importlib.util
 from pathlib import Path
@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from deltaloom.golden.cells import CELLS
+from deltaloom.golden.checkpoint import ImportOptions, import_checkpoint
 from deltaloom.golden.data import Dataset
+from deltaloom.golden.errors import UserError
 from deltaloom.golden.model import FloatLayer, FloatModel, FloatPath
 
 
@@ -80,3 +82,46 @@ def timit_tree():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def load(tmp_path):
+    """load(tensors, **options): the model that is imported from a state dict."""
+
+    def run(tensors, **options):
+        np.savez(tmp_path / "net.npz", **tensors)
+        return import_checkpoint(tmp_path / "net.npz", options=ImportOptions(**options))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def refused():
+    """refused(load, tensors, **options): the one line with which it is not imported."""
+
+    def run(load, tensors, **options):
+        with pytest.raises(UserError) as caught:
+            load(tensors, **options)
+        line = str(caught.value)
+        assert "\n" not in line
+        return line.partition(".npz: ")[2]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def read_case():
+    """read_case(file, case): the state dict of a case of a vectors file, and its other arrays."""
+
+    def run(file, case):
+        with np.load(Path(__file__).with_name(file)) as archive:
+            arrays = {
+                name.removeprefix(f"{case}:"): archive[name]
+                for name in archive.files
+                if name.startswith(f"{case}:")
+            }
+        mark = "weights:"
+        weights = {n.removeprefix(mark): a for n, a in arrays.items() if n.startswith(mark)}
+        return weights, {n: a for n, a in arrays.items() if not n.startswith(mark)}
+
+    return run

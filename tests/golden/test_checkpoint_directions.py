@@ -2,48 +2,15 @@
 """Bidirectional and projected layers, imported and run: the frameworks' own outputs."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from deltaloom.golden import graph
-from deltaloom.golden.checkpoint import ImportOptions, import_checkpoint
+from deltaloom.golden.checkpoint import import_checkpoint
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.float_engine import run_float_batch
 from deltaloom.golden.model import FloatModel, run_float
-
-FOLDER = Path(__file__).parent
-
-
-def read_case(file, case):
-    """The state dict of `case` and its other arrays."""
-    with np.load(FOLDER / file) as archive:
-        arrays = {
-            name.removeprefix(f"{case}:"): archive[name]
-            for name in archive.files
-            if name.startswith(f"{case}:")
-        }
-    mark = "weights:"
-    weights = {n.removeprefix(mark): a for n, a in arrays.items() if n.startswith(mark)}
-    return weights, {n: a for n, a in arrays.items() if not n.startswith(mark)}
-
-
-@pytest.fixture
-def load(tmp_path):
-    def run(tensors, **options):
-        np.savez(tmp_path / "net.npz", **tensors)
-        return import_checkpoint(tmp_path / "net.npz", options=ImportOptions(**options))
-
-    return run
-
-
-def refused(load, tensors, **options):
-    with pytest.raises(UserError) as caught:
-        load(tensors, **options)
-    line = str(caught.value)
-    assert "\n" not in line
-    return line.partition(".npz: ")[2]
 
 
 def layers_of(model):
@@ -69,7 +36,7 @@ def comes_back(model, file) -> FloatModel:
 
 
 @pytest.mark.parametrize("case", ["bidirectional", "projection", "both", "initial"])
-def test_lstm(load, tmp_path, case):
+def test_lstm(load, tmp_path, case, read_case):
     weights, arrays = read_case("lstm_vectors.npz", case)
     model = load(weights)
     if case == "initial":
@@ -91,7 +58,7 @@ def with_initial(model, h0, c0):
     return replace(model, layers=tuple(layers))
 
 
-def test_names_of_both_directions_with_projections(load):
+def test_names_of_both_directions_with_projections(load, read_case):
     model = load(read_case("lstm_vectors.npz", "both")[0])
     ends = ("lstm.{}.projection", "lstm.{}.reverse.projection")
     assert layers_of(model) == [
@@ -109,7 +76,7 @@ def test_names_of_both_directions_with_projections(load):
     assert (model.inputs, model.outputs) == (5, 6)
 
 
-def test_gru(load):
+def test_gru(load, read_case):
     weights, arrays = read_case("gru_vectors.npz", "bidirectional")
     model = load(weights)
     assert [layer.kind for layer in model.layers] == ["gru"] * 4 + ["linear"]
@@ -117,7 +84,7 @@ def test_gru(load):
     assert_gives(model, [arrays["x"]], [arrays["y"]])
 
 
-def test_labels_are_of_all_outputs(tmp_path):
+def test_labels_are_of_all_outputs(tmp_path, read_case):
     weights, _ = read_case("lstm_vectors.npz", "projection")
     np.savez(tmp_path / "net.npz", **weights)
     assert import_checkpoint(tmp_path / "net.npz", labels="abc").labels == ("a", "b", "c")
@@ -127,7 +94,7 @@ def test_labels_are_of_all_outputs(tmp_path):
         import_checkpoint(tmp_path / "net.npz", labels="abc")
 
 
-def test_half_a_bidirectional_layer(load):
+def test_half_a_bidirectional_layer(load, read_case, refused):
     weights, _ = read_case("gru_vectors.npz", "bidirectional")
     some = {name: a for name, a in weights.items() if not name.endswith("_l1_reverse")}
     assert refused(load, some) == (
@@ -147,7 +114,7 @@ def test_half_a_bidirectional_layer(load):
         ((2, 7), "weight_hh_l0 [28, 3]: PyTorch nn.LSTM expects [28, 2]"),
     ],
 )
-def test_wrong_shape_of_a_projection(load, shape, rule):
+def test_wrong_shape_of_a_projection(load, shape, rule, read_case, refused):
     weights, _ = read_case("lstm_vectors.npz", "projection")
     weights["lstm.weight_hr_l0"] = np.ones(shape, np.float32)
     assert refused(load, weights) == f"lstm.{rule}"
@@ -156,7 +123,7 @@ def test_wrong_shape_of_a_projection(load, shape, rule):
 # One set of weights for both directions
 
 
-def test_ligru(load):
+def test_ligru(load, read_case):
     weights, arrays = read_case("ligru_vectors.npz", "bidirectional")
     model = load(weights)
     assert layers_of(model) == [
@@ -169,7 +136,7 @@ def test_ligru(load):
     assert_gives(model, [arrays["x"]], [arrays["h1"]])
 
 
-def test_one_layer_of_ligru_is_as_wide_as_the_next_one_asks(load):
+def test_one_layer_of_ligru_is_as_wide_as_the_next_one_asks(load, read_case):
     weights, arrays = read_case("ligru_vectors.npz", "bidirectional")
     one = {name: a for name, a in weights.items() if name.startswith("rnn.0.")}
     assert load(one).outputs == 7
@@ -182,7 +149,7 @@ def test_one_layer_of_ligru_is_as_wide_as_the_next_one_asks(load):
     assert [layer.name for layer in model.layers] == ["ligru.0", "fc"]
 
 
-def test_shared_weights_are_stored_and_counted_once(load, tmp_path):
+def test_shared_weights_are_stored_and_counted_once(load, tmp_path, read_case):
     weights, _ = read_case("ligru_vectors.npz", "bidirectional")
     model = load(weights)
     first, second = model.layers[0].parameters, model.layers[2].parameters
@@ -194,7 +161,7 @@ def test_shared_weights_are_stored_and_counted_once(load, tmp_path):
     assert loaded.parameters == model.parameters and layers_of(loaded) == layers_of(model)
 
 
-def test_candidate_scale_keeps_weights_shared(load):
+def test_candidate_scale_keeps_weights_shared(load, read_case):
     weights, _ = read_case("ligru_vectors.npz", "bidirectional")
     model = load(weights, candidate_scale=(0.5, 1.0))
     plain = load(weights)
@@ -207,7 +174,7 @@ def test_candidate_scale_keeps_weights_shared(load):
 # sru: a matrix for each direction, in one tensor
 
 
-def test_sru(load):
+def test_sru(load, read_case):
     weights, arrays = read_case("sru_vectors.npz", "bidirectional")
     model = load(weights, bidirectional=True)
     assert layers_of(model) == [
@@ -223,14 +190,14 @@ def test_sru(load):
     assert_gives(model, [arrays["x"]], [arrays["h"]], 1e-5)
 
 
-def test_sru_of_no_two_directions(load):
+def test_sru_of_no_two_directions(load, read_case, refused):
     weights, _ = read_case("sru_vectors.npz", "k4")
     assert refused(load, weights, bidirectional=True) == (
         "bidirectional: sru.0 has 7 units, which are no two directions; leave --bidirectional out"
     )
 
 
-def test_bidirectional_where_the_file_tells(load):
+def test_bidirectional_where_the_file_tells(load, read_case, refused):
     weights, _ = read_case("gru_vectors.npz", "two")
     assert refused(load, weights, bidirectional=True) == (
         "bidirectional: there is no layer for which the file does not tell it; leave "
@@ -238,7 +205,7 @@ def test_bidirectional_where_the_file_tells(load):
     )
 
 
-def test_bidirectional_against_the_widths(load):
+def test_bidirectional_against_the_widths(load, read_case, refused):
     weights, _ = read_case("ligru_vectors.npz", "two")
     line = refused(load, weights, bidirectional=True)
     assert line.startswith("bidirectional: ligru.1 takes 7 values, but ligru.0 in both directions ")

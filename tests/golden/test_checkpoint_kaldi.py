@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from deltaloom.golden import graph
-from deltaloom.golden.checkpoint import ImportOptions, import_checkpoint
-from deltaloom.golden.errors import UserError
+from deltaloom.golden.checkpoint import import_checkpoint
 from deltaloom.golden.model import run_float
 
 INPUTS, UNITS, STEPS = 5, 7, 19
@@ -86,23 +85,6 @@ def reference(kind, tensors, x, masks):
     return x
 
 
-@pytest.fixture
-def load(tmp_path):
-    def run(tensors, **options):
-        np.savez(tmp_path / "net.npz", **tensors)
-        return import_checkpoint(tmp_path / "net.npz", options=ImportOptions(**options))
-
-    return run
-
-
-def refused(load, tensors, **options):
-    with pytest.raises(UserError) as caught:
-        load(tensors, **options)
-    line = str(caught.value)
-    assert "\n" not in line
-    return line.partition(".npz: ")[2]
-
-
 @pytest.mark.parametrize("norm", [True, False])
 @pytest.mark.parametrize("kind", NAMES)
 def test_kaldi(load, kind, norm):
@@ -126,7 +108,7 @@ def test_candidate_scale_of_ligru(load, norm, scales, masks):
 
 
 @pytest.mark.parametrize(("kind", "candidate"), [("lstm", "tanh(g)"), ("gru_before", "tanh(n)")])
-def test_candidate_scale_cannot_be_folded_after_tanh(load, kind, candidate):
+def test_candidate_scale_cannot_be_folded_after_tanh(load, kind, candidate, refused):
     line = refused(load, state_dict(kind), candidate_scale=(0.8,))
     name = kind.removesuffix("_before")
     assert line == (
@@ -138,12 +120,12 @@ def test_candidate_scale_cannot_be_folded_after_tanh(load, kind, candidate):
 
 
 @pytest.mark.parametrize("scale", [0, -0.5, 1.5, float("nan")])
-def test_impossible_candidate_scale(load, scale):
+def test_impossible_candidate_scale(load, scale, refused):
     line = refused(load, state_dict("ligru"), candidate_scale=(scale,))
     assert line.startswith(f"candidate scale {scale:g}: it is 1 - dropout, above 0 and at most 1")
 
 
-def test_number_of_candidate_scales(load):
+def test_number_of_candidate_scales(load, refused):
     line = refused(load, state_dict("ligru"), candidate_scale=(0.8, 0.8, 1))
     assert line.startswith("candidate scale 0.8,0.8,1: 3 for 2 layers with a candidate; give one")
     line = refused(load, {"fc.weight": np.ones((2, 3))}, candidate_scale=(0.8,))
@@ -160,7 +142,7 @@ def test_torch_file_of_kaldi(tmp_path):
     np.testing.assert_allclose(y, expected, rtol=0, atol=1e-6)
 
 
-def test_layer_normalization_in_use(load):
+def test_layer_normalization_in_use(load, refused):
     tensors = state_dict("lstm")
     tensors["ln.1.gamma"] = np.full(UNITS, 1.5, np.float32)
     assert refused(load, tensors) == (
@@ -170,13 +152,13 @@ def test_layer_normalization_in_use(load):
 
 
 @pytest.mark.parametrize("name", ["bn0", "ln0"])
-def test_normalised_inputs(load, name):
+def test_normalised_inputs(load, name, refused):
     part = {"bn0": "running_mean", "ln0": "gamma"}[name]
     line = refused(load, state_dict("lstm") | {f"{name}.{part}": np.ones(5)})
     assert line.startswith(f"{name}.{part} [5] belongs to ") and "supported: " in line
 
 
-def test_norm_in_use_beside_a_bias(load):
+def test_norm_in_use_beside_a_bias(load, refused):
     tensors = state_dict("ligru", norm=False)
     tensors["bn_wz.0.running_mean"] = np.full(UNITS, 0.5, np.float32)
     assert refused(load, tensors) == (
@@ -204,7 +186,7 @@ def test_bidirectional_kaldi(load, kind):
     np.testing.assert_allclose(y, x, rtol=0, atol=1e-6)
 
 
-def test_widths_that_fit_no_number_of_directions(load):
+def test_widths_that_fit_no_number_of_directions(load, refused):
     tensors = state_dict("ligru")
     for name in ("wh.1.weight", "wz.1.weight"):
         tensors[name] = np.ones((UNITS, 3 * UNITS), np.float32)
@@ -221,13 +203,13 @@ def test_widths_that_fit_no_number_of_directions(load):
         ("bn_wr.0.running_var", "PyTorch-Kaldi GRU"),
     ],
 )
-def test_missing_tensor_of_kaldi(load, name, title):
+def test_missing_tensor_of_kaldi(load, name, title, refused):
     kind = "lstm" if "LSTM" in title else "gru_before"
     tensors = {n: a for n, a in state_dict(kind).items() if n != name}
     line = refused(load, tensors)
     assert line.startswith(f"{name} is missing; {title} has it, shape [units")
 
 
-def test_wrong_shape_in_kaldi(load):
+def test_wrong_shape_in_kaldi(load, refused):
     tensors = state_dict("gru_before") | {"uz.0.weight": np.ones((UNITS, 6), np.float32)}
     assert refused(load, tensors) == "uz.0.weight [7, 6]: PyTorch-Kaldi GRU expects [7, 7]"

@@ -1,46 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """State dicts of PyTorch, SpeechBrain and sru, imported and run: the frameworks' own outputs."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from deltaloom.golden.checkpoint import ImportOptions, import_checkpoint
-from deltaloom.golden.errors import UserError
 from deltaloom.golden.model import run_float
-
-FOLDER = Path(__file__).parent
-
-
-def read_case(file, case):
-    """The state dict of `case` and its other arrays."""
-    with np.load(FOLDER / file) as archive:
-        arrays = {
-            name.removeprefix(f"{case}:"): archive[name]
-            for name in archive.files
-            if name.startswith(f"{case}:")
-        }
-    mark = "weights:"
-    weights = {n.removeprefix(mark): a for n, a in arrays.items() if n.startswith(mark)}
-    return weights, {n: a for n, a in arrays.items() if not n.startswith(mark)}
-
-
-@pytest.fixture
-def load(tmp_path):
-    def run(tensors, **options):
-        np.savez(tmp_path / "net.npz", **tensors)
-        return import_checkpoint(tmp_path / "net.npz", options=ImportOptions(**options))
-
-    return run
-
-
-def refused(load, tensors, **options):
-    with pytest.raises(UserError) as caught:
-        load(tensors, **options)
-    line = str(caught.value)
-    assert "\n" not in line
-    return line.partition(".npz: ")[2]
 
 
 def kinds(model):
@@ -67,21 +31,21 @@ def without(tensors, *ends):
 @pytest.mark.parametrize(
     ("case", "layers"), [("one", ["gru.0"]), ("two", ["gru.0", "gru.1"]), ("no_bias", ["gru.0"])]
 )
-def test_gru(load, case, layers):
+def test_gru(load, case, layers, read_case):
     weights, arrays = read_case("gru_vectors.npz", case)
     model = load(weights)
     assert kinds(model) == [*((name, "gru") for name in layers), ("fc", "linear")]
     assert_gives(model, arrays["x"], arrays["y"], 1e-6)
 
 
-def test_gru_cell(load):
+def test_gru_cell(load, read_case):
     weights, arrays = read_case("gru_vectors.npz", "one")
     cell = {name.removesuffix("_l0"): array for name, array in weights.items()}
     assert kinds(load(cell)) == [("gru", "gru"), ("fc", "linear")]
     assert_gives(load(cell), arrays["x"], arrays["y"], 1e-6)
 
 
-def test_biases_of_the_candidate_stay_apart(load):
+def test_biases_of_the_candidate_stay_apart(load, read_case):
     weights, _ = read_case("gru_vectors.npz", "one")
     layer = load(weights).layers[0]
     of_x, of_h = (weights[f"gru.bias_{s}h_l0"].reshape(3, 7) for s in "ih")
@@ -96,7 +60,7 @@ def test_an_lstm_of_twelve_units_is_no_gru(load):
     assert kinds(load(tensors)) == [("r.0", "lstm")]
 
 
-def test_missing_tensor_of_a_gru(load):
+def test_missing_tensor_of_a_gru(load, read_case, refused):
     weights, _ = read_case("gru_vectors.npz", "two")
     line = refused(load, without(weights, "weight_hh_l1"))
     assert line.startswith("gru.weight_hh_l1 is missing; PyTorch nn.GRU has it, shape [3*units, u")
@@ -104,7 +68,7 @@ def test_missing_tensor_of_a_gru(load):
     assert line.startswith("gru.weight_ih_l0 is missing; PyTorch nn.GRU has it, shape [3*units, i")
 
 
-def test_wrong_shape_in_a_gru(load):
+def test_wrong_shape_in_a_gru(load, read_case, refused):
     weights, _ = read_case("gru_vectors.npz", "one")
     line = refused(load, with_tensor(weights, "gru.bias_hh_l0", np.ones(28)))
     assert line == "gru.bias_hh_l0 [28]: PyTorch nn.GRU expects [21]"
@@ -114,14 +78,14 @@ def test_wrong_shape_in_a_gru(load):
 
 
 @pytest.mark.parametrize(("case", "last"), [("one", 0), ("two", 1)])
-def test_ligru(load, case, last):
+def test_ligru(load, case, last, read_case):
     weights, arrays = read_case("ligru_vectors.npz", case)
     model = load(weights)
     assert kinds(model) == [(f"ligru.{n}", "ligru") for n in range(last + 1)]
     assert_gives(model, arrays["x"], arrays[f"h{last}"], 1e-6)
 
 
-def test_batch_norm_is_not_folded(load):
+def test_batch_norm_is_not_folded(load, read_case):
     weights, _ = read_case("ligru_vectors.npz", "one")
     layer = load(weights).layers[0]
     x, h = layer.paths
@@ -132,14 +96,14 @@ def test_batch_norm_is_not_folded(load):
     assert h.scale is None and x.scale.dtype == layer.bias.dtype == np.float32
 
 
-def test_ligru_in_a_larger_module(load):
+def test_ligru_in_a_larger_module(load, read_case):
     weights, arrays = read_case("ligru_vectors.npz", "two")
     model = load({f"encoder.{name}": array for name, array in weights.items()})
     assert kinds(model) == [("encoder.0", "ligru"), ("encoder.1", "ligru")]
     assert_gives(model, arrays["x"], arrays["h1"], 1e-6)
 
 
-def test_layer_normalised_ligru(load):
+def test_layer_normalised_ligru(load, read_case, refused):
     weights, _ = read_case("ligru_vectors.npz", "one")
     tensors = without(weights, "running_mean", "running_var", "num_batches_tracked")
     assert refused(load, tensors) == (
@@ -152,7 +116,7 @@ def test_layer_normalised_ligru(load):
     ("name", "shape", "what", "neutral"),
     [("h_init", (1, 7), "a first state", 0), ("drop_mask_te", (1,), "a mask at test time", 1)],
 )
-def test_ligru_buffers_must_be_neutral(load, name, shape, what, neutral):
+def test_ligru_buffers_must_be_neutral(load, name, shape, what, neutral, read_case, refused):
     weights, _ = read_case("ligru_vectors.npz", "one")
     line = refused(load, with_tensor(weights, f"rnn.0.{name}", np.full(shape, 0.5)))
     assert line == (
@@ -161,13 +125,13 @@ def test_ligru_buffers_must_be_neutral(load, name, shape, what, neutral):
     )
 
 
-def test_missing_part_of_a_norm(load):
+def test_missing_part_of_a_norm(load, read_case, refused):
     weights, _ = read_case("ligru_vectors.npz", "one")
     line = refused(load, without(weights, "running_var"))
     assert line.startswith("rnn.0.norm.running_var is missing; SpeechBrain LiGRU has it, shape [2*")
 
 
-def test_impossible_variance(load):
+def test_impossible_variance(load, read_case, refused):
     weights, _ = read_case("ligru_vectors.npz", "one")
     line = refused(load, with_tensor(weights, "rnn.0.norm.running_var", np.full(14, -0.5)))
     assert line.startswith("rnn.0.norm.running_var [14]: the variance -0.5 is not possible")
@@ -187,21 +151,21 @@ def test_impossible_variance(load):
         ("projection", [("sru.0.projection", "linear"), ("sru.0", "sru4"), ("sru.1", "sru")]),
     ],
 )
-def test_sru(load, case, layers):
+def test_sru(load, case, layers, read_case):
     weights, arrays = read_case("sru_vectors.npz", case)
     model = load(weights)
     assert kinds(model) == layers
     assert_gives(model, arrays["x"], arrays["h"], 1e-5)
 
 
-def test_sru_scale_of_the_skip(load):
+def test_sru_scale_of_the_skip(load, read_case):
     weights, _ = read_case("sru_vectors.npz", "rescale")
     scale = weights["rnn_lst.1.scale_x"]
     assert scale[0] == pytest.approx((1 + 2 * np.exp(-1)) ** 0.5)
     assert load(weights).layers[1].skip_scale == scale[0]
 
 
-def test_first_layer_skips_through_a_diagonal(load):
+def test_first_layer_skips_through_a_diagonal(load, read_case):
     weights, _ = read_case("sru_vectors.npz", "k3")
     weights = with_tensor(weights, "rnn_lst.0.scale_x", [1.25])
     (layer,) = load(weights).layers
@@ -211,20 +175,20 @@ def test_first_layer_skips_through_a_diagonal(load):
     assert not layer.bias[3].any()
 
 
-def test_sru_without_weight_c_has_zero_vectors(load):
+def test_sru_without_weight_c_has_zero_vectors(load, read_case):
     weights, arrays = read_case("sru_vectors.npz", "v1")
     model = load(without(weights, "weight_c"))
     assert all(not v.any() for layer in model.layers for v in layer.vectors.values())
     assert_gives(model, arrays["x"], arrays["h"], 1e-5)
 
 
-def test_skip_term_that_the_file_does_not_tell(load):
+def test_skip_term_that_the_file_does_not_tell(load, read_case):
     weights, _ = read_case("sru_vectors.npz", "k3")
     assert kinds(load(weights)) == [("sru.0", "sru4")]
     assert kinds(load(weights, without_skip=True)) == [("sru.0", "sru0")]
 
 
-def test_fourth_matrix_is_a_skip_term(load):
+def test_fourth_matrix_is_a_skip_term(load, read_case, refused):
     weights, _ = read_case("sru_vectors.npz", "k4")
     assert refused(load, weights, without_skip=True) == (
         "without skip: sru.0 has a fourth matrix, which is its skip term; leave --without-skip out"
@@ -235,7 +199,7 @@ def test_fourth_matrix_is_a_skip_term(load):
     )
 
 
-def test_layers_that_disagree_on_the_skip_term(load):
+def test_layers_that_disagree_on_the_skip_term(load, refused):
     tensors = {"rnn_lst.0.weight": np.ones((5, 28)), "rnn_lst.0.bias": np.ones(14)}
     tensors |= {"rnn_lst.1.weight": np.ones((7, 12)), "rnn_lst.1.bias": np.ones(8)}
     assert refused(load, tensors) == (
@@ -252,25 +216,25 @@ def test_layers_that_disagree_on_the_skip_term(load):
         ("scale_x", (7,), "expects [1]"),
     ],
 )
-def test_wrong_shape_in_sru(load, name, shape, line):
+def test_wrong_shape_in_sru(load, name, shape, line, read_case, refused):
     weights, _ = read_case("sru_vectors.npz", "k4")
     found = refused(load, with_tensor(weights, f"rnn_lst.0.{name}", np.ones(shape)))
     assert found.startswith(f"rnn_lst.0.{name} {[*shape]}: sru.SRU {line}")
 
 
-def test_wrong_shape_of_a_projection(load):
+def test_wrong_shape_of_a_projection(load, read_case, refused):
     weights, _ = read_case("sru_vectors.npz", "projection")
     found = refused(load, with_tensor(weights, "rnn_lst.0.weight_proj", np.ones((5, 4))))
     assert found == "rnn_lst.0.weight_proj [5, 4]: sru.SRU expects [inputs, 3]"
 
 
-def test_missing_bias_of_sru(load):
+def test_missing_bias_of_sru(load, read_case, refused):
     weights, _ = read_case("sru_vectors.npz", "k4")
     found = refused(load, without(weights, "0.bias"))
     assert found.startswith("rnn_lst.0.bias is missing; sru.SRU has it, shape [2*units], beside rn")
 
 
-def test_layer_normalised_sru(load):
+def test_layer_normalised_sru(load, read_case, refused):
     weights, _ = read_case("sru_vectors.npz", "k4")
     found = refused(load, weights | {"rnn_lst.0.layer_norm.weight": np.ones(5)})
     assert found.startswith("rnn_lst.0.layer_norm.weight [5] belongs to layer normalization; supp")
