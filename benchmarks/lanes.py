@@ -13,7 +13,7 @@ from pathlib import Path
 from amaranth.back import rtlil
 from amaranth.hdl import Value
 from figures import Figure
-from speech import DATA, TUNED, speech_network, test_frames
+from speech import DATA, TUNED, run_design, speech_network
 
 from deltaloom.boards.synthesis import Netlist, synthesize
 from deltaloom.golden.data import Dataset
@@ -24,7 +24,6 @@ from deltaloom.golden.evaluation.thresholds import uniform_thresholds
 from deltaloom.hw.compile import derive_config
 from deltaloom.hw.generate import generate
 from deltaloom.hw.mac import LANES, MacArray
-from deltaloom.sim.runner import simulate
 
 COMMAND = "make bench ARGS=lanes"
 AREA_COMMAND = "make bench-fpga ARGS=lane-area"
@@ -104,17 +103,7 @@ def simulated(work: Path, *, frames: int = 25) -> Iterator[Figure]:
         config = derive_config(trial, word_bits=WORD_BITS, lane_kind="shift_add")
         design = generate(trial, work / f"lanes-{mode}", config=config)
         for threshold in (0, TUNED["lstm"]):
-            report = simulate(
-                design.verilog,
-                uniform_thresholds(trial, threshold),
-                test_frames(trial, frames),
-                workdir=work,
-                idle=0,
-                backpressure=0,
-                thresholds={name: threshold for name, _ in trial.paths()},
-            )
-            if not report.ok:
-                raise SystemExit(f"RTL differs from golden: {report}")
+            report = run_design(design.verilog, trial, threshold, work, frames=frames)
             yield Figure(
                 name=f"speech lstm, shift_add, {mode}, Θ = {threshold}: utilisation",
                 value=round(report.utilisation, 4),

@@ -63,8 +63,15 @@ def run(
     """Simulate some test speech at full speed; the RTL must equal golden."""
     config = derive_config(network, word_bits=word_bits)
     design = generate(network, work / f"{network.layers[0].kind}-{word_bits}", config=config)
+    return run_design(design.verilog, network, threshold, work, frames=frames)
+
+
+def run_design(
+    verilog: Path, network: Network, threshold: int, work: Path, *, frames: int
+) -> SimulationReport:
+    """The same on a design that is there already."""
     report = simulate(
-        design.verilog,
+        verilog,
         uniform_thresholds(network, threshold),
         test_frames(network, frames),
         workdir=work,
