@@ -14,8 +14,8 @@ from .ram import block_ram
 COUNT_BITS = 64
 """Width of every counter."""
 
-_PHASES = 4
-"""Cycles of a visit: the memory, its register, the sum, the write."""
+_PHASES = 5
+"""Cycles of a visit: the memory, its register, what is added, the sum, the write."""
 
 
 class Counters(wiring.Component):
@@ -25,7 +25,7 @@ class Counters(wiring.Component):
     the memory. All counters are visited in turn; where the two differ, the low part has overflowed
     once since the last visit, and the memory's part is one more. What is read is visited at once.
 
-    LATENCY: a read takes up to 3 visits of 4 cycles; after a reset or a clear, once through all.
+    LATENCY: a read takes up to 3 visits of 5 cycles; after a reset or a clear, once through all.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class Counters(wiring.Component):
         turn, visited = Signal(range(max(count, 2))), Signal(range(max(count, 2)))
         phase, reading, pending, stale = Signal(range(_PHASES)), Signal(), Signal(), Signal(init=1)
         done = phase == _PHASES - 1
-        m.d.sync += phase.eq(phase + 1)
+        m.d.sync += phase.eq(Mux(done, 0, phase + 1))
         with m.If(self.ask):
             m.d.sync += pending.eq(1)
         with m.If(done):
@@ -109,14 +109,15 @@ class Counters(wiring.Component):
             sampled.eq(Array(low[:-1] for low in lows)[visited]),
             top.eq(Array(low[-1] for low in lows)[visited]),
         ]
-        added = Signal(COUNT_BITS)
+        augend = Signal(COUNT_BITS, reset_less=True)
+        added = Signal(COUNT_BITS, reset_less=True)
         m.d.comb += base.eq(Mux(stale, 0, word))
         with m.Switch(visited):
             for n, bits in enumerate(self._low_bits):
                 with m.Case(n):
-                    m.d.comb += added.eq((base[bits] ^ top) << bits | sampled[:bits])
+                    m.d.sync += added.eq((base[bits] ^ top) << bits | sampled[:bits])
                     # The whole word: Verilog never runs a part that is always 0.
                     m.d.comb += write.data.eq(self.value[bits:] << bits)
-        m.d.sync += self.value.eq(base + added)
+        m.d.sync += [augend.eq(base), self.value.eq(augend + added)]
         m.d.comb += [write.en.eq(done & ~self.clear), self.valid.eq(done & reading & ~self.clear)]
         return m

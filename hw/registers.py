@@ -178,7 +178,10 @@ class Registers(wiring.Component):
         telling: Signal,
         counters: Counters,
     ) -> None:
-        """place, found: a threshold's address in the memory; it, two cycles later."""
+        """place, found: a threshold's address in the memory; it, two cycles later.
+
+        write: the memory's port; it is written a cycle late.
+        """
         bus, image, lists = self.bus, self.image, REGISTER["THRESHOLD"].address >> 2
         byte = Signal(rmap.ADDRESS_BITS)
         number = bus.w_addr[:LIST_BITS]
@@ -188,16 +191,15 @@ class Registers(wiring.Component):
             image.data.eq(bus.w_data),
             bus.w_error.eq(1),
             bus.w_ready.eq(~telling),
-            write.addr.eq(number),
-            write.data.eq(bus.w_data),
         ]
+        m.d.sync += [write.addr.eq(number), write.data.eq(bus.w_data), write.en.eq(0)]
         # The encoders keep thresholds in memories, which a reset does not touch: tell them again.
         told, looked_up = Signal(range(self.lists + 1)), Signal(2)
         m.d.comb += telling.eq(told != self.lists)
         m.d.sync += [self.set_threshold.en.eq(0), counters.clear.eq(0)]
         with m.If(telling):
-            m.d.comb += [
-                place.eq(rmap.MAX_LISTS + told[:LIST_BITS]),
+            m.d.comb += place.eq(rmap.MAX_LISTS + told[:LIST_BITS])
+            m.d.sync += [
                 write.addr.eq(told),
                 write.data.eq(found),
                 write.en.eq(looked_up[1]),
@@ -221,8 +223,9 @@ class Registers(wiring.Component):
             here = bus.w_addr[LIST_BITS:] == lists >> LIST_BITS
             in_range = ~bus.w_data[rmap.THRESHOLD_BITS :].any()
             with m.If(here & (number < self.lists) & in_range):
-                m.d.comb += [bus.w_error.eq(0), write.en.eq(1)]
+                m.d.comb += bus.w_error.eq(0)
                 m.d.sync += [
+                    write.en.eq(1),
                     self.set_threshold.en.eq(1),
                     self.set_threshold.list.eq(number),
                     self.set_threshold.value.eq(bus.w_data),
