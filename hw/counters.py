@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -16,6 +16,10 @@ COUNT_BITS = 64
 
 _PHASES = 5
 """Cycles of a visit: the memory, its register, what is added, the sum, the write."""
+
+
+_FIRST_STEP = 4
+"""Low parts of which one is chosen in a cycle, before one of those is."""
 
 
 class Counters(wiring.Component):
@@ -104,11 +108,18 @@ class Counters(wiring.Component):
         sampled = Signal(max(self._low_bits), reset_less=True)
         top, base = Signal(reset_less=True), Signal(COUNT_BITS)
         m.d.comb += [read.addr.eq(visited), write.addr.eq(visited)]
-        m.d.sync += [
-            word.eq(read.data),
-            sampled.eq(Array(low[:-1] for low in lows)[visited]),
-            top.eq(Array(low[-1] for low in lows)[visited]),
+        m.d.sync += word.eq(read.data)
+        # Out of all low parts in two steps.
+        longest = max(self._low_bits)
+        wide = [Cat(low[:-1], Const(0, longest + 1 - len(low)), low[-1]) for low in lows]
+        some = [
+            Signal(longest + 1, name=f"some_{n}", reset_less=True)
+            for n in range(-(-count // _FIRST_STEP))
         ]
+        for n, part in enumerate(some):
+            group = wide[n * _FIRST_STEP :][:_FIRST_STEP]
+            m.d.sync += part.eq(Array(group)[visited[: _FIRST_STEP.bit_length() - 1]])
+        m.d.sync += Cat(sampled, top).eq(Array(some)[visited[_FIRST_STEP.bit_length() - 1 :]])
         augend = Signal(COUNT_BITS, reset_less=True)
         added = Signal(COUNT_BITS, reset_less=True)
         m.d.comb += base.eq(Mux(stale, 0, word))
