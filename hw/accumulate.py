@@ -140,6 +140,7 @@ class Accumulate(wiring.Component):
                 out_bits=config.pre_bits,
                 stage_bits=SMALL_STAGE_BITS,
                 rounds=False,
+                plain=True,
             )
             for _ in range(rows)
         ]

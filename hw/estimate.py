@@ -34,7 +34,7 @@ from .ram import BANK_WORDS
 FETCH = 5
 """Cycles from an event's turn in the fetch unit to its request to the weight store."""
 
-LOOK_UP = 3
+LOOK_UP = 2
 """Cycles from the question for a list's state to the round that begins with the answer."""
 
 ASK = 2
@@ -163,9 +163,9 @@ class _Machine:
 
     def _latencies(self) -> None:
         config = self._config
-        # The accumulators' rescalers leave the rounding to the adder behind them.
-        stage_bits = SMALL_STAGE_BITS
-        rescale = rescale_latency(config.sum_bits, *config.shifts, stage_bits=stage_bits) - 1
+        rescale = rescale_latency(
+            config.sum_bits, *config.shifts, stage_bits=SMALL_STAGE_BITS, rounds=False, plain=True
+        )
         self._recovery = recovery(config.quantizer_shifts, config.delta_modes)
         store = 2 + (config.weight_words > BANK_WORDS)
         # From a group's last event to its first D-word at the queue.
@@ -211,13 +211,13 @@ class _Machine:
         self, n: int, t: int, at: npt.NDArray[np.int64], end: int, slices: int, free: int = -1
     ) -> None:
         """A list: its events' elements came at `at`, the source's last one at `end`."""
-        pushes, closed = at + self._recovery - 3, end + self._recovery - 2
+        pushes, closed = at + self._recovery - 2, end + self._recovery - 2
         if slices > 1:
             # One event a cycle out of the slices' queues, and the list is opened before.
             order = np.arange(len(at))
             pushes = np.maximum(pushes + 1, free) - order
             pushes = np.maximum.accumulate(pushes) + order
-            closed = max(closed + 1, free, int(pushes[-1]) + 1 if len(at) else 0)
+            closed = max(closed + 2, free, int(pushes[-1]) + 1 if len(at) else 0)
         self._lists[n, t & 1] = ListTimes(pushes, closed)
 
     def _fetch(self, p: PassWork, t: int) -> None:
@@ -233,8 +233,8 @@ class _Machine:
         # Looked up while the pass before runs, or when this one's turn has come.
         for begin, through in self._rounds if known else ():
             seen = here.seen(max(begin, waits) + 1, p.least, void)
-            if seen[0] == take - 2:  # its answer comes while this one is taken, and is lost
-                seen = here.seen(take - 1, p.least, void)
+            if seen[0] == take - 1:  # its answer comes while this one is taken, and is lost
+                seen = here.seen(take, p.least, void)
             if seen[0] <= min(through + 1, take):
                 found = seen
                 break
