@@ -239,14 +239,16 @@ def error(dataset: Dataset, outputs: Sequence[np.ndarray]) -> float:
 
 
 def size_bits(network: Network) -> int:
-    """Bits of the parameters: weights at their bits, 16 for each bias, element of a cell's vectors
-    and rescale multiplier.
+    """Bits of the parameters: weights at their bits, 16 for each bias, rescale multiplier, element
+    of a cell's vectors and of an initial state.
 
     A multiplier that all units of a gate share (per-tensor scales) counts once, and so do the
-    parameters of layers that share them (both directions of a bidirectional layer).
+    parameters of layers that share them (both directions of a bidirectional layer), but for their
+    initial states, which are their own.
     """
     vectors = 0
     for at, layer in enumerate(network.layers):
+        vectors += sum(state.size for state in layer.initial.values())
         if graph.shared_with(network.layers, at) is not None:
             continue
         vectors += layer.bias.size + sum(vector.size for vector in layer.vectors.values())
