@@ -60,6 +60,10 @@ def real_outputs(network: Network, outputs: Ints) -> np.ndarray:
     return from_fixed(outputs, network.y_exponent)
 
 
+DENSE = None
+"""Stands for a setting: every change is sent whole."""
+
+
 def run(
     network: Network, sequences: Iterable[Ints], *, delta: bool = True, terms: bool = False
 ) -> list[Result]:
@@ -70,10 +74,6 @@ def run(
     """
     (results,) = run_settings(network, sequences, [{} if delta else DENSE], terms=terms)
     return results
-
-
-DENSE = None
-"""Stands for a setting: every change is sent whole."""
 
 
 def run_settings(
