@@ -157,7 +157,7 @@ class Accumulate(wiring.Component):
         issue, tag = self._issue(m, credits.room, 3 + rescalers[0].latency + 2)
         m.d.comb += [credits.take.eq(issue & tag.last), credits.amount.eq(1)]
 
-        # 1: the sum, while M is being read; 2: that, while the row's parameters are being read.
+        # 1: the sum, while M and the row's parameters are being read; 2: those.
         memory = block_ram(self._sums, depth=config.row_words)
         m.submodules.sums = memory
         parameters = block_ram(self._parameters.size, depth=config.row_words, init=self._init)
@@ -168,7 +168,7 @@ class Accumulate(wiring.Component):
         p_read, p_write = parameters.read_port(), parameters.write_port()
         m.d.comb += [
             m_read.addr.eq(tag.address),
-            p_read.addr.eq(tags[1].address),
+            p_read.addr.eq(tag.row),
             p_write.en.eq(self.w_en),
             p_write.addr.eq(self.w_addr),
             p_write.data.eq(self.w_data),
@@ -186,8 +186,11 @@ class Accumulate(wiring.Component):
             Value.cast(row).eq(p_read.data),
         ]
 
-        # 3: M, from 0 in a first step, written back and rescaled; its parameters.
+        # 3: M, from 0 in a first step, written back and rescaled; its parameters go along, to the
+        # multipliers.
         total: Any = Signal(self._sums, reset_less=True)
+        row_later: Any = Signal(self._parameters, reset_less=True)
+        m.d.sync += row_later.eq(row)
         writes = Signal()
         m.d.sync += writes.eq(valid[2] & ~tags[2].flush)
         for n in range(rows):
@@ -202,10 +205,10 @@ class Accumulate(wiring.Component):
         for n, rescaler in enumerate(rescalers):
             m.d.comb += [
                 rescaler.value.eq(total[n]),
-                rescaler.mult.eq(row[n].mult),
+                rescaler.mult.eq(row_later[n].mult),
                 rescaler.shift.eq(tags[3].shift),
             ]
-            bias = Mux(tags[3].flush, 0, row[n].bias)
+            bias = Mux(tags[3].flush, 0, row_later[n].bias)
             late = delay(m, bias, rescaler.latency, f"bias_{n}")
             m.d.sync += part[n].eq((rescaler.o + Cat(1, late).as_signed()).shift_right(1))
 
@@ -271,6 +274,7 @@ class Accumulate(wiring.Component):
         return data.StructLayout(
             {
                 "address": range(max(config.row_words, 2)),
+                "row": range(max(config.row_words, 2)),  # the same, for other memories
                 "slot": range(SLOTS),
                 "shift": range(config.shifts[0], config.shifts[1] + 1),
                 "zero": 1,  # M starts from 0
@@ -299,6 +303,8 @@ class Accumulate(wiring.Component):
         unit_word = Signal(range(max(self._config.chunk_words, 2)))
         entry_index = Signal(range(SLOTS))
         address = Signal(range(max(self._config.row_words, 2)))
+        # Another register, which synthesis does not take for the same one: both have far to go.
+        row = Signal.like(address, reset_less=True)
         unit = Signal(UNIT_BITS)
         job, coming = current["pass"], self.i.payload["pass"]
         # The entry whose turn it is, and whether it ends anything, is decided a cycle ahead; so is
@@ -332,7 +338,7 @@ class Accumulate(wiring.Component):
                 final.eq((job.entries == entry_index + 2) & last_word),
             ]
             with m.If(~entry.flush):
-                m.d.sync += address.eq(address + 1)
+                m.d.sync += [address.eq(address + 1), row.eq(address + 1)]
             with m.If(last_entry):
                 m.d.sync += [
                     entry_index.eq(0),
@@ -398,6 +404,7 @@ class Accumulate(wiring.Component):
                 last_entry.eq(coming.entries == 1),
                 final.eq((coming.entries == 1) & (coming.unit_words == 1)),
                 address.eq(coming.row_base),
+                row.eq(coming.row_base),
                 unit.eq(coming.unit_base),
             ]
             with m.If(self.i.valid):
@@ -406,6 +413,7 @@ class Accumulate(wiring.Component):
         tag: Any = Signal(self._tag_layout())
         m.d.comb += [
             tag.address.eq(address),
+            tag.row.eq(row),
             tag.slot.eq(entry.slot),
             tag.shift.eq(entry.shift),
             tag.zero.eq((current.step.first & ~again) | entry.flush),
