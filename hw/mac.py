@@ -2,9 +2,9 @@
 """The output-stationary MAC array: one weight word and one delta in per cycle, R sums per group.
 
 A lane multiplies a digit of a weight with the delta and keeps the sum in a register; how, is its
-kind: with a multiplier, or term by term (`shift_add`). A group's last
-beat moves all sums to the drain register, from which D of them leave per cycle while the next group
-is already being summed. Where a design knows several weight widths, the narrowest is a lane's, and
+kind: with a multiplier (`multiply`), or term by term (`shift_add`). A group's last beat moves all
+sums to registers that hold them while D of them leave per cycle, and the next group is already
+being summed. Where a design knows several weight widths, the narrowest is a lane's, and
 a wider weight lies in several lanes, D rows' top digits first; their sums are put together behind
 the drain, once per group and not once per product: total = total * 2**digit_bits + digit sum.
 """
@@ -12,12 +12,14 @@ the drain, once per group and not once per product: total = total * 2**digit_bit
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Shape, ShapeLike, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, ShapeLike, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .lane_block import LaneBlock
 from .layouts import WORD_COUNT_BITS
-from .shift_add import Term, shift_add_lane
+from .multiply import multiplier_lanes
+from .shift_add import Term, shift_add_lanes
 
 
 def delta_shape(lane_kind: str, delta_bits: int) -> ShapeLike:
@@ -38,21 +40,11 @@ def beat_tag(delta: ShapeLike) -> data.StructLayout:
     )
 
 
-def multiplier_lane(
-    m: Module, n: int, total: Value, weight: Value, now: data.View, later: data.View, add: Value
-) -> None:
-    """Lane n: total += weight * delta; the arguments are those of `shift_add_lane`."""
-    product = Signal(signed(len(weight) + Shape.cast(now.d.shape()).width), name=f"product_{n}")
-    m.d.sync += product.eq(weight * now.d)
-    with m.If(add):
-        m.d.sync += total.eq(Mux(later.first, 0, total) + product)
-
-
-LANES: dict[str, tuple[ShapeLike | None, Callable[..., None]]] = {
-    "multiplier": (None, multiplier_lane),
-    "shift_add": (Term, shift_add_lane),
+LANES: dict[str, tuple[ShapeLike | None, Callable[[LaneBlock], None]]] = {
+    "multiplier": (None, multiplier_lanes),
+    "shift_add": (Term, shift_add_lanes),
 }
-"""Kinds of lanes: what they take a delta as (None: a number), and what builds one."""
+"""Kinds of lanes: what they take a delta as (None: a number), and what builds some of them."""
 
 
 def array_latency(widths: Sequence[int]) -> int:
@@ -94,7 +86,7 @@ class MacArray(wiring.Component):
         self._digit_bits = weight_bits[0]
         self._digits = [width // weight_bits[0] for width in weight_bits]
         self._tag = beat_tag(delta_shape(lane_kind, delta_bits))
-        self._lane = LANES[lane_kind][1]
+        self._build = LANES[lane_kind][1]
         self._rows = drain_rows
         self._lane_bits = lane_bits
         self._sum_bits = sum_bits
@@ -135,39 +127,53 @@ class MacArray(wiring.Component):
         ]
 
         sums: Any = Signal(data.ArrayLayout(signed(self._lane_bits), self._lanes))
-        for block in range(self._lanes // self._rows):
-            top = self._is_top(block, self.tag.digits)
-            for n in range(block * self._rows, (block + 1) * self._rows):
-                digit = self.weights[n]
-                weight = Signal(
-                    signed(self._digit_bits + (self._digits != [1])), name=f"weight_{n}"
+        for n in range(0, self._lanes, self._rows):
+            some = range(n, n + self._rows)
+            self._build(
+                LaneBlock(
+                    m=m,
+                    name=n,
+                    totals=[sums[k] for k in some],
+                    digits=[Value.cast(self.weights[k]) for k in some],
+                    top=self._is_top(n // self._rows, self.tag.digits),
+                    coming=self.tag,
+                    now=tag,
+                    later=later[0],
+                    add=valid[1],
                 )
-                m.d.sync += weight.eq(Cat(digit, digit[-1] & top))
-                self._lane(m, n, sums[n], weight, tag, later[0], valid[1])
-
-        drain: Any = Signal(data.ArrayLayout(signed(self._lane_bits), self._lanes))
-        drained: Any = Signal(data.ArrayLayout(signed(self._lane_bits), self._rows))
-        left = Signal(WORD_COUNT_BITS + 1)
-        digits = Signal(2)
-        with m.If(load[1]):
-            m.d.sync += [
-                drain.eq(sums),
-                digits.eq(later[1].digits),
-                left.eq(later[1].words << later[1].digits),
-            ]
-        with m.Elif(left != 0):
-            # What follows the last word is never used: the last rows just stay.
-            step = self._rows * self._lane_bits
-            m.d.sync += Value.cast(drain)[:-step].eq(Value.cast(drain)[step:])
-            m.d.sync += left.eq(left - 1)
-        m.d.comb += Value.cast(drained).eq(Value.cast(drain)[: self._rows * self._lane_bits])
-        self._join(m, drained, left, digits)
+            )
+        self._drain(m, Value.cast(sums), load[1], later[1])
         return m
 
-    def _is_top(self, block: int, digits: Value) -> Value:
-        """Whether a block of D lanes holds top digits, where weights have 2**digits of them."""
+    def _drain(self, m: Module, sums: Value, load: Value, tag: data.View) -> None:
+        """D-words of a group, from the cycle after `load` on, which the sums are there in."""
+        step = self._rows * self._lane_bits
+        drained: Any = Signal(data.ArrayLayout(signed(self._lane_bits), self._rows))
+        held = Signal(len(sums) - step)
+        words = [sums[:step], *(held[at : at + step] for at in range(0, len(held), step))]
+        # The D-word that is next; 0, what is being summed, whenever a group may be loaded.
+        index = Signal(range(len(words)))
+        left = Signal(WORD_COUNT_BITS + 1)
+        digits = Signal(2)
+        count = Signal.like(left)
+        m.d.comb += count.eq(tag.words << tag.digits)
+        with m.If(load):
+            m.d.sync += [
+                held.eq(sums[step:]),
+                digits.eq(tag.digits),
+                left.eq(count),
+                index.eq(count > 1),
+            ]
+        with m.Elif(left != 0):
+            m.d.sync += [left.eq(left - 1), index.eq(Mux(left <= 2, 0, index + 1))]
+        with m.If(load | (left != 0)):
+            m.d.sync += Value.cast(drained).eq(_select(words, index))
+        self._join(m, drained, left, digits)
+
+    def _is_top(self, block: int, digits: Value) -> Value | None:
+        """Whether a block of D lanes holds top digits, weights having 2**digits; None: always."""
         tops = [digits == count.bit_length() - 1 for count in self._digits if block % count == 0]
-        return Const(1) if len(tops) == len(self._digits) else Cat(*tops).any()
+        return None if len(tops) == len(self._digits) else Cat(*tops).any()
 
     def _join(self, m: Module, drained: Any, left: Value, digits: Value) -> None:
         """D-words out: as they drain, or put together from their digits."""
@@ -184,3 +190,11 @@ class MacArray(wiring.Component):
                 total = self.o.payload[n]
                 before = Mux(index == 0, 0, total << self._digit_bits)
                 m.d.sync += total.eq(before + drained[n])
+
+
+def _select(words: Sequence[Value], index: Value) -> Value:
+    """words[index], as a tree of multiplexers that are right for any number of words."""
+    if len(words) == 1:
+        return words[0]
+    low = [Mux(index[0], odd, even) for even, odd in zip(words[::2], words[1::2], strict=False)]
+    return _select([*low, *words[len(words) // 2 * 2 :]], index[1:])

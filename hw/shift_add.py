@@ -6,8 +6,10 @@ term of level k is 1 or 2 times 4**k, and between levels the sums are quadrupled
 a lane is an adder with a shift by one in front of the weight and one by two in front of the sum.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Mux, Signal, signed, unsigned
 from amaranth.lib import data
+
+from .lane_block import LaneBlock, add_with_carry
 
 LEVEL_DIGITS = 2
 """Binary digits of a level. Of two neighbouring canonical digits at most one is not 0, so that a
@@ -29,23 +31,24 @@ def term_levels(digits: int) -> int:
     return max(2, -(-digits // LEVEL_DIGITS))
 
 
-def shift_add_lane(
-    m: Module, n: int, total: Value, weight: Value, now: data.View, later: data.View, add: Value
-) -> None:
-    """Lane n: total +-= weight or twice that, of the beat whose tag is `now`, one cycle later.
+def shift_add_lanes(block: LaneBlock) -> None:
+    """Lanes for terms: the weight, once or twice, added or subtracted.
 
-    now: the tag beside the weight; later: the same a cycle later, when `add` says that it counts.
-    The sum is of as many bits as a group's end needs; on its way there it may wrap, which changes
+    A sum is of as many bits as a group's end needs; on its way there it may wrap, which changes
     nothing: shifts and additions are exact modulo a power of two.
     """
-    term = Signal(signed(len(weight) + 1), name=f"term_{n}")
-    whole = Mux(now.d.twice, weight << 1, weight)
-    # A negative term is added as its complement and one, which is the carry into the lowest bit.
-    with m.If(now.d.nothing):
-        m.d.sync += term.eq(0)
-    with m.Else():
-        m.d.sync += term.eq(Mux(now.d.negative, ~whole, whole))
-    carry = later.d.negative
-    before = Mux(later.first, 0, Mux(later.d["raise"], total << LEVEL_DIGITS, total))[: len(total)]
-    with m.If(add):
-        m.d.sync += total.eq((Cat(carry, before) + Cat(carry, term).as_signed()) >> 1)
+    m, now, later = block.m, block.now, block.later
+    for n, (total, signed_digit) in enumerate(zip(block.totals, block.weights(), strict=True)):
+        weight = Signal(signed_digit.shape(), name=f"weight_{block.name + n}")
+        term = Signal(signed(len(weight) + 1), name=f"term_{block.name + n}")
+        m.d.sync += weight.eq(signed_digit)
+        whole = Mux(now.d.twice, weight << 1, weight)
+        # A negative term is added as its complement and one: the carry into the lowest bit.
+        with m.If(now.d.nothing):
+            m.d.sync += term.eq(0)
+        with m.Else():
+            m.d.sync += term.eq(Mux(now.d.negative, ~whole, whole))
+        raised = Mux(later.d["raise"], total << LEVEL_DIGITS, total)
+        before = Mux(later.first, 0, raised)[: len(total)]
+        with m.If(block.add):
+            m.d.sync += total.eq(add_with_carry(before, term, later.d.negative))

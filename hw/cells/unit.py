@@ -389,16 +389,37 @@ class CellUnit(wiring.Component):
         unit: Any = Signal(shared, reset_less=True)
         full = Signal()
         running = Signal()
-        more = Signal()
-        load, rests = Signal(), Signal()
+        load = Signal()
 
-        # `more`: the running unit-word has units after the one that runs now.
-        m.d.comb += [load.eq(full & ~more & ~rests & ~self.stall), self.i.ready.eq(~full | load)]
+        # `more`: the running unit-word has units after the one that runs now; `leaves`: that one is
+        # in its layer's last unit-word; `starts`: the unit-word that waits is a layer's first. What
+        # they are in the next cycle says whether a unit-word may begin to run then.
+        following = {
+            name: Signal(name=f"{name}_next") for name in ("more", "leaves", "starts", "resting")
+        }
+        more, leaves, starts, resting = (
+            Signal(name=name) for name in ("more", "leaves", "starts", "resting")
+        )
+        may_load = Signal(init=1)
+        m.d.sync += [
+            *(now.eq(following[now.name]) for now in (more, leaves, starts, resting)),
+            may_load.eq(
+                ~following["more"]
+                & ~(following["starts"] & (following["leaves"] | following["resting"]))
+            ),
+        ]
+        m.d.comb += [
+            load.eq(full & may_load & ~self.stall),
+            self.i.ready.eq(~full | (may_load & ~self.stall)),
+            *(following[now.name].eq(now) for now in (starts, resting)),
+        ]
         with m.If(load):
             m.d.sync += full.eq(0)
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += full.eq(self.i.p.last)
             m.d.sync += [waiting[name].eq(self.i.p[name]) for name in shared.members]
+            if self.gap:
+                m.d.comb += following["starts"].eq(self.i.p.unit == 0)
             for slot, rows in enumerate(collected):
                 with m.If(self.i.p.slot == slot):
                     m.d.sync += [row.eq(self.i.p.p[k]) for k, row in enumerate(rows)]
@@ -410,26 +431,37 @@ class CellUnit(wiring.Component):
             for k in self._rows[-self.width :]:
                 m.d.sync += rows[k].eq(source[k])
         with m.If(load):
-            m.d.sync += [unit.eq(waiting), running.eq(1), more.eq(waiting.count > self.width)]
+            m.d.sync += [
+                unit.eq(waiting),
+                running.eq(1),
+            ]
+            m.d.comb += [
+                following["more"].eq(waiting.count > self.width),
+                following["leaves"].eq(waiting.end),
+            ]
         with m.Else():
             m.d.sync += [
                 running.eq(more),
-                more.eq(more & (unit.count > 2 * self.width)),
                 unit.count.eq(unit.count - self.width),
                 unit.unit.eq(unit.unit + self.width),
                 unit.state.eq(unit.state + self.width),
+            ]
+            m.d.comb += [
+                following["more"].eq(more & (unit.count > 2 * self.width)),
+                following["leaves"].eq(more & leaves),
             ]
             if "skip" in shared.members:
                 m.d.sync += unit.skip.eq(unit.skip + self.width)
         shown: Any = Signal(shared)
         m.d.comb += [shown.eq(unit), shown.end.eq(unit.end & ~more)]
         if self.gap:
-            left, leaves = Signal(range(self.gap)), running & shown.end
-            with m.If(leaves):
+            left = Signal(range(self.gap))
+            with m.If(leaves & ~more):
                 m.d.sync += left.eq(self.gap - 2)
+                m.d.comb += following["resting"].eq(self.gap != 2)
             with m.Elif(left != 0):
                 m.d.sync += left.eq(left - 1)
-            m.d.comb += rests.eq((waiting.unit == 0) & (leaves | (left != 0)))
+                m.d.comb += following["resting"].eq(left != 1)
         mask = [unit.count > lane for lane in range(self.width)]
         return (
             running,
