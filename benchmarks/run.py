@@ -11,6 +11,7 @@ import arrays
 import cells
 import knee
 import lanes
+import largest
 import models
 import peers
 import software
@@ -33,6 +34,7 @@ FPGA: dict[str, Suite] = {
     "area": area.figures,
     "arrays": arrays.figures,
     "lane-area": lanes.area,
+    "largest": largest.figures,
 }
 
 
