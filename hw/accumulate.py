@@ -13,7 +13,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .arithmetic import SMALL_STAGE_BITS, Rescale, delay, sat16
-from .cells.unit import cell_word
+from .cells.formats import cell_word
 from .config import AcceleratorConfig
 from .fetch import Round
 from .image import MULT_BIAS_BITS

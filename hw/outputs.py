@@ -7,7 +7,7 @@ from amaranth.hdl import Module, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .cells.unit import cell_output
+from .cells.formats import cell_output
 from .config import AcceleratorConfig
 from .queue import Credits, Queue
 from .widths import Narrow, parts
