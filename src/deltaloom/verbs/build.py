@@ -86,6 +86,7 @@ class Build:
         from ..boards.build import build
         from ..golden import storage
         from ..golden.network import Network
+        from ..hw.area import estimate_area
         from ..hw.compile import derive_config
 
         clock, cycles = _positive(args, "clock"), _positive(args, "cycles_per_step")
@@ -93,6 +94,12 @@ class Build:
         network = Network.load(args.network)
         config = derive_config(
             network, word_bits=args.word_bits, lane_kind=args.lanes, frames=args.longest
+        )
+        area = estimate_area(config)
+        print(
+            f"estimated, without the board's own: {area.luts:,} LUTs, {area.flip_flops:,} "
+            f"flip-flops, {area.block_rams:,} block RAMs, {area.multipliers:,} multipliers",
+            flush=True,
         )
         with stage_lines() as progress:
             report = build(
