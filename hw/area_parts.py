@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What memories, queues, adders and multiplexers take of an ECP5, as yosys builds them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import ceil
 
 from amaranth.utils import ceil_log2
 
+from .area_measured import MEASURED
 from .arithmetic import LOW_BITS, SMALL_STAGE_BITS
 from .ram import BANK_WORDS, DEEP_BITS
 
-__all__ = ["Area", "adder", "fifo", "memory", "multiplexer", "queue", "rescaler"]
+__all__ = ["Area", "Part", "adder", "fifo", "memory", "multiplexer", "queue", "rescaler"]
 
 BLOCK_RAM_SHAPES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
 """(words, bits) of a DP16KD; ours have one write and one read port each, so all of them will do."""
@@ -50,6 +52,23 @@ class Area:
         )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """A component: what is counted, and how much there is of what `MEASURED` knows by its name."""
+
+    counted: Area
+    measured: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def area(self) -> Area:
+        """Both together."""
+        total = self.counted
+        for name, amount in self.measured.items():
+            luts, flip_flops = MEASURED[name]
+            total += Area(luts=luts, flip_flops=flip_flops) * amount
+        return total
+
+
 def adder(bits: int) -> int:
     """LUT4s of a sum of so many bits: two of them to a carry cell."""
     return 2 * ceil(bits / 2)
@@ -80,17 +99,28 @@ def memory(
         for bits in parts:
             slices += memory(depth, bits, reads=reads, force=force, registers=registers)
         return slices
-    block_rams = min(ceil(depth / w) * ceil(width / b) for w, b in BLOCK_RAM_SHAPES)
+    shapes = [(ceil(depth / words), ceil(width / bits)) for words, bits in BLOCK_RAM_SHAPES]
+    blocks, columns = min(shapes, key=lambda s: _cost(s[0], s[1], BLOCK_RAM_COST, width))
     rows = ceil(depth / LUT_RAM_WORDS)
     cells = rows * ceil(width / LUT_RAM_BITS)
-    choice = MUX_COST * (rows - 1) * (width * reads + 1)
-    small = cells * reads * LUT_RAM_COST + choice < BLOCK_RAM_COST * block_rams * reads
-    if asynchronous or (small and not force):
+    in_luts = reads * _cost(rows, ceil(width / LUT_RAM_BITS), LUT_RAM_COST, width)
+    in_blocks = reads * _cost(blocks, columns, BLOCK_RAM_COST, width)
+    if asynchronous or (in_luts < in_blocks and not force):
         return Area(
             luts=cells * reads * LUT_RAM_LUTS + reads * multiplexer(rows, width) + (rows - 1),
             flip_flops=0 if asynchronous else width * reads * (1 + registers),
         )
-    return Area(block_rams=reads * block_rams)
+    # Where there are several blocks of words, the register is behind what chooses between them.
+    return Area(
+        luts=reads * multiplexer(blocks, width),
+        flip_flops=reads * registers * width if blocks > 1 else 0,
+        block_rams=reads * blocks * columns,
+    )
+
+
+def _cost(rows: int, columns: int, each: float, width: int) -> float:
+    """What yosys minimizes for a memory with one read port: its parts, and what chooses a row."""
+    return each * rows * columns + MUX_COST * (rows - 1) * (width + 1)
 
 
 def fifo(depth: int, width: int) -> Area:
