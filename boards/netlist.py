@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What Yosys leaves undone in an ECP5 netlist, done on its JSON: the cells change, no value does.
 
+`absorb_products`: a register behind a multiplier moves into the multiplier's own output register.
+The product is then there 3.5 ns after its factors instead of 3.9 and a wire.
+
 `absorb_registers`: a register behind a block RAM moves into the block RAM's own output register
 (Yosys issue 5814): 1 ns from clock to output instead of 5.8, and fewer flip-flops.
 
@@ -9,6 +12,7 @@ four. The LUTs that only feed an adder's operand (the gating of an accumulator's
 multiplexer of an operand) move into it.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,7 +24,7 @@ Bit = int | str
 
 Cell = dict[str, Any]
 
-IMPROVEMENTS = "registers not before multipliers, operands"
+IMPROVEMENTS = "products, registers, operands"
 """What `improve` does: a netlist that was kept is one of these."""
 
 ZERO: tuple[Bit, ...] = ("0", "x")
@@ -31,6 +35,7 @@ STANDARD_GENERATE = 0b1010
 def improve(module: dict[str, Any]) -> dict[str, int]:
     """Improve a module of a Yosys JSON netlist in place; what was absorbed, by kind."""
     return {
+        "products": absorb_products(module),
         "registers": absorb_registers(module),
         "operands": absorb_operands(module),
     }
@@ -55,6 +60,12 @@ class _Nets:
                         self.driver[bit] = name, pin
                     else:
                         self.readers[bit].append((name, pin))
+        self._last = max(bit for bit in (*self.driver, *self.readers, 1) if isinstance(bit, int))
+
+    def new(self) -> int:
+        """A net that is not used yet."""
+        self._last += 1
+        return self._last
 
     def only_reader(self, bit: Bit) -> tuple[str, str] | None:
         """The one pin that a net feeds; None where it feeds several, or a port."""
@@ -73,12 +84,45 @@ def _drop_names(module: dict[str, Any], gone: set[Bit]) -> None:
         net["bits"] = ["x" if bit in gone else bit for bit in net["bits"]]
 
 
+def absorb_products(module: dict[str, Any]) -> int:
+    """Move registers behind multipliers into them; how many bits there were.
+
+    A multiplier takes part where each of its outputs that is used at all feeds one flip-flop and
+    nothing else: all with the same clock and the same synchronous reset, if any, without enable.
+    """
+    nets = _Nets(module)
+    gone: set[Bit] = set()
+    for cell in [c for c in nets.cells.values() if c["type"] == "MULT18X18D"]:
+        pins = [
+            pin
+            for pin, bits in cell["connections"].items()
+            if re.fullmatch(r"P\d+", pin) and nets.readers[bits[0]]
+        ]
+        behind = [_register(nets, _pin(cell, pin)) for pin in pins]
+        controls = {_controls(nets.cells[name]) for name in behind if name is not None}
+        if not pins or None in behind or len(controls) != 1:
+            continue
+        ((clock, enable, reset),) = controls
+        if enable != ("1", "CE"):
+            continue
+        for pin, name in zip(pins, behind, strict=True):
+            gone.add(_pin(cell, pin))
+            cell["connections"][pin] = nets.cells.pop(str(name))["connections"]["Q"]
+        cell["parameters"] |= {"REG_OUTPUT_CLK": "CLK0", "RESETMODE": "SYNC", "GSR": "DISABLED"}
+        for pin, bit in (("CLK0", clock), ("CE0", "1"), ("RST0", reset)):
+            cell["connections"][pin] = [bit]
+            cell["port_directions"][pin] = "input"
+    _drop_names(module, gone)
+    return len(gone)
+
+
 def absorb_registers(module: dict[str, Any]) -> int:
     """Move plain registers behind block RAMs into them; how many bits there were.
 
     A read port takes part where each of its outputs that is used at all feeds one flip-flop and
     nothing else: all with the port's clock and the same enable, if any, and without reset. A
-    register that feeds a multiplier stays: it can be placed beside it, the block RAM cannot.
+    register that feeds a multiplier without a register of its own stays: it can be placed beside
+    it, the block RAM cannot.
     """
     nets = _Nets(module)
     gone: set[Bit] = set()
@@ -90,16 +134,20 @@ def absorb_registers(module: dict[str, Any]) -> int:
                 for pin, bits in cell["connections"].items()
                 if pin[:3] in [f"DO{port}" for port in ports] and nets.readers[bits[0]]
             ]
-            behind = [_plain_register(nets, _pin(cell, pin), clock) for pin in pins]
-            enables = {_enable(nets.cells[name]) for name in behind if name is not None}
-            if None in behind or len(enables) != 1:
+            behind = [_register(nets, _pin(cell, pin)) for pin in pins]
+            controls = {_controls(nets.cells[name]) for name in behind if name is not None}
+            if None in behind or len(controls) != 1 or any(_multiplied(nets, n) for n in behind):
                 continue
+            ((register_clock, enable, reset),) = controls
+            if register_clock != clock or reset != "0":
+                continue
+            enabled = _enable_net(nets, enable)
             for pin, name in zip(pins, behind, strict=True):
                 gone.add(_pin(cell, pin))
                 cell["connections"][pin] = nets.cells.pop(str(name))["connections"]["Q"]
             for port in ports:
                 cell["parameters"][f"REGMODE_{port}"] = "OUTREG"
-                cell["connections"][f"OCE{port}"] = list(enables)
+                cell["connections"][f"OCE{port}"] = [enabled]
     _drop_names(module, gone)
     return len(gone)
 
@@ -110,30 +158,62 @@ def _read_ports(cell: Cell) -> list[str]:
     return ["AB"] if 36 in (width_a, width_b) else ["A", "B"]
 
 
-def _plain_register(nets: _Nets, bit: Bit, clock: Bit) -> str | None:
-    """The flip-flop without reset that takes `bit`, if nothing else does."""
+def _register(nets: _Nets, bit: Bit) -> str | None:
+    """The flip-flop that takes `bit`, if nothing else does and it begins as 0."""
     reader = nets.only_reader(bit)
-    if reader is None or reader[1] not in ("DI", "D"):
+    if reader is None or reader[1] not in ("DI", "D", "M"):
         return None
     cell = nets.cells[reader[0]]
     plain = (
         cell["type"] == "TRELLIS_FF"
-        and cell["parameters"]["CEMUX"].strip() in ("1", "CE")
         and cell["parameters"]["REGSET"] == "RESET"
         and cell["parameters"]["CLKMUX"] == "CLK"
-        and _pin(cell, "CLK") == clock
-        and _pin(cell, "LSR") in ZERO
-        and not any(
-            nets.cells[name]["type"] == "MULT18X18D"
-            for name, _ in nets.readers[_pin(cell, "Q")]
-            if name
+        and cell["parameters"]["CEMUX"].strip() in ("1", "CE", "INV")
+        and (
+            _pin(cell, "LSR") in ZERO
+            or cell["parameters"].get("LSRMUX", "LSR") == "LSR"
+            and cell["parameters"]["SRMODE"] == "LSR_OVER_CE"
         )
     )
     return reader[0] if plain else None
 
 
-def _enable(register: Cell) -> Bit:
-    return _pin(register, "CE") if register["parameters"]["CEMUX"].strip() == "CE" else "1"
+def _controls(register: Cell) -> tuple[Bit, tuple[Bit, str], Bit]:
+    """Clock, enable and in which sense it is one, reset ("0": none)."""
+    sense = register["parameters"]["CEMUX"].strip()
+    enable: tuple[Bit, str] = ("1", "CE") if sense == "1" else (_pin(register, "CE"), sense)
+    reset = _pin(register, "LSR")
+    return _pin(register, "CLK"), enable, "0" if reset in ZERO else reset
+
+
+def _multiplied(nets: _Nets, register: str | None) -> bool:
+    """Whether a flip-flop feeds a multiplier that has no register of its own."""
+    return any(
+        cell["type"] == "MULT18X18D" and "REG_OUTPUT_CLK" not in cell["parameters"]
+        for cell in (
+            nets.cells[name]
+            for name, _ in nets.readers[_pin(nets.cells[str(register)], "Q")]
+            if name in nets.cells
+        )
+    )
+
+
+def _enable_net(nets: _Nets, enable: tuple[Bit, str]) -> Bit:
+    """The net that is high where an enable holds: behind an inverter, where it is low then."""
+    net, sense = enable
+    if sense != "INV":
+        return net
+    name = f"inverted_enable_{net}"
+    if name not in nets.cells:
+        nets.cells[name] = {
+            "hide_name": 1,
+            "type": "LUT4",
+            "parameters": {"INIT": format(0x5555, "016b")},
+            "attributes": {},
+            "port_directions": dict.fromkeys("ABCD", "input") | {"Z": "output"},
+            "connections": {"A": [net], **{pin: ["0"] for pin in "BCD"}, "Z": [nets.new()]},
+        }
+    return _pin(nets.cells[name], "Z")
 
 
 @dataclass(frozen=True, slots=True)

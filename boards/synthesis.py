@@ -38,6 +38,8 @@ from .toolchain import require
 MAPPERS = ("abc9", "abc")
 """LUT mappers, the preferred one first."""
 
+MULTIPLEXERS = Path(__file__).parent / "multiplexers.v"
+
 _STAGES = (
     ("Executing HIERARCHY pass", "synthesis: reading the design"),
     ("Executing MEMORY_LIBMAP pass", "synthesis: mapping memories"),
@@ -106,7 +108,10 @@ def _script(source: str, top: str, mapper: str, options: tuple[str, ...]) -> str
         "t:$memrd_v2 r:CLK_ENABLE=1 %i r:TRANSPARENCY_MASK=1'0 %i"
     )
     relaxed = ["hierarchy -top " + top, relax] if source.endswith(".il") else []
-    steps = [*relaxed, f"{synth} -run begin:map_luts", "opt_clean -purge", *map_luts[mapper]]
+    # where it is cheaper than what abc makes of it (the costs are yosys' own)
+    multiplexers = ["muxcover -mux4 -mux8", f"techmap -map {MULTIPLEXERS.name}"]
+    steps = [*relaxed, f"{synth} -run begin:map_luts", *multiplexers, "opt_clean -purge"]
+    steps += map_luts[mapper]
     return "\n".join([read, *steps, "write_json netlist.json", ""])
 
 
@@ -155,9 +160,9 @@ def synthesize(
     text = source.read_text("utf-8") if isinstance(source, Path) else source
     name = "design.v" if isinstance(source, Path) and source.suffix != ".il" else "design.il"
     scripts = {mapper: _script(name, top, mapper, options) for mapper in mappers}
-    first = (
-        workdir / f"synth-{digest(text, [top, list(scripts.items()), tool.version, IMPROVEMENTS])}"
-    )
+    multiplexers = MULTIPLEXERS.read_text("utf-8")
+    recipe = [top, list(scripts.items()), tool.version, IMPROVEMENTS, multiplexers]
+    first = workdir / f"synth-{digest(text, recipe)}"
     if (first / "done.json").exists():
         done = json.loads((first / "done.json").read_text("utf-8"))
         return Netlist(
@@ -171,6 +176,7 @@ def synthesize(
 
     with fresh_folder(first) as folder:
         (folder / name).write_text(text, "utf-8")
+        (folder / MULTIPLEXERS.name).write_text(multiplexers, "utf-8")
         for mapper in mappers:
             log = folder / f"yosys-{mapper}.log"
             (folder / f"{mapper}.ys").write_text(scripts[mapper], "utf-8")

@@ -149,26 +149,26 @@ class Accumulate(wiring.Component):
         wiring.connect(m, wiring.flipped(self.o), queue.o)
         m.d.comb += credits.give.eq(queue.o.valid & queue.o.ready)
 
-        through = Signal()
-        issue, tag = self._issue(m, credits.room, through)
+        # 3 + the rescalers, and the two sums behind them.
+        issue, tag = self._issue(m, credits.room, 3 + rescalers[0].latency + 2)
         m.d.comb += [credits.take.eq(issue & tag.last), credits.amount.eq(1)]
 
-        # 1: the sum, while M and the row's parameters are being read; 2: those.
+        # 1: the sum, while M is being read; 2: that, while the row's parameters are being read.
         memory = block_ram(self._sums, depth=config.row_words)
         m.submodules.sums = memory
         parameters = block_ram(self._parameters.size, depth=config.row_words, init=self._init)
         m.submodules.parameters = parameters
+        valid = _valid_pipe(m, issue, 4 + rescalers[0].latency + 3)
+        tags = _tag_pipe(m, tag, 3 + rescalers[0].latency + 2)
         m_read, m_write = memory.read_port(), memory.write_port()
         p_read, p_write = parameters.read_port(), parameters.write_port()
         m.d.comb += [
             m_read.addr.eq(tag.address),
-            p_read.addr.eq(tag.address),
+            p_read.addr.eq(tags[1].address),
             p_write.en.eq(self.w_en),
             p_write.addr.eq(self.w_addr),
             p_write.data.eq(self.w_data),
         ]
-        valid = _valid_pipe(m, issue, 4 + rescalers[0].latency + 3)
-        tags = _tag_pipe(m, tag, 3 + rescalers[0].latency + 2)
         fresh = Signal(self._sums, reset_less=True)
         m.d.sync += Value.cast(fresh).eq(Mux(tag.void, 0, Value.cast(self.sums.payload)))
         old: Any = Signal(self._sums, reset_less=True)
@@ -182,26 +182,26 @@ class Accumulate(wiring.Component):
             Value.cast(row).eq(p_read.data),
         ]
 
-        # 3: M, from 0 in a first step, written back and rescaled; its parameters go along.
+        # 3: M, from 0 in a first step, written back and rescaled; its parameters.
         total: Any = Signal(self._sums, reset_less=True)
-        row_later: Any = Signal(self._parameters, reset_less=True)
-        m.d.sync += row_later.eq(row)
+        writes = Signal()
+        m.d.sync += writes.eq(valid[2] & ~tags[2].flush)
         for n in range(rows):
             m.d.sync += total[n].eq(Mux(tags[2].zero, first[n], old[n]) + added[n])
         m.d.comb += [
             m_write.addr.eq(tags[3].address),
             m_write.data.eq(total),
-            m_write.en.eq(valid[3] & ~tags[3].flush),
+            m_write.en.eq(writes),
         ]
         at = 3 + rescalers[0].latency
         part: Any = Signal(data.ArrayLayout(signed(config.pre_bits), rows), reset_less=True)
         for n, rescaler in enumerate(rescalers):
             m.d.comb += [
                 rescaler.value.eq(total[n]),
-                rescaler.mult.eq(row_later[n].mult),
+                rescaler.mult.eq(row[n].mult),
                 rescaler.shift.eq(tags[3].shift),
             ]
-            bias = Mux(tags[3].flush, 0, row_later[n].bias)
+            bias = Mux(tags[3].flush, 0, row[n].bias)
             late = delay(m, bias, rescaler.latency, f"bias_{n}")
             m.d.sync += part[n].eq((rescaler.o + Cat(1, late).as_signed()).shift_right(1))
 
@@ -249,8 +249,6 @@ class Accumulate(wiring.Component):
         ]
         if "skip" in self._word.members:
             m.d.comb += word.skip.eq(self.context.skip_base + here.unit)
-        under_way = [tags[n].last & valid[n] for n in range(1, at + 1)]
-        m.d.comb += through.eq(~Cat(*under_way).any())
         m.d.comb += [word.p[n].eq(sat16(done[n])) for n in range(rows)]
         return m
 
@@ -286,10 +284,10 @@ class Accumulate(wiring.Component):
             }
         )
 
-    def _issue(self, m: Module, room: Value, through: Value) -> tuple[Signal, data.View]:
+    def _issue(self, m: Module, room: Value, to_queue: int) -> tuple[Signal, data.View]:
         """Walks the passes: (a D-word is taken in this cycle, what there is to know of it).
 
-        through: no word for the cell unit is on its way to the queue.
+        to_queue: cycles from there to the queue to the cell unit.
         """
         current: Any = Signal(RowJob)
         running, started, active = Signal(), Signal(), Signal()
@@ -298,26 +296,34 @@ class Accumulate(wiring.Component):
         entry_index = Signal(range(SLOTS))
         address = Signal(range(max(self._config.row_words, 2)))
         unit = Signal(UNIT_BITS)
-        job = current["pass"]
-        # The entry whose turn it is, and whether it ends anything, is decided a cycle ahead.
+        job, coming = current["pass"], self.i.payload["pass"]
+        # The entry whose turn it is, and whether it ends anything, is decided a cycle ahead; so is
+        # whether it waits for sums, and whether it may complete anything: there is room, with what
+        # may be taken in between.
         entry: Any = Signal(Entry)
-        last_entry, last_word, final = Signal(), Signal(), Signal()
+        first_entry, last_entry, last_word, final = Signal(), Signal(), Signal(), Signal()
+        no_sums, may = Signal(), Signal()
 
-        issue, finish = Signal(), Signal()
-        # Room, too: whatever the pass, and with what may be taken in between.
-        may, completes = Signal(), Signal()
-        m.d.sync += may.eq(room & self.output_room)
+        issue, finish, completes = Signal(), Signal(), Signal()
+        has_room = room & self.output_room
+        m.d.sync += may.eq(has_room | ~completes)
         m.d.comb += [
             completes.eq(job.last & ~partial),
-            issue.eq(active & (entry.flush | empty | self.sums.valid) & (~completes | may)),
-            self.sums.ready.eq(issue & ~entry.flush & ~empty),
+            issue.eq(active & (no_sums | self.sums.valid) & may),
+            self.sums.ready.eq(active & ~no_sums & may),
             finish.eq(issue & final),
-            self.output_take.eq(issue & completes & self.context.output & (entry_index == 0)),
+            self.output_take.eq(issue & (completes & self.context.output & first_entry)),
         ]
+        following: Any = Signal(Entry)
+        m.d.comb += following.eq(job.entry[(entry_index + 1)[: len(entry_index)]])
+        with m.If(last_entry):
+            m.d.comb += following.eq(job.entry[0])
         with m.If(issue):
             m.d.sync += [
                 entry_index.eq(entry_index + 1),
-                entry.eq(job.entry[(entry_index + 1)[: len(entry_index)]]),
+                entry.eq(following),
+                no_sums.eq(following.flush | empty),
+                first_entry.eq(last_entry),
                 last_entry.eq(job.entries == entry_index + 2),
                 final.eq((job.entries == entry_index + 2) & last_word),
             ]
@@ -326,7 +332,6 @@ class Accumulate(wiring.Component):
             with m.If(last_entry):
                 m.d.sync += [
                     entry_index.eq(0),
-                    entry.eq(job.entry[0]),
                     last_entry.eq(job.entries == 1),
                     last_word.eq(job.unit_words == unit_word + 2),
                     final.eq((job.entries == 1) & (job.unit_words == unit_word + 2)),
@@ -334,23 +339,29 @@ class Accumulate(wiring.Component):
                     unit.eq(unit + self._config.unit_word),
                 ]
 
-        # A layer's last path waits for the words of the layer before; M's, for their last round.
-        settled, starts_layer = Signal(), Signal()
+        # A layer's last path waits until no word of the layer before is on its way to the queue;
+        # M's, for their last round.
+        after_sums, after_layer, settled = Signal(), Signal(), Signal()
+        written, through = Signal(init=1), Signal(init=1)
+        recent = _valid_pipe(m, issue, 3)
+        on_its_way = Signal(range(to_queue))
+        m.d.sync += written.eq(~Cat(*recent).any())
+        with m.If(issue & completes):
+            m.d.sync += [on_its_way.eq(to_queue - 1), through.eq(0)]
+        with m.Else():
+            m.d.sync += [
+                through.eq(on_its_way == 0),
+                on_its_way.eq(Mux(on_its_way == 0, 0, on_its_way - 1)),
+            ]
         m.d.comb += [
             self.layer.eq(job.layer),
             self.step.eq(current.step),
-            starts_layer.eq(job.layer_start & ~partial),
-            self.layer_start.eq(running & ~started & starts_layer & settled),
+            settled.eq(running & ~started & (written | ~after_sums) & (through | ~after_layer)),
+            self.layer_start.eq(settled & after_layer),
         ]
-        with m.If(running & ~started & settled):
-            ready = ~starts_layer | self.layer_ready
-            m.d.sync += [started.eq(ready), active.eq(ready)]
-        recent = _valid_pipe(m, issue, 4)
-        m.d.comb += settled.eq(
-            (~(job.step_start | again) | ~Cat(*recent[1:]).any()) & (~starts_layer | through)
-        )
+        with m.If(settled & (~after_layer | self.layer_ready)):
+            m.d.sync += [started.eq(1), active.eq(1)]
 
-        coming = self.i.payload["pass"]
         waits = coming.step_start | coming.layer_start | partial
         with m.If(finish | ~running):
             m.d.comb += self.i.ready.eq(1)
@@ -360,10 +371,15 @@ class Accumulate(wiring.Component):
                 empty.eq(self.round.empty),
                 started.eq(~waits),
                 active.eq(self.i.valid & ~waits),
+                after_sums.eq(coming.step_start | partial),
+                after_layer.eq(coming.layer_start & ~self.round.more),
+                may.eq(has_room | ~coming.last | self.round.more),
                 unit_word.eq(0),
                 last_word.eq(coming.unit_words == 1),
                 entry_index.eq(0),
                 entry.eq(coming.entry[0]),
+                no_sums.eq(coming.entry[0].flush | self.round.empty),
+                first_entry.eq(1),
                 last_entry.eq(coming.entries == 1),
                 final.eq((coming.entries == 1) & (coming.unit_words == 1)),
                 address.eq(coming.row_base),

@@ -55,19 +55,27 @@ class Queue(wiring.Component):
         write, read = memory.write_port(), memory.read_port()
         head, tail = Signal(range(words)), Signal(range(words))
         level = Signal(range(self._depth))  # words that are in the memory only
+        # Whether there are any, and room, is decided a cycle ahead.
+        some = Signal()
+        full = self._depth - 2  # and the two words that are on their way
+        space = Signal(init=1)
         fetched, push, pull, move = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            self.i.ready.eq(level != self._depth - 2),  # and the two words that are on their way
-            push.eq(self.i.valid & self.i.ready),
+            self.i.ready.eq(space),
+            push.eq(self.i.valid & space),
             move.eq(~self.o.valid | self.o.ready),
-            pull.eq((level != 0) & (~fetched | move)),
+            pull.eq(some & (~fetched | move)),
             write.addr.eq(tail),
             write.data.eq(Value.cast(self.i.payload)),
-            write.en.eq(push),
+            write.en.eq(1),  # the place behind the last word is always free
             read.addr.eq(head),
             read.en.eq(pull),
         ]
-        m.d.sync += [tail.eq(tail + push), head.eq(head + pull), level.eq(level + push - pull)]
+        with m.If(push & ~pull):
+            m.d.sync += [level.eq(level + 1), some.eq(1), space.eq(level != full - 1)]
+        with m.If(pull & ~push):
+            m.d.sync += [level.eq(level - 1), some.eq(level != 1), space.eq(1)]
+        m.d.sync += [tail.eq(tail + push), head.eq(head + pull)]
         out = Signal(Shape.cast(self._shape).width, reset_less=True)
         m.d.comb += Value.cast(self.o.payload).eq(out)
         with m.If(move):

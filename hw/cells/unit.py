@@ -390,14 +390,23 @@ class CellUnit(wiring.Component):
         full = Signal()
         running = Signal()
         more = Signal()
-        load, rests = Signal(), Signal()
+        load = Signal()
 
-        # `more`: the running unit-word has units after the one that runs now.
-        m.d.comb += [load.eq(full & ~more & ~rests & ~self.stall), self.i.ready.eq(~full | load)]
+        # `more`: the running unit-word has units after the one that runs now; `leaves`: that one is
+        # in its layer's last unit-word; `starts`: the unit-word that waits is a layer's first.
+        leaves, starts, resting = Signal(), Signal(), Signal()
+        may_load = Signal()
+        m.d.comb += [
+            may_load.eq(~more & ~(starts & (leaves | resting)) & ~self.stall),
+            load.eq(full & may_load),
+            self.i.ready.eq(~full | may_load),
+        ]
         with m.If(load):
             m.d.sync += full.eq(0)
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += full.eq(self.i.p.last)
+            if self.gap:
+                m.d.sync += starts.eq(self.i.p.unit == 0)
             m.d.sync += [waiting[name].eq(self.i.p[name]) for name in shared.members]
             for slot, rows in enumerate(collected):
                 with m.If(self.i.p.slot == slot):
@@ -410,11 +419,17 @@ class CellUnit(wiring.Component):
             for k in self._rows[-self.width :]:
                 m.d.sync += rows[k].eq(source[k])
         with m.If(load):
-            m.d.sync += [unit.eq(waiting), running.eq(1), more.eq(waiting.count > self.width)]
+            m.d.sync += [
+                unit.eq(waiting),
+                running.eq(1),
+                more.eq(waiting.count > self.width),
+                leaves.eq(waiting.end),
+            ]
         with m.Else():
             m.d.sync += [
                 running.eq(more),
                 more.eq(more & (unit.count > 2 * self.width)),
+                leaves.eq(more & leaves),
                 unit.count.eq(unit.count - self.width),
                 unit.unit.eq(unit.unit + self.width),
                 unit.state.eq(unit.state + self.width),
@@ -424,12 +439,11 @@ class CellUnit(wiring.Component):
         shown: Any = Signal(shared)
         m.d.comb += [shown.eq(unit), shown.end.eq(unit.end & ~more)]
         if self.gap:
-            left, leaves = Signal(range(self.gap)), running & shown.end
-            with m.If(leaves):
-                m.d.sync += left.eq(self.gap - 2)
+            left = Signal(range(self.gap))
+            with m.If(leaves & ~more):
+                m.d.sync += [left.eq(self.gap - 2), resting.eq(self.gap != 2)]
             with m.Elif(left != 0):
-                m.d.sync += left.eq(left - 1)
-            m.d.comb += rests.eq((waiting.unit == 0) & (leaves | (left != 0)))
+                m.d.sync += [left.eq(left - 1), resting.eq(left != 1)]
         mask = [unit.count > lane for lane in range(self.width)]
         return (
             running,
