@@ -203,17 +203,18 @@ def fit(work: Path) -> dict[str, tuple[float, float]]:
             found = measured_parts(case.netlist(work))
             for name, part in components(case.config()).items():
                 rows[name].append((part, found[name]))
-    constants = {}
+    constants: dict[str, tuple[float, float]] = {}
     for part_rows in rows.values():
         names = list(dict.fromkeys(name for part, _ in part_rows for name in part.measured))
-        amounts = [[part.measured.get(name, 0) for name in names] for part, _ in part_rows]
-        more = [
-            [found[what] - getattr(part.counted, what) for what in ("luts", "flip_flops")]
-            for part, found in part_rows
-        ]
-        if names:
-            solution = np.linalg.lstsq(np.array(amounts, float), np.array(more, float))[0]
-            constants |= {n: tuple(map(float, v)) for n, v in zip(names, solution, strict=True)}
+        amounts = np.array(
+            [[part.measured.get(name, 0) for name in names] for part, _ in part_rows], float
+        )
+        solved = []
+        for what, other in (("luts", " flip-flops"), ("flip_flops", " LUTs")):
+            own = np.array([not name.endswith(other) for name in names])
+            more = [found[what] - getattr(part.counted, what) for part, found in part_rows]
+            solved.append(np.linalg.lstsq(amounts * own, np.array(more, float))[0] * own)
+        constants |= {n: (float(a), float(b)) for n, a, b in zip(names, *solved, strict=True)}
     return constants
 
 

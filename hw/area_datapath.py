@@ -106,7 +106,7 @@ def array(config: AcceleratorConfig) -> Part:
     bits, rows = config.lane_bits, config.drain_rows
     signed = digit + (len(config.weight_bits) > 1)
     counted = Area(flip_flops=2 * lanes * bits, luts=lanes * adder(bits))
-    measured: dict[str, float] = {"array": 1, "drain LUTs": (lanes - rows) * bits}
+    measured: dict[str, float] = {"array": 1, "drain LUTs": multiplexer(lanes // rows, rows * bits)}
     if config.lane_kind == "shift_add":
         counted += Area(luts=lanes * (digit + 1), flip_flops=lanes * (2 * signed + 1))
         measured["shift_add LUTs"] = lanes * bits
@@ -131,7 +131,7 @@ def array(config: AcceleratorConfig) -> Part:
     counted += memory(1 << ceil_log2(rest), config.word_bits)
     if banks > 1:
         counted += Area(flip_flops=config.word_bits)
-        measured["bank LUTs"] = min(banks - 1, 0.7 * banks) * config.word_bits
+        measured["bank LUTs"] = multiplexer(banks, config.word_bits)
     return Part(counted=counted, measured=measured)
 
 

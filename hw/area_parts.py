@@ -22,10 +22,6 @@ LUT_RAM_WORDS, LUT_RAM_BITS, LUT_RAM_LUTS = 16, 4, 6
 LUT_RAM_COST, BLOCK_RAM_COST, MUX_COST = 4, 128, 0.5
 """What yosys compares (memory_libmap): of each, and of a bit of a multiplexer's input."""
 
-MUX_LUTS = 0.85
-"""LUT4s of each input but the first of a multiplexer of one bit."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Area:
     """LUT4s (as `boards.synthesis.Netlist` counts them), flip-flops, multipliers, block RAMs."""
@@ -74,9 +70,9 @@ def adder(bits: int) -> int:
     return 2 * ceil(bits / 2)
 
 
-def multiplexer(inputs: int, bits: int) -> float:
-    """LUT4s of a choice between words."""
-    return MUX_LUTS * (inputs - 1) * bits
+def multiplexer(inputs: int, bits: int) -> int:
+    """LUT4s of a choice between words: two inputs to each, the rest is done behind the LUTs."""
+    return bits * ceil(inputs / 2) if inputs > 1 else 0
 
 
 def memory(
