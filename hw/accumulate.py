@@ -71,8 +71,9 @@ class Accumulate(wiring.Component):
     -------
     i: rounds of passes, round: as `Fetch` has begun them; sums: drained D-words; o: words for the
         cell unit
-    layer_start, layer, step: asks for a layer's context, held until layer_ready
-    layer_ready: `context` is this layer's from the next cycle on
+    layer, step: of the pass that has yet to begin
+    layer_start: it asks for its layer's context, until layer_ready: `context` is the layer's from
+        the next cycle on
     context: of the layer whose units are being sent
     output_room: room for the outputs of two unit-words; output_take, output_units: reserves it
     w_en, w_addr, w_data: loading row parameters
@@ -139,12 +140,15 @@ class Accumulate(wiring.Component):
                 out_bits=config.pre_bits,
                 stage_bits=SMALL_STAGE_BITS,
                 rounds=False,
+                plain=True,
             )
             for _ in range(rows)
         ]
         for n, rescaler in enumerate(rescalers):
             m.submodules[f"rescale_{n}"] = rescaler
-        m.submodules.queue = queue = Queue(self._word, depth=QUEUE_WORDS, buffered=True)
+        m.submodules.queue = queue = Queue(
+            self._word, depth=QUEUE_WORDS, buffered=True, straight=True
+        )
         m.submodules.credits = credits = Credits(total=QUEUE_WORDS, need=2)
         wiring.connect(m, wiring.flipped(self.o), queue.o)
         m.d.comb += credits.give.eq(queue.o.valid & queue.o.ready)
@@ -353,26 +357,37 @@ class Accumulate(wiring.Component):
                 through.eq(on_its_way == 0),
                 on_its_way.eq(Mux(on_its_way == 0, 0, on_its_way - 1)),
             ]
+        # What waits for neither begins in the next cycle, and so does what need not wait any more.
+        needs_sums, needs_layer = coming.step_start | partial, coming.layer_start & ~self.round.more
+        waits, idle = Signal(), Signal()
         m.d.comb += [
-            self.layer.eq(job.layer),
-            self.step.eq(current.step),
-            settled.eq(running & ~started & (written | ~after_sums) & (through | ~after_layer)),
-            self.layer_start.eq(settled & after_layer),
+            waits.eq(running & ~started),
+            idle.eq(~running & self.i.valid),
+            self.layer.eq(Mux(waits, job.layer, coming.layer)),
+            self.step.eq(Mux(waits, current.step, self.i.payload.step)),
+            settled.eq(
+                Mux(
+                    waits,
+                    (written | ~after_sums) & (through | ~after_layer),
+                    idle & (written | ~needs_sums) & (through | ~needs_layer),
+                )
+            ),
+            self.layer_start.eq(settled & Mux(waits, after_layer, needs_layer)),
         ]
-        with m.If(settled & (~after_layer | self.layer_ready)):
+        begins = settled & (~self.layer_start | self.layer_ready)
+        with m.If(waits & begins):
             m.d.sync += [started.eq(1), active.eq(1)]
 
-        waits = coming.step_start | coming.layer_start | partial
         with m.If(finish | ~running):
             m.d.comb += self.i.ready.eq(1)
             m.d.sync += [
                 running.eq(self.i.valid),
                 current.eq(self.i.payload),
                 empty.eq(self.round.empty),
-                started.eq(~waits),
-                active.eq(self.i.valid & ~waits),
-                after_sums.eq(coming.step_start | partial),
-                after_layer.eq(coming.layer_start & ~self.round.more),
+                started.eq(begins | ~(needs_sums | needs_layer)),
+                active.eq(self.i.valid & (begins | ~(needs_sums | needs_layer))),
+                after_sums.eq(needs_sums),
+                after_layer.eq(needs_layer),
                 may.eq(has_room | ~coming.last | self.round.more),
                 unit_word.eq(0),
                 last_word.eq(coming.unit_words == 1),

@@ -95,10 +95,17 @@ def _offset(n: Value, low: int, high: int) -> Value:
 
 
 def rescale_latency(
-    value_bits: int, shift_min: int, shift_max: int, *, stage_bits: int = SHIFT_STAGE_BITS
+    value_bits: int,
+    shift_min: int,
+    shift_max: int,
+    *,
+    stage_bits: int = SHIFT_STAGE_BITS,
+    rounds: bool = True,
+    plain: bool = False,
 ) -> int:
     """Cycles of a `Rescale` with these parameters."""
-    return 2 + _low_parts(value_bits) + len(_shift_stages(shift_min, shift_max, stage_bits)) + 1
+    stages = len(_shift_stages(shift_min, shift_max, stage_bits))
+    return (not plain) + 1 + _low_parts(value_bits) + stages + rounds
 
 
 def _low_parts(value_bits: int) -> int:
@@ -137,6 +144,8 @@ class Rescale(wiring.Component):
         False leaves the rounding to an adder that comes anyway, and saves its cycle: o is then one
         bit wider, and the result is o / 2, its half rounded up: Cat(1, other) + o, without the
         lowest bit, is the result plus `other`.
+    plain : bool
+        True for operands that come from registers: there are none in front of the multiplier.
 
     Members
     -------
@@ -161,6 +170,7 @@ class Rescale(wiring.Component):
         mult_bits: int = 16,
         stage_bits: int = SHIFT_STAGE_BITS,
         rounds: bool = True,
+        plain: bool = False,
     ) -> None:
         if not 2 <= value_bits <= MAX_VALUE_BITS:
             raise ValueError(f"value_bits must be 2..{MAX_VALUE_BITS}, got {value_bits!r}")
@@ -179,6 +189,7 @@ class Rescale(wiring.Component):
         self.mult_bits = mult_bits
         self.stage_bits = stage_bits
         self.rounds = rounds
+        self.plain = plain
         super().__init__(
             {
                 "value": In(signed(value_bits)),
@@ -191,10 +202,14 @@ class Rescale(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from operands to result."""
-        latency = rescale_latency(
-            self.value_bits, self.shift_min, self.shift_max, stage_bits=self.stage_bits
+        return rescale_latency(
+            self.value_bits,
+            self.shift_min,
+            self.shift_max,
+            stage_bits=self.stage_bits,
+            rounds=self.rounds,
+            plain=self.plain,
         )
-        return latency - (not self.rounds)
 
     @property
     def _low_parts(self) -> int:
@@ -210,16 +225,17 @@ class Rescale(wiring.Component):
         def register(value: Value, name: str) -> Value:
             return delay(m, value, 1, name)
 
-        mult = register(self.mult, "mult")
+        before = 0 if self.plain else 1
+        mult = delay(m, self.mult, before, "mult")
         lows, cut = self._low_parts, self._low_parts * LOW_BITS
         parts = [Cat(self.value[n * LOW_BITS :][:LOW_BITS], 0).as_signed() for n in range(lows)]
         parts.append(self.value[cut:].as_signed())
         products = [
-            register(register(part, f"value_{n}") * mult, f"product_{n}")
+            register(delay(m, part, before, f"value_{n}") * mult, f"product_{n}")
             for n, part in enumerate(parts)
         ]
         # Each sum settles LOW_BITS more of the product.
-        product, cycle = products[0], 2
+        product, cycle = products[0], before + 1
         for n, part in enumerate(products[1:], 1):
             settled = n * LOW_BITS
             top = delay(m, part, n - 1, f"product_{n}_late") + product.shift_right(settled)

@@ -4,7 +4,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Module, ResetInserter, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -202,7 +202,7 @@ class Core(wiring.Component):
         # more rounds besides than there are D-words.
         m.submodules.ahead = ahead = Credits(total=PASSES_AHEAD, need=1)
         depth = PASSES_AHEAD + queue_words + 4
-        m.submodules.begun = begun = Queue(fetch.begun.payload.shape(), depth=depth)
+        m.submodules.begun = begun = Queue(fetch.begun.payload.shape(), depth=depth, straight=True)
         m.d.comb += [
             fetch.i.valid.eq(sequencer.fetch.valid & ahead.room),
             fetch.i.payload.eq(sequencer.fetch.payload),
@@ -222,7 +222,7 @@ class Core(wiring.Component):
         # Event lists -> weights -> MAC array -> sums -> accumulators -> cells.
         wiring.connect(m, fetch.store, store.store)
         m.submodules.drained = drained = Queue(
-            array.o.payload.shape(), depth=queue_words, buffered=True
+            array.o.payload.shape(), depth=queue_words, buffered=True, straight=True
         )
         m.d.comb += [
             array.valid.eq(fetch.valid),
@@ -413,10 +413,16 @@ class Core(wiring.Component):
         # record stays until the encoders are through with those, and begin.
         context: Any = Signal(LayerContext)
         step: Any = Signal(StepTag)
-        looked_up, pending, begin, output = Signal(2), Signal(), Signal(), Signal()
+        pending, begin, output = Signal(), Signal(), Signal()
         busy = Cat(*(encoder.busy for encoder in encoders)).any()
-        asking = accumulate.layer_start & ~accumulate.layer_ready & ~pending
-        m.d.sync += looked_up.eq(Mux(asking, Cat(1, looked_up[0]), 0))
+        # Looked up as soon as it is known whose turn it is: the record is that of two cycles ago.
+        asked, same, free = Signal.like(accumulate.layer), Signal(), Signal()
+        here = same & (accumulate.layer == asked) & free & ~pending
+        m.d.sync += [
+            asked.eq(accumulate.layer),
+            same.eq(accumulate.layer == asked),
+            free.eq(~pending),
+        ]
         with m.If(~pending):
             m.d.sync += Value.cast(record).eq(read.data)
         m.d.comb += [
@@ -424,7 +430,7 @@ class Core(wiring.Component):
             write.addr.eq(self.load_layers.addr),
             write.data.eq(self.load_layers.data),
             read.addr.eq(accumulate.layer),
-            accumulate.layer_ready.eq(accumulate.layer_start & looked_up[1]),
+            accumulate.layer_ready.eq(accumulate.layer_start & here),
             accumulate.context.eq(context),
             begin.eq(pending & ~busy),
         ]

@@ -8,7 +8,7 @@ or, in the mode `power_of_two`, x̂ goes one step of a power of two towards q.
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -40,17 +40,27 @@ ThresholdWrite = data.StructLayout(
 """A threshold that the host sets."""
 
 
+REFERENCE_CYCLES = 3
+"""From an element to its reference: address, memory, register."""
+
+
 def recovery(shifts: tuple[int, int], modes: Sequence[str]) -> int:
     """As `DeltaEncoder.recovery`, from its parameters."""
     later = NearestPower.latency if POWER_OF_TWO in modes else 0
-    return rescale_latency(16, *shifts, stage_bits=SMALL_STAGE_BITS) + 7 + later
+    return _scaled_after(shifts) + 4 + later
+
+
+def _scaled_after(shifts: tuple[int, int]) -> int:
+    """Cycles from an element to what the rescaler makes of it, and its reference's address."""
+    rescale = rescale_latency(16, *shifts, stage_bits=SMALL_STAGE_BITS, rounds=False, plain=True)
+    return max(rescale, REFERENCE_CYCLES)
 
 
 class DeltaEncoder(wiring.Component):
     """Finds the elements that changed and appends them to an event list; one element a cycle.
 
     `start` loads a context and opens its list; the elements follow from the next cycle on. The
-    element marked `end` closes the list behind it. A source's elements must be through (`busy`
+    element marked `end` closes the list with it. A source's elements must be through (`busy`
     low) before the next start.
 
     Parameters
@@ -98,6 +108,8 @@ class DeltaEncoder(wiring.Component):
             shift_max=shifts[1],
             out_bits=max(31 - shifts[0] + 1, 2),
             stage_bits=SMALL_STAGE_BITS,
+            rounds=False,
+            plain=True,
         )
         super().__init__(
             {
@@ -167,47 +179,51 @@ class DeltaEncoder(wiring.Component):
         with m.If(self.start):
             m.d.sync += [context.eq(self.context), threshold.eq(threshold_read.data)]
 
-        # Quantize: rescale, add the zero point, saturate to the code's width.
+        # Quantize: rescale; round, add the zero point, saturate to the code's width.
         m.d.comb += [
             rescale.value.eq(self.i.value),
             rescale.mult.eq(record.mult),
             rescale.shift.eq(record.shift),
         ]
-        scaled = _delayed(m, self.i, rescale.latency, "scaled")
-        shifted = Signal(signed(max(len(rescale.o), 16) + 1))
-        m.d.sync += shifted.eq(rescale.o + record.zero)
-        added = _delayed(m, scaled, 1, "added")
+        cycles = _scaled_after(self._shifts)
+        scaled = _delayed(m, self.i, cycles, "scaled")
+        product = delay(m, rescale.o, cycles - rescale.latency, "product")
+        shifted = (product + Cat(1, record.zero).as_signed()).shift_right(1)
         q = Signal(signed(self._code_bits))
         with m.Switch(record.width):
             for n, bits in enumerate(WIDTHS):
                 if bits <= self._code_bits:
                     with m.Case(n):
                         m.d.sync += q.eq(sat(shifted, bits))
-        quantized = _delayed(m, added, 1, "quantized")
+        quantized = _delayed(m, scaled, 1, "quantized")
 
         # The reference arrives together with the code; at a sequence's start it is the code of 0.
         # Its address is there early, so that registers stand on both sides of the memory.
         read = references.read_port()
         place = Signal.like(read.addr)
-        early = _delayed(m, self.i, rescale.latency - 2, "early")
+        early = _delayed(m, self.i, cycles - REFERENCE_CYCLES, "early")
         m.d.sync += place.eq(self._address(record, early))
         m.d.comb += read.addr.eq(place)
         kept_code = delay(m, read.data, 1, "kept_code")
-        reference = Signal(signed(self._code_bits))
         start = delay(m, self._start(m, read.addr, record.zero), 1, "start_code")
-        m.d.sync += reference.eq(Mux(context.first, start, kept_code))
+        known = Mux(context.first, start, kept_code)
+        reference = Signal(signed(self._code_bits))
+        high, low = Signal((known + threshold).shape()), Signal((known - threshold).shape())
+        m.d.sync += [
+            reference.eq(known),
+            high.eq(known + threshold),
+            low.eq(known - threshold),
+        ]
 
-        # Compare and send. Both bounds are one addition: |d| > threshold without an absolute value.
+        # Compare and send: |q - reference| > threshold.
         d = Signal(signed(self._code_bits + 1))
-        m.d.sync += d.eq(q - reference)
-        code: Value = _pipe(m, q, 1)
-        kept = _pipe(m, reference, 1)
-        compared = _delayed(m, quantized, 1, "compared")
-        above, below = (threshold - d) < 0, (threshold + d) < 0
         fires: Value = Signal()
-        m.d.sync += fires.eq((above | below) & compared.valid & record.enable)
-        fired = _delayed(m, compared, 1, "fired")
-        code, kept, step = _pipe(m, code, 1), _pipe(m, kept, 1), _pipe(m, d, 1)
+        m.d.sync += [
+            d.eq(q - reference),
+            fires.eq(((q > high) | (q < low)) & quantized.valid & record.enable),
+        ]
+        fired = _delayed(m, quantized, 1, "fired")
+        code, kept, step = _pipe(m, q, 1), _pipe(m, reference, 1), Value.cast(d)
         if POWER_OF_TWO in self._modes:
             m.submodules.nearest = nearest = NearestPower(code_bits=self._code_bits)
             m.d.comb += [
@@ -230,12 +246,12 @@ class DeltaEncoder(wiring.Component):
             write.data.eq(Mux(fires, code, kept)),
             write.en.eq(fires | (fired.valid & context.first & record.enable)),
         ]
-        ended = _delayed(m, fired, 1, "ended")
-        m.d.comb += self.close.eq(ended.valid & ended.end & record.enable)
+        ends = fired.valid & fired.end
+        m.d.comb += self.close.eq(ends & record.enable)
 
         with m.If(self.start):
             m.d.sync += self.busy.eq(1)
-        with m.Elif(ended.valid & ended.end):
+        with m.Elif(ends):
             m.d.sync += self.busy.eq(0)
         return m
 

@@ -139,6 +139,8 @@ class Encoders(wiring.Component):
 
         # Each slice's events, and a mark behind the last; the first slice has the last element's.
         queues, room = [], []
+        ended = Signal()
+        m.d.sync += ended.eq(first.close)
         for n, encoder in enumerate(self._slices):
             m.submodules[f"slice_{n}"] = encoder
             m.submodules[f"found_{n}"] = queue = Queue(found_layout, depth=self._depth)
@@ -151,9 +153,9 @@ class Encoders(wiring.Component):
                 encoder.i.j.eq(self.i.j | n),
                 encoder.i.value.eq(self.i.values[n]),
                 encoder.i.end.eq(self.i.end),
-                queue.i.valid.eq(encoder.push | first.close),
+                queue.i.valid.eq(encoder.push | ended),
                 queue.i.payload.event.eq(encoder.event),
-                queue.i.payload.end.eq(first.close),
+                queue.i.payload.end.eq(ended),
             ]
             if self._initial is not None:
                 bits = ceil_log2(len(self._slices))

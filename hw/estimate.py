@@ -34,7 +34,7 @@ from .ram import BANK_WORDS
 FETCH = 5
 """Cycles from an event's turn in the fetch unit to its request to the weight store."""
 
-LOOK_UP = 3
+LOOK_UP = 2
 """Cycles from the question for a list's state to the round that begins with the answer."""
 
 ASK = 2
@@ -47,7 +47,7 @@ SETTLE = 5
 """Cycles from a word into M to the step, or the round, that may read M."""
 
 BUFFERED = 3
-"""Cycles through a queue in block RAM."""
+"""Cycles through a queue in block RAM, unless it is empty and its taker ready."""
 
 NEXT_PASS = 4
 """Cycles from a pass that the sequencer hands out to the next one."""
@@ -150,7 +150,8 @@ class _Machine:
         # Accumulators: earliest next issue; last issue; last one for the cell unit.
         self._next, self._issued, self._completed = 0, -SETTLE, -100
         self._partial = False
-        self._context = -1
+        self._context = self._head = -2
+        self._stage = 0
         # Cell unit: when words were accepted; when the last unit-word began, and its cycles.
         self._accepted: deque[int] = deque([-3] * QUEUE_WORDS, maxlen=QUEUE_WORDS)
         self._load, self._runs = -100, 0
@@ -162,13 +163,13 @@ class _Machine:
 
     def _latencies(self) -> None:
         config = self._config
-        # The accumulators' rescalers leave the rounding to the adder behind them.
-        stage_bits = SMALL_STAGE_BITS
-        rescale = rescale_latency(config.sum_bits, *config.shifts, stage_bits=stage_bits) - 1
+        rescale = rescale_latency(
+            config.sum_bits, *config.shifts, stage_bits=SMALL_STAGE_BITS, rounds=False, plain=True
+        )
         self._recovery = recovery(config.quantizer_shifts, config.delta_modes)
         store = 2 + (config.weight_words > BANK_WORDS)
-        # From a group's last event to its first D-word, at the far end of the queue.
-        self._front = FETCH + store + array_latency(config.weight_bits) + BUFFERED
+        # From a group's last event to its first D-word at the queue.
+        self._front = FETCH + store + array_latency(config.weight_bits)
         self._to_queue = 3 + rescale + 2
         # From a unit-word that begins to run to its first h, and between two layers.
         self._to_h = most_latency(config.cells) - 1
@@ -210,13 +211,13 @@ class _Machine:
         self, n: int, t: int, at: npt.NDArray[np.int64], end: int, slices: int, free: int = -1
     ) -> None:
         """A list: its events' elements came at `at`, the source's last one at `end`."""
-        pushes, closed = at + self._recovery - 3, end + self._recovery - 2
+        pushes, closed = at + self._recovery - 2, end + self._recovery - 2
         if slices > 1:
             # One event a cycle out of the slices' queues, and the list is opened before.
             order = np.arange(len(at))
             pushes = np.maximum(pushes + 1, free) - order
             pushes = np.maximum.accumulate(pushes) + order
-            closed = max(closed + 1, free, int(pushes[-1]) + 1 if len(at) else 0)
+            closed = max(closed + 2, free, int(pushes[-1]) + 1 if len(at) else 0)
         self._lists[n, t & 1] = ListTimes(pushes, closed)
 
     def _fetch(self, p: PassWork, t: int) -> None:
@@ -232,8 +233,8 @@ class _Machine:
         # Looked up while the pass before runs, or when this one's turn has come.
         for begin, through in self._rounds if known else ():
             seen = here.seen(max(begin, waits) + 1, p.least, void)
-            if seen[0] == take - 2:  # its answer comes while this one is taken, and is lost
-                seen = here.seen(take - 1, p.least, void)
+            if seen[0] == take - 1:  # its answer comes while this one is taken, and is lost
+                seen = here.seen(take, p.least, void)
             if seen[0] <= min(through + 1, take):
                 found = seen
                 break
@@ -257,7 +258,7 @@ class _Machine:
         if not count:
             self._begin(p, issue, final)
             for _ in range(p.unit_words * (p.entries - p.flush)):
-                self._word(p, 0, final)
+                self._word(p, None, final)
             self._through = issue
             return
         self.beats += count * p.groups
@@ -274,7 +275,9 @@ class _Machine:
             self._end, self._drain = end, words * digits
             at = end + front - 1
             if straight:  # every word follows the one before at once
-                taken = max(self._next, at + 1)
+                taken = at + 1
+                if self._next > taken or popped[-1] >= taken:
+                    taken = max(self._next, at + 1 + BUFFERED)
                 self._next = taken + words
                 self._issued = taken + words - 1
                 popped.extend(range(taken, taken + words))
@@ -284,9 +287,9 @@ class _Machine:
                 self._wide += 1
                 if self._wide == slots:
                     self._wide = 0
-                    popped.append(self._word(p, max(at, popped[-1] + 1), final))
+                    popped.append(self._word(p, at, final))
                 else:
-                    popped.append(max(at, popped[-1] + 1))
+                    popped.append(at if popped[-1] < at else max(at + BUFFERED, popped[-1] + 1))
         self._through = end
 
     def _room(self, end: int) -> int:
@@ -303,50 +306,63 @@ class _Machine:
 
     def _begin(self, p: PassWork, issue: int, final: bool) -> None:
         """The accumulators take a round that the fetch unit began in cycle `issue`."""
-        load = max(issue + 2, self._next - 1, self._row_pass)
-        self._next = load + 1
-        again = self._partial
-        layer = p.layer_start and final
-        if p.step_start or p.layer_start or again:
-            settled = load + 1
-            if p.step_start or again:
-                settled = max(settled, self._issued + SETTLE)
-            if layer:
-                settled = max(settled, self._completed + self._to_queue + 1)
-                # The layer's record is looked up once the encoders have begun the one before.
-                ready = max(settled, self._context) + 2
-                self._context = max(ready + 1, self._encoded) + 1
-                settled = ready
-            self._next = settled + 1
+        load = max(issue + 1, self._next - 1, self._row_pass)
+        begun = load + 1 if load < self._next else load  # there, not behind a pass that runs
+        if p.step_start or self._partial:
+            begun = max(begun, self._issued + SETTLE)
+        elif not (p.layer_start and final):
+            begun = load
+        if p.layer_start and final:
+            begun = max(begun, self._completed + self._to_queue + 1)
+            # The layer's record is looked up once the encoders have begun the one before, and when
+            # this pass is the next one.
+            begun = max(begun, self._context + 1)
+            if p.stage != self._stage:
+                begun = max(begun, self._row_pass + 2, self._head + 2)
+            self._context = max(begun + 1, self._encoded) + 1
+        self._stage = p.stage
+        self._next = self._head = begun + 1
         self._partial = not final
         self._entry, self._unit_word = 0, 0
         if final:
             self._jobs.append(load)
             self._row_pass = load + NEXT_PASS
 
-    def _word(self, p: PassWork, available: int, final: bool) -> int:
-        """Takes a word of sums, and the flushed ones in front of it; the cycle in which it does."""
+    def _word(self, p: PassWork, came: int | None, final: bool) -> int:
+        """Takes a word of sums, and the flushed ones in front of it; the cycle in which it does.
+
+        came: when it came to the queue; None: it needs no sums.
+        """
         if self._entry == 0:
             for _ in range(p.flush):
-                self._issue(p, 0, final)
-        return self._issue(p, available, final)
+                self._issue(p, self._next, final)
+        if came is None:
+            return self._issue(p, self._next, final)
+        if self._popped[-1] < came and self._may_issue(p, max(self._next, came), final) == came:
+            return self._issue(p, came, final)
+        return self._issue(p, max(self._next, came + BUFFERED, self._popped[-1] + 1), final)
 
-    def _issue(self, p: PassWork, available: int, final: bool) -> int:
-        cycle = max(self._next, available)
-        last = p.last and final
-        if last:
+    def _may_issue(self, p: PassWork, cycle: int, final: bool) -> int:
+        """The first cycle from `cycle` on in which there is room for the pass's next word."""
+        if p.last and final:
             # Room is known a cycle late, so there must be some for the word before, too.
             if self._completed < cycle - 1 or self._accepted[0] + 3 > cycle:
                 cycle = max(cycle, self._accepted[1] + 3)
             if self._entry == 0 and p.stage == self._last_stage:
                 cycle = max(cycle, self._outputs[0] + 4)
+        return cycle
+
+    def _issue(self, p: PassWork, cycle: int, final: bool) -> int:
+        last = p.last and final
+        cycle = self._may_issue(p, cycle, final)
         self._next, self._issued = cycle + 1, cycle
         self._entry += 1
         if last:
             self._completed = cycle
-            accepted = max(cycle + self._to_queue + BUFFERED, self._accepted[-1] + 1)
-            if self._entry == 1:
-                accepted = max(accepted, self._load)
+            accepted = cycle + self._to_queue
+            free = self._load if self._entry == 1 else 0
+            if accepted < free or accepted <= self._accepted[-1]:
+                accepted = max(accepted + BUFFERED, free, self._accepted[-1] + 1)
             self._accepted.append(accepted)
         if self._entry == p.entries:
             self._entry = 0

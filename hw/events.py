@@ -29,7 +29,7 @@ def event_layout(delta_bits: int) -> data.StructLayout:
 class EventLists(wiring.Component):
     """The event lists that one delta encoder writes.
 
-    An event can be read two cycles after it was pushed, which is when `count` includes it.
+    An event can be read, and is part of `count`, from the cycle after its push on.
 
     Parameters
     ----------
@@ -40,9 +40,9 @@ class EventLists(wiring.Component):
     Members
     -------
     open, key, base: start an empty bank; push, event: append, from the second cycle after that on;
-        close: the bank is final
+        close: the bank is final, with an event that is pushed in this cycle
     taken: the bank that `key` names is final and its reader not done with it
-    query -> closed, count: state of any bank, as it was a cycle ago
+    query -> closed, count: state of any bank
     release, release_key: the reader is done with a bank
     r_en, r_addr -> r_data: read an event, two cycles with r_en later
     """
@@ -110,7 +110,7 @@ class EventLists(wiring.Component):
             write.data.eq(self.event),
             write.en.eq(self.push),
             count_write.addr.eq(slot(live, banks)),
-            count_write.data.eq(live_count),
+            count_write.data.eq(live_count + self.push),
             count_write.en.eq(self.close),
         ]
         opened, key, base = Signal(), Signal(BankKey), Signal.like(self.base)
@@ -137,11 +137,11 @@ class EventLists(wiring.Component):
         with m.If(self.r_en):
             m.d.sync += Value.cast(found).eq(Value.cast(read.data))
         m.d.comb += Value.cast(self.r_data).eq(Value.cast(found))
-        m.d.sync += [self.closed.eq(closed), self.count.eq(0)]
+        m.d.comb += self.closed.eq(closed)
         with m.If(closed):
-            m.d.sync += self.count.eq(count_read.data)
+            m.d.comb += self.count.eq(count_read.data)
         with m.Elif(is_open & (self.query == live)):
-            m.d.sync += self.count.eq(live_count)
+            m.d.comb += self.count.eq(live_count)
         return m
 
 

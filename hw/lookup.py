@@ -26,7 +26,7 @@ def look_up(
 ) -> None:
     """Asks for the state of one list per cycle, for whichever pass needs a round.
 
-    An answer takes three cycles. When the passes move on in between, that for the next pass is the
+    An answer takes two cycles. When the passes move on in between, that for the next pass is the
     current one's, and the current one's is dropped, as it is at the end of its round. The next pass
     may use the bank that is just being released, two steps later: it is not answered before that.
     A round is worth it when no group drains longer than it takes; one of terms, of `levels`, waits
@@ -43,7 +43,6 @@ def look_up(
         | {"source": unsigned(SOURCE_BITS)}
     )
     asked: Any = Signal(ask_layout, name="asked_list")
-    looked: Any = Signal(ask_layout, name="looked_up")
     least = Signal(COLUMN_BITS + 1)
     follow = running & ~current.set
     stays = ~(take | through)
@@ -53,18 +52,15 @@ def look_up(
         fetch.query.eq(Mux(follow, current.key, following.key)),
         asked.source.eq(Mux(follow, current["pass"].source, following["pass"].source)),
         asked.void.eq(Mux(follow, current.void, following.void)),
-        looked.eq(asked),
-        looked.valid.eq(asked.valid & (stays | asked.following) & ~releasing),
-        looked.following.eq(asked.following & ~take),
-        seen.valid.eq(looked.valid & (stays | looked.following)),
-        seen.following.eq(looked.following & ~take),
-        seen.closed.eq(Array(fetch.closed)[looked.source]),
-        seen.count.eq(Mux(looked.void, 0, Array(fetch.count)[looked.source])),
+        seen.valid.eq(asked.valid & (stays | asked.following) & ~releasing),
+        seen.following.eq(asked.following & ~take),
+        seen.closed.eq(Array(fetch.closed)[asked.source]),
+        seen.count.eq(Mux(asked.void, 0, Array(fetch.count)[asked.source])),
         least.eq(
-            Mux(looked.following, 0, current.start)
+            Mux(asked.following, 0, current.start)
             + (
-                Mux(looked.following, following["pass"].words, current["pass"].words)
-                << Mux(looked.following, following["pass"].digits, current["pass"].digits)
+                Mux(asked.following, following["pass"].words, current["pass"].words)
+                << Mux(asked.following, following["pass"].digits, current["pass"].digits)
             )
         ),
     ]

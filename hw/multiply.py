@@ -22,7 +22,7 @@ TERMS_BITS = 2
 
 
 def lanes_per_multiplier(digit_bits: int, delta_bits: int) -> int:
-    """How many lanes share a multiplier, for digits of weights and signed deltas of so many bits."""
+    """How many lanes share a multiplier, for digits of so many bits and signed deltas."""
     # one bit more: for a digit that is not its weight's top one, and for what is borrowed
     return 1 + max(0, FACTOR_BITS - digit_bits - 1) // (digit_bits + delta_bits)
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A first-in first-out queue between two streams that keeps the payload's shape."""
 
-from amaranth.hdl import Module, Mux, Shape, ShapeLike, Signal, Value
+from amaranth.hdl import Const, Module, Mux, Shape, ShapeLike, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
@@ -18,12 +18,16 @@ class Queue(wiring.Component):
     Parameters
     ----------
     buffered: for deep or wide queues: in block RAM, two cycles more; at least 3 words
+    straight: a word that finds the queue empty and its taker ready does not wait at all
     """
 
-    def __init__(self, shape: ShapeLike, *, depth: int, buffered: bool = False) -> None:
+    def __init__(
+        self, shape: ShapeLike, *, depth: int, buffered: bool = False, straight: bool = False
+    ) -> None:
         self._shape = shape
         self._depth = depth
         self._buffered = buffered
+        self._straight = straight
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 
     i: stream.Interface
@@ -36,15 +40,25 @@ class Queue(wiring.Component):
             return m
         width = Shape.cast(self._shape).width
         m.submodules.fifo = fifo = SyncFIFO(width=width, depth=self._depth)
+        passes = self._output(m, ~fifo.r_rdy, fifo.r_rdy, fifo.r_data)
         m.d.comb += [
             fifo.w_data.eq(Value.cast(self.i.payload)),
-            fifo.w_en.eq(self.i.valid),
+            fifo.w_en.eq(self.i.valid & ~passes),
             self.i.ready.eq(fifo.w_rdy),
-            Value.cast(self.o.payload).eq(fifo.r_data),
-            self.o.valid.eq(fifo.r_rdy),
             fifo.r_en.eq(self.o.ready),
         ]
         return m
+
+    def _output(self, m: Module, empty: Value, valid: Value, word: Value) -> Value:
+        """The queue's word, or where it is empty the one that comes; whether that is taken."""
+        if not self._straight:
+            m.d.comb += [self.o.valid.eq(valid), Value.cast(self.o.payload).eq(word)]
+            return Const(0)
+        m.d.comb += [
+            self.o.valid.eq(valid | (empty & self.i.valid)),
+            Value.cast(self.o.payload).eq(Mux(empty, Value.cast(self.i.payload), word)),
+        ]
+        return empty & self.o.ready
 
     def _block_ram(self, m: Module) -> None:
         """As lib.fifo does it, but in block RAM however few words there are: a wide queue in LUTs
@@ -59,11 +73,14 @@ class Queue(wiring.Component):
         some = Signal()
         full = self._depth - 2  # and the two words that are on their way
         space = Signal(init=1)
+        held, empty = Signal(), Signal(init=1)
+        out = Signal(Shape.cast(self._shape).width, reset_less=True)
+        passes = self._output(m, empty, held, out)
         fetched, push, pull, move = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             self.i.ready.eq(space),
-            push.eq(self.i.valid & space),
-            move.eq(~self.o.valid | self.o.ready),
+            push.eq(self.i.valid & space & ~passes),
+            move.eq(~held | self.o.ready),
             pull.eq(some & (~fetched | move)),
             write.addr.eq(tail),
             write.data.eq(Value.cast(self.i.payload)),
@@ -76,10 +93,9 @@ class Queue(wiring.Component):
         with m.If(pull & ~push):
             m.d.sync += [level.eq(level - 1), some.eq(level != 1), space.eq(1)]
         m.d.sync += [tail.eq(tail + push), head.eq(head + pull)]
-        out = Signal(Shape.cast(self._shape).width, reset_less=True)
-        m.d.comb += Value.cast(self.o.payload).eq(out)
+        m.d.sync += empty.eq(~push & ~some & ~fetched & (~held | self.o.ready))
         with m.If(move):
-            m.d.sync += [self.o.valid.eq(fetched), out.eq(read.data)]
+            m.d.sync += [held.eq(fetched), out.eq(read.data)]
         with m.If(pull | move):
             m.d.sync += fetched.eq(pull)
 

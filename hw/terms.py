@@ -114,6 +114,7 @@ class TermLists(wiring.Component):
         m.d.sync += [j.eq(self.event.j), closing.eq(self.close)]
         above: Value = Const(0)
         words: list[Any] = []
+        counted: list[Value] = []
         for n in reversed(range(self._levels)):
             memory = block_ram(TermEvent, depth=self._depth)
             m.submodules[f"level_{n}"] = memory
@@ -130,8 +131,8 @@ class TermLists(wiring.Component):
                 read.addr.eq(self.r_addr),
                 read.en.eq(self.r_en),
             ]
-            with m.If(present):
-                m.d.sync += filled[n].eq(filled[n] + 1)
+            counted.insert(0, (filled[n] + present)[:COLUMN_BITS])
+            m.d.sync += filled[n].eq(counted[0])
             above |= present
             words.insert(0, read.data)
         with m.If(self.r_en):
@@ -139,7 +140,7 @@ class TermLists(wiring.Component):
 
         m.d.comb += [
             count_write.addr.eq(slot(live, banks)),
-            count_write.data.eq(Cat(filled)),
+            count_write.data.eq(Cat(counted)),
             count_write.en.eq(closing),
         ]
         with m.If(self.open):
@@ -153,7 +154,7 @@ class TermLists(wiring.Component):
             self.taken.eq(is_closed.bit_select(slot(self.key, banks), 1)),
             count_read.addr.eq(slot(self.query, banks)),
         ]
-        m.d.sync += [
+        m.d.comb += [
             self.closed.eq(is_closed.bit_select(slot(self.query, banks), 1)),
             self.count.eq(count_read.data),
         ]

@@ -101,6 +101,18 @@ def test_a_chasing_reader_can_read_what_it_counts():
     simulate(testbench)
 
 
+def test_the_last_event_comes_with_the_close():
+    async def testbench(ctx, dut):
+        await write(ctx, dut, 2, 0, 0, [(1, 1), (2, 2)], close=False)
+        await cycle(ctx, dut, push=1, event={"j": 9, "d": 3}, close=1)
+        await write(ctx, dut, 2, 1, 4, [(5, 5)])
+        assert await state(ctx, dut, 2, 0) == (1, 3)
+        assert await state(ctx, dut, 2, 1) == (1, 1)
+        assert await read(ctx, dut, 2, 1) == [(9, 3)]
+
+    simulate(testbench)
+
+
 def test_push_and_read_in_the_same_cycle():
     async def testbench(ctx, dut):
         await write(ctx, dut, 0, 0, 0, [(7, -8)], close=False)

@@ -10,12 +10,13 @@ from deltaloom.sim.streams import receive, run, send
 SHAPE = data.StructLayout({"value": signed(7), "flag": 1})
 
 
+@pytest.mark.parametrize("straight", [False, True])
 @pytest.mark.parametrize("buffered", [False, True])
 @pytest.mark.parametrize(("slow_in", "slow_out"), [(0, 0), (3, 0), (0, 3), (2, 2)])
-def test_words_keep_their_order_shape_and_sign(buffered, slow_in, slow_out):
+def test_words_keep_their_order_shape_and_sign(buffered, straight, slow_in, slow_out):
     rng = np.random.default_rng(slow_in + 4 * slow_out)
     words = [{"value": int(v), "flag": int(v) & 1} for v in rng.integers(-64, 64, 40)]
-    dut = Queue(SHAPE, depth=5, buffered=buffered)
+    dut = Queue(SHAPE, depth=5, buffered=buffered, straight=straight)
     received = []
 
     async def source(ctx):
@@ -29,9 +30,10 @@ def test_words_keep_their_order_shape_and_sign(buffered, slow_in, slow_out):
     assert received == words
 
 
+@pytest.mark.parametrize("straight", [False, True])
 @pytest.mark.parametrize("buffered", [False, True])
-def test_holds_exactly_its_depth(buffered):
-    dut = Queue(signed(8), depth=6, buffered=buffered)
+def test_holds_exactly_its_depth(buffered, straight):
+    dut = Queue(signed(8), depth=6, buffered=buffered, straight=straight)
     taken = 0
 
     async def testbench(ctx):
@@ -58,6 +60,29 @@ def test_a_word_leaves_the_cycle_after_it_came_and_one_every_cycle():
 
     run(dut, testbench, cycles=100)
     assert seen == [None, *(-n for n in range(7))]
+
+
+@pytest.mark.parametrize("buffered", [False, True])
+def test_a_straight_one_passes_words_on_at_once_while_it_is_empty(buffered):
+    """Then one that is not taken waits, and those behind it keep their place."""
+    dut = Queue(signed(8), depth=6, buffered=buffered, straight=True)
+    seen = []
+
+    async def testbench(ctx):
+        for n in range(20):
+            ctx.set(dut.o.ready, n != 4)
+            ctx.set(dut.i.valid, n < 8)
+            ctx.set(dut.i.payload, -n)
+            _, _, valid, value = await ctx.tick().sample(dut.o.valid, dut.o.payload)
+            if valid and n != 4:
+                seen.append((n, value))
+
+    run(dut, testbench, cycles=100)
+    first = 7 if buffered else 5
+    assert seen == [
+        *((n, -n) for n in range(4)),
+        *((first + n, -4 - n) for n in range(4)),
+    ]
 
 
 def test_credits_follow_what_is_taken_and_given():

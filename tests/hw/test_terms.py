@@ -36,9 +36,12 @@ async def cycle(ctx, dut, **fields):
 
 async def write(ctx, dut, number, bank, base, events):
     await cycle(ctx, dut, open=1, key={"list": number, "bank": bank}, base=base)
-    for j, d in events:
-        await cycle(ctx, dut, push=1, event={"j": j, "d": d})
-    await cycle(ctx, dut, close=1)
+    for n, (j, d) in enumerate(events):
+        # the last one comes with the close in every other list
+        last = n == len(events) - 1 and number % 2
+        await cycle(ctx, dut, push=1, event={"j": j, "d": d}, close=int(last))
+    if not (events and number % 2):
+        await cycle(ctx, dut, close=1)
 
 
 async def read(ctx, dut, base, level, count):
