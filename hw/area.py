@@ -107,7 +107,8 @@ def _streams(config: AcceleratorConfig) -> Part:
     word = output_word(config.output_elements).size
     drained = config.drain_rows * config.sum_bits
     counted = memory(config.layers, layer_record(config.encoders).size, force=True)
-    counted += queue(drain_queue_words(config), drained) + fifo(12 + drain_queue_words(config), 2)
+    words = drain_queue_words(config)
+    counted += queue(words, drained, straight=True) + fifo(12 + words, 2, straight=True)
     units, elements = config.cell_units, config.input_elements
     if units > 1:
         word = 16 * units + bits_for(units)

@@ -6,6 +6,7 @@ from math import ceil
 from amaranth.utils import ceil_log2
 
 from ..golden.delta import POWER_OF_TWO
+from ..golden.network import BIAS_BITS
 from .accelerator import windows
 from .area_measured import CELL_BLOCKS, SRU_CELLS
 from .area_parts import Area, Part, adder, fifo, memory, multiplexer, queue, rescaler
@@ -17,6 +18,9 @@ from .image import MULT_BIAS_BITS
 from .layouts import COLUMN_BITS, SLOTS, UNIT_BITS, FetchPass, RowPass
 from .multiply import TERMS_BITS, lanes_per_multiplier
 from .ram import BANK_WORDS
+
+UNREAD_BITS = 9
+"""Bits of a word for the cell unit that nobody reads beyond its collecting, or at all."""
 
 
 def encoders(config: AcceleratorConfig) -> Part:
@@ -118,10 +122,10 @@ def array(config: AcceleratorConfig) -> Part:
         blocks = lanes // rows
         multipliers = ceil(rows / together) * blocks
         shared = lanes - multipliers
+        # Products are in the multipliers' own registers.
         factors = multipliers * signed + shared * (digit + delta)
         counted += Area(multipliers=multipliers, flip_flops=factors)
         counted += Area(luts=shared * (signed + 3))
-        measured["product flip-flops"] = factors + multipliers * delta
     if len(config.weight_bits) > 1:
         counted += Area(luts=rows * adder(config.sum_bits), flip_flops=rows * config.sum_bits)
         measured["digits LUTs"] = 1
@@ -140,18 +144,18 @@ def accumulate(config: AcceleratorConfig) -> Part:
     rows, sums, pre = config.unit_word, config.sum_bits, config.pre_bits
     low, high = config.shifts
     latency = rescale_latency(sums, low, high, stage_bits=SMALL_STAGE_BITS) - 1
-    bias = min(20, pre)
+    bias = min(BIAS_BITS, pre)
     one = rescaler(sums, (low, high), pre + 1, rounds=False)
     one += Area(
         luts=adder(sums) + adder(pre + 1) + adder(pre) + (18 if pre > 16 else 0),
-        flip_flops=3 * sums + 16 + bias + latency * bias + 2 * pre,
+        flip_flops=3 * sums + latency * bias + 2 * pre,
     )
     counted = one * rows
     counted += memory(config.row_words, rows * sums)
     counted += memory(config.row_words, rows * MULT_BIAS_BITS)
     counted += memory(SLOTS * config.chunk_words, rows * pre, asynchronous=True)
     word = cell_word(rows, cells=config.cells, state_depth=max(config.states, 2)).size
-    counted += queue(16, word)
+    counted += queue(16, word, straight=True)
     if config.initial:
         counted += memory(config.row_words, rows * sums)
         counted += Area(flip_flops=rows * sums)
@@ -175,7 +179,7 @@ def cell_unit(config: AcceleratorConfig) -> Part:
     counted = Area(luts=slots * (rows - units) * 16, flip_flops=2 * slots * rows * 16)
     counted += Area(flip_flops=(latency + 1) * (states + UNIT_BITS + 2 + kinds))
     shared = cell_word(rows, cells=cells, state_depth=max(config.states, 2)).size - 16 * rows
-    counted += Area(flip_flops=2 * (shared - 9))
+    counted += Area(flip_flops=2 * (shared - UNREAD_BITS))
     lane = Area()
     for part in ("c", "h"):
         ports = 1 + reads(cells, part) + (part == "h" and reads(cells, "skip"))

@@ -8,7 +8,7 @@ from math import ceil
 from amaranth.utils import ceil_log2
 
 from .area_measured import MEASURED
-from .arithmetic import LOW_BITS, SMALL_STAGE_BITS
+from .arithmetic import FACTOR_BITS, LOW_BITS, SMALL_STAGE_BITS
 from .ram import BANK_WORDS, DEEP_BITS
 
 __all__ = ["Area", "Part", "adder", "fifo", "memory", "multiplexer", "queue", "rescaler"]
@@ -21,6 +21,7 @@ LUT_RAM_WORDS, LUT_RAM_BITS, LUT_RAM_LUTS = 16, 4, 6
 
 LUT_RAM_COST, BLOCK_RAM_COST, MUX_COST = 4, 128, 0.5
 """What yosys compares (memory_libmap): of each, and of a bit of a multiplexer's input."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Area:
@@ -119,17 +120,17 @@ def _cost(rows: int, columns: int, each: float, width: int) -> float:
     return each * rows * columns + MUX_COST * (rows - 1) * (width + 1)
 
 
-def fifo(depth: int, width: int) -> Area:
-    """A `queue.Queue` of few words."""
+def fifo(depth: int, width: int, *, straight: bool = False) -> Area:
+    """A `queue.Queue` of few words; straight: a word may pass them all."""
     bits = ceil_log2(max(depth, 2))
-    control = Area(luts=6 * bits, flip_flops=3 * bits + 1)
+    control = Area(luts=6 * bits + straight * width, flip_flops=3 * bits + 1)
     return memory(depth, width, asynchronous=True) + control
 
 
-def queue(depth: int, width: int) -> Area:
+def queue(depth: int, width: int, *, straight: bool = False) -> Area:
     """A `queue.Queue` in block RAM; its output register is in there."""
     bits = ceil_log2(max(depth, 2))
-    control = Area(luts=6 * bits, flip_flops=3 * bits + 2)
+    control = Area(luts=6 * bits + straight * width, flip_flops=3 * bits + 2)
     return memory(1 << bits, width, force=True) + control
 
 
@@ -138,19 +139,15 @@ def rescaler(
 ) -> Area:
     """An `arithmetic.Rescale`; what the lowest shift drops is never computed."""
     dropped = max(shifts[0] - 1, 0)
-    lows = max(0, ceil((value_bits - 18) / LOW_BITS))
-    luts, flip_flops = 0.0, float(value_bits + mult_bits)
-    # The products, and the sums that put them together.
+    lows = max(0, ceil((value_bits - FACTOR_BITS) / LOW_BITS))
+    # The factors; products are in the multipliers' own registers, what adds them up is not.
+    luts, flip_flops = 0, value_bits + mult_bits
     total = value_bits + mult_bits - dropped
     for n in range(lows):
-        kept = LOW_BITS + mult_bits - max(dropped - n * LOW_BITS, 0)
-        flip_flops += max(kept, mult_bits - 1) * (1 if n == 0 else n)
-        top = value_bits + mult_bits - (n + 1) * LOW_BITS
-        luts += adder(top)
-        flip_flops += total
+        luts += adder(value_bits + mult_bits - (n + 1) * LOW_BITS)
+        flip_flops += total + n * mult_bits
     span = shifts[1] - shifts[0]
     result = min(total, out_bits + 1 + span)
-    flip_flops += result
     # The shift, coarsest stage first.
     bits = span.bit_length()
     for at in reversed(range(0, bits, SMALL_STAGE_BITS)):
