@@ -250,6 +250,6 @@ def _sources(cell: str) -> str:
     """Digest of the model, the data and the code."""
     of = hashlib.sha256()
     files = [DATA / f"{cell}.safetensors", *sorted(DATA.glob("*.npz")), Path(__file__)]
-    for file in (*files, *sorted(Path(golden.__file__).parent.glob("*.py"))):
+    for file in (*files, *sorted(Path(golden.__file__).parent.rglob("*.py"))):
         of.update(hashlib.sha256(file.read_bytes()).digest())
     return of.hexdigest()

@@ -171,8 +171,10 @@ def _register(nets: _Nets, bit: Bit) -> str | None:
         and cell["parameters"]["CEMUX"].strip() in ("1", "CE", "INV")
         and (
             _pin(cell, "LSR") in ZERO
-            or cell["parameters"].get("LSRMUX", "LSR") == "LSR"
-            and cell["parameters"]["SRMODE"] == "LSR_OVER_CE"
+            or (
+                cell["parameters"].get("LSRMUX", "LSR") == "LSR"
+                and cell["parameters"]["SRMODE"] == "LSR_OVER_CE"
+            )
         )
     )
     return reader[0] if plain else None

@@ -24,8 +24,11 @@ def rshr(v: npt.ArrayLike, n: npt.ArrayLike) -> Ints:
     """
     if isinstance(n, int):  # the same, without arrays of shifts: the common case, and much faster
         value = np.asarray(v, np.int64)
-        whole: Ints = (value + (1 << (n - 1))) >> n if n > 0 else value << -n
-        return whole
+        if n <= 0:
+            return value << -n
+        value = value + (1 << (n - 1))
+        value >>= n
+        return value
     value, shift = np.asarray(v, np.int64), np.asarray(n, np.int64)
     right = np.maximum(shift, 0)
     half = np.where(shift > 0, np.left_shift(1, np.maximum(shift - 1, 0)), 0)

@@ -83,11 +83,15 @@ class Path:
         check_shape("shift", self.shift, (len(self.gates),))
         for shift in self.shift:
             check_range("shift", int(shift), 0, MAX_SHIFT)
-        check_range("threshold", self.threshold, 0, (1 << self.quantizer.bits) - 1)
+        self.check_threshold(self.threshold)
         if self.weight_scale.shape != (1, 1):
             check_shape("weight_scale", self.weight_scale, (len(self.gates), self.units))
         for scale in (self.weight_scale.min(), self.weight_scale.max()):  # nan where one is nan
             check_scale("weight_scale", float(scale))
+
+    def check_threshold(self, threshold: int) -> None:
+        """Raise UserError where the path cannot have it."""
+        check_range("threshold", threshold, 0, (1 << self.quantizer.bits) - 1)
 
     @property
     def units(self) -> int:

@@ -6,7 +6,7 @@ Numbers are as docs/arithmetic.md defines them. On disk it is one safetensors fi
 `layers.N.initial.STATE` and `layers.N.paths.K.{weights,mult,shift}`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import Any
@@ -128,10 +128,7 @@ class Network:
 
         Raises UserError for a name that no path has, or a threshold out of range.
         """
-        names = [name for name, _ in self.paths()]
-        for name in thresholds:
-            if name not in names:
-                raise UserError(f"threshold of {name!r}: no such path; paths: {', '.join(names)}")
+        self.check_thresholds(thresholds)
         return replace(
             self,
             layers=tuple(
@@ -145,6 +142,14 @@ class Network:
                 for layer in self.layers
             ),
         )
+
+    def check_thresholds(self, thresholds: Mapping[str, int]) -> None:
+        """Raise UserError for a name that no path has, or a threshold out of range."""
+        paths = dict(self.paths())
+        for name, threshold in thresholds.items():
+            if name not in paths:
+                raise UserError(f"threshold of {name!r}: no such path; paths: {', '.join(paths)}")
+            paths[name].check_threshold(threshold)
 
     def save(self, file: FilePath) -> None:
         """Write the network to one safetensors file."""

@@ -10,6 +10,32 @@ from .arithmetic import Ints
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """Some steps. start: their first packed row; steps: the rows of each from there, how many."""
+
+    start: int
+    steps: list[tuple[slice, int]]
+
+    @property
+    def frames(self) -> int:
+        return sum(n for _, n in self.steps)
+
+    def packed(self, at: slice) -> slice:
+        """The packed rows of these rows of the block."""
+        return slice(self.start + at.start, self.start + at.stop)
+
+    def before(self, first: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """For each of the block's rows [frames, ...] that of the step before; first: those before
+        the first step.
+        """
+        counts = [n for _, n in self.steps]
+        one_back = np.repeat([counts[0], *counts[:-1]], counts)
+        held: np.ndarray = np.concatenate([first[: counts[0]], rows])
+        held = held[np.arange(counts[0], counts[0] + self.frames) - one_back]
+        return held
+
+
+@dataclass(frozen=True, slots=True)
 class Packing:
     """Where each frame of some sequences lies in the packed array [frames, ...].
 
@@ -75,6 +101,17 @@ class Packing:
         for n in self.running.tolist():
             yield slice(start, start + n), n
             start += n
+
+    def blocks(self, rows: int) -> Iterator[Block]:
+        """All steps in blocks of so many packed rows; a step is never cut."""
+        start, steps = 0, list[tuple[slice, int]]()
+        for at, n in self.steps():
+            if steps and at.stop - start > rows:
+                yield Block(start, steps)
+                start, steps = at.start, []
+            steps.append((slice(at.start - start, at.stop - start), n))
+        if steps:
+            yield Block(start, steps)
 
 
 def beside(values: Mapping[int, np.ndarray], indices: Sequence[int]) -> np.ndarray:

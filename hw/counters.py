@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -14,8 +14,12 @@ from .ram import block_ram
 COUNT_BITS = 64
 """Width of every counter."""
 
-_PHASES = 4
-"""Cycles of a visit: the memory, its register, the sum, the write."""
+_PHASES = 5
+"""Cycles of a visit: the memory, its register, what is added, the sum, the write."""
+
+
+_FIRST_STEP = 4
+"""Low parts of which one is chosen in a cycle, before one of those is."""
 
 
 class Counters(wiring.Component):
@@ -25,7 +29,7 @@ class Counters(wiring.Component):
     the memory. All counters are visited in turn; where the two differ, the low part has overflowed
     once since the last visit, and the memory's part is one more. What is read is visited at once.
 
-    LATENCY: a read takes up to 3 visits of 4 cycles; after a reset or a clear, once through all.
+    LATENCY: a read takes up to 3 visits of 5 cycles; after a reset or a clear, once through all.
 
     Parameters
     ----------
@@ -80,7 +84,7 @@ class Counters(wiring.Component):
         turn, visited = Signal(range(max(count, 2))), Signal(range(max(count, 2)))
         phase, reading, pending, stale = Signal(range(_PHASES)), Signal(), Signal(), Signal(init=1)
         done = phase == _PHASES - 1
-        m.d.sync += phase.eq(phase + 1)
+        m.d.sync += phase.eq(Mux(done, 0, phase + 1))
         with m.If(self.ask):
             m.d.sync += pending.eq(1)
         with m.If(done):
@@ -104,19 +108,27 @@ class Counters(wiring.Component):
         sampled = Signal(max(self._low_bits), reset_less=True)
         top, base = Signal(reset_less=True), Signal(COUNT_BITS)
         m.d.comb += [read.addr.eq(visited), write.addr.eq(visited)]
-        m.d.sync += [
-            word.eq(read.data),
-            sampled.eq(Array(low[:-1] for low in lows)[visited]),
-            top.eq(Array(low[-1] for low in lows)[visited]),
+        m.d.sync += word.eq(read.data)
+        # Out of all low parts in two steps.
+        longest = max(self._low_bits)
+        wide = [Cat(low[:-1], Const(0, longest + 1 - len(low)), low[-1]) for low in lows]
+        some = [
+            Signal(longest + 1, name=f"some_{n}", reset_less=True)
+            for n in range(-(-count // _FIRST_STEP))
         ]
-        added = Signal(COUNT_BITS)
+        for n, part in enumerate(some):
+            group = wide[n * _FIRST_STEP :][:_FIRST_STEP]
+            m.d.sync += part.eq(Array(group)[visited[: _FIRST_STEP.bit_length() - 1]])
+        m.d.sync += Cat(sampled, top).eq(Array(some)[visited[_FIRST_STEP.bit_length() - 1 :]])
+        augend = Signal(COUNT_BITS, reset_less=True)
+        added = Signal(COUNT_BITS, reset_less=True)
         m.d.comb += base.eq(Mux(stale, 0, word))
         with m.Switch(visited):
             for n, bits in enumerate(self._low_bits):
                 with m.Case(n):
-                    m.d.comb += added.eq((base[bits] ^ top) << bits | sampled[:bits])
+                    m.d.sync += added.eq((base[bits] ^ top) << bits | sampled[:bits])
                     # The whole word: Verilog never runs a part that is always 0.
                     m.d.comb += write.data.eq(self.value[bits:] << bits)
-        m.d.sync += self.value.eq(base + added)
+        m.d.sync += [augend.eq(base), self.value.eq(augend + added)]
         m.d.comb += [write.en.eq(done & ~self.clear), self.valid.eq(done & reading & ~self.clear)]
         return m

@@ -222,7 +222,7 @@ class DeltaEncoder(wiring.Component):
             d.eq(q - reference),
             fires.eq(((q > high) | (q < low)) & quantized.valid & record.enable),
         ]
-        fired = _delayed(m, quantized, 1, "fired")
+        firing, fired = quantized, _delayed(m, quantized, 1, "fired")
         code, kept, step = _pipe(m, q, 1), _pipe(m, reference, 1), Value.cast(d)
         if POWER_OF_TWO in self._modes:
             m.submodules.nearest = nearest = NearestPower(code_bits=self._code_bits)
@@ -232,17 +232,20 @@ class DeltaEncoder(wiring.Component):
                 nearest.width.eq(record.width),
             ]
             late = nearest.latency
-            fired = _delayed(m, fired, late, "nearest")
+            firing = _delayed(m, fired, late - 1, "firing")
+            fired = _delayed(m, firing, 1, "nearest")
             fires = _pipe(m, fires, late)
             code, kept, step = _pipe(m, code, late), _pipe(m, kept, late), _pipe(m, step, late)
             power = record.power_of_two if EXACT in self._modes else Const(1)
             step, code = Mux(power, nearest.step, step), Mux(power, nearest.reached, code)
         write = references.write_port()
+        written = Signal.like(write.addr)  # early, too
+        m.d.sync += written.eq(self._address(record, firing))
         m.d.comb += [
             self.push.eq(fires),
             self.event.j.eq(fired.j),
             self.event.d.eq(step),
-            write.addr.eq(self._address(record, fired)),
+            write.addr.eq(written),
             write.data.eq(Mux(fires, code, kept)),
             write.en.eq(fires | (fired.valid & context.first & record.enable)),
         ]

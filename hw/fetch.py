@@ -50,6 +50,7 @@ _Current: dict[str, Any] = {
     "single": unsigned(1),  # it has one event
     "at_last": unsigned(1),  # the next event ends its group
     "empty": unsigned(1),  # final and without any
+    "plays": unsigned(1),  # set, and not empty
 }
 
 Round = data.StructLayout({"empty": unsigned(1), "more": unsigned(1)})
@@ -176,6 +177,7 @@ class Fetch(wiring.Component):
                 following.set.eq(known),
                 following.final.eq(known),
                 following.empty.eq(known),
+                following.plays.eq(0),
                 following.start.eq(0),
                 following.count.eq(0),
             ]
@@ -191,10 +193,8 @@ class Fetch(wiring.Component):
         words = Signal(WORD_COUNT_BITS)
         skip, through = Signal(), Signal()
         m.d.comb += [
-            issue.eq(
-                running & advance & current.set & ~current.empty & (~current.at_last | may_end)
-            ),
-            end.eq(issue & current.at_last),
+            issue.eq(advance & current.plays & (~current.at_last | may_end)),
+            end.eq(advance & current.plays & current.at_last & may_end),
             skip.eq(running & advance & current.empty),
             through.eq(end & last_group),
             take.eq((through & current.final) | skip | ~running),
@@ -237,6 +237,7 @@ class Fetch(wiring.Component):
             m.d.sync += [
                 current.start.eq(current.count),
                 current.set.eq(0),
+                current.plays.eq(0),
                 group_base.eq(current["pass"].weight_base),
                 groups_left.eq(current["pass"].groups),
                 first_group.eq(1),

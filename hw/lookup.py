@@ -74,13 +74,18 @@ def look_up(
                 begin_levels(m, entry, SimpleNamespace(**known))
                 m.d.sync += [entry[name].eq(value) for name, value in known.items()]
                 m.d.sync += [entry[name].eq(seen.closed) for name in ("set", "final")]
-                m.d.sync += entry.empty.eq(seen.closed & (seen.count == 0))
+                m.d.sync += [
+                    entry.empty.eq(seen.closed & (seen.count == 0)),
+                    entry.plays.eq(seen.closed & (seen.count != 0)),
+                ]
                 continue
+            some = seen.count != entry.start
             m.d.sync += [
                 entry.set.eq(seen.closed | (seen.count >= least)),
+                entry.plays.eq(some & (seen.closed | (seen.count >= least))),
                 entry.final.eq(seen.closed),
                 entry.count.eq(seen.count),
                 entry.single.eq(seen.count <= entry.start + 1),
                 entry.at_last.eq(seen.count <= entry.start + 1),
-                entry.empty.eq(seen.closed & (seen.count == entry.start)),
+                entry.empty.eq(seen.closed & ~some),
             ]

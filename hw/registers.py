@@ -178,7 +178,10 @@ class Registers(wiring.Component):
         telling: Signal,
         counters: Counters,
     ) -> None:
-        """place, found: a threshold's address in the memory; it, two cycles later."""
+        """place, found: a threshold's address in the memory; it, two cycles later.
+
+        write: the memory's port; it is written a cycle late.
+        """
         bus, image, lists = self.bus, self.image, REGISTER["THRESHOLD"].address >> 2
         byte = Signal(rmap.ADDRESS_BITS)
         number = bus.w_addr[:LIST_BITS]
@@ -188,16 +191,15 @@ class Registers(wiring.Component):
             image.data.eq(bus.w_data),
             bus.w_error.eq(1),
             bus.w_ready.eq(~telling),
-            write.addr.eq(number),
-            write.data.eq(bus.w_data),
         ]
+        m.d.sync += [write.addr.eq(number), write.data.eq(bus.w_data), write.en.eq(0)]
         # The encoders keep thresholds in memories, which a reset does not touch: tell them again.
         told, looked_up = Signal(range(self.lists + 1)), Signal(2)
         m.d.comb += telling.eq(told != self.lists)
         m.d.sync += [self.set_threshold.en.eq(0), counters.clear.eq(0)]
         with m.If(telling):
-            m.d.comb += [
-                place.eq(rmap.MAX_LISTS + told[:LIST_BITS]),
+            m.d.comb += place.eq(rmap.MAX_LISTS + told[:LIST_BITS])
+            m.d.sync += [
                 write.addr.eq(told),
                 write.data.eq(found),
                 write.en.eq(looked_up[1]),
@@ -221,8 +223,9 @@ class Registers(wiring.Component):
             here = bus.w_addr[LIST_BITS:] == lists >> LIST_BITS
             in_range = ~bus.w_data[rmap.THRESHOLD_BITS :].any()
             with m.If(here & (number < self.lists) & in_range):
-                m.d.comb += [bus.w_error.eq(0), write.en.eq(1)]
+                m.d.comb += bus.w_error.eq(0)
                 m.d.sync += [
+                    write.en.eq(1),
                     self.set_threshold.en.eq(1),
                     self.set_threshold.list.eq(number),
                     self.set_threshold.value.eq(bus.w_data),
@@ -248,34 +251,49 @@ class Registers(wiring.Component):
         with m.If(~telling):
             m.d.comb += place.eq(number)
 
+        # What the address names, a cycle after it is there.
+        byte, start = bus.r_addr << 2, REGISTER["STATE"].address
+        here: dict[str, Value] = {
+            "STATE": (byte >= start) & (byte < start + 4 * self.state_words),
+            **{
+                name: (block == REGISTER[name].address >> 2 >> LIST_BITS) & is_list
+                for name in ("EVENTS", "THRESHOLD")
+            },
+        }
+        for name in ("ID", "VERSION", "STATUS", *WIDE, "FRAME_ERRORS", "SEQUENCE_CUTS"):
+            here[name] = bus.r_addr == REGISTER[name].address >> 2
+            if name in WIDE:
+                here[f"{name}_HIGH"] = bus.r_addr == (REGISTER[name].address >> 2) + 1
+        at = {name: Signal(name=f"at_{name}") for name in here}
+        m.d.sync += [at[name].eq(value) for name, value in here.items()]
+
         with m.FSM(name="reader"):
             with m.State("IDLE"), m.If(bus.r_en):
+                m.next = "FIND"
+            with m.State("FIND"):
                 m.next = "ERROR"
-                with m.Switch(bus.r_addr):
-                    for name, value in (
-                        ("ID", rmap.ID_VALUE),
-                        ("VERSION", rmap.VERSION_VALUE),
-                        ("STATUS", self.busy),
-                    ):
-                        with m.Case(REGISTER[name].address >> 2):
-                            m.d.sync += answer.eq(value)
+                for name, value in (
+                    ("ID", rmap.ID_VALUE),
+                    ("VERSION", rmap.VERSION_VALUE),
+                    ("STATUS", self.busy),
+                ):
+                    with m.If(at[name]):
+                        m.d.sync += answer.eq(value)
+                        m.next = "ANSWER"
+                for name in (*WIDE, "FRAME_ERRORS", "SEQUENCE_CUTS"):
+                    with m.If(at[name]):
+                        m.d.sync += counters.index.eq(self._index[name])
+                        m.next = "COUNT"
+                    if name in WIDE:
+                        with m.If(at[f"{name}_HIGH"]):
+                            m.d.sync += answer.eq(high)
                             m.next = "ANSWER"
-                    for name in (*WIDE, "FRAME_ERRORS", "SEQUENCE_CUTS"):
-                        with m.Case(REGISTER[name].address >> 2):
-                            m.d.sync += counters.index.eq(self._index[name])
-                            m.next = "COUNT"
-                        if name in WIDE:
-                            with m.Case((REGISTER[name].address >> 2) + 1):
-                                m.d.sync += answer.eq(high)
-                                m.next = "ANSWER"
-                with m.If((block == REGISTER["EVENTS"].address >> 2 >> LIST_BITS) & is_list):
+                with m.If(at["EVENTS"]):
                     m.d.sync += counters.index.eq(self._index[0] + number)
                     m.next = "COUNT"
-                with m.If((block == REGISTER["THRESHOLD"].address >> 2 >> LIST_BITS) & is_list):
+                with m.If(at["THRESHOLD"]):
                     m.next = "THRESHOLD"
-                byte = bus.r_addr << 2
-                start = REGISTER["STATE"].address
-                with m.If((byte >= start) & (byte < start + 4 * self.state_words)):
+                with m.If(at["STATE"]):
                     m.next = "STATE"
             with m.State("COUNT"):
                 m.d.comb += counters.ask.eq(1)

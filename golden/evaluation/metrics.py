@@ -9,8 +9,7 @@ import numpy as np
 from .. import graph
 from ..arithmetic import Ints
 from ..data import Dataset
-from ..delta import EXACT
-from ..engine import Result, quantize_frames, real_outputs, run
+from ..engine import DENSE, Result, quantize_frames, real_outputs, run_settings
 from ..errors import UserError
 from ..float_engine import run_float_batch
 from ..model import FloatModel
@@ -100,11 +99,7 @@ def evaluate(
     exact = None
     if model is not None and dataset.scored:
         exact = run_float_dataset(model, dataset, progress)
-    dense = run_dataset(network, dataset, delta=False, progress=progress)
-    thresholds = {name: path.threshold for name, path in network.paths()}
-    # Exact deltas with threshold 0 are dense, bit for bit: such a network needs one run.
-    same = network.delta_mode == EXACT and not any(thresholds.values())
-    delta = dense if same else run_dataset(network, dataset, progress=progress)
+    dense, delta = run_dataset_settings(network, dataset, [DENSE, {}], progress)
     errors = {
         metric.name: Errors(
             metric.title,
@@ -127,7 +122,7 @@ def evaluate(
         quantized_error=first.quantized_error,
         delta_error=first.delta_error,
         errors=errors,
-        thresholds=thresholds,
+        thresholds={name: path.threshold for name, path in network.paths()},
         operations_per_step_dense=network.macs,
         operations_per_step_delta=network.macs * (1 - left_out / 100),
         eliminated_operations=left_out,
@@ -178,29 +173,43 @@ def run_dataset(
     progress: Progress = ignore_progress,
 ) -> Totals:
     """The golden model over all sequences, some at a time."""
+    (totals,) = run_dataset_settings(network, dataset, [{} if delta else DENSE], progress)
+    return totals
+
+
+def run_dataset_settings(
+    network: Network,
+    dataset: Dataset,
+    settings: Sequence[Mapping[str, int] | None],
+    progress: Progress = ignore_progress,
+) -> list[Totals]:
+    """The same for each of these settings, see `engine.run_settings`."""
     dataset.check_width(network.inputs)
     dataset.check_labels(network.labels)
     if not dataset.frames:
         raise UserError("data set: no frames; give at least one")
-    what = "golden model with thresholds" if delta else "golden model, dense"
-    results: dict[int, Result] = {}
+    results: list[dict[int, Result]] = [{} for _ in settings]
     done = 0
     for places in dataset.chunks():
         words = [quantize_frames(network, dataset.features[n]) for n in places]
-        results.update(zip(places, run(network, words, delta=delta), strict=True))
-        done += sum(len(w) for w in words)
-        progress(what, done / dataset.frames)
+        for own, found in zip(results, run_settings(network, words, settings), strict=True):
+            own.update(zip(places, found, strict=True))
+            done += sum(len(w) for w in words)
+            progress("golden model", done / (dataset.frames * len(settings)))
+    return [_totals(network, [own[n] for n in range(len(dataset))]) for own in results]
 
+
+def _totals(network: Network, results: Sequence[Result]) -> Totals:
     first = {
         path_name(layer, n): slice(-DENSE_STEPS, None) if layer.backward else slice(DENSE_STEPS)
         for layer in network.layers
         for n in range(len(layer.paths))
     }
     return Totals(
-        outputs=[results[n].outputs for n in range(len(dataset))],
-        events={name: sum(int(r.events[name].sum()) for r in results.values()) for name in first},
+        outputs=[r.outputs for r in results],
+        events={name: sum(int(r.events[name].sum()) for r in results) for name in first},
         first_events={
-            name: sum(int(r.events[name][steps].sum()) for r in results.values())
+            name: sum(int(r.events[name][steps].sum()) for r in results)
             for name, steps in first.items()
         },
     )
@@ -230,14 +239,16 @@ def error(dataset: Dataset, outputs: Sequence[np.ndarray]) -> float:
 
 
 def size_bits(network: Network) -> int:
-    """Bits of the parameters: weights at their bits, 16 for each bias, element of a cell's vectors
-    and rescale multiplier.
+    """Bits of the parameters: weights at their bits, 16 for each bias, rescale multiplier, element
+    of a cell's vectors and of an initial state.
 
     A multiplier that all units of a gate share (per-tensor scales) counts once, and so do the
-    parameters of layers that share them (both directions of a bidirectional layer).
+    parameters of layers that share them (both directions of a bidirectional layer), but for their
+    initial states, which are their own.
     """
     vectors = 0
     for at, layer in enumerate(network.layers):
+        vectors += sum(state.size for state in layer.initial.values())
         if graph.shared_with(network.layers, at) is not None:
             continue
         vectors += layer.bias.size + sum(vector.size for vector in layer.vectors.values())

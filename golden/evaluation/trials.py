@@ -7,9 +7,10 @@ import multiprocessing
 import os
 import signal
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from itertools import chain
 from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,20 @@ from ..errors import UserError
 from ..network import Network
 from ..quantization.calibration import Progress, ignore_progress
 from .error_metrics import Metric, metric_of
-from .metrics import run_dataset
+from .metrics import Totals, run_dataset_settings
 from .operations import eliminated
 from .thresholds import Thresholds
 
 THIN = 4
 """A thin trial runs one sequence in so many."""
 
+HELD = 1 << 17
+"""Frames of all trials that one process runs at once: some 200 MB for layers of 128 units."""
+
 _Place = tuple[bool, str]
 """Whether it is thin, and its thresholds."""
+_Job = tuple[list[dict[str, int]], bool]
+"""Thresholds of some trials, and whether they are thin."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +106,7 @@ class Trials:
         names = [name for name, _ in self.network.paths()]
         wanted = [dict.fromkeys(names, 0) | dict(point) for point in points]
         for point in wanted:
-            self.network.with_thresholds(point)  # raises for what cannot be
+            self.network.check_thresholds(point)
         places = {_place(point, thin): point for point in wanted}
         new = [point for place, point in places.items() if place not in self._known]
         self.found += sum(place in self._known and place not in self._asked for place in places)
@@ -122,16 +128,18 @@ class Trials:
         return sum(trial.frames for trial in self._asked.values()) / self.dataset.frames
 
     def _run(self, points: list[dict[str, int]], thin: bool) -> Iterator[Trial]:
-        jobs = [(point, thin) for point in points]
+        size = self._bench.trials_at_once(thin)
+        size = min(size, -(-len(points) // self._workers))
+        jobs = [(points[n : n + size], thin) for n in range(0, len(points), size or 1)]
         if self._workers == 1 or len(jobs) < 2:
-            return map(self._bench.run, jobs)
+            return chain.from_iterable(map(self._bench.run, jobs))
         if self._pool is None:
             # Not forked: a progress bar's thread may hold a lock just then.
             context = multiprocessing.get_context("spawn")
             arguments = (self.network, self.dataset, self.metric)
             pool = context.Pool(self._workers, _start, arguments)
             self._pool = self._stack.enter_context(pool)
-        return self._pool.imap(_run, jobs)
+        return chain.from_iterable(self._pool.imap(_run, jobs))
 
     def _write(self, trial: Trial, thin: bool) -> None:
         if self._log is None:
@@ -156,21 +164,28 @@ class _Bench:
         self._sets = {False: dataset, True: dataset.subset(few)}
         self._plain: dict[bool, list[Reals]] = {}
 
-    def run(self, job: tuple[Mapping[str, int], bool]) -> Trial:
-        thresholds, thin = job
-        network, dataset = self._network.with_thresholds(dict(thresholds)), self._sets[thin]
-        totals = run_dataset(network, dataset)
-        outputs = totals.real(network)
+    def trials_at_once(self, thin: bool) -> int:
+        return max(HELD // max(self._sets[thin].frames, 1), 1)
+
+    def run(self, job: _Job) -> list[Trial]:
+        points, thin = job
+        dataset = self._sets[thin]
+        settings = [{}, *points] if thin not in self._plain else points
+        done = run_dataset_settings(self._network, dataset, settings)
         if thin not in self._plain:
-            dense = run_dataset(self._network, dataset) if any(thresholds.values()) else totals
-            self._plain[thin] = dense.real(network)
-        plain = self._plain[thin]
+            self._plain[thin] = done.pop(0).real(self._network)
+        return [
+            self._trial(point, totals, thin) for point, totals in zip(points, done, strict=True)
+        ]
+
+    def _trial(self, point: Thresholds, totals: Totals, thin: bool) -> Trial:
+        dataset, plain, outputs = self._sets[thin], self._plain[thin], totals.real(self._network)
         change = sum(float(np.square(a - b).sum()) for a, b in zip(outputs, plain, strict=True))
         energy = sum(float(np.square(b).sum()) for b in plain)
         return Trial(
-            thresholds=dict(thresholds),
+            thresholds=dict(point),
             error=self._metric(dataset, outputs),
-            eliminated=eliminated(network, totals.events, dataset.frames),
+            eliminated=eliminated(self._network, totals.events, dataset.frames),
             deviation=change / energy if energy else 0.0,
             frames=dataset.frames,
         )
@@ -186,7 +201,7 @@ def _start(network: Network, dataset: Dataset, metric: Metric) -> None:
     _bench = _Bench(network, dataset, metric)
 
 
-def _run(job: tuple[Mapping[str, int], bool]) -> Trial:
+def _run(job: _Job) -> list[Trial]:
     return _bench.run(job)
 
 

@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.memory import Memory
@@ -80,9 +80,12 @@ class Activation(wiring.Component):
         # Cycle 2: the rise; and where a negative input starts from, -start or 1 - start.
         rise = Signal(SLOPE_BITS + FRACTION_BITS)
         origin = Signal(signed(17))
-        mirrored = (32768 if self.table.complement else 0) - start
+        # The negation is an inversion and the adder's carry.
         negative = delay(m, mirror, 2, "negative")
-        m.d.sync += [rise.eq(slope * step), origin.eq(Mux(negative, mirrored, start))]
+        flipped = Cat(start ^ negative.replicate(len(start)), Const(0, 1))
+        if not self.table.complement:
+            flipped = Cat(flipped[:-1], negative, negative)
+        m.d.sync += [rise.eq(slope * step), origin.eq(flipped.as_signed() + negative)]
 
         # Cycle 3: origin +- rshr(rise, 6). The half bit enters as the adder's carry; to subtract,
         # all bits are inverted: -(q + half) = ~q + 1 - half = ~q + ~half.

@@ -389,25 +389,37 @@ class CellUnit(wiring.Component):
         unit: Any = Signal(shared, reset_less=True)
         full = Signal()
         running = Signal()
-        more = Signal()
         load = Signal()
 
         # `more`: the running unit-word has units after the one that runs now; `leaves`: that one is
-        # in its layer's last unit-word; `starts`: the unit-word that waits is a layer's first.
-        leaves, starts, resting = Signal(), Signal(), Signal()
-        may_load = Signal()
+        # in its layer's last unit-word; `starts`: the unit-word that waits is a layer's first. What
+        # they are in the next cycle says whether a unit-word may begin to run then.
+        following = {
+            name: Signal(name=f"{name}_next") for name in ("more", "leaves", "starts", "resting")
+        }
+        more, leaves, starts, resting = (
+            Signal(name=name) for name in ("more", "leaves", "starts", "resting")
+        )
+        may_load = Signal(init=1)
+        m.d.sync += [
+            *(now.eq(following[now.name]) for now in (more, leaves, starts, resting)),
+            may_load.eq(
+                ~following["more"]
+                & ~(following["starts"] & (following["leaves"] | following["resting"]))
+            ),
+        ]
         m.d.comb += [
-            may_load.eq(~more & ~(starts & (leaves | resting)) & ~self.stall),
-            load.eq(full & may_load),
-            self.i.ready.eq(~full | may_load),
+            load.eq(full & may_load & ~self.stall),
+            self.i.ready.eq(~full | (may_load & ~self.stall)),
+            *(following[now.name].eq(now) for now in (starts, resting)),
         ]
         with m.If(load):
             m.d.sync += full.eq(0)
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += full.eq(self.i.p.last)
-            if self.gap:
-                m.d.sync += starts.eq(self.i.p.unit == 0)
             m.d.sync += [waiting[name].eq(self.i.p[name]) for name in shared.members]
+            if self.gap:
+                m.d.comb += following["starts"].eq(self.i.p.unit == 0)
             for slot, rows in enumerate(collected):
                 with m.If(self.i.p.slot == slot):
                     m.d.sync += [row.eq(self.i.p.p[k]) for k, row in enumerate(rows)]
@@ -422,17 +434,21 @@ class CellUnit(wiring.Component):
             m.d.sync += [
                 unit.eq(waiting),
                 running.eq(1),
-                more.eq(waiting.count > self.width),
-                leaves.eq(waiting.end),
+            ]
+            m.d.comb += [
+                following["more"].eq(waiting.count > self.width),
+                following["leaves"].eq(waiting.end),
             ]
         with m.Else():
             m.d.sync += [
                 running.eq(more),
-                more.eq(more & (unit.count > 2 * self.width)),
-                leaves.eq(more & leaves),
                 unit.count.eq(unit.count - self.width),
                 unit.unit.eq(unit.unit + self.width),
                 unit.state.eq(unit.state + self.width),
+            ]
+            m.d.comb += [
+                following["more"].eq(more & (unit.count > 2 * self.width)),
+                following["leaves"].eq(more & leaves),
             ]
             if "skip" in shared.members:
                 m.d.sync += unit.skip.eq(unit.skip + self.width)
@@ -441,9 +457,11 @@ class CellUnit(wiring.Component):
         if self.gap:
             left = Signal(range(self.gap))
             with m.If(leaves & ~more):
-                m.d.sync += [left.eq(self.gap - 2), resting.eq(self.gap != 2)]
+                m.d.sync += left.eq(self.gap - 2)
+                m.d.comb += following["resting"].eq(self.gap != 2)
             with m.Elif(left != 0):
-                m.d.sync += [left.eq(left - 1), resting.eq(left != 1)]
+                m.d.sync += left.eq(left - 1)
+                m.d.comb += following["resting"].eq(left != 1)
         mask = [unit.count > lane for lane in range(self.width)]
         return (
             running,

@@ -15,7 +15,7 @@ from amaranth.lib import memory
 from deltaloom.boards import synthesis
 from deltaloom.boards.netlist import _fit, _Function
 from deltaloom.boards.process import run_tool
-from deltaloom.boards.synthesis import synthesize
+from deltaloom.boards.synthesis import Netlist, synthesize
 from deltaloom.boards.toolchain import require
 
 pytest.importorskip("pyosys")
@@ -85,31 +85,44 @@ def test_absorbed_operands_compute_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Proved by SAT against the netlist as Yosys wrote it, with Yosys' own models of the cells."""
-    better = synthesize(arithmetic(), top="top", workdir=tmp_path / "better")
-    monkeypatch.setattr(synthesis, "improve", lambda module: None)
-    plain = synthesize(arithmetic(), top="top", workdir=tmp_path / "plain")
+    better, plain = both(arithmetic(), tmp_path, monkeypatch)
     assert better.cells["CCU2C"] == plain.cells["CCU2C"]
     assert better.luts <= plain.luts - 40
-    texts = {}
+    prove_equal(better, plain, tmp_path)
+
+
+def both(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Netlist, Netlist]:
+    """A design's netlist, and the one that Yosys wrote."""
+    better = synthesize(text, top="top", workdir=folder / "better")
+    monkeypatch.setattr(synthesis, "improve", lambda module: None)
+    return better, synthesize(text, top="top", workdir=folder / "plain")
+
+
+def prove_equal(better: Netlist, plain: Netlist, folder: Path, models: str = "") -> None:
+    """Of two netlists; `models`: Verilog of cells that Yosys has no model of."""
+    texts = {"models.v": models}
     for name, netlist in (("gold", plain), ("gate", better)):
         top = json.loads(netlist.path.read_text())["modules"]["top"]
         texts[f"{name}.json"] = json.dumps({"modules": {name: top}})
-    prove(texts, ["read_json gold.json", "read_json gate.json"], tmp_path)
+    prove(texts, ["read_json gold.json"], ["read_json gate.json"], folder)
 
 
-def prove(texts: dict[str, str], read: list[str], folder: Path) -> None:
-    """That the modules `gold` and `gate` are equal, by SAT with Yosys' models of the cells."""
+def prove(texts: dict[str, str], gold: list[str], gate: list[str], folder: Path) -> None:
+    """By SAT, over the first cycles from reset on, which are more than the designs have registers
+    in a row: that what these commands read from these files is equal.
+    """
     for name, text in texts.items():
         (folder / name).write_text(text)
-    steps = [
-        "read_verilog -overwrite +/lattice/cells_sim_ecp5.v",
-        *read,
-        "setattr -mod -unset top gold gate",
-        "hierarchy",  # gives the cells their parameters
-        "proc",
-        "flatten gold gate",
+    steps = []
+    for name, read in (("gold", gold), ("gate", gate)):
+        steps += ["read_verilog -overwrite +/lattice/cells_sim_ecp5.v"]
+        steps += ["read_verilog -overwrite models.v"] if "models.v" in texts else []
+        steps += [*read, f"hierarchy -top {name}", "proc", "flatten", f"design -stash {name}"]
+    steps += [
+        "design -copy-from gold gold",
+        "design -copy-from gate gate",
         "miter -equiv -flatten -make_outputs gold gate equal",
-        "sat -verify -prove trigger 0 equal",
+        "sat -verify -prove trigger 0 -seq 5 -set-init-zero equal",
         "",
     ]
     (folder / "prove.ys").write_text("\n".join(steps))
@@ -141,8 +154,84 @@ def test_multiplexers_of_slices_select_the_same(words: int, luts: int, tmp_path:
     netlist = synthesize(text, top="top", workdir=tmp_path)
     top = json.loads(netlist.path.read_text())["modules"]["top"]
     texts = {"gate.json": json.dumps({"modules": {"gate": top}}), "gold.il": text}
-    prove(texts, ["read_rtlil gold.il", "rename top gold", "read_json gate.json"], tmp_path)
+    prove(texts, ["read_rtlil gold.il", "rename top gold"], ["read_json gate.json"], tmp_path)
     assert netlist.luts <= 3 * luts
+
+
+def multiplier_model() -> str:
+    """MULT18X18D with its output register, after Lattice's TN1267; what it multiplies does not
+    matter to a proof that moves registers, so it is something that SAT takes in its stride.
+    """
+    pins = [f"{letter}{n}" for letter in "ABC" for n in range(18)]
+    pins += ["SIGNEDA", "SIGNEDB", "SOURCEA", "SOURCEB", "CLK0", "CE0", "RST0"]
+    return f"""
+        module MULT18X18D({", ".join(f"input {pin}" for pin in pins)},
+                          {", ".join(f"output P{n}" for n in range(36))});
+            parameter REG_OUTPUT_CLK = "NONE";
+            parameter RESETMODE = "SYNC";
+            parameter GSR = "ENABLED";
+            wire [17:0] a = {{{", ".join(f"A{n}" for n in reversed(range(18)))}}};
+            wire [17:0] b = {{{", ".join(f"B{n}" for n in reversed(range(18)))}}};
+            wire [35:0] p = {{a & b, a ^ {{b[10:0], b[17:11]}}}};
+            reg [35:0] q;
+            always @(posedge CLK0) if (RST0) q <= 0; else if (CE0) q <= p;
+            assign {{{", ".join(f"P{n}" for n in reversed(range(36)))}}} =
+                REG_OUTPUT_CLK == "NONE" ? p : q;
+        endmodule
+    """
+
+
+def registered_product(kind: str) -> str:
+    """A product and a register behind it, in several ways."""
+    m = Module()
+    a, b = Signal(signed(12), name="a"), Signal(signed(9), name="b")
+    enable, clear = Signal(name="enable"), Signal(name="clear")
+    product = a * b
+    o = Signal(product.shape(), name="o", reset_less=kind != "reset", init=kind == "one")
+    outputs: list[Signal] = [o]
+    if kind == "half":
+        m.d.sync += o.eq(product)
+        outputs.append(Signal(name="sign"))
+        m.d.comb += outputs[-1].eq(product[-1])
+    elif kind == "enable":
+        with m.If(enable):
+            m.d.sync += o.eq(product)
+    else:
+        m.d.sync += o.eq(product)
+        if kind == "clear":
+            with m.If(clear):
+                m.d.sync += o.eq(0)
+    if kind == "read":
+        outputs.append(Signal(name="parity"))
+        m.d.comb += outputs[-1].eq(o.xor())
+    return rtlil.convert(m, name="top", ports=[a, b, enable, clear, *outputs], emit_src=False)
+
+
+def multiplier(netlist: Netlist) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The module, and its one multiplier."""
+    module = json.loads(netlist.path.read_text())["modules"]["top"]
+    (cell,) = (cell for cell in module["cells"].values() if cell["type"] == "MULT18X18D")
+    return module, cell
+
+
+@pytest.mark.parametrize("kind", ["plain", "read", "reset", "clear"])
+def test_a_register_behind_a_product_moves_into_its_multiplier(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    better, plain = both(registered_product(kind), tmp_path, monkeypatch)
+    assert better.ffs == 0 and plain.ffs == 21
+    module, cell = multiplier(better)
+    assert cell["parameters"]["REG_OUTPUT_CLK"] == "CLK0"
+    assert cell["connections"]["CLK0"] == module["ports"]["clk"]["bits"]
+    port = {"reset": "rst", "clear": "clear"}.get(kind)
+    assert cell["connections"]["RST0"] == (module["ports"][port]["bits"] if port else ["0"])
+    prove_equal(better, plain, tmp_path, multiplier_model())
+
+
+@pytest.mark.parametrize("kind", ["half", "enable", "one"])
+def test_other_registers_behind_a_product_stay(kind: str, tmp_path: Path) -> None:
+    netlist = synthesize(registered_product(kind), top="top", workdir=tmp_path)
+    assert netlist.ffs == 21 and "REG_OUTPUT_CLK" not in multiplier(netlist)[1]["parameters"]
 
 
 def registered_ram(kind: str, *, depth: int = 512, width: int = 36) -> str:
@@ -155,9 +244,9 @@ def registered_ram(kind: str, *, depth: int = 512, width: int = 36) -> str:
     o = Signal(width, reset_less=kind != "reset")
     enable = Signal()
     outputs = [o]
-    if kind in ("enable", "half enable"):
+    if kind in ("enable", "half enable", "low enable"):
         half = width // 2 if kind == "half enable" else width
-        with m.If(enable):
+        with m.If(~enable if kind == "low enable" else enable):
             m.d.sync += o[:half].eq(read.data[:half])
         if half != width:
             m.d.sync += o[half:].eq(read.data[half:])
@@ -176,7 +265,7 @@ def registered_ram(kind: str, *, depth: int = 512, width: int = 36) -> str:
 
 
 @pytest.mark.parametrize(("depth", "width"), [(512, 36), (1024, 18), (2048, 9), (2048, 20)])
-@pytest.mark.parametrize("kind", ["plain", "enable"])
+@pytest.mark.parametrize("kind", ["plain", "enable", "low enable"])
 def test_a_register_behind_a_memory_moves_into_it(
     kind: str, depth: int, width: int, tmp_path: Path
 ) -> None:
@@ -185,7 +274,14 @@ def test_a_register_behind_a_memory_moves_into_it(
     module: dict[str, Any] = json.loads(netlist.path.read_text())["modules"]["top"]
     rams = [cell for cell in module["cells"].values() if cell["type"] == "DP16KD"]
     assert netlist.ffs == 0 and rams
-    enable = module["ports"]["enable"]["bits"] if kind == "enable" else ["1"]
+    enable = ["1"]
+    if kind != "plain":
+        enable = module["ports"]["enable"]["bits"]
+    if kind == "low enable":
+        (inverter,) = (c for c in module["cells"].values() if c["type"] == "LUT4")
+        assert inverter["connections"]["A"] == enable
+        assert int(inverter["parameters"]["INIT"], 2) & 3 == 1
+        enable = inverter["connections"]["Z"]
     driven = []
     for cell in rams:
         assert cell["parameters"]["REGMODE_B"] == "OUTREG"
@@ -194,6 +290,26 @@ def test_a_register_behind_a_memory_moves_into_it(
         assert cell["parameters"]["REGMODE_A"] == ("OUTREG" if wide else "NOREG")
         driven += [bits[0] for pin, bits in cell["connections"].items() if pin.startswith("DO")]
     assert set(module["ports"]["o"]["bits"]) <= set(driven)
+
+
+@pytest.mark.parametrize("registered", [True, False])
+def test_a_memory_before_a_multiplier(registered: bool, tmp_path: Path) -> None:
+    """The register between them stays where the product has none: it can be placed beside it."""
+    m = Module()
+    m.submodules.ram = store = memory.Memory(
+        shape=signed(16), depth=1024, init=[], attrs={"no_rw_check": 1, "ram_style": "block"}
+    )
+    write, read = store.write_port(), store.read_port()
+    factor = Signal(signed(16), reset_less=True)
+    product, o = Signal(signed(32)), Signal(signed(32), reset_less=True)
+    other, add = Signal(signed(16)), Signal(signed(32))
+    m.d.sync += factor.eq(read.data)
+    m.d.comb += product.eq(factor * other)
+    m.d.sync += o.eq(product if registered else product + add)
+    ports = [write.addr, write.data, write.en, read.addr, other, add, o]
+    text = rtlil.convert(m, name="top", ports=ports, emit_src=False)
+    netlist = synthesize(text, top="top", workdir=tmp_path)
+    assert netlist.ffs == (0 if registered else 16 + 32)
 
 
 @pytest.mark.parametrize("kind", ["reset", "seen", "other", "half enable"])

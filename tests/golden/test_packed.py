@@ -40,6 +40,24 @@ def test_flipped(lengths):
     assert packing.flipped[packing.flipped].tolist() == [*range(sum(lengths))]
 
 
+def test_blocks_by_hand():
+    packing = Packing.of([2, 0, 3, 2])  # 3, 3 and 1 rows
+    assert [b.frames for b in packing.blocks(100)] == [7]
+    first, second = packing.blocks(6)
+    assert (first.start, first.steps) == (0, [(slice(0, 3), 3), (slice(3, 6), 3)])
+    assert (second.start, second.steps) == (6, [(slice(0, 1), 1)])
+    assert [b.frames for b in packing.blocks(1)] == [3, 3, 1]  # a step is never cut
+    assert second.packed(slice(0, 1)) == slice(6, 7)
+    assert list(Packing.of([0]).blocks(4)) == []
+
+
+def test_the_step_before_by_hand():
+    (block,) = Packing.of([2, 4, 1]).blocks(100)  # 3, 2, 1 and 1 rows
+    rows = np.array([[10], [11], [12], [20], [21], [30], [40]])
+    first = np.array([[1], [2], [3], [99]])  # of a step with one sequence more
+    assert block.before(first, rows)[:, 0].tolist() == [1, 2, 3, 10, 11, 20, 30]
+
+
 def test_beside():
     values = {-1: np.array([[1], [2]]), 3: np.array([[3, 4], [5, 6]])}
     assert beside(values, (3,)) is values[3]

@@ -73,6 +73,13 @@ def test_thin_trials_are_of_some_sequences(task):
     assert thin.error == evaluate(network.with_thresholds({"lstm0.h": 9}), part).delta_error
 
 
+@pytest.fixture
+def one_by_one(monkeypatch):
+    """No two trials in one run."""
+    monkeypatch.setattr(module, "HELD", 1)
+
+
+@pytest.mark.usefixtures("one_by_one")
 def test_nothing_is_measured_twice(task, monkeypatch):
     calls = []
     monkeypatch.setattr(module._Bench, "run", counted(calls, module._Bench.run))
@@ -82,6 +89,24 @@ def test_nothing_is_measured_twice(task, monkeypatch):
         assert trials.measure(POINTS[:2]) == [first[2], first[0]] and len(calls) == 2
         trials.measure(POINTS)
         assert len(calls) == 3 and trials.evaluations == 3
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_trials_share_runs_without_harm(task, monkeypatch, workers):
+    """At most as many at once as the frames that may be held, and the same as one by one."""
+    points = [{"lstm0.x": n, "linear1.x": m} for n in range(3) for m in range(2)]
+    with Trials(*task, workers=workers) as trials:
+        together = trials.measure(points)
+    calls = []
+    monkeypatch.setattr(module, "HELD", 2 * 140 + 139)
+    monkeypatch.setattr(module._Bench, "run", counted(calls, module._Bench.run))
+    with Trials(*task) as trials:
+        assert trials.measure(points) == together
+        assert [len(job[0]) for job in calls] == [2, 2, 2]
+    monkeypatch.setattr(module, "HELD", 1)
+    with Trials(*task) as trials:
+        assert [trials.measure([point])[0] for point in points] == together
+    assert [len(job[0]) for job in calls[3:]] == [1] * 6
 
 
 def counted(calls, run):
@@ -108,6 +133,7 @@ def test_a_log_is_taken_up_again(task, tmp_path, monkeypatch):
         assert len(calls) == 1 and trials.found == 3
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_what_was_logged_before_an_interrupt_stays(task, tmp_path, monkeypatch):
     log, run, calls = tmp_path / "log.jsonl", module._Bench.run, []
 
