@@ -75,7 +75,7 @@ def _interface(config: AcceleratorConfig) -> Part:
     places = windows(config)
     slices = sum(place.slices for place in places)
     amounts = [1, 1, 1, 14, 32, 1, 1] + [1] * config.lists
-    interval = 8 * (len(amounts) + 1)
+    interval = 10 * (len(amounts) + 1)  # cycles between two visits of `Counters`, at the most
     lows = sum(bits_for(interval * ((1 << bits) - 1)) + 1 for bits in amounts)
     address = ceil_log2(max(place.depth for place in places))
     counted = memory(len(amounts), 64, force=True) + memory(64, 16, force=True)

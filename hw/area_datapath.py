@@ -48,17 +48,14 @@ def encoders(config: AcceleratorConfig) -> Part:
 
 def _encoder(config: AcceleratorConfig, references: int) -> Area:
     """One change detector."""
-    bits = config.activation_bits
-    low, high = config.quantizer_shifts
-    out = max(32 - low, 2)
-    latency = rescale_latency(16, low, high, stage_bits=SMALL_STAGE_BITS)
-    late = latency + 4
-    area = rescaler(16, (low, high), out, rounds=True)
+    bits, shifts = config.activation_bits, config.quantizer_shifts
+    area = rescaler(16, shifts, max(32 - shifts[0], 2))
     area += memory(references, bits) + memory(config.lists, 17, asynchronous=True)
     # The element on its way; codes, references and deltas, and what compares them.
-    area += Area(luts=8 * bits + 60, flip_flops=late * (UNIT_BITS + 2) + 9 * bits)
+    late = recovery(shifts, config.delta_modes) - 2
+    area += Area(luts=8 * bits + 60, flip_flops=late * (UNIT_BITS + 2) + 6 * bits)
     if POWER_OF_TWO in config.delta_modes:
-        area += Area(luts=12 * bits, flip_flops=3 * (UNIT_BITS + 2) + 15 * bits)
+        area += Area(luts=12 * bits, flip_flops=15 * bits)
     return area
 
 
@@ -143,9 +140,11 @@ def accumulate(config: AcceleratorConfig) -> Part:
     """M, the row parameters, the rescalers and the pre-activations."""
     rows, sums, pre = config.unit_word, config.sum_bits, config.pre_bits
     low, high = config.shifts
-    latency = rescale_latency(sums, low, high, stage_bits=SMALL_STAGE_BITS) - 1
+    latency = rescale_latency(
+        sums, low, high, stage_bits=SMALL_STAGE_BITS, rounds=False, plain=True
+    )
     bias = min(BIAS_BITS, pre)
-    one = rescaler(sums, (low, high), pre + 1, rounds=False)
+    one = rescaler(sums, (low, high), pre + 1)
     one += Area(
         luts=adder(sums) + adder(pre + 1) + adder(pre) + (18 if pre > 16 else 0),
         flip_flops=3 * sums + latency * bias + 2 * pre,

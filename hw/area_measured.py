@@ -1,5 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the area model (`area.py`) cannot count: control logic and cells, as yosys built them."""
+"""What the area model (`area.py`) cannot count: control logic and cells, as yosys built them.
+
+MEASURED holds (LUT4s, flip-flops) of each amount that a component names, one that ends in "LUTs" of
+those only. Yosys 0.70 with boards/netlist.py on 2026-11-22; printed by
+
+    python benchmarks/area_model.py --fit
+
+by least squares, component by component, over the configurations there that are `fitted`. What a
+component's amounts share is arbitrary, and may be negative; only their sum means anything.
+"""
 
 CELL_BLOCKS = {
     "lstm": (8, 5),
@@ -17,46 +26,45 @@ CELL_BLOCKS = {
 SRU_CELLS = ("sru", "sru4", "sru0")
 
 MEASURED = {
-    "accumulate": (129.6, -28.2),
-    "row": (1.3, 6.0),
-    "array": (56.4, 71.3),
-    "drain LUTs": (1.1, 0.0),
-    "product flip-flops": (0.0, 1.0),
-    "bank LUTs": (1.0, 0.0),
-    "shift_add LUTs": (1.1, 0.0),
-    "two terms LUTs": (10.4, 0.0),
-    "digits LUTs": (0.3, 0.0),
-    "gru": (315.6, 797.4),
-    "gru_reset": (154.0, 262.0),
-    "gru_update": (76.0, 166.0),
-    "ligru": (116.0, 229.0),
+    "interface": (453.7, 571.0),
+    "list counter": (10.7, -0.3),
+    "image slice": (6.5, 0.1),
+    "sequence bus": (241.3, -2.7),
+    "sequence": (419.0, 147.0),
+    "sequencer": (-27.7, -26.0),
+    "streams": (62.5, 91.0),
+    "stream encoder": (-9.5, -5.2),
+    "stream level": (14.2, 2.2),
+    "encoder slice": (75.3, 14.0),
+    "encoder merge": (196.3, 48.3),
+    "input encoder": (171.0, 170.9),
+    "state encoder": (26.0, 73.7),
+    "event list": (66.0, 41.6),
+    "list bank": (4.3, 0.4),
+    "term list": (7.0, 3.8),
+    "term level": (34.8, 19.0),
+    "fetch": (525.5, 508.9),
+    "source": (3.4, 12.9),
+    "fetch level": (92.1, 49.7),
+    "array": (47.9, 69.9),
+    "drain LUTs": (0.7, 0.0),
+    "bank LUTs": (1.3, 0.0),
+    "shift_add LUTs": (1.3, 0.0),
+    "two terms LUTs": (6.8, 0.0),
+    "digits LUTs": (231.0, 0.0),
+    "accumulate": (241.1, 28.4),
+    "row": (2.5, 1.9),
+    "cell unit": (130.6, 50.5),
+    "unit": (-38.8, -54.4),
+    "skip": (327.2, 268.0),
+    "gru": (270.6, 660.4),
     "linear": (9.1, 39.7),
-    "lstm": (571.0, 887.0),
-    "lstm_cifg": (517.0, 884.0),
-    "lstm_peephole": (1355.0, 2836.0),
-    "sru": (683.0, 1404.0),
-    "sru again": (150.0, 502.0),
-    "cell unit": (95.3, 45.2),
-    "unit": (-47.8, -54.1),
-    "skip": (304.1, 308.9),
-    "encoder slice": (47.6, -75.8),
-    "encoder merge": (74.1, 40.8),
-    "input encoder": (52.9, 147.6),
-    "state encoder": (-23.3, -13.3),
-    "fetch": (468.9, 514.3),
-    "source": (40.6, 12.4),
-    "fetch level": (106.5, 49.7),
-    "interface": (505.3, 362.9),
-    "list counter": (8.0, -2.9),
-    "image slice": (4.0, 0.2),
-    "sequence bus": (309.4, -3.2),
-    "event list": (47.0, 41.6),
-    "list bank": (3.8, 0.4),
-    "term list": (6.0, 3.8),
-    "term level": (30.1, 19.0),
-    "sequence": (357.8, 147.0),
-    "sequencer": (-16.2, -28.8),
-    "streams": (181.0, 183.6),
-    "stream encoder": (29.4, 95.1),
-    "stream level": (4.8, 29.7),
+    "lstm": (498.4, 665.4),
+    "ligru": (101.0, 179.0),
+    "sru": (652.0, 1240.0),
+    "sru again": (124.0, 402.0),
+    "lstm_cifg": (457.0, 693.0),
+    "lstm_peephole": (1279.0, 2516.0),
+    "gru_reset": (125.0, 179.0),
+    "gru_update": (61.0, 113.0),
 }

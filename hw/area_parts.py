@@ -135,13 +135,15 @@ def queue(depth: int, width: int, *, straight: bool = False) -> Area:
 
 
 def rescaler(
-    value_bits: int, shifts: tuple[int, int], out_bits: int, *, mult_bits: int = 16, rounds: bool
+    value_bits: int, shifts: tuple[int, int], out_bits: int, *, mult_bits: int = 16
 ) -> Area:
-    """An `arithmetic.Rescale`; what the lowest shift drops is never computed."""
+    """An `arithmetic.Rescale` that is plain and does not round: its one bit more is in out_bits.
+
+    What the lowest shift drops is never computed; products are in the multipliers' own registers.
+    """
     dropped = max(shifts[0] - 1, 0)
     lows = max(0, ceil((value_bits - FACTOR_BITS) / LOW_BITS))
-    # The factors; products are in the multipliers' own registers, what adds them up is not.
-    luts, flip_flops = 0, value_bits + mult_bits
+    luts, flip_flops = 0, 0
     total = value_bits + mult_bits - dropped
     for n in range(lows):
         luts += adder(value_bits + mult_bits - (n + 1) * LOW_BITS)
@@ -155,7 +157,4 @@ def rescaler(
         stage = min(SMALL_STAGE_BITS, bits - at)
         luts += width * (2 if stage == 2 else 1)
         flip_flops += width
-    if rounds:
-        luts += adder(out_bits + 1)
-        flip_flops += out_bits
     return Area(luts=luts, flip_flops=flip_flops, multipliers=lows + 1)
