@@ -35,7 +35,7 @@ format: setup ## bring the code into its form
 bench: setup ## cycles and speed of the software, some minutes; one suite: make bench ARGS=speech
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
-tables: setup ## the paper's tables on the speech models, in build/tables; some ten minutes
+tables: setup ## the paper's tables on the speech models, in build/tables; some minutes
 	$(BIN)/python benchmarks/tables.py $(ARGS)
 
 bench-fpga: setup ## area and clock by yosys and nextpnr; an hour

@@ -12,6 +12,7 @@ import arrays
 import cells
 import knee
 import lanes
+import largest
 import models
 import peers
 import software
@@ -35,6 +36,7 @@ FPGA: dict[str, Suite] = {
     "area-model": area_model.figures,
     "arrays": arrays.figures,
     "lane-area": lanes.area,
+    "largest": largest.figures,
 }
 
 

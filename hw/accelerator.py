@@ -9,9 +9,10 @@ from amaranth.lib.wiring import In, Out
 
 from .axi import AxiLite, AxiLiteSignature, AxiStreamSignature
 from .config import AcceleratorConfig
-from .core import Core, output_words
+from .core import Core
 from .image import Image, memories
 from .image_loader import ImageLoader
+from .outputs import output_words
 from .register_map import Window
 from .registers import Registers
 from .sequence import SequenceBuffer, SequenceWord

@@ -23,13 +23,12 @@ from .layouts import (
     SHIFT_BITS,
     SLOTS,
     STATE_BITS,
-    UNIT_BITS,
     VECTOR_SHIFT_BITS,
-    Entry,
     StepTag,
 )
 from .queue import Credits, Queue
 from .ram import Table, block_ram, memory_write
+from .row_walk import RowWalk, valid_pipe
 from .sequencer import RowJob
 
 RowParameters = data.StructLayout({"mult": signed(16), "bias": signed(20)})
@@ -154,15 +153,33 @@ class Accumulate(wiring.Component):
         m.d.comb += credits.give.eq(queue.o.valid & queue.o.ready)
 
         # 3 + the rescalers, and the two sums behind them.
-        issue, tag = self._issue(m, credits.room, 3 + rescalers[0].latency + 2)
-        m.d.comb += [credits.take.eq(issue & tag.last), credits.amount.eq(1)]
+        to_queue = 3 + rescalers[0].latency + 2
+        m.submodules.walk = walk = RowWalk(config, to_queue=to_queue)
+        issue, tag = walk.issue, walk.tag
+        wiring.connect(m, wiring.flipped(self.i), walk.i)
+        m.d.comb += [
+            walk.round.eq(self.round),
+            walk.sums_valid.eq(self.sums.valid),
+            self.sums.ready.eq(walk.sums_ready),
+            self.layer_start.eq(walk.layer_start),
+            self.layer.eq(walk.layer),
+            self.step.eq(walk.step),
+            walk.layer_ready.eq(self.layer_ready),
+            walk.to_output.eq(self.context.output),
+            walk.room.eq(credits.room),
+            walk.output_room.eq(self.output_room),
+            self.output_take.eq(walk.output_take),
+            self.output_units.eq(tag.count),
+            credits.take.eq(issue & tag.last),
+            credits.amount.eq(1),
+        ]
 
         # 1: the sum, while M is being read; 2: that, while the row's parameters are being read.
         memory = block_ram(self._sums, depth=config.row_words)
         m.submodules.sums = memory
         parameters = block_ram(self._parameters.size, depth=config.row_words, init=self._init)
         m.submodules.parameters = parameters
-        valid = _valid_pipe(m, issue, 4 + rescalers[0].latency + 3)
+        valid = valid_pipe(m, issue, 4 + rescalers[0].latency + 3)
         tags = _tag_pipe(m, tag, 3 + rescalers[0].latency + 2)
         m_read, m_write = memory.read_port(), memory.write_port()
         p_read, p_write = parameters.read_port(), parameters.write_port()
@@ -265,174 +282,6 @@ class Accumulate(wiring.Component):
         wiring.connect(m, wiring.flipped(self.load_initial), table.load)
         m.d.comb += table.addr.eq(tag.address)
         return Mux(later.flush, 0, table.data)
-
-    def _tag_layout(self) -> data.StructLayout:
-        config = self._config
-        return data.StructLayout(
-            {
-                "address": range(max(config.row_words, 2)),
-                "slot": range(SLOTS),
-                "shift": range(config.shifts[0], config.shifts[1] + 1),
-                "zero": 1,  # M starts from 0
-                "init": 1,
-                "flush": 1,
-                "void": 1,  # no sum comes
-                "last": 1,  # of the last path: completes its slot
-                "partial": 1,  # not the pass's last round
-                "unit_word": range(max(config.chunk_words, 2)),
-                "unit": UNIT_BITS,
-                "count": range(config.unit_word + 1),
-                "completes": 1,
-                "first": 1,
-                "end": 1,
-            }
-        )
-
-    def _issue(self, m: Module, room: Value, to_queue: int) -> tuple[Signal, data.View]:
-        """Walks the passes: (a D-word is taken in this cycle, what there is to know of it).
-
-        to_queue: cycles from there to the queue to the cell unit.
-        """
-        current: Any = Signal(RowJob)
-        running, started, active = Signal(), Signal(), Signal()
-        empty, partial, again = Signal(), Signal(), Signal()  # no sums; into M only; not the first
-        unit_word = Signal(range(max(self._config.chunk_words, 2)))
-        entry_index = Signal(range(SLOTS))
-        address = Signal(range(max(self._config.row_words, 2)))
-        unit = Signal(UNIT_BITS)
-        job, coming = current["pass"], self.i.payload["pass"]
-        # The entry whose turn it is, and whether it ends anything, is decided a cycle ahead; so is
-        # whether it waits for sums, and whether it may complete anything: there is room, with what
-        # may be taken in between.
-        entry: Any = Signal(Entry)
-        first_entry, last_entry, last_word, final = Signal(), Signal(), Signal(), Signal()
-        no_sums, may = Signal(), Signal()
-
-        issue, finish, completes = Signal(), Signal(), Signal()
-        has_room = room & self.output_room
-        m.d.sync += may.eq(has_room | ~completes)
-        m.d.comb += [
-            completes.eq(job.last & ~partial),
-            issue.eq(active & (no_sums | self.sums.valid) & may),
-            self.sums.ready.eq(active & ~no_sums & may),
-            finish.eq(issue & final),
-            self.output_take.eq(issue & (completes & self.context.output & first_entry)),
-        ]
-        following: Any = Signal(Entry)
-        m.d.comb += following.eq(job.entry[(entry_index + 1)[: len(entry_index)]])
-        with m.If(last_entry):
-            m.d.comb += following.eq(job.entry[0])
-        with m.If(issue):
-            m.d.sync += [
-                entry_index.eq(entry_index + 1),
-                entry.eq(following),
-                no_sums.eq(following.flush | empty),
-                first_entry.eq(last_entry),
-                last_entry.eq(job.entries == entry_index + 2),
-                final.eq((job.entries == entry_index + 2) & last_word),
-            ]
-            with m.If(~entry.flush):
-                m.d.sync += address.eq(address + 1)
-            with m.If(last_entry):
-                m.d.sync += [
-                    entry_index.eq(0),
-                    last_entry.eq(job.entries == 1),
-                    last_word.eq(job.unit_words == unit_word + 2),
-                    final.eq((job.entries == 1) & (job.unit_words == unit_word + 2)),
-                    unit_word.eq(unit_word + 1),
-                    unit.eq(unit + self._config.unit_word),
-                ]
-
-        # A layer's last path waits until no word of the layer before is on its way to the queue;
-        # M's, for their last round.
-        after_sums, after_layer, settled = Signal(), Signal(), Signal()
-        written, through = Signal(init=1), Signal(init=1)
-        recent = _valid_pipe(m, issue, 3)
-        on_its_way = Signal(range(to_queue))
-        m.d.sync += written.eq(~Cat(*recent).any())
-        with m.If(issue & completes):
-            m.d.sync += [on_its_way.eq(to_queue - 1), through.eq(0)]
-        with m.Else():
-            m.d.sync += [
-                through.eq(on_its_way == 0),
-                on_its_way.eq(Mux(on_its_way == 0, 0, on_its_way - 1)),
-            ]
-        # What waits for neither begins in the next cycle, and so does what need not wait any more.
-        needs_sums, needs_layer = coming.step_start | partial, coming.layer_start & ~self.round.more
-        waits, idle = Signal(), Signal()
-        m.d.comb += [
-            waits.eq(running & ~started),
-            idle.eq(~running & self.i.valid),
-            self.layer.eq(Mux(waits, job.layer, coming.layer)),
-            self.step.eq(Mux(waits, current.step, self.i.payload.step)),
-            settled.eq(
-                Mux(
-                    waits,
-                    (written | ~after_sums) & (through | ~after_layer),
-                    idle & (written | ~needs_sums) & (through | ~needs_layer),
-                )
-            ),
-            self.layer_start.eq(settled & Mux(waits, after_layer, needs_layer)),
-        ]
-        begins = settled & (~self.layer_start | self.layer_ready)
-        with m.If(waits & begins):
-            m.d.sync += [started.eq(1), active.eq(1)]
-
-        with m.If(finish | ~running):
-            m.d.comb += self.i.ready.eq(1)
-            m.d.sync += [
-                running.eq(self.i.valid),
-                current.eq(self.i.payload),
-                empty.eq(self.round.empty),
-                started.eq(begins | ~(needs_sums | needs_layer)),
-                active.eq(self.i.valid & (begins | ~(needs_sums | needs_layer))),
-                after_sums.eq(needs_sums),
-                after_layer.eq(needs_layer),
-                may.eq(has_room | ~coming.last | self.round.more),
-                unit_word.eq(0),
-                last_word.eq(coming.unit_words == 1),
-                entry_index.eq(0),
-                entry.eq(coming.entry[0]),
-                no_sums.eq(coming.entry[0].flush | self.round.empty),
-                first_entry.eq(1),
-                last_entry.eq(coming.entries == 1),
-                final.eq((coming.entries == 1) & (coming.unit_words == 1)),
-                address.eq(coming.row_base),
-                unit.eq(coming.unit_base),
-            ]
-            with m.If(self.i.valid):
-                m.d.sync += [partial.eq(self.round.more), again.eq(partial)]
-
-        tag: Any = Signal(self._tag_layout())
-        m.d.comb += [
-            tag.address.eq(address),
-            tag.slot.eq(entry.slot),
-            tag.shift.eq(entry.shift),
-            tag.zero.eq((current.step.first & ~again) | entry.flush),
-            tag.init.eq(entry.init),
-            tag.flush.eq(entry.flush),
-            tag.void.eq(entry.flush | empty),
-            tag.last.eq(completes),
-            tag.partial.eq(partial),
-            tag.unit_word.eq(unit_word),
-            tag.unit.eq(unit),
-            tag.count.eq(Mux(last_word, job.tail_units, self._config.unit_word)),
-            tag.completes.eq(last_entry),
-            tag.first.eq(current.step.first),
-            tag.end.eq(job.layer_end & last_word),
-            self.output_units.eq(tag.count),
-        ]
-        return issue, tag
-
-
-def _valid_pipe(m: Module, valid: Value, cycles: int) -> list[Value]:
-    """`valid` and what it was 1, 2, .. `cycles` cycles ago."""
-    pipe = [valid]
-    for n in range(cycles):
-        later = Signal(name=f"valid_{n + 1}")
-        m.d.sync += later.eq(pipe[-1])
-        pipe.append(later)
-    return pipe
 
 
 def _tag_pipe(m: Module, tag: data.View, cycles: int) -> list[data.View]:

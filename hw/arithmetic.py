@@ -6,12 +6,14 @@
 `Rescale` is the pipelined rshr(value * mult, shift), `delay` a plain row of registers.
 """
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, ValueLike, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-__all__ = ["Rescale", "delay", "rshr", "sat", "sat16"]
+__all__ = ["Rescale", "delay", "rshr", "sat", "sat16", "select"]
 
 LOW_BITS = 17
 """Bits of a wide factor's unsigned low part: with a zero sign bit it fills an 18-bit multiplier."""
@@ -75,6 +77,15 @@ def delay(m: Module, value: ValueLike, cycles: int, name: str) -> Value:
         m.d.sync += register.eq(late)
         late = register
     return late
+
+
+def select(values: Sequence[Value], index: Value) -> Value:
+    """values[index], as a tree of multiplexers that are right for any number of values."""
+    if len(values) == 1:
+        return values[0]
+    pairs = zip(values[::2], values[1::2], strict=False)
+    layer = [Mux(index[0], odd, even) for even, odd in pairs]
+    return select([*layer, *values[len(values) // 2 * 2 :]], index[1:])
 
 
 def _scaled(value: Value, n: int) -> Value:

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The datapath: frames in, outputs out, and everything between, in the order of the data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Module, ResetInserter, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Module, ResetInserter, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .accumulate import Accumulate, LayerContext
+from .accumulate import Accumulate
 from .cells.unit import CellUnit, most_latency, reads
 from .config import AcceleratorConfig
 from .delta import DeltaEncoder, ThresholdWrite
@@ -17,36 +17,19 @@ from .events import EventLists
 from .fetch import Fetch
 from .frames import FrameInput, frame_word
 from .image import Image, memories
-from .layouts import LIST_BITS, StepTag, layer_record, network_record
+from .layer_table import LayerTable
+from .layouts import LIST_BITS, network_record
 from .mac import MacArray
+from .outputs import Outputs, output_word
 from .queue import Credits, Queue
 from .ram import block_ram, memory_write
 from .sequencer import Sequencer
 from .terms import TermLists
 from .weights import BlockRamStore
-from .widths import Narrow, Widen, parts
-
-OutputWord = data.StructLayout({"value": signed(16), "last": unsigned(1)})
-"""One word of the output stream; `last` ends a frame."""
-
-
-def output_word(elements: int) -> data.StructLayout:
-    """`OutputWord` for several values a beat, those behind a frame's last one undefined."""
-    if elements == 1:
-        return OutputWord
-    return data.StructLayout({"value": data.ArrayLayout(signed(16), elements), "last": unsigned(1)})
-
+from .widths import Widen
 
 PASSES_AHEAD = 8
 """Passes that the fetch unit may be ahead of the accumulators."""
-
-OUTPUT_WORDS = 128
-"""Outputs that may wait for their reader before the network does, at the least."""
-
-
-def output_words(config: AcceleratorConfig) -> int:
-    """The same for this accelerator: room for the outputs of two unit-words is reserved ahead."""
-    return max(OUTPUT_WORDS, 2 * config.unit_word)
 
 
 def drain_queue_words(config: AcceleratorConfig) -> int:
@@ -188,7 +171,10 @@ class Core(wiring.Component):
             states, sums = self.load_initial_states, self.load_initial_sums
             wiring.connect(m, wiring.flipped(states), cells.load_initial)
             wiring.connect(m, wiring.flipped(sums), accumulate.load_initial)
-        loaded = {"weights": store, "rows": accumulate, "program": sequencer}
+        m.submodules.layers = table = LayerTable(
+            layers=config.layers, encoders=config.encoders, init=contents.get("layers", [])
+        )
+        loaded = {"weights": store, "rows": accumulate, "program": sequencer, "layers": table}
         self._load(m, loaded | ({"vectors": cells} if reads(config.cells, "vectors") else {}))
 
         # Frames -> input encoders and their event lists.
@@ -243,8 +229,21 @@ class Core(wiring.Component):
         wiring.connect(m, accumulate.o, cells.i)
 
         # Cells -> state encoders and their event lists, and the outputs.
-        output = self._states(m, accumulate, cells, [encoder for encoder, _ in pairs], contents)
-        self._outputs(m, accumulate, cells, output)
+        m.submodules.outputs = outputs = Outputs(config)
+        wiring.connect(m, outputs.o, wiring.flipped(self.o))
+        m.d.comb += [
+            table.layer.eq(accumulate.layer),
+            table.step.eq(accumulate.step),
+            table.start.eq(accumulate.layer_start),
+            accumulate.layer_ready.eq(table.ready),
+            accumulate.context.eq(table.context),
+            outputs.i.valid.eq(cells.o.valid & table.output),
+            outputs.i.payload.eq(cells.o.payload),
+            outputs.take.eq(accumulate.output_take),
+            outputs.units.eq(accumulate.output_units),
+            accumulate.output_room.eq(outputs.room),
+        ]
+        self._states(m, table, cells, [encoder for encoder, _ in pairs])
         state_lists = [lists for _, lists in pairs]
 
         # Event lists -> fetch.
@@ -392,99 +391,22 @@ class Core(wiring.Component):
         return data.View(layout, read.data)
 
     def _states(
-        self,
-        m: Module,
-        accumulate: Accumulate,
-        cells: CellUnit,
-        encoders: list[Any],
-        contents: dict[str, list[int]],
-    ) -> Signal:
-        """Layers, one after the other; whether the one whose units come now is the last."""
-        config = self._config
-        layout = layer_record(config.encoders)
-        layers = block_ram(
-            layout.size, depth=config.layers, init=contents.get("layers", []), force=True
-        )
-        m.submodules.layers = layers
-        write, read = layers.write_port(), layers.read_port()
-        record: Any = Signal(layout, reset_less=True)
-
-        # The accumulators begin a layer while units of the one before are still on their way. Its
-        # record stays until the encoders are through with those, and begin.
-        context: Any = Signal(LayerContext)
-        step: Any = Signal(StepTag)
-        pending, begin, output = Signal(), Signal(), Signal()
-        busy = Cat(*(encoder.busy for encoder in encoders)).any()
-        # Looked up as soon as it is known whose turn it is: the record is that of two cycles ago.
-        asked, same, free = Signal.like(accumulate.layer), Signal(), Signal()
-        here = same & (accumulate.layer == asked) & free & ~pending
-        m.d.sync += [
-            asked.eq(accumulate.layer),
-            same.eq(accumulate.layer == asked),
-            free.eq(~pending),
-        ]
-        with m.If(~pending):
-            m.d.sync += Value.cast(record).eq(read.data)
-        m.d.comb += [
-            write.en.eq(self.load_layers.en),
-            write.addr.eq(self.load_layers.addr),
-            write.data.eq(self.load_layers.data),
-            read.addr.eq(accumulate.layer),
-            accumulate.layer_ready.eq(accumulate.layer_start & here),
-            accumulate.context.eq(context),
-            begin.eq(pending & ~busy),
-        ]
-        with m.If(accumulate.layer_ready):
-            m.d.sync += [context[name].eq(record[name]) for name in LayerContext.members]
-            m.d.sync += [pending.eq(1), step.eq(accumulate.step)]
-        with m.Elif(begin):
-            m.d.sync += [pending.eq(0), output.eq(record.output)]
-        for n, encoder in enumerate(encoders):
+        self, m: Module, table: LayerTable, cells: CellUnit, encoders: Sequence[Any]
+    ) -> None:
+        """Cells -> state encoders, as the layer has it."""
+        unit = cells.o.payload
+        m.d.comb += table.busy.eq(Cat(*(encoder.busy for encoder in encoders)).any())
+        for encoder, context in zip(encoders, table.contexts, strict=True):
             m.d.comb += [
-                encoder.start.eq(begin),
-                encoder.context.record.eq(record.encoders[n]),
-                encoder.context.first.eq(step.first),
-                encoder.context.parity.eq(step.parity),
+                encoder.start.eq(table.begin),
+                encoder.context.eq(context),
                 encoder.i.valid.eq(cells.o.valid),
-                encoder.i.j.eq(cells.o.payload.unit),
-                encoder.i.end.eq(cells.o.payload.end),
+                encoder.i.j.eq(unit.unit),
+                encoder.i.end.eq(unit.end),
             ]
-            if config.cell_units == 1:
-                m.d.comb += encoder.i.value.eq(cells.o.payload.h)
+            if self._config.cell_units == 1:
+                m.d.comb += encoder.i.value.eq(unit.h)
             else:
-                m.d.comb += encoder.i.values.eq(cells.o.payload.h)
-                m.d.comb += encoder.i.mask.eq(cells.o.payload.mask)
-        if config.cell_units > 1:
+                m.d.comb += [encoder.i.values.eq(unit.h), encoder.i.mask.eq(unit.mask)]
+        if self._config.cell_units > 1:
             m.d.comb += cells.stall.eq(~Cat(*(encoder.room for encoder in encoders)).all())
-        return output
-
-    def _outputs(self, m: Module, accumulate: Accumulate, cells: CellUnit, output: Value) -> None:
-        config = self._config
-        units, elements = config.cell_units, config.output_elements
-        beats = units // elements
-        shape = OutputWord if units == 1 else parts(16 * elements, beats)
-        depth = output_words(config) // units
-        m.submodules.outputs = outputs = Queue(shape, depth=depth, buffered=True)
-        m.submodules.output_credits = credits = Credits(total=depth, need=2 * config.drain_rows)
-        if units == 1:
-            m.d.comb += outputs.i.payload.value.eq(cells.o.payload.h)
-            wiring.connect(m, outputs.o, wiring.flipped(self.o))
-        else:
-            # The beats that hold a unit: those up to the last one of the mask.
-            m.submodules.narrow = narrow = Narrow(
-                self.o.payload.shape(), width=16 * elements, count=beats
-            )
-            wiring.connect(m, outputs.o, narrow.i)
-            wiring.connect(m, narrow.o, wiring.flipped(self.o))
-            m.d.comb += Value.cast(outputs.i.payload.parts).eq(Value.cast(cells.o.payload.h))
-            for beat in range(1, beats):
-                with m.If(cells.o.payload.mask[beat * elements]):
-                    m.d.comb += outputs.i.payload.used.eq(beat)
-        m.d.comb += [
-            outputs.i.valid.eq(cells.o.valid & output),
-            outputs.i.payload.last.eq(cells.o.payload.end),
-            credits.take.eq(accumulate.output_take),
-            credits.amount.eq((accumulate.output_units + units - 1) >> (units.bit_length() - 1)),
-            credits.give.eq(outputs.o.valid & outputs.o.ready),
-            accumulate.output_room.eq(credits.room),
-        ]

@@ -126,9 +126,11 @@ class Counters(wiring.Component):
         with m.Switch(visited):
             for n, bits in enumerate(self._low_bits):
                 with m.Case(n):
-                    m.d.sync += added.eq((base[bits] ^ top) << bits | sampled[:bits])
-                    # The whole word: Verilog never runs a part that is always 0.
-                    m.d.comb += write.data.eq(self.value[bits:] << bits)
-        m.d.sync += [augend.eq(base), self.value.eq(augend + added)]
+                    m.d.sync += [
+                        augend.eq(base[bits:] << bits),
+                        added.eq((base[bits] ^ top) << bits | sampled[:bits]),
+                    ]
+        m.d.sync += self.value.eq(augend + added)
+        m.d.comb += write.data.eq(self.value)  # its low bits are never read
         m.d.comb += [write.en.eq(done & ~self.clear), self.valid.eq(done & reading & ~self.clear)]
         return m

@@ -159,8 +159,9 @@ class DeltaEncoder(wiring.Component):
         context: Any = Signal(Context)
         record = context.record
 
-        # A start opens the list; the threshold is looked up once a step.
-        threshold = Signal(17)
+        # A start opens the list; the threshold is looked up once a step. No change is above that of
+        # all ones.
+        threshold = Signal(self._code_bits)
         threshold_write = thresholds.write_port()
         threshold_read = thresholds.read_port(domain="comb")
         m.d.comb += [
@@ -177,7 +178,12 @@ class DeltaEncoder(wiring.Component):
             ),
         ]
         with m.If(self.start):
-            m.d.sync += [context.eq(self.context), threshold.eq(threshold_read.data)]
+            m.d.sync += [
+                context.eq(self.context),
+                threshold.eq(threshold_read.data[: len(threshold)]),
+            ]
+            with m.If(threshold_read.data[len(threshold) :].any()):
+                m.d.sync += threshold.eq(-1)
 
         # Quantize: rescale; round, add the zero point, saturate to the code's width.
         m.d.comb += [

@@ -24,10 +24,11 @@ from .accumulate import QUEUE_WORDS
 from .arithmetic import SMALL_STAGE_BITS, rescale_latency
 from .cells.unit import most_latency
 from .config import AcceleratorConfig
-from .core import PASSES_AHEAD, drain_queue_words, output_words
+from .core import PASSES_AHEAD, drain_queue_words
 from .delta import recovery
 from .estimate_parts import ListTimes, PassWork, check_covered
 from .mac import array_latency
+from .outputs import output_words
 from .plan import INPUT, passes, plan_paths, plan_stages
 from .ram import BANK_WORDS
 

@@ -14,9 +14,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
-from .core import OutputWord
 from .frames import FrameWord
 from .layouts import RECORD_BITS, sweep_record
+from .outputs import OutputWord
 from .ram import block_ram
 
 SequenceWord = data.StructLayout({**FrameWord.members, "end": unsigned(1)})

@@ -19,8 +19,9 @@ from ..golden.network import Layer, Network
 from ..golden.synthetic import make_network, make_path
 from ..hw.compile import compile_network, derive_config
 from ..hw.config import AcceleratorConfig
-from ..hw.core import Core, OutputWord
+from ..hw.core import Core
 from ..hw.image import Image, memories
+from ..hw.outputs import OutputWord
 from ..hw.plan import chunks, plan_paths
 from ..hw.sequence import SequenceBuffer, SequenceWord
 from ..hw.shift_add import LEVEL_DIGITS

@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ...golden.network import MAX_SHIFT
-from ..arithmetic import Rescale, delay, sat16
+from ..arithmetic import Rescale, delay, sat16, select
 from ..layouts import LAYER_BITS, SHIFT_BITS, SLOTS, UNIT_BITS, VECTOR_SHIFT_BITS
 from ..ram import Table, block_ram, memory_write
 from .base import SKIP_LATENCY, STATE_LATENCY, Cell
@@ -378,10 +378,6 @@ class CellUnit(wiring.Component):
             [Signal(signed(16), name=f"collected_{s}_{k}", reset_less=True) for k in self._rows]
             for s in range(self.slots)
         ]
-        streamed = [
-            [Signal(signed(16), name=f"p_{s}_{k}", reset_less=True) for k in self._rows]
-            for s in range(self.slots)
-        ]
         shared = StructLayout(
             {name: shape for name, shape in word.members.items() if name not in ("p", "slot")}
         )
@@ -424,12 +420,21 @@ class CellUnit(wiring.Component):
                 with m.If(self.i.p.slot == slot):
                     m.d.sync += [row.eq(self.i.p.p[k]) for k, row in enumerate(rows)]
 
-        # The rows shift on in every cycle: what follows the last valid unit is never used.
-        for rows, source in zip(streamed, collected, strict=True):
-            for k in self._rows[: -self.width]:
-                m.d.sync += rows[k].eq(Mux(load, source[k], rows[k + self.width]))
-            for k in self._rows[-self.width :]:
-                m.d.sync += rows[k].eq(source[k])
+        # The rows in turn; what follows the last valid unit is never used. The first ones are taken
+        # while the others are put aside, so that the next unit-word can be collected.
+        turn = Signal(range(max(self.drain_rows // self.width, 2)))
+        m.d.sync += turn.eq(Mux(following["more"], turn + 1, 0))
+        streamed = []
+        for slot, rows in enumerate(collected):
+            rest = [Signal.like(row, name=f"rest_{slot}_{k}") for k, row in enumerate(rows)]
+            with m.If(load):
+                m.d.sync += [later.eq(row) for later, row in zip(rest, rows, strict=True)]
+            taken = [*rows[: self.width], *rest[self.width :]]
+            streamed.append(
+                [Signal.like(row, name=f"p_{slot}_{n}") for n, row in enumerate(rows[: self.width])]
+            )
+            for lane, p in enumerate(streamed[-1]):
+                m.d.sync += p.eq(select(taken[lane :: self.width], turn))
         with m.If(load):
             m.d.sync += [
                 unit.eq(waiting),

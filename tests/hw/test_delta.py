@@ -275,6 +275,16 @@ def test_a_disabled_encoder_says_nothing_and_keeps_its_references():
     run(dut, testbench, cycles=1000)
 
 
+@pytest.mark.parametrize("threshold", [255, 256, 257, 511, 1 << 16, (1 << 17) - 1])
+def test_thresholds_above_any_change_stop_all(threshold):
+    mult, shift = multiplier(128 / 32768)
+    quantizer = Quantizer(bits=8, mult=mult, shift=shift)
+    frames = np.array([[32767, -32768], [-32768, 32767], [32767, -32768]])
+    expected = delta_rule(quantizer, threshold, frames, "exact")
+    check(quantizer, threshold, frames)
+    assert not any(expected)
+
+
 def test_fires_above_the_threshold_and_not_at_it():
     dut = encoder(8, [Q], [4])
 
