@@ -16,8 +16,9 @@ from .accelerator import windows
 from .area_measured import SRU_CELLS
 from .area_parts import Area, Part, fifo, memory, multiplexer, queue
 from .config import AcceleratorConfig
-from .core import drain_queue_words, output_word, output_words
+from .core import drain_queue_words
 from .layouts import FetchPass, RowPass, layer_record, network_record, sweep_record
+from .outputs import output_word, output_words
 
 __all__ = ["AreaEstimate", "components", "estimate_area"]
 
