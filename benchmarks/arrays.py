@@ -110,6 +110,7 @@ def _yosys(text: str, family: str, work: Path) -> dict[str, float]:
             f"{synth} -run begin:map_luts",
             "abc -lut 4",
             "clean",
+            *(["ice40_wrapcarry -unwrap", "clean"] if family == "ice40" else []),
             f"{synth} -run map_cells:",
             "write_json netlist.json",
             "",

@@ -13,7 +13,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .arithmetic import SMALL_STAGE_BITS, Rescale, delay, sat16
-from .cells.unit import cell_word
+from .cells.formats import cell_word
 from .config import AcceleratorConfig
 from .fetch import Round
 from .image import MULT_BIAS_BITS
@@ -174,7 +174,7 @@ class Accumulate(wiring.Component):
             credits.amount.eq(1),
         ]
 
-        # 1: the sum, while M is being read; 2: that, while the row's parameters are being read.
+        # 1: the sum, while M and the row's parameters are being read; 2: those.
         memory = block_ram(self._sums, depth=config.row_words)
         m.submodules.sums = memory
         parameters = block_ram(self._parameters.size, depth=config.row_words, init=self._init)
@@ -185,7 +185,7 @@ class Accumulate(wiring.Component):
         p_read, p_write = parameters.read_port(), parameters.write_port()
         m.d.comb += [
             m_read.addr.eq(tag.address),
-            p_read.addr.eq(tags[1].address),
+            p_read.addr.eq(tag.row),
             p_write.en.eq(self.w_en),
             p_write.addr.eq(self.w_addr),
             p_write.data.eq(self.w_data),
@@ -203,8 +203,11 @@ class Accumulate(wiring.Component):
             Value.cast(row).eq(p_read.data),
         ]
 
-        # 3: M, from 0 in a first step, written back and rescaled; its parameters.
+        # 3: M, from 0 in a first step, written back and rescaled; its parameters go along, to the
+        # multipliers.
         total: Any = Signal(self._sums, reset_less=True)
+        row_later: Any = Signal(self._parameters, reset_less=True)
+        m.d.sync += row_later.eq(row)
         writes = Signal()
         m.d.sync += writes.eq(valid[2] & ~tags[2].flush)
         for n in range(rows):
@@ -219,10 +222,10 @@ class Accumulate(wiring.Component):
         for n, rescaler in enumerate(rescalers):
             m.d.comb += [
                 rescaler.value.eq(total[n]),
-                rescaler.mult.eq(row[n].mult),
+                rescaler.mult.eq(row_later[n].mult),
                 rescaler.shift.eq(tags[3].shift),
             ]
-            bias = Mux(tags[3].flush, 0, row[n].bias)
+            bias = Mux(tags[3].flush, 0, row_later[n].bias)
             late = delay(m, bias, rescaler.latency, f"bias_{n}")
             m.d.sync += part[n].eq((rescaler.o + Cat(1, late).as_signed()).shift_right(1))
 

@@ -12,7 +12,7 @@ from ..golden.arithmetic import WIDTHS
 from ..golden.delta import DELTA_MODES, POWER_OF_TWO
 from ..golden.errors import UserError
 from ..golden.network import Network, Path
-from .cells.unit import CELLS, reads
+from .cells.formats import CELLS, reads
 from .config import MAX_GROUP_WORDS, AcceleratorConfig, divisor_up_to
 from .image import Image, ListInfo
 from .layouts import UNIT_BITS

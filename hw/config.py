@@ -9,7 +9,7 @@ from ..golden.delta import DELTA_MODES, EXACT
 from ..golden.errors import UserError
 from ..golden.network import MAX_SHIFT
 from .arithmetic import MAX_VALUE_BITS
-from .cells.unit import CELLS
+from .cells.formats import CELLS
 from .layouts import (
     EVENT_BITS,
     LAYER_BITS,

@@ -9,7 +9,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .accumulate import Accumulate
-from .cells.unit import CellUnit, most_latency, reads
+from .cells.formats import most_latency, reads
+from .cells.unit import CellUnit
 from .config import AcceleratorConfig
 from .delta import DeltaEncoder, ThresholdWrite
 from .encoders import Encoders

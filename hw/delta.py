@@ -6,6 +6,7 @@ or, in the mode `power_of_two`, x̂ goes one step of a power of two towards q.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
@@ -15,7 +16,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..golden.arithmetic import WIDTHS
 from ..golden.delta import EXACT, POWER_OF_TWO
-from .arithmetic import SMALL_STAGE_BITS, Rescale, delay, rescale_latency, sat
+from .arithmetic import SMALL_STAGE_BITS, Rescale, delay, rescale_latency
 from .events import BankKey, event_layout
 from .layouts import EVENT_BITS, LIST_BITS, UNIT_BITS, EncoderRecord
 from .power_of_two import NearestPower
@@ -196,11 +197,7 @@ class DeltaEncoder(wiring.Component):
         product = delay(m, rescale.o, cycles - rescale.latency, "product")
         shifted = (product + Cat(1, record.zero).as_signed()).shift_right(1)
         q = Signal(signed(self._code_bits))
-        with m.Switch(record.width):
-            for n, bits in enumerate(WIDTHS):
-                if bits <= self._code_bits:
-                    with m.Case(n):
-                        m.d.sync += q.eq(sat(shifted, bits))
+        m.d.sync += q.eq(_saturated(shifted, record.width, self._code_bits))
         quantized = _delayed(m, scaled, 1, "quantized")
 
         # The reference arrives together with the code; at a sequence's start it is the code of 0.
@@ -228,7 +225,8 @@ class DeltaEncoder(wiring.Component):
             d.eq(q - reference),
             fires.eq(((q > high) | (q < low)) & quantized.valid & record.enable),
         ]
-        firing, fired = quantized, _delayed(m, quantized, 1, "fired")
+        fired = _delayed(m, quantized, 1, "fired")
+        written = REFERENCE_CYCLES + 1
         code, kept, step = _pipe(m, q, 1), _pipe(m, reference, 1), Value.cast(d)
         if POWER_OF_TWO in self._modes:
             m.submodules.nearest = nearest = NearestPower(code_bits=self._code_bits)
@@ -238,20 +236,18 @@ class DeltaEncoder(wiring.Component):
                 nearest.width.eq(record.width),
             ]
             late = nearest.latency
-            firing = _delayed(m, fired, late - 1, "firing")
-            fired = _delayed(m, firing, 1, "nearest")
+            fired = _delayed(m, fired, late, "nearest")
+            written += late
             fires = _pipe(m, fires, late)
             code, kept, step = _pipe(m, code, late), _pipe(m, kept, late), _pipe(m, step, late)
             power = record.power_of_two if EXACT in self._modes else Const(1)
             step, code = Mux(power, nearest.step, step), Mux(power, nearest.reached, code)
         write = references.write_port()
-        written = Signal.like(write.addr)  # early, too
-        m.d.sync += written.eq(self._address(record, firing))
         m.d.comb += [
             self.push.eq(fires),
             self.event.j.eq(fired.j),
             self.event.d.eq(step),
-            write.addr.eq(written),
+            write.addr.eq(delay(m, place, written, "written")),
             write.data.eq(Mux(fires, code, kept)),
             write.en.eq(fires | (fired.valid & context.first & record.enable)),
         ]
@@ -279,6 +275,18 @@ class DeltaEncoder(wiring.Component):
         """Where an element's reference is; a source's first is at a multiple of the slices."""
         address: Value = record.reference_base[self._slice_bits :] + element.j[self._slice_bits :]
         return address
+
+
+def _saturated(value: Value, width: Value, code_bits: int) -> Value:
+    """`value` saturated to WIDTHS[width] bits, of which code_bits is the most."""
+    widths = [bits for bits in WIDTHS if bits <= code_bits]
+    sign, top = value[-1], value[code_bits - 1 :]
+    fits = top.all() | ~top.any()
+    for n, (bits, more) in enumerate(pairwise(widths)):
+        fits &= (width > n) | (value[bits - 1 : more - 1] == sign.replicate(more - bits))
+    # Beyond the range: the code's sign bits, and below them their inverse.
+    largest = [~sign ^ (width < sum(bits <= at + 1 for bits in widths)) for at in range(code_bits)]
+    return Cat(Mux(fits, value[at], each) for at, each in enumerate(largest)).as_signed()
 
 
 def _delayed(m: Module, element: data.View, cycles: int, name: str) -> data.View:

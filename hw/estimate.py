@@ -22,7 +22,7 @@ from ..golden.errors import UserError
 from ..golden.network import Network
 from .accumulate import QUEUE_WORDS
 from .arithmetic import SMALL_STAGE_BITS, rescale_latency
-from .cells.unit import most_latency
+from .cells.formats import most_latency
 from .config import AcceleratorConfig
 from .core import PASSES_AHEAD, drain_queue_words
 from .delta import recovery

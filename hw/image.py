@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from .cells.unit import reads, vector_bits
+from .cells.formats import reads, vector_bits
 from .config import AcceleratorConfig
 from .layouts import Pass, layer_record, network_record, sweep_record
 

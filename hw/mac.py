@@ -16,6 +16,7 @@ from amaranth.hdl import Cat, Module, Mux, ShapeLike, Signal, Value, signed, uns
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .arithmetic import select
 from .lane_block import LaneBlock
 from .layouts import WORD_COUNT_BITS
 from .multiply import multiplier_lanes
@@ -167,7 +168,7 @@ class MacArray(wiring.Component):
         with m.Elif(left != 0):
             m.d.sync += [left.eq(left - 1), index.eq(Mux(left <= 2, 0, index + 1))]
         with m.If(load | (left != 0)):
-            m.d.sync += Value.cast(drained).eq(_select(words, index))
+            m.d.sync += Value.cast(drained).eq(select(words, index))
         self._join(m, drained, left, digits)
 
     def _is_top(self, block: int, digits: Value) -> Value | None:
@@ -190,11 +191,3 @@ class MacArray(wiring.Component):
                 total = self.o.payload[n]
                 before = Mux(index == 0, 0, total << self._digit_bits)
                 m.d.sync += total.eq(before + drained[n])
-
-
-def _select(words: Sequence[Value], index: Value) -> Value:
-    """words[index], as a tree of multiplexers that are right for any number of words."""
-    if len(words) == 1:
-        return words[0]
-    low = [Mux(index[0], odd, even) for even, odd in zip(words[::2], words[1::2], strict=False)]
-    return _select([*low, *words[len(words) // 2 * 2 :]], index[1:])

@@ -7,7 +7,7 @@ from amaranth.hdl import Module, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .cells.unit import cell_output
+from .cells.formats import cell_output
 from .config import AcceleratorConfig
 from .queue import Credits, Queue
 from .widths import Narrow, parts
@@ -18,6 +18,9 @@ OutputWord = data.StructLayout({"value": signed(16), "last": unsigned(1)})
 OUTPUT_WORDS = 128
 """Outputs that may wait for their reader before the network does, at the least."""
 
+UNIT_WORDS = 12
+"""Unit-words whose outputs have room: those on their way through the cells, and two ahead."""
+
 
 def output_word(elements: int) -> data.StructLayout:
     """`OutputWord` for several values a beat, those behind a frame's last one undefined."""
@@ -27,8 +30,8 @@ def output_word(elements: int) -> data.StructLayout:
 
 
 def output_words(config: AcceleratorConfig) -> int:
-    """Outputs that the queue holds: room for those of two unit-words is reserved ahead."""
-    return max(OUTPUT_WORDS, 2 * config.unit_word)
+    """Outputs that the queue holds."""
+    return max(OUTPUT_WORDS, UNIT_WORDS * config.unit_word)
 
 
 class Outputs(wiring.Component):

@@ -32,7 +32,7 @@ class Stage:
 
     index: of all stages, as the hardware counts layers. layer: index of the network's layer.
     sweep: what runs it. puts_out: the last of its sweep.
-    cell: its name in `hw.cells.unit.CELLS`. gates: what it takes, in the order of the slots.
+    cell: its name in `hw.cells.formats.CELLS`. gates: what it takes, in the order of the slots.
     """
 
     index: int

@@ -180,7 +180,7 @@ class Registers(wiring.Component):
     ) -> None:
         """place, found: a threshold's address in the memory; it, two cycles later.
 
-        write: the memory's port; it is written a cycle late.
+        write: the memory's port; it is written as the encoders are told.
         """
         bus, image, lists = self.bus, self.image, REGISTER["THRESHOLD"].address >> 2
         byte = Signal(rmap.ADDRESS_BITS)
@@ -192,26 +192,22 @@ class Registers(wiring.Component):
             bus.w_error.eq(1),
             bus.w_ready.eq(~telling),
         ]
-        m.d.sync += [write.addr.eq(number), write.data.eq(bus.w_data), write.en.eq(0)]
+        new = self.set_threshold
+        m.d.comb += [write.addr.eq(new.list), write.data.eq(new.value), write.en.eq(new.en)]
         # The encoders keep thresholds in memories, which a reset does not touch: tell them again.
         told, looked_up = Signal(range(self.lists + 1)), Signal(2)
         m.d.comb += telling.eq(told != self.lists)
-        m.d.sync += [self.set_threshold.en.eq(0), counters.clear.eq(0)]
+        m.d.sync += [
+            new.en.eq(0),
+            new.list.eq(Mux(telling, told, number)),
+            new.value.eq(Mux(telling, found, bus.w_data[: rmap.THRESHOLD_BITS])),
+            counters.clear.eq(0),
+        ]
         with m.If(telling):
             m.d.comb += place.eq(rmap.MAX_LISTS + told[:LIST_BITS])
-            m.d.sync += [
-                write.addr.eq(told),
-                write.data.eq(found),
-                write.en.eq(looked_up[1]),
-            ]
             m.d.sync += looked_up.eq(Mux(looked_up[1], 0, Cat(1, looked_up[0])))
             with m.If(looked_up[1]):
-                m.d.sync += [
-                    told.eq(told + 1),
-                    self.set_threshold.en.eq(1),
-                    self.set_threshold.list.eq(told),
-                    self.set_threshold.value.eq(found),
-                ]
+                m.d.sync += [told.eq(told + 1), new.en.eq(1)]
         with m.If(self.new_sequence_taken):
             m.d.sync += self.new_sequence.eq(0)
         with m.If(bus.w_valid & ~telling):
@@ -224,12 +220,7 @@ class Registers(wiring.Component):
             in_range = ~bus.w_data[rmap.THRESHOLD_BITS :].any()
             with m.If(here & (number < self.lists) & in_range):
                 m.d.comb += bus.w_error.eq(0)
-                m.d.sync += [
-                    write.en.eq(1),
-                    self.set_threshold.en.eq(1),
-                    self.set_threshold.list.eq(number),
-                    self.set_threshold.value.eq(bus.w_data),
-                ]
+                m.d.sync += new.en.eq(1)
             with m.If((byte >= REGISTER["IMAGE"].address) & ~self.busy):
                 m.d.comb += [
                     image.valid.eq(1),

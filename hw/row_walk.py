@@ -18,6 +18,7 @@ def row_tag(config: AcceleratorConfig) -> data.StructLayout:
     return data.StructLayout(
         {
             "address": range(max(config.row_words, 2)),
+            "row": range(max(config.row_words, 2)),  # the same, for other memories
             "slot": range(SLOTS),
             "shift": range(config.shifts[0], config.shifts[1] + 1),
             "zero": 1,  # M starts from 0
@@ -99,6 +100,8 @@ class RowWalk(wiring.Component):
         unit_word = Signal(range(max(self._config.chunk_words, 2)))
         entry_index = Signal(range(SLOTS))
         address = Signal(range(max(self._config.row_words, 2)))
+        # Another register, which synthesis does not take for the same one: both have far to go.
+        row = Signal.like(address, reset_less=True)
         unit = Signal(UNIT_BITS)
         job, coming = current["pass"], self.i.payload["pass"]
         # The entry whose turn it is, and whether it ends anything, is decided a cycle ahead; so is
@@ -132,7 +135,7 @@ class RowWalk(wiring.Component):
                 final.eq((job.entries == entry_index + 2) & last_word),
             ]
             with m.If(~entry.flush):
-                m.d.sync += address.eq(address + 1)
+                m.d.sync += [address.eq(address + 1), row.eq(address + 1)]
             with m.If(last_entry):
                 m.d.sync += [
                     entry_index.eq(0),
@@ -198,6 +201,7 @@ class RowWalk(wiring.Component):
                 last_entry.eq(coming.entries == 1),
                 final.eq((coming.entries == 1) & (coming.unit_words == 1)),
                 address.eq(coming.row_base),
+                row.eq(coming.row_base),
                 unit.eq(coming.unit_base),
             ]
             with m.If(self.i.valid):
@@ -206,6 +210,7 @@ class RowWalk(wiring.Component):
         tag: Any = self.tag
         m.d.comb += [
             tag.address.eq(address),
+            tag.row.eq(row),
             tag.slot.eq(entry.slot),
             tag.shift.eq(entry.shift),
             tag.zero.eq((current.step.first & ~again) | entry.flush),

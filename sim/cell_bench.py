@@ -13,7 +13,7 @@ from ..golden.arithmetic import Ints, rshr, sat16
 from ..golden.cells import CELLS as LAYERS
 from ..golden.cells import Cell, Numbers, State
 from ..hw.cells.base import SKIP_LATENCY, STATE_LATENCY
-from ..hw.cells.unit import CELLS
+from ..hw.cells.formats import CELLS
 from .streams import run, set_value
 
 __all__ = ["GOLDEN", "check_cell", "output"]

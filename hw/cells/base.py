@@ -29,7 +29,7 @@ class Cell(wiring.Component):
     """Turn one unit's pre-activations and state into its next state, one unit a cycle.
 
     To add a cell, subclass this with the attributes below and an `elaborate`, and add it to
-    `hw.cells.unit.CELLS` under the name it has in `golden.cells.CELLS`.
+    `hw.cells.formats.CELLS` under the name it has in `golden.cells.CELLS`.
 
     A unit's p, c_exponent and vector_shift come in cycle 0, its c, h and vectors in cycle
     STATE_LATENCY, its skip in cycle SKIP_LATENCY; its c_next and h_next must hold in cycle LATENCY.

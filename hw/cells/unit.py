@@ -1,137 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cell unit: words of pre-activations in, the state memory beside it, h's out every cycle."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import stream, wiring
-from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ...golden.network import MAX_SHIFT
-from ..arithmetic import Rescale, delay, sat16, select
-from ..layouts import LAYER_BITS, SHIFT_BITS, SLOTS, UNIT_BITS, VECTOR_SHIFT_BITS
+from ..arithmetic import Rescale, delay, sat16
 from ..ram import Table, block_ram, memory_write
-from .base import SKIP_LATENCY, STATE_LATENCY, Cell
-from .gru import GruCell
-from .gru_before import GruResetCell, GruUpdateCell
-from .ligru import LigruCell
-from .linear import LinearCell
-from .lstm import LstmCell, LstmCifgCell, LstmPeepholeCell
-from .sru import Sru0Cell, Sru4Cell, SruCell
+from .base import SKIP_LATENCY, STATE_LATENCY
+from .collect import Collect
+from .formats import CELLS, cell_output, cell_word, reads, vector_bits
 
-__all__ = [
-    "CELLS",
-    "CellUnit",
-    "cell_output",
-    "cell_word",
-    "most_latency",
-    "reads",
-    "vector_bits",
-]
-
-CELLS: Mapping[str, type[Cell]] = {
-    "lstm": LstmCell,
-    "lstm_cifg": LstmCifgCell,
-    "lstm_peephole": LstmPeepholeCell,
-    "gru": GruCell,
-    "gru_reset": GruResetCell,
-    "gru_update": GruUpdateCell,
-    "ligru": LigruCell,
-    "sru": SruCell,
-    "sru4": Sru4Cell,
-    "sru0": Sru0Cell,
-    "linear": LinearCell,
-}
-"""Every cell that there is, by its name in `golden.cells.CELLS` or `hw.plan.PARTS`."""
-
-
-def reads(cells: Sequence[str], what: str) -> bool:
-    """Whether one of the cells reads `what`: "c", "h", "vectors" or "skip"."""
-    return any(what in CELLS[name].READS for name in cells)
-
-
-def vector_bits(cells: Sequence[str]) -> int:
-    """Width of the vector memory that serves these cells."""
-    return 16 * max(len(CELLS[name].VECTORS) for name in cells)
-
-
-def most_latency(cells: Sequence[str]) -> int:
-    """Most cycles from a unit's pre-activations to its h, through the cell unit."""
-    return max(CELLS[name].LATENCY for name in cells) + 3
-
-
-def cell_word(drain_rows: int, *, cells: Sequence[str], state_depth: int) -> StructLayout:
-    """What enters the cell unit: one gate of `drain_rows` consecutive units.
-
-    The words of the same units, one for each gate of the cell, form a unit-word: they follow each
-    other in any order of slots, all but `p`, `slot` and `last` being the same in each of them.
-
-    p : pre-activations, of which the first `count` are valid.
-    slot : index of the gate in `golden.cells.Cell.gates`.
-    last : this word completes the unit-word.
-    unit : index of the first unit in the layer.
-    state : state memory address of the first unit; the others follow.
-    count : valid units, 1..drain_rows.
-    cell : index into the unit's `cells`.
-    c_exponent : e_c; c is Q(e_c).(15-e_c).
-    first : the state reads as 0, as at a sequence's first step, unless the cell continues another.
-    layer : passed on.
-    end : this unit-word is the layer's last.
-
-    Only where one of the cells reads vectors:
-
-    vector_shift : right shift from vector times c to the pre-activations' format.
-
-    Only where one of the cells reads the skip, sat16(rshr(x * skip_mult, skip_shift)):
-
-    skip : state memory address of the first unit's x, the h of the layer before.
-    skip_mult, skip_shift : from x's format to h's.
-    """
-    address = unsigned(ceil_log2(state_depth))
-    vectors = {"vector_shift": unsigned(VECTOR_SHIFT_BITS)}
-    skip = {
-        "skip": address,
-        "skip_mult": signed(16),
-        "skip_shift": unsigned(SHIFT_BITS),
-    }
-    return StructLayout(
-        {
-            "p": ArrayLayout(signed(16), drain_rows),
-            "slot": range(SLOTS),
-            "last": unsigned(1),
-            "unit": unsigned(UNIT_BITS),
-            "state": address,
-            "count": range(drain_rows + 1),
-            "cell": range(len(cells)),
-            "c_exponent": unsigned(4),
-            "first": unsigned(1),
-            "layer": unsigned(LAYER_BITS),
-            "end": unsigned(1),
-            **(vectors if reads(cells, "vectors") else {}),
-            **(skip if reads(cells, "skip") else {}),
-        }
-    )
-
-
-def cell_output(width: int = 1) -> StructLayout:
-    """What leaves the cell unit: one unit's h, or what its cell puts out instead.
-
-    `end` marks the layer's last unit. Where several units leave at once, `unit` is the first one,
-    and `mask` says which of the `h` there are.
-    """
-    several = {"h": ArrayLayout(signed(16), width), "mask": unsigned(width)}
-    return StructLayout(
-        {
-            "layer": unsigned(LAYER_BITS),
-            "unit": unsigned(UNIT_BITS),
-            **({"h": signed(16)} if width == 1 else several),
-            "end": unsigned(1),
-        }
-    )
+__all__ = ["CellUnit"]
 
 
 class CellUnit(wiring.Component):
@@ -268,7 +154,16 @@ class CellUnit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        running, mask, p, unit = self._collect(m)
+        m.submodules.collect = collect = Collect(
+            drain_rows=self.drain_rows,
+            width=self.width,
+            slots=self.slots,
+            word=self.i.p.shape(),
+            gap=self.gap,
+        )
+        wiring.connect(m, wiring.flipped(self.i), collect.i)
+        m.d.comb += collect.stall.eq(self.stall)
+        running, mask, unit = collect.running, collect.mask, collect.unit
         continues = [n for n, name in enumerate(self.cells) if CELLS[name].CONTINUES]
         starts = unit.first & ~unit.cell.matches(*continues) if continues else unit.first
         zero = delay(m, starts, STATE_LATENCY - 1, "zero")
@@ -297,7 +192,7 @@ class CellUnit(wiring.Component):
             suffix = f"_{lane}" if self.width > 1 else ""
             address = out["state"][self._bank_bits :]
             h, word = self._lane(
-                m, suffix, lane, p[lane], unit, zero, late["cell"], address, running_late
+                m, suffix, lane, collect.p[lane], unit, zero, late["cell"], address, running_late
             )
             m.d.comb += (self.o.p.h if self.width == 1 else self.o.p.h[lane]).eq(h)
             host.append(word)
@@ -370,110 +265,6 @@ class CellUnit(wiring.Component):
                 write.en.eq(valid),
             ]
         return after.get("out", after["h"]), host
-
-    def _collect(self, m: Module) -> tuple[Signal, list[Value], list[list[Value]], Any]:
-        """Words into units: (units run in this cycle, which, p by slot, the rest of their word)."""
-        word: Any = self.i.p.shape()
-        collected = [
-            [Signal(signed(16), name=f"collected_{s}_{k}", reset_less=True) for k in self._rows]
-            for s in range(self.slots)
-        ]
-        shared = StructLayout(
-            {name: shape for name, shape in word.members.items() if name not in ("p", "slot")}
-        )
-        waiting: Any = Signal(shared, reset_less=True)
-        unit: Any = Signal(shared, reset_less=True)
-        full = Signal()
-        running = Signal()
-        load = Signal()
-
-        # `more`: the running unit-word has units after the one that runs now; `leaves`: that one is
-        # in its layer's last unit-word; `starts`: the unit-word that waits is a layer's first. What
-        # they are in the next cycle says whether a unit-word may begin to run then.
-        following = {
-            name: Signal(name=f"{name}_next") for name in ("more", "leaves", "starts", "resting")
-        }
-        more, leaves, starts, resting = (
-            Signal(name=name) for name in ("more", "leaves", "starts", "resting")
-        )
-        may_load = Signal(init=1)
-        m.d.sync += [
-            *(now.eq(following[now.name]) for now in (more, leaves, starts, resting)),
-            may_load.eq(
-                ~following["more"]
-                & ~(following["starts"] & (following["leaves"] | following["resting"]))
-            ),
-        ]
-        m.d.comb += [
-            load.eq(full & may_load & ~self.stall),
-            self.i.ready.eq(~full | (may_load & ~self.stall)),
-            *(following[now.name].eq(now) for now in (starts, resting)),
-        ]
-        with m.If(load):
-            m.d.sync += full.eq(0)
-        with m.If(self.i.valid & self.i.ready):
-            m.d.sync += full.eq(self.i.p.last)
-            m.d.sync += [waiting[name].eq(self.i.p[name]) for name in shared.members]
-            if self.gap:
-                m.d.comb += following["starts"].eq(self.i.p.unit == 0)
-            for slot, rows in enumerate(collected):
-                with m.If(self.i.p.slot == slot):
-                    m.d.sync += [row.eq(self.i.p.p[k]) for k, row in enumerate(rows)]
-
-        # The rows in turn; what follows the last valid unit is never used. The first ones are taken
-        # while the others are put aside, so that the next unit-word can be collected.
-        turn = Signal(range(max(self.drain_rows // self.width, 2)))
-        m.d.sync += turn.eq(Mux(following["more"], turn + 1, 0))
-        streamed = []
-        for slot, rows in enumerate(collected):
-            rest = [Signal.like(row, name=f"rest_{slot}_{k}") for k, row in enumerate(rows)]
-            with m.If(load):
-                m.d.sync += [later.eq(row) for later, row in zip(rest, rows, strict=True)]
-            taken = [*rows[: self.width], *rest[self.width :]]
-            streamed.append(
-                [Signal.like(row, name=f"p_{slot}_{n}") for n, row in enumerate(rows[: self.width])]
-            )
-            for lane, p in enumerate(streamed[-1]):
-                m.d.sync += p.eq(select(taken[lane :: self.width], turn))
-        with m.If(load):
-            m.d.sync += [
-                unit.eq(waiting),
-                running.eq(1),
-            ]
-            m.d.comb += [
-                following["more"].eq(waiting.count > self.width),
-                following["leaves"].eq(waiting.end),
-            ]
-        with m.Else():
-            m.d.sync += [
-                running.eq(more),
-                unit.count.eq(unit.count - self.width),
-                unit.unit.eq(unit.unit + self.width),
-                unit.state.eq(unit.state + self.width),
-            ]
-            m.d.comb += [
-                following["more"].eq(more & (unit.count > 2 * self.width)),
-                following["leaves"].eq(more & leaves),
-            ]
-            if "skip" in shared.members:
-                m.d.sync += unit.skip.eq(unit.skip + self.width)
-        shown: Any = Signal(shared)
-        m.d.comb += [shown.eq(unit), shown.end.eq(unit.end & ~more)]
-        if self.gap:
-            left = Signal(range(self.gap))
-            with m.If(leaves & ~more):
-                m.d.sync += left.eq(self.gap - 2)
-                m.d.comb += following["resting"].eq(self.gap != 2)
-            with m.Elif(left != 0):
-                m.d.sync += left.eq(left - 1)
-                m.d.comb += following["resting"].eq(left != 1)
-        mask = [unit.count > lane for lane in range(self.width)]
-        return (
-            running,
-            mask,
-            [[rows[lane] for rows in streamed] for lane in range(self.width)],
-            shown,
-        )
 
     @property
     def _rows(self) -> range:

@@ -10,7 +10,7 @@ from deltaloom.golden.cells import CELLS
 from deltaloom.golden.engine import run as run_golden
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.synthetic import make_frames, make_network, make_path
-from deltaloom.hw.cells.unit import CELLS as HARDWARE
+from deltaloom.hw.cells.formats import CELLS as HARDWARE
 from deltaloom.hw.compile import compile_network, derive_config
 from deltaloom.hw.core import Core
 from deltaloom.hw.image import memories

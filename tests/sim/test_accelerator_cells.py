@@ -9,7 +9,7 @@ import pytest
 
 from deltaloom.golden.cells import CELLS
 from deltaloom.golden.synthetic import Shape, make_frames, make_network, make_path
-from deltaloom.hw.cells.unit import CELLS as PARTS
+from deltaloom.hw.cells.formats import CELLS as PARTS
 from deltaloom.hw.compile import derive_config
 from deltaloom.hw.generate import generate
 from deltaloom.sim import execute
