@@ -11,7 +11,7 @@ from .accelerator import windows
 from .area_measured import CELL_BLOCKS, SRU_CELLS
 from .area_parts import Area, Part, adder, fifo, memory, multiplexer, queue, rescaler
 from .arithmetic import SMALL_STAGE_BITS, rescale_latency
-from .cells.unit import CELLS, cell_word, most_latency, reads, vector_bits
+from .cells.formats import CELLS, cell_word, most_latency, reads, vector_bits
 from .config import AcceleratorConfig
 from .delta import recovery
 from .image import MULT_BIAS_BITS

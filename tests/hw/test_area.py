@@ -14,7 +14,7 @@ from deltaloom.hw.area import components, estimate_area
 from deltaloom.hw.area_measured import MEASURED
 from deltaloom.hw.area_parts import Area, memory, rescaler
 from deltaloom.hw.axi import flat_ports
-from deltaloom.hw.cells.unit import CELLS
+from deltaloom.hw.cells.formats import CELLS
 from deltaloom.hw.compile import derive_config
 from deltaloom.hw.config import AcceleratorConfig
 
