@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import area
+import area_model
 import arrays
 import cells
 import knee
@@ -32,6 +33,7 @@ SUITES: dict[str, Suite] = {
 }
 FPGA: dict[str, Suite] = {
     "area": area.figures,
+    "area-model": area_model.figures,
     "arrays": arrays.figures,
     "lane-area": lanes.area,
     "largest": largest.figures,

@@ -18,6 +18,7 @@ from deltaloom.golden.evaluation.metrics import evaluate
 from deltaloom.golden.model import FloatLayer, FloatModel, FloatPath
 from deltaloom.golden.network import Network
 from deltaloom.golden.synthetic import make_network
+from deltaloom.hw.area import estimate_area
 from deltaloom.hw.compile import derive_config
 from deltaloom.hw.estimate import estimate_cycles
 from deltaloom.verbs import options
@@ -69,6 +70,11 @@ def test_numbers(files, tmp_path, capsys):
     estimate = estimate_cycles(network, config, [r.events for r in run_golden(network, frames)])
     cycles = value(text, "estimated cycles per step, 64-bit words, delta")
     assert cycles == f"{estimate.cycles_per_step:,.1f}"
+    area = estimate_area(config)
+    numbers = f"{area.luts:,}, {area.flip_flops:,}"
+    assert value(text, "estimated LUTs, flip-flops (ECP5)") == numbers
+    numbers = f"{area.multipliers:,}, {area.block_rams:,}"
+    assert value(text, "estimated multipliers, block RAMs (ECP5)") == numbers
     row = re.search(r"lstm0\.h .*", text)
     events = f"{expected.events_per_step['lstm0.h']:.1f}"
     assert row and re.findall(r"[\d./]+", row[0])[1:6] == ["6", "24", "8/8", "9", events]

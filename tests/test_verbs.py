@@ -21,6 +21,7 @@ from deltaloom.golden.engine import quantize_frames
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.network import Network
 from deltaloom.golden.synthetic import make_network
+from deltaloom.hw.area import estimate_area
 from deltaloom.hw.compile import derive_config
 from deltaloom.sim.execute import SIMULATORS
 from deltaloom.verbs import simulate as simulate_verb
@@ -281,6 +282,9 @@ def test_build(files, tmp_path, capsys, builds):
     assert written.bitstream.read_bytes() == b"bits"
     text, err = capsys.readouterr()
     assert cells(text)["Fmax"][0] == "123.4 MHz" and "ulx3s_85f.bit" in text
+    area = estimate_area(options["config"])
+    estimated = f"{area.luts:,} LUTs, {area.flip_flops:,} flip-flops, {area.block_rams:,} block"
+    assert text.startswith("estimated without the serial bridge: " + estimated)
     assert err == "synthesis: all of it\n"
 
 

@@ -83,9 +83,10 @@ class Build:
         from rich.console import Console
         from rich.markup import escape
 
-        from ..boards.build import build
+        from ..boards.build import build, find_board
         from ..golden import storage
         from ..golden.network import Network
+        from ..hw.area import estimate_area
         from ..hw.compile import derive_config
 
         clock, cycles = _positive(args, "clock"), _positive(args, "cycles_per_step")
@@ -93,6 +94,13 @@ class Build:
         network = Network.load(args.network)
         config = derive_config(
             network, word_bits=args.word_bits, lane_kind=args.lanes, frames=args.longest
+        )
+        find_board(args.board)
+        area = estimate_area(config)
+        print(
+            f"estimated without the serial bridge: {area.luts:,} LUTs, {area.flip_flops:,} "
+            f"flip-flops, {area.block_rams:,} block RAMs, {area.multipliers:,} multipliers",
+            flush=True,
         )
         with stage_lines() as progress:
             report = build(

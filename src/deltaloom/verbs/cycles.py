@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cycles per step that verbs estimate without building or simulating anything."""
+"""Cycles per step and area that verbs estimate without building or simulating anything."""
 
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -9,6 +9,7 @@ from ..golden.errors import UserError
 if TYPE_CHECKING:
     from ..golden.data import Dataset
     from ..golden.network import Network
+    from ..hw.area import AreaEstimate
     from ..hw.config import AcceleratorConfig
 
 STEPS = 1000
@@ -25,18 +26,12 @@ def estimated_cycles(
     `network` would get; None where there is no hardware for it, or none that the estimate covers,
     or Amaranth is not installed.
     """
-    if find_spec("amaranth") is None:
+    config = _accelerator(network, word_bits)
+    if config is None:
         return None
     from ..golden.engine import quantize_frames, run
-    from ..hw.compile import check_fits, derive_config
     from ..hw.estimate import estimate_cycles
-    from ..hw.plan import plan_paths
 
-    try:
-        config = derive_config(network, word_bits=word_bits)
-        check_fits(network, config, plan_paths(network, config))
-    except UserError:
-        return None
     frames, left = [], STEPS
     for features in data.features:
         if left:
@@ -47,6 +42,33 @@ def estimated_cycles(
         return None
     events = [result.events for result in run(network, frames)]
     return dense, estimate_cycles(network, config, events).cycles_per_step
+
+
+def _accelerator(network: "Network", word_bits: int) -> "AcceleratorConfig | None":
+    """The accelerator that `network` would get; None where there is none."""
+    if find_spec("amaranth") is None:
+        return None
+    from ..hw.compile import check_fits, derive_config
+    from ..hw.plan import plan_paths
+
+    try:
+        config = derive_config(network, word_bits=word_bits)
+        check_fits(network, config, plan_paths(network, config))
+    except UserError:
+        return None
+    return config
+
+
+def estimated_area(network: "Network", word_bits: int) -> "AreaEstimate | None":
+    """What the accelerator that `network` would get takes of an ECP5, buses included; None where
+    there is no hardware for it, or Amaranth is not installed.
+    """
+    config = _accelerator(network, word_bits)
+    if config is None:
+        return None
+    from ..hw.area import estimate_area
+
+    return estimate_area(config)
 
 
 def dense_cycles(network: "Network", config: "AcceleratorConfig") -> float | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
-from .cycles import estimated_cycles
+from .cycles import estimated_area, estimated_cycles
 from .options import add_data, add_metrics, add_network, read_metrics
 from .progress import progress_bars
 from .reports import add_report, report_file, write_report
@@ -172,6 +172,13 @@ def _print(
     if cycles is not None:
         what = f"estimated cycles per step, {evaluation.word_bits}-bit words"
         rows += [(f"{what}, dense", f"{cycles[0]:,.0f}"), (f"{what}, delta", f"{cycles[1]:,.1f}")]
+    area = estimated_area(network, evaluation.word_bits)
+    if area is not None:
+        blocks = f"{area.multipliers:,}, {area.block_rams:,}"
+        rows += [
+            ("estimated LUTs, flip-flops (ECP5)", f"{area.luts:,}, {area.flip_flops:,}"),
+            ("estimated multipliers, block RAMs (ECP5)", blocks),
+        ]
     for row in rows:
         totals.add_row(*row)
     console.print(totals)
