@@ -205,6 +205,8 @@ class Core(wiring.Component):
             sequencer.rows.ready.eq(accumulate.i.ready & begun.o.valid & ~begun.o.payload.more),
             begun.o.ready.eq(accumulate.i.ready & sequencer.rows.valid),
         ]
+        if len(config.weight_bits) == 1:  # known to synthesis, too
+            m.d.comb += fetch.i.payload["pass"].digits.eq(0)
 
         # Event lists -> weights -> MAC array -> sums -> accumulators -> cells.
         wiring.connect(m, fetch.store, store.store)

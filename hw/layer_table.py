@@ -97,9 +97,15 @@ class LayerTable(wiring.Component):
             self.begin.eq(pending & ~self.busy),
         ]
 
+        # What is asked for at once is there at once; the rest has as long as the rescalers take.
         step: Any = Signal(StepTag)
+        taken = Signal()
+        m.d.sync += taken.eq(self.ready)
+        with m.If(taken):
+            later = [name for name in LayerContext.members if name != "output"]
+            m.d.sync += [self.context[name].eq(record[name]) for name in later]
         with m.If(self.ready):
-            m.d.sync += [self.context[name].eq(record[name]) for name in LayerContext.members]
+            m.d.sync += self.context.output.eq(record.output)
             m.d.sync += [pending.eq(1), step.eq(self.step)]
         with m.Elif(self.begin):
             m.d.sync += [pending.eq(0), self.output.eq(record.output)]

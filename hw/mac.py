@@ -154,7 +154,7 @@ class MacArray(wiring.Component):
         words = [sums[:step], *(held[at : at + step] for at in range(0, len(held), step))]
         # The D-word that is next; 0, what is being summed, whenever a group may be loaded.
         index = Signal(range(len(words)))
-        left = Signal(WORD_COUNT_BITS + 1)
+        left, some = Signal(WORD_COUNT_BITS + 1), Signal()  # some: left != 0
         digits = Signal(2)
         count = Signal.like(left)
         m.d.comb += count.eq(tag.words << tag.digits)
@@ -163,29 +163,34 @@ class MacArray(wiring.Component):
                 held.eq(sums[step:]),
                 digits.eq(tag.digits),
                 left.eq(count),
+                some.eq(1),
                 index.eq(count > 1),
             ]
-        with m.Elif(left != 0):
-            m.d.sync += [left.eq(left - 1), index.eq(Mux(left <= 2, 0, index + 1))]
-        with m.If(load | (left != 0)):
+        with m.Elif(some):
+            m.d.sync += [
+                left.eq(left - 1),
+                some.eq(left != 1),
+                index.eq(Mux(left <= 2, 0, index + 1)),
+            ]
+        with m.If(load | some):
             m.d.sync += Value.cast(drained).eq(select(words, index))
-        self._join(m, drained, left, digits)
+        self._join(m, drained, some, digits)
 
     def _is_top(self, block: int, digits: Value) -> Value | None:
         """Whether a block of D lanes holds top digits, weights having 2**digits; None: always."""
         tops = [digits == count.bit_length() - 1 for count in self._digits if block % count == 0]
         return None if len(tops) == len(self._digits) else Cat(*tops).any()
 
-    def _join(self, m: Module, drained: Any, left: Value, digits: Value) -> None:
+    def _join(self, m: Module, drained: Any, some: Value, digits: Value) -> None:
         """D-words out: as they drain, or put together from their digits."""
         if self._digits == [1]:
-            m.d.comb += self.o.valid.eq(left != 0)
+            m.d.comb += self.o.valid.eq(some)
             m.d.comb += [self.o.payload[n].eq(drained[n]) for n in range(self._rows)]
             return
         index = Signal(3)
         last = (index + 1) >> digits != 0
-        m.d.sync += self.o.valid.eq((left != 0) & last)
-        with m.If(left != 0):
+        m.d.sync += self.o.valid.eq(some & last)
+        with m.If(some):
             m.d.sync += index.eq(Mux(last, 0, index + 1))
             for n in range(self._rows):
                 total = self.o.payload[n]
