@@ -26,32 +26,22 @@ from .cells.formats import most_latency
 from .config import AcceleratorConfig
 from .core import PASSES_AHEAD, drain_queue_words
 from .delta import recovery
-from .estimate_parts import ListTimes, PassWork, check_covered
+from .estimate_parts import (
+    ASK,
+    BUFFERED,
+    CREDIT,
+    FETCH,
+    LOOK_UP,
+    NEXT_PASS,
+    SETTLE,
+    ListTimes,
+    PassWork,
+    check_covered,
+)
 from .mac import array_latency
 from .outputs import output_words
 from .plan import INPUT, passes, plan_paths, plan_stages
 from .ram import BANK_WORDS
-
-FETCH = 5
-"""Cycles from an event's turn in the fetch unit to its request to the weight store."""
-
-LOOK_UP = 2
-"""Cycles from the question for a list's state to the round that begins with the answer."""
-
-ASK = 2
-"""Cycles from a round's last event to the next question."""
-
-CREDIT = 3
-"""Cycles from the D-word that makes room behind the drain to the group that may end."""
-
-SETTLE = 5
-"""Cycles from a word into M to the step, or the round, that may read M."""
-
-BUFFERED = 3
-"""Cycles through a queue in block RAM, unless it is empty and its taker ready."""
-
-NEXT_PASS = 4
-"""Cycles from a pass that the sequencer hands out to the next one."""
 
 Events = Mapping[str, Sequence[int] | Ints | Sequence[Ints]]
 

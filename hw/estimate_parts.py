@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the cycle model knows of a pass, and of an event list."""
+"""What the cycle model knows of latencies, of a pass, and of an event list."""
 
 from typing import ClassVar
 
@@ -10,7 +10,26 @@ from ..golden.errors import UserError
 from .config import AcceleratorConfig
 from .plan import INPUT, PassPlan
 
-__all__ = ["ListTimes", "PassWork", "check_covered"]
+FETCH = 5
+"""Cycles from an event's turn in the fetch unit to its request to the weight store."""
+
+LOOK_UP = 2
+"""Cycles from the question for a list's state to the round that begins with the answer."""
+
+ASK = 2
+"""Cycles from a round's last event to the next question."""
+
+CREDIT = 3
+"""Cycles from the D-word that makes room behind the drain to the group that may end."""
+
+SETTLE = 5
+"""Cycles from a word into M to the step, or the round, that may read M."""
+
+BUFFERED = 3
+"""Cycles through a queue in block RAM, unless it is empty and its taker ready."""
+
+NEXT_PASS = 4
+"""Cycles from a pass that the sequencer hands out to the next one."""
 
 
 def check_covered(config: AcceleratorConfig) -> None:
