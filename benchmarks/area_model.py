@@ -224,7 +224,7 @@ def main() -> None:
     parser.add_argument("--fit", action="store_true", required=True, help="print the constants")
     parser.parse_args()
     for name, (luts, flip_flops) in fit(REPORT.parent / "work").items():
-        print(f'    "{name}": ({luts:.1f}, {flip_flops:.1f}),')
+        print(f'    "{name}": ({round(luts, 1) + 0:.1f}, {round(flip_flops, 1) + 0:.1f}),')
 
 
 if __name__ == "__main__":

@@ -13,10 +13,11 @@ from .area_parts import Area, Part, adder, fifo, memory, multiplexer, queue, res
 from .arithmetic import SMALL_STAGE_BITS, rescale_latency
 from .cells.formats import CELLS, cell_word, most_latency, reads, vector_bits
 from .config import AcceleratorConfig
-from .delta import recovery
+from .delta import REFERENCE_CYCLES, recovery
 from .image import MULT_BIAS_BITS
 from .layouts import COLUMN_BITS, SLOTS, UNIT_BITS, FetchPass, RowPass
 from .multiply import TERMS_BITS, lanes_per_multiplier
+from .power_of_two import NearestPower
 from .ram import BANK_WORDS
 
 UNREAD_BITS = 9
@@ -49,13 +50,19 @@ def encoders(config: AcceleratorConfig) -> Part:
 def _encoder(config: AcceleratorConfig, references: int) -> Area:
     """One change detector."""
     bits, shifts = config.activation_bits, config.quantizer_shifts
+    powers = POWER_OF_TWO in config.delta_modes
     area = rescaler(16, shifts, max(32 - shifts[0], 2))
     area += memory(references, bits) + memory(config.lists, 17, asynchronous=True)
-    # The element on its way; codes, references and deltas, and what compares them.
+    # The element on its way, and where its reference is, until that is written; codes, references,
+    # deltas and the threshold, and what compares them.
     late = recovery(shifts, config.delta_modes) - 2
-    area += Area(luts=8 * bits + 60, flip_flops=late * (UNIT_BITS + 2) + 6 * bits)
-    if POWER_OF_TWO in config.delta_modes:
-        area += Area(luts=12 * bits, flip_flops=15 * bits)
+    kept = REFERENCE_CYCLES + 2 + (NearestPower.latency if powers else 0)
+    area += Area(
+        luts=8 * bits + 60,
+        flip_flops=late * (UNIT_BITS + 2) + kept * ceil_log2(references) + 7 * bits,
+    )
+    if powers:
+        area += Area(luts=12 * bits, flip_flops=8 * bits)
     return area
 
 
@@ -147,7 +154,7 @@ def accumulate(config: AcceleratorConfig) -> Part:
     one = rescaler(sums, (low, high), pre + 1)
     one += Area(
         luts=adder(sums) + adder(pre + 1) + adder(pre) + (18 if pre > 16 else 0),
-        flip_flops=3 * sums + latency * bias + 2 * pre,
+        flip_flops=3 * sums + MULT_BIAS_BITS - BIAS_BITS + (1 + latency) * bias + 2 * pre,
     )
     counted = one * rows
     counted += memory(config.row_words, rows * sums)
@@ -162,7 +169,7 @@ def accumulate(config: AcceleratorConfig) -> Part:
     counted += _instruction(config, RowPass.size)
     counted += Area(flip_flops=(config.cell_units - 1) * config.drain_rows * sums)
     staging = max(place.width for place in windows(config))
-    counted += Area(flip_flops=(5 + latency) * tag + staging)
+    counted += Area(flip_flops=(5 + latency) * tag + ceil_log2(config.row_words) + staging)
     return Part(counted=counted, measured={"accumulate": 1, "row": rows})
 
 
@@ -174,8 +181,9 @@ def cell_unit(config: AcceleratorConfig) -> Part:
     states = ceil_log2(max(config.states, 2))
     depth = max(2, ceil(max(config.states, 2) / units))
     kinds = ceil_log2(len(cells))
-    # Rows wait, and stream through the cells.
-    counted = Area(luts=slots * (rows - units) * 16, flip_flops=2 * slots * rows * 16)
+    # Rows wait, and are selected for the cells.
+    selected = multiplexer(ceil(rows / units), units * 16)
+    counted = Area(luts=slots * selected, flip_flops=2 * slots * rows * 16)
     counted += Area(flip_flops=(latency + 1) * (states + UNIT_BITS + 2 + kinds))
     shared = cell_word(rows, cells=cells, state_depth=max(config.states, 2)).size - 16 * rows
     counted += Area(flip_flops=2 * (shared - UNREAD_BITS))

@@ -57,21 +57,21 @@ def four_lstms_of_1024():
 # LUT4s, flip-flops, multipliers, block RAMs by Yosys 0.70 and boards/netlist.py on 2026-11-22:
 # `make bench-fpga ARGS=area-model`
 YOSYS = {
-    "gru": (lambda: stack(("gru", 128)), (5634, 7037, 31, 73)),
-    "three widths": (mixed, (7798, 9160, 23, 73)),
+    "gru": (lambda: stack(("gru", 128)), (5229, 7277, 31, 73)),
+    "three widths": (mixed, (7515, 9432, 23, 73)),
     "both ways": (
         lambda: stack(Shape(kind="lstm", units=64, both=True), ("linear", 10), word_bits=128),
-        (7542, 8416, 42, 99),
+        (7203, 8660, 42, 99),
     ),
     "powers of two": (
         lambda: stack(("lstm", 128), word_bits=128, delta_mode=POWER_OF_TWO),
-        (6667, 7808, 42, 89),
+        (6081, 8087, 42, 89),
     ),
     "initial states": (
         lambda: stack(Shape(kind="gru", units=64, initial=True)),
-        (5801, 7194, 31, 53),
+        (5335, 7416, 31, 53),
     ),
-    "4 x 1,024": (four_lstms_of_1024, (6941, 8648, 35, 208)),
+    "4 x 1,024": (four_lstms_of_1024, (6546, 8968, 35, 208)),
 }
 
 
