@@ -12,7 +12,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .arithmetic import SMALL_STAGE_BITS, Rescale, delay, sat16
+from .arithmetic import SMALL_STAGE_BITS, Rescale, add_halves, delay, sat16
 from .cells.formats import cell_word
 from .config import AcceleratorConfig
 from .fetch import Round
@@ -227,7 +227,7 @@ class Accumulate(wiring.Component):
             ]
             bias = Mux(tags[3].flush, 0, row_later[n].bias)
             late = delay(m, bias, rescaler.latency, f"bias_{n}")
-            m.d.sync += part[n].eq((rescaler.o + Cat(1, late).as_signed()).shift_right(1))
+            m.d.sync += part[n].eq(add_halves(late, rescaler.o))
 
         # Collect the gate's parts. Read, add and write in one cycle, so that the same gate may
         # follow at once.

@@ -13,7 +13,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-__all__ = ["Rescale", "delay", "rshr", "sat", "sat16", "select"]
+__all__ = ["Rescale", "add_halves", "delay", "rshr", "sat", "sat16", "select"]
 
 LOW_BITS = 17
 """Bits of a wide factor's unsigned low part: with a zero sign bit it fills an 18-bit multiplier."""
@@ -50,6 +50,12 @@ def rshr(value: ValueLike, n: int | Value, *, low: int | None = None, high: int 
     if low > high:
         raise ValueError(f"rshr: low must not exceed high, got {low}..{high}")
     return _half_up(_scaled(value, low) >> _offset(n, low, high))
+
+
+def add_halves(base: Value, halves: Value) -> Value:
+    """base + rshr(halves, 1) in one adder: the half set in base, which is signed, rounds up."""
+    total: Value = (Cat(1, base).as_signed() + halves).shift_right(1)
+    return total
 
 
 def sat(value: ValueLike, bits: int) -> Value:
@@ -153,8 +159,7 @@ class Rescale(wiring.Component):
         area: a 4-to-1 multiplexer is two LUT4s, an 8-to-1 four and more.
     rounds : bool
         False leaves the rounding to an adder that comes anyway, and saves its cycle: o is then one
-        bit wider, and the result is o / 2, its half rounded up: Cat(1, other) + o, without the
-        lowest bit, is the result plus `other`.
+        bit wider, for `add_halves`.
     plain : bool
         True for operands that come from registers: there are none in front of the multiplier.
 

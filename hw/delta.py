@@ -16,7 +16,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..golden.arithmetic import WIDTHS
 from ..golden.delta import EXACT, POWER_OF_TWO
-from .arithmetic import SMALL_STAGE_BITS, Rescale, delay, rescale_latency
+from .arithmetic import SMALL_STAGE_BITS, Rescale, add_halves, delay, rescale_latency
 from .events import BankKey, event_layout
 from .layouts import EVENT_BITS, LIST_BITS, UNIT_BITS, EncoderRecord
 from .power_of_two import NearestPower
@@ -195,7 +195,7 @@ class DeltaEncoder(wiring.Component):
         cycles = _scaled_after(self._shifts)
         scaled = _delayed(m, self.i, cycles, "scaled")
         product = delay(m, rescale.o, cycles - rescale.latency, "product")
-        shifted = (product + Cat(1, record.zero).as_signed()).shift_right(1)
+        shifted = add_halves(record.zero, product)
         q = Signal(signed(self._code_bits))
         m.d.sync += q.eq(_saturated(shifted, record.width, self._code_bits))
         quantized = _delayed(m, scaled, 1, "quantized")

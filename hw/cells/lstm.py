@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 
 from ...golden import activations
 from ...golden.cells import Q3_12
-from ..arithmetic import delay, rshr, sat16
+from ..arithmetic import add_halves, delay, rshr, sat16
 from .activation import Activation
 from .base import STATE_LATENCY, Cell
 from .stages import PEEPHOLE_LATENCY, activate, peephole
@@ -52,12 +52,10 @@ class LstmCell(Cell):
             gained_doubled.eq(gained.shift_right(14) >> e_c),
         ]
 
-        # Cycle 6: c' = sat16(kept + (doubled + 1) >> 1), the 1 being the adder's carry.
+        # Cycle 6: c' = sat16(kept + rshr(doubled, 1)).
         # Neither term leaves -32767..32767, so 17 bits hold the sum.
         c_next = Signal(signed(16))
-        total = Signal(signed(18))
-        m.d.comb += total.eq(Cat(1, kept_rounded).as_signed() + gained_doubled)
-        m.d.sync += c_next.eq(sat16(total.shift_right(1)))
+        m.d.sync += c_next.eq(sat16(add_halves(kept_rounded, gained_doubled)[:17].as_signed()))
         e_c = delay(m, e_c, 2, "e_c_next")
 
         # Cycle 7: c' as Q3.12, doubled.

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What several cells are made of: activations, and one state drawn toward another by a gate."""
 
-from amaranth.hdl import Cat, Module, Signal, Value, signed
+from amaranth.hdl import Module, Signal, Value, signed
 
 from ...golden import activations
 from ...golden.network import MAX_VECTOR_SHIFT
-from ..arithmetic import Rescale, delay, rescale_latency, sat, sat16
+from ..arithmetic import Rescale, add_halves, delay, rescale_latency, sat, sat16
 from .activation import Activation
 
 __all__ = ["PEEPHOLE_LATENCY", "activate", "add_rounded", "blend", "peephole"]
@@ -26,9 +26,8 @@ def activate(m: Module, p: Value, table: activations.Table, name: str) -> Signal
 
 
 def add_rounded(base: Value, product: Value) -> Value:
-    """base + rshr(product, 15), in one adder: the half bit enters as its carry."""
-    total: Value = Cat(1, base).as_signed() + product.shift_right(14)
-    return total.shift_right(1)
+    """base + rshr(product, 15), in one adder."""
+    return add_halves(base, product.shift_right(14))
 
 
 def blend(m: Module, base: Value, other: Value, gate: Value, name: str) -> Value:
