@@ -30,9 +30,9 @@ STEPS = 20
 CASES = (
     ("multiplier", 8, 1024, 256),
     ("multiplier", 4, 1024, 256),
-    ("multiplier", 2, 2048, 512),
     ("shift_add", 8, 2048, 256),
     ("shift_add", 4, 2048, 256),
+    ("multiplier", 2, 2048, 512),
     ("shift_add", 2, 2048, 512),
 )
 """Lane kind, weight bits, word bits, and the units of the GRU that the design is for."""
