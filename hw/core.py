@@ -12,9 +12,8 @@ from .accumulate import Accumulate
 from .cells.formats import most_latency, reads
 from .cells.unit import CellUnit
 from .config import AcceleratorConfig
-from .delta import DeltaEncoder, ThresholdWrite
-from .encoders import Encoders
-from .events import EventLists
+from .delta import ThresholdWrite
+from .detector import Detector
 from .fetch import Fetch
 from .frames import FrameInput, frame_word
 from .image import Image, memories
@@ -25,7 +24,6 @@ from .outputs import Outputs, output_word
 from .queue import Credits, Queue
 from .ram import block_ram, memory_write
 from .sequencer import Sequencer
-from .terms import TermLists
 from .weights import BlockRamStore
 from .widths import Widen
 
@@ -36,9 +34,6 @@ PASSES_AHEAD = 8
 def drain_queue_words(config: AcceleratorConfig) -> int:
     """D-words that the queue behind the drain holds."""
     return max(16, 6 * config.group_words(config.digit_bits))
-
-
-Lists = EventLists | TermLists
 
 
 class Core(wiring.Component):
@@ -153,14 +148,14 @@ class Core(wiring.Component):
         )
         # A unit-word that begins to run takes its time, and so do those before it.
         in_flight = config.drain_rows + most_latency(config.cells)
-        pairs = [
-            self._encoder(m, n, frames=False, in_flight=in_flight) for n in range(config.encoders)
+        detectors = [
+            self._detector(m, n, frames=False, in_flight=in_flight) for n in range(config.encoders)
         ]
         m.submodules.cells = cells = CellUnit(
             config.unit_word,
             cells=config.cells,
             state_depth=max(config.states, 2),
-            gap=pairs[0][0].recovery,
+            gap=detectors[0].recovery,
             width=config.cell_units,
             vectors=contents.get("vectors", []),
             initial=contents.get("initial_states", []) if config.initial else None,
@@ -178,9 +173,9 @@ class Core(wiring.Component):
         loaded = {"weights": store, "rows": accumulate, "program": sequencer, "layers": table}
         self._load(m, loaded | ({"vectors": cells} if reads(config.cells, "vectors") else {}))
 
-        # Frames -> input encoders and their event lists.
+        # Frames -> their change detectors.
         record = self._network_record(m, contents.get("network", [0]))
-        frames, input_lists = self._frames(m, record)
+        frames, input_detectors = self._frames(m, record)
         wiring.connect(m, frames.o, sequencer.i)
         m.d.comb += sequencer.start.eq(record.program)
 
@@ -231,7 +226,7 @@ class Core(wiring.Component):
             wiring.connect(m, widen.o, accumulate.sums)
         wiring.connect(m, accumulate.o, cells.i)
 
-        # Cells -> state encoders and their event lists, and the outputs.
+        # Cells -> change detectors, and the outputs.
         m.submodules.outputs = outputs = Outputs(config)
         wiring.connect(m, outputs.o, wiring.flipped(self.o))
         m.d.comb += [
@@ -246,11 +241,10 @@ class Core(wiring.Component):
             outputs.units.eq(accumulate.output_units),
             accumulate.output_room.eq(outputs.room),
         ]
-        self._states(m, table, cells, [encoder for encoder, _ in pairs])
-        state_lists = [lists for _, lists in pairs]
+        self._states(m, table, cells, detectors)
 
         # Event lists -> fetch.
-        for n, lists in enumerate([*input_lists, *state_lists]):
+        for n, lists in enumerate([*input_detectors, *detectors]):
             m.d.comb += [
                 lists.query.eq(fetch.query),
                 fetch.closed[n].eq(lists.closed),
@@ -259,7 +253,7 @@ class Core(wiring.Component):
                 lists.release_key.eq(fetch.release_key),
                 lists.r_en.eq(fetch.r_en),
                 lists.r_addr.eq(fetch.r_addr),
-                *([lists.r_level.eq(fetch.r_level)] if isinstance(lists, TermLists) else []),
+                *([lists.r_level.eq(fetch.r_level)] if config.levels else []),
                 fetch.r_data[n].eq(lists.r_data),
             ]
         m.d.comb += [
@@ -286,92 +280,54 @@ class Core(wiring.Component):
         """`component`, reset when another network is loaded: no list of the old one is left."""
         return ResetInserter(self.load_network.en)(component)
 
-    def _encoder(self, m: Module, n: int, *, frames: bool, in_flight: int = 0) -> tuple[Any, Lists]:
-        """The nth encoder of the frames, or of the states, with its lists, wired to each other.
-
-        in_flight: elements of a slice that still come after there is no more room.
-        """
-        config, name = self._config, f"{'input' if frames else 'state'}{n}"
-        with_initial = config.initial and not frames
-        thresholds = [entry.threshold for entry in self._image.lists] if self._image else []
-        initial = self._image.contents.get("initial_references", []) if self._image else []
-        start = n * config.reference_span
-        slices = config.input_elements if frames else config.cell_units
-        options: dict[str, Any] = {
-            "references": config.input_references if frames else config.references,
-            "code_bits": config.activation_bits,
-            "shifts": config.quantizer_shifts,
-            "modes": config.delta_modes,
-            "thresholds": thresholds + [0] * (config.lists - len(thresholds)),
-            "initial": initial[start:][: config.references] if with_initial else None,
-        }
-        sizes: dict[str, Any] = {
-            "depth": config.input_events if frames else config.events,
-            "delta_bits": config.delta_bits,
-            "lists": config.lists,
-        }
-        lists: Lists
-        if config.levels:
-            lists = TermLists(digits=config.delta_digits, levels=config.levels, **sizes)
-        else:
-            lists = EventLists(**sizes)
-        m.submodules[f"{name}_lists"] = self._renewed(lists)
-        if slices == 1:
-            encoder: Any = DeltaEncoder(**options)
-            m.submodules[f"{name}_encoder"] = encoder
-        else:
-            encoder = Encoders(slices=slices, in_flight=in_flight, **options)
-            m.submodules[f"{name}_encoder"] = self._renewed(encoder)
-            m.d.comb += encoder.taken.eq(lists.taken)
-        if with_initial:
-            port: Any = self.load_initial_references
-            bits = config.reference_span.bit_length() - 1
-            m.d.comb += [
-                encoder.load.en.eq(port.en & (port.addr[bits:] == n)),
-                encoder.load.addr.eq(port.addr[:bits]),
-                encoder.load.data.eq(port.data),
-            ]
+    def _detector(self, m: Module, n: int, *, frames: bool, in_flight: int = 0) -> Detector:
+        """The nth change detector of the frames, or of the layers' outputs."""
+        detector = Detector(self._config, self._image, frames=frames, index=n, in_flight=in_flight)
+        m.submodules[f"{'input' if frames else 'state'}{n}"] = detector
         m.d.comb += [
-            encoder.set_threshold.eq(self.set_threshold),
-            lists.open.eq(encoder.open),
-            lists.key.eq(encoder.key),
-            lists.base.eq(encoder.base),
-            lists.push.eq(encoder.push),
-            lists.event.eq(encoder.event),
-            lists.close.eq(encoder.close),
+            detector.renew.eq(self.load_network.en),
+            detector.set_threshold.eq(self.set_threshold),
         ]
-        return encoder, lists
+        if self._config.initial and not frames:
+            port: Any = self.load_initial_references
+            bits = self._config.reference_span.bit_length() - 1
+            m.d.comb += [
+                detector.load.en.eq(port.en & (port.addr[bits:] == n)),
+                detector.load.addr.eq(port.addr[:bits]),
+                detector.load.data.eq(port.data),
+            ]
+        return detector
 
-    def _frames(self, m: Module, record: Any) -> tuple[FrameInput, list[Lists]]:
+    def _frames(self, m: Module, record: Any) -> tuple[FrameInput, list[Detector]]:
         config = self._config
         elements = config.input_elements
         frames = FrameInput(encoders=config.input_encoders, sweeps=config.sweeps, elements=elements)
         m.submodules.frames = self._renewed(frames)
         wiring.connect(m, wiring.flipped(self.i), frames.i)
-        pairs = [self._encoder(m, n, frames=True) for n in range(config.input_encoders)]
+        detectors = [self._detector(m, n, frames=True) for n in range(config.input_encoders)]
         m.d.comb += [
             frames.record.eq(record),
             frames.sweep.eq(self.sweep),
             frames.restart.eq(self.restart),
             self.restart_taken.eq(frames.restart_taken),
-            frames.busy.eq(Cat(*(encoder.busy for encoder, _ in pairs)).any()),
+            frames.busy.eq(Cat(*(detector.busy for detector in detectors)).any()),
             self.frame.eq(frames.start),
             self.dense_macs.eq(record.macs),
             self.frame_error.eq(frames.frame_error),
         ]
-        # Several encoders wait for their banks themselves, with what they have found.
+        # Slices wait for their banks themselves, with what they have found.
         if elements == 1:
-            m.d.comb += frames.free.eq(~Cat(*(lists.taken for _, lists in pairs)).any())
+            m.d.comb += frames.free.eq(~Cat(*(detector.taken for detector in detectors)).any())
         else:
             m.d.comb += frames.free.eq(1)
-            m.d.comb += frames.room.eq(Cat(*(encoder.room for encoder, _ in pairs)).all())
-        for n, (encoder, _) in enumerate(pairs):
+            m.d.comb += frames.room.eq(Cat(*(detector.room for detector in detectors)).all())
+        for n, detector in enumerate(detectors):
             m.d.comb += [
-                encoder.start.eq(frames.start),
-                encoder.context.eq(frames.context[n]),
-                encoder.i.eq(frames.element),
+                detector.start.eq(frames.start),
+                detector.context.eq(frames.context[n]),
+                detector.i.eq(frames.element),
             ]
-        return frames, [lists for _, lists in pairs]
+        return frames, detectors
 
     def _network_record(self, m: Module, init: list[int]) -> Any:
         """The sweep's record. Like the memories, what was loaded outlives a reset."""
@@ -394,22 +350,22 @@ class Core(wiring.Component):
         return data.View(layout, read.data)
 
     def _states(
-        self, m: Module, table: LayerTable, cells: CellUnit, encoders: Sequence[Any]
+        self, m: Module, table: LayerTable, cells: CellUnit, detectors: Sequence[Detector]
     ) -> None:
-        """Cells -> state encoders, as the layer has it."""
+        """Cells -> change detectors, as the layer has it."""
         unit = cells.o.payload
-        m.d.comb += table.busy.eq(Cat(*(encoder.busy for encoder in encoders)).any())
-        for encoder, context in zip(encoders, table.contexts, strict=True):
+        m.d.comb += table.busy.eq(Cat(*(detector.busy for detector in detectors)).any())
+        for detector, context in zip(detectors, table.contexts, strict=True):
             m.d.comb += [
-                encoder.start.eq(table.begin),
-                encoder.context.eq(context),
-                encoder.i.valid.eq(cells.o.valid),
-                encoder.i.j.eq(unit.unit),
-                encoder.i.end.eq(unit.end),
+                detector.start.eq(table.begin),
+                detector.context.eq(context),
+                detector.i.valid.eq(cells.o.valid),
+                detector.i.j.eq(unit.unit),
+                detector.i.end.eq(unit.end),
             ]
             if self._config.cell_units == 1:
-                m.d.comb += encoder.i.value.eq(unit.h)
+                m.d.comb += detector.i.value.eq(unit.h)
             else:
-                m.d.comb += [encoder.i.values.eq(unit.h), encoder.i.mask.eq(unit.mask)]
+                m.d.comb += [detector.i.values.eq(unit.h), detector.i.mask.eq(unit.mask)]
         if self._config.cell_units > 1:
-            m.d.comb += cells.stall.eq(~Cat(*(encoder.room for encoder in encoders)).all())
+            m.d.comb += cells.stall.eq(~Cat(*(detector.room for detector in detectors)).all())

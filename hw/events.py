@@ -7,6 +7,7 @@ so it never fills up and nothing is ever dropped. A list may be read while it is
 written: `count` grows, and `closed` says that it is final.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal, Value, signed, unsigned
@@ -26,16 +27,15 @@ def event_layout(delta_bits: int) -> data.StructLayout:
     return data.StructLayout({"j": unsigned(UNIT_BITS), "d": signed(delta_bits)})
 
 
-class EventLists(wiring.Component):
-    """The event lists that one delta encoder writes.
-
-    An event can be read, and is part of `count`, from the cycle after its push on.
+class Lists(wiring.Component):
+    """What the lists of one change detector are to those around it; `EventLists` and `TermLists`.
 
     Parameters
     ----------
     depth: events in all banks of all lists together
     delta_bits: width of a delta
-    lists: how many lists the design has (indices are shared by all encoders)
+    lists: how many lists the design has (indices are shared by all detectors)
+    count_bits, entry: what is told and what is read of a list; more: further members
 
     Members
     -------
@@ -44,30 +44,39 @@ class EventLists(wiring.Component):
     taken: the bank that `key` names is final and its reader not done with it
     query -> closed, count: state of any bank
     release, release_key: the reader is done with a bank
-    r_en, r_addr -> r_data: read an event, two cycles with r_en later
+    r_en, r_addr -> r_data: read an entry, two cycles with r_en later
     """
 
-    def __init__(self, *, depth: int, delta_bits: int, lists: int) -> None:
+    def __init__(
+        self,
+        *,
+        depth: int,
+        delta_bits: int,
+        lists: int,
+        count_bits: int,
+        entry: data.StructLayout,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
         self._depth = depth
-        self._lists = lists
-        self._event = event_layout(delta_bits)
+        self._banks = 1 << (1 + max(1, (lists - 1).bit_length()))
         super().__init__(
             {
                 "open": In(1),
                 "key": In(BankKey),
                 "base": In(EVENT_BITS),
                 "push": In(1),
-                "event": In(self._event),
+                "event": In(event_layout(delta_bits)),
                 "close": In(1),
                 "taken": Out(1),
                 "query": In(BankKey),
                 "closed": Out(1),
-                "count": Out(COLUMN_BITS),
+                "count": Out(count_bits),
                 "release": In(1),
                 "release_key": In(BankKey),
                 "r_en": In(1),
                 "r_addr": In(EVENT_BITS),
-                "r_data": Out(self._event),
+                "r_data": Out(entry),
+                **(more or {}),
             }
         )
 
@@ -87,18 +96,51 @@ class EventLists(wiring.Component):
     r_addr: Signal
     r_data: data.View
 
+    def _finals(
+        self, m: Module, close: Value, live: data.View, count: Value
+    ) -> tuple[Value, Value]:
+        """Bank `live` is final with `count`, where `close` says so; the queried bank's own."""
+        counts: Any = Memory(shape=len(self.count), depth=self._banks, init=[])
+        m.submodules.counts = counts
+        write, read = counts.write_port(), counts.read_port(domain="comb")
+        is_closed = Signal(self._banks)
+        m.d.comb += [
+            write.addr.eq(self._slot(live)),
+            write.data.eq(count),
+            write.en.eq(close),
+            read.addr.eq(self._slot(self.query)),
+            self.taken.eq(is_closed.bit_select(self._slot(self.key), 1)),
+        ]
+        with m.If(self.release):
+            m.d.sync += is_closed.bit_select(self._slot(self.release_key), 1).eq(0)
+        with m.If(close):
+            m.d.sync += is_closed.bit_select(self._slot(live), 1).eq(1)
+        return is_closed.bit_select(self._slot(self.query), 1), read.data
+
+    def _slot(self, key: data.View) -> Value:
+        """A bank's place among them: the bits of its key that can differ."""
+        return Cat(key.bank, key.list)[: (self._banks - 1).bit_length()]
+
+
+class EventLists(Lists):
+    """Lists of events: one can be read, and is part of `count`, from the cycle after its push."""
+
+    def __init__(self, *, depth: int, delta_bits: int, lists: int) -> None:
+        self._event = event_layout(delta_bits)
+        super().__init__(
+            depth=depth,
+            delta_bits=delta_bits,
+            lists=lists,
+            count_bits=COLUMN_BITS,
+            entry=self._event,
+        )
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         memory = block_ram(self._event, depth=self._depth)
         m.submodules.memory = memory
         write = memory.write_port()
         read = memory.read_port()
-        banks = 1 << (1 + max(1, (self._lists - 1).bit_length()))
-        counts: Any = Memory(shape=COLUMN_BITS, depth=banks, init=[])
-        m.submodules.counts = counts
-        count_write = counts.write_port()
-        count_read = counts.read_port(domain="comb")
-        is_closed, closed = Signal(banks), Signal()
 
         # The bank being written.
         live: Any = Signal(BankKey)
@@ -109,42 +151,29 @@ class EventLists(wiring.Component):
             write.addr.eq(address),
             write.data.eq(self.event),
             write.en.eq(self.push),
-            count_write.addr.eq(slot(live, banks)),
-            count_write.data.eq(live_count + self.push),
-            count_write.en.eq(self.close),
         ]
+        closed, count = self._finals(m, self.close, live, live_count + self.push)
         opened, key, base = Signal(), Signal(BankKey), Signal.like(self.base)
         m.d.sync += [opened.eq(self.open), key.eq(self.key), base.eq(self.base)]
         with m.If(opened):
             m.d.sync += [live.eq(key), is_open.eq(1), live_count.eq(0), address.eq(base)]
         with m.Elif(self.push):
             m.d.sync += [live_count.eq(live_count + 1), address.eq(address + 1)]
-        with m.If(self.release):
-            m.d.sync += is_closed.bit_select(slot(self.release_key, banks), 1).eq(0)
         with m.If(self.close):
             m.d.sync += is_open.eq(0)
-            m.d.sync += is_closed.bit_select(slot(live, banks), 1).eq(1)
 
         # What the reader sees.
         m.d.comb += [
-            self.taken.eq(is_closed.bit_select(slot(self.key, banks), 1)),
-            count_read.addr.eq(slot(self.query, banks)),
-            closed.eq(is_closed.bit_select(slot(self.query, banks), 1)),
             read.addr.eq(self.r_addr),
             read.en.eq(self.r_en),
+            self.closed.eq(closed),
         ]
         found: Any = Signal(self._event, reset_less=True)
         with m.If(self.r_en):
             m.d.sync += Value.cast(found).eq(Value.cast(read.data))
         m.d.comb += Value.cast(self.r_data).eq(Value.cast(found))
-        m.d.comb += self.closed.eq(closed)
         with m.If(closed):
-            m.d.comb += self.count.eq(count_read.data)
+            m.d.comb += self.count.eq(count)
         with m.Elif(is_open & (self.query == live)):
             m.d.comb += self.count.eq(live_count)
         return m
-
-
-def slot(key: data.View, banks: int) -> Value:
-    """A bank's place in the state arrays: the bits of its key that can differ."""
-    return Cat(key.bank, key.list)[: (banks - 1).bit_length()]

@@ -9,11 +9,10 @@ memory of its own, since a delta's terms are written at once, one to a level at 
 from typing import Any
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed, unsigned
-from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data
+from amaranth.lib.wiring import In
 
-from .events import BankKey, event_layout, slot
+from .events import BankKey, Lists
 from .layouts import COLUMN_BITS, EVENT_BITS, UNIT_BITS
 from .ram import block_ram
 from .shift_add import LEVEL_DIGITS
@@ -29,78 +28,39 @@ TermEvent = data.StructLayout(
 """One term of element j: +-1 or +-2 times 4**level."""
 
 
-class TermLists(wiring.Component):
-    """The term lists that one delta encoder writes; like `EventLists`, but with several levels.
-
-    A list can be read when it is closed, two cycles after that was said.
+class TermLists(Lists):
+    """Lists of terms; they can be read when they are closed, two cycles after that was said.
 
     Parameters
     ----------
-    depth: events in all banks of all lists together
-    delta_bits: width of a delta
     digits: binary digits that a delta may have; levels: of LEVEL_DIGITS of them
-    lists: how many lists the design has (indices are shared by all encoders)
+    The others are those of `Lists`.
 
     Members
     -------
-    as in `EventLists`; and
     count: terms of each level, level 0 in the lowest bits
     r_level: the level to read from, with r_addr; r_data: two cycles later while r_en is high
+    The others are those of `Lists`.
     """
 
     def __init__(
         self, *, depth: int, delta_bits: int, digits: int, levels: int, lists: int
     ) -> None:
-        self._depth = depth
-        self._lists = lists
         self._digits = digits
         self._levels = levels
         super().__init__(
-            {
-                "open": In(1),
-                "key": In(BankKey),
-                "base": In(EVENT_BITS),
-                "push": In(1),
-                "event": In(event_layout(delta_bits)),
-                "close": In(1),
-                "taken": Out(1),
-                "query": In(BankKey),
-                "closed": Out(1),
-                "count": Out(COLUMN_BITS * levels),
-                "release": In(1),
-                "release_key": In(BankKey),
-                "r_en": In(1),
-                "r_addr": In(EVENT_BITS),
-                "r_level": In(range(levels)),
-                "r_data": Out(TermEvent),
-            }
+            depth=depth,
+            delta_bits=delta_bits,
+            lists=lists,
+            count_bits=COLUMN_BITS * levels,
+            entry=TermEvent,
+            more={"r_level": In(range(levels))},
         )
 
-    open: Signal
-    key: data.View
-    base: Signal
-    push: Signal
-    event: data.View
-    close: Signal
-    taken: Signal
-    query: data.View
-    closed: Signal
-    count: Signal
-    release: Signal
-    release_key: data.View
-    r_en: Signal
-    r_addr: Signal
     r_level: Signal
-    r_data: data.View
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        banks = 1 << (1 + max(1, (self._lists - 1).bit_length()))
-        counts: Any = Memory(shape=COLUMN_BITS * self._levels, depth=banks, init=[])
-        m.submodules.counts = counts
-        count_write = counts.write_port()
-        count_read = counts.read_port(domain="comb")
-        is_closed = Signal(banks)
         live: Any = Signal(BankKey)
         base = Signal(EVENT_BITS)
         closing = Signal()
@@ -138,26 +98,11 @@ class TermLists(wiring.Component):
         with m.If(self.r_en):
             m.d.sync += self.r_data.eq(Array(words)[level])
 
-        m.d.comb += [
-            count_write.addr.eq(slot(live, banks)),
-            count_write.data.eq(Cat(counted)),
-            count_write.en.eq(closing),
-        ]
+        closed, count = self._finals(m, closing, live, Cat(counted))
+        m.d.comb += [self.closed.eq(closed), self.count.eq(count)]
         with m.If(self.open):
             m.d.sync += [live.eq(self.key), base.eq(self.base)]
             m.d.sync += [each.eq(0) for each in filled]
-        with m.If(self.release):
-            m.d.sync += is_closed.bit_select(slot(self.release_key, banks), 1).eq(0)
-        with m.If(closing):
-            m.d.sync += is_closed.bit_select(slot(live, banks), 1).eq(1)
-        m.d.comb += [
-            self.taken.eq(is_closed.bit_select(slot(self.key, banks), 1)),
-            count_read.addr.eq(slot(self.query, banks)),
-        ]
-        m.d.comb += [
-            self.closed.eq(is_closed.bit_select(slot(self.query, banks), 1)),
-            self.count.eq(count_read.data),
-        ]
         return m
 
     def _digits_of(self, m: Module) -> list[Signal]:
