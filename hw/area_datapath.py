@@ -137,9 +137,11 @@ def array(config: AcceleratorConfig) -> Part:
     rest = config.weight_words - (banks - 1) * BANK_WORDS
     counted += memory(BANK_WORDS, config.word_bits) * (banks - 1)
     counted += memory(1 << ceil_log2(rest), config.word_bits)
-    if banks > 1:
-        counted += Area(flip_flops=config.word_bits)
-        measured["bank LUTs"] = multiplexer(banks, config.word_bits)
+    measured["bank LUTs"] = 0
+    while banks > 1:
+        measured["bank LUTs"] += multiplexer(banks, config.word_bits)
+        banks = ceil(banks / 4)
+        counted += Area(flip_flops=config.word_bits * banks)
     return Part(counted=counted, measured=measured)
 
 

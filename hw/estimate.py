@@ -41,7 +41,7 @@ from .estimate_parts import (
 from .mac import array_latency
 from .outputs import output_words
 from .plan import INPUT, passes, plan_paths, plan_stages
-from .ram import BANK_WORDS
+from .weights import store_latency
 
 Events = Mapping[str, Sequence[int] | Ints | Sequence[Ints]]
 
@@ -158,7 +158,7 @@ class _Machine:
             config.sum_bits, *config.shifts, stage_bits=SMALL_STAGE_BITS, rounds=False, plain=True
         )
         self._recovery = recovery(config.quantizer_shifts, config.delta_modes)
-        store = 2 + (config.weight_words > BANK_WORDS)
+        store = store_latency(config.weight_words)
         # From a group's last event to its first D-word at the queue.
         self._front = FETCH + store + array_latency(config.weight_bits)
         self._to_queue = 3 + rescale + 2

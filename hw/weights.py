@@ -7,11 +7,11 @@ than it was built for, and takes every answer at once.
 
 from typing import Any
 
-from amaranth.hdl import Array, Module, Signal, Value
+from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .arithmetic import delay
+from .arithmetic import delay, select
 from .ram import BANK_BITS, BANK_WORDS, block_ram
 
 
@@ -25,13 +25,25 @@ def weight_store_signature(*, address_bits: int, word_bits: int) -> wiring.Signa
     )
 
 
+def store_latency(words: int) -> int:
+    """Cycles from a request to a block RAM's answer: memory, register, and putting banks together,
+    four to one in a cycle."""
+    return 2 + bank_levels(-(-words // BANK_WORDS))
+
+
+def bank_levels(banks: int) -> int:
+    """Levels of multiplexers that four go into, one behind the other."""
+    return ((banks - 1).bit_length() + 1) // 2
+
+
 class BlockRamStore(wiring.Component):
     """Weights in block RAM: takes a request every cycle and answers it `latency` cycles later.
 
     The words lie in banks, each with a register of its own behind the memory's slow output, so that
     nothing stands between the two however deep the memory is: where block RAMs have such registers,
-    synthesis uses them. A bank that is no power of two would be built from two shapes and a
-    multiplexer (yosys 0.70).
+    synthesis uses them. Four banks are chosen from in a cycle, since they lie far apart on the
+    chip. A bank that is no power of two would be built from two shapes and a multiplexer (yosys
+    0.70).
 
     Parameters
     ----------
@@ -71,8 +83,8 @@ class BlockRamStore(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Cycles from a request to its answer: memory, register, and putting banks together."""
-        return 2 + (len(self._banks) > 1)
+        """Cycles from a request to its answer."""
+        return store_latency(self._depth)
 
     @property
     def _banks(self) -> list[range]:
@@ -105,11 +117,16 @@ class BlockRamStore(wiring.Component):
             m.d.sync += word.eq(read.data)
             words.append(word)
 
-        answer: Value = words[0]
-        if len(words) > 1:
-            bank = delay(m, request.payload[BANK_BITS:], 2, "bank")
-            answer = Signal(self._word_bits, name="answer", reset_less=True)
-            m.d.sync += answer.eq(Array(words)[bank])
+        bank = delay(m, request.payload[BANK_BITS:], 2, "bank")
+        for level in range(bank_levels(len(words))):
+            chosen = [
+                Signal(self._word_bits, name=f"chosen_{level}_{n}", reset_less=True)
+                for n in range(-(-len(words) // 4))
+            ]
+            m.d.sync += [
+                word.eq(select(words[4 * n : 4 * n + 4], bank)) for n, word in enumerate(chosen)
+            ]
+            words, bank = chosen, delay(m, bank[2:], 1, f"bank_{level}")
         valid: Value = request.valid
         for n in range(self.latency):
             later = Signal(name=f"valid_{n + 1}")
@@ -118,6 +135,6 @@ class BlockRamStore(wiring.Component):
         m.d.comb += [
             request.ready.eq(1),
             response.valid.eq(valid),
-            response.payload.eq(answer),
+            response.payload.eq(words[0]),
         ]
         return m

@@ -8,7 +8,9 @@ from deltaloom.sim.streams import run
 WORDS = [int(word) for word in np.random.default_rng(0).integers(0, 1 << 40, 21)]
 
 
-@pytest.mark.parametrize("depth", [21, BANK_WORDS, BANK_WORDS + 1, 3 * BANK_WORDS + 7])
+@pytest.mark.parametrize(
+    "depth", [21, BANK_WORDS, *(n * BANK_WORDS + 7 for n in (1, 3, 4, 7, 15, 16))]
+)
 def test_answers_in_order_and_with_the_requests_spacing(depth):
     rng = np.random.default_rng(1)
     asked = [(bool(rng.integers(2)), int(rng.integers(depth))) for _ in range(60)]
