@@ -253,6 +253,8 @@ class Accumulate(wiring.Component):
         m.d.sync += done.eq(both)
 
         # Complete: saturate, and on to the cell unit.
+        begin = Signal()
+        m.d.sync += begin.eq(here.unit == 0)
         at += 1
         here = tags[at]
         word: Any = queue.i.payload
@@ -263,6 +265,7 @@ class Accumulate(wiring.Component):
             word.unit.eq(here.unit),
             word.count.eq(here.count),
             word.first.eq(here.first),
+            word.begin.eq(begin),
             word.end.eq(here.end),
             word.state.eq(self.context.state_base + here.unit),
             *(

@@ -160,8 +160,9 @@ class DeltaEncoder(wiring.Component):
         context: Any = Signal(Context)
         record = context.record
 
-        # A start opens the list; the threshold is looked up once a step. No change is above that of
-        # all ones.
+        # A start opens the list; a cycle later, the threshold is looked up for all of the step. No
+        # change is above that of all ones.
+        started = Signal()
         threshold = Signal(self._code_bits)
         threshold_write = thresholds.write_port()
         threshold_read = thresholds.read_port(domain="comb")
@@ -169,7 +170,7 @@ class DeltaEncoder(wiring.Component):
             threshold_write.addr.eq(self.set_threshold.list),
             threshold_write.data.eq(self.set_threshold.value),
             threshold_write.en.eq(self.set_threshold.en),
-            threshold_read.addr.eq(self.context.record.list),
+            threshold_read.addr.eq(record.list),
             self.open.eq(self.start & self.context.record.enable),
             self.key.list.eq(self.context.record.list),
             self.key.bank.eq(self.context.parity),
@@ -178,11 +179,11 @@ class DeltaEncoder(wiring.Component):
                 + Mux(self.context.parity, self.context.record.columns, 0)
             ),
         ]
+        m.d.sync += started.eq(self.start)
         with m.If(self.start):
-            m.d.sync += [
-                context.eq(self.context),
-                threshold.eq(threshold_read.data[: len(threshold)]),
-            ]
+            m.d.sync += context.eq(self.context)
+        with m.If(started):
+            m.d.sync += threshold.eq(threshold_read.data[: len(threshold)])
             with m.If(threshold_read.data[len(threshold) :].any()):
                 m.d.sync += threshold.eq(-1)
 

@@ -35,7 +35,11 @@ class Collect(wiring.Component):
         self.width = width
         self.slots = slots
         self.gap = gap
-        shared = {name: shape for name, shape in word.members.items() if name not in ("p", "slot")}
+        shared = {
+            name: shape
+            for name, shape in word.members.items()
+            if name not in ("p", "slot", "begin")
+        }
         super().__init__(
             {
                 "i": In(stream.Signature(word)),
@@ -98,7 +102,7 @@ class Collect(wiring.Component):
             m.d.sync += full.eq(self.i.p.last)
             m.d.sync += [waiting[name].eq(self.i.p[name]) for name in shared.members]
             if self.gap:
-                m.d.comb += following["starts"].eq(self.i.p.unit == 0)
+                m.d.comb += following["starts"].eq(self.i.p.begin)
             for slot, rows in enumerate(collected):
                 with m.If(self.i.p.slot == slot):
                     m.d.sync += [row.eq(self.i.p.p[k]) for k, row in enumerate(rows)]

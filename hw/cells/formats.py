@@ -63,7 +63,7 @@ def cell_word(drain_rows: int, *, cells: Sequence[str], state_depth: int) -> Str
     c_exponent : e_c; c is Q(e_c).(15-e_c).
     first : the state reads as 0, as at a sequence's first step, unless the cell continues another.
     layer : passed on.
-    end : this unit-word is the layer's last.
+    begin, end : this unit-word is the layer's first, its last.
 
     Only where one of the cells reads vectors:
 
@@ -93,6 +93,7 @@ def cell_word(drain_rows: int, *, cells: Sequence[str], state_depth: int) -> Str
             "c_exponent": unsigned(4),
             "first": unsigned(1),
             "layer": unsigned(LAYER_BITS),
+            "begin": unsigned(1),
             "end": unsigned(1),
             **(vectors if reads(cells, "vectors") else {}),
             **(skip if reads(cells, "skip") else {}),

@@ -108,6 +108,7 @@ class Bench:
                                     "unit": unit,
                                     "count": one["tail_units"] if tail else self.drain_rows,
                                     "first": first,
+                                    "begin": int(unit == 0),
                                     "end": int(one["layer_end"] and tail),
                                     "state": self.bases[one["layer"]] + unit,
                                     "cell": one["layer"] % len(config.cells),

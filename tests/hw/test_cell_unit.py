@@ -66,6 +66,7 @@ def step(rng, dut, layer, *, first=False, unit=0, units=None):
                     "c_exponent": layer.e_c,
                     "first": int(first),
                     "layer": layer.number,
+                    "begin": int(start == 0),
                     "end": int(start + count == layer.units),
                 }
                 | optional
