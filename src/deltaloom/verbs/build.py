@@ -123,6 +123,11 @@ class Build:
             temporary.write_text(report.to_json(), encoding="utf-8")
         console = Console()
         console.print(report.table())
+        if cycles is None and report.cycles_per_step is not None:
+            print(
+                "Cycles and latency are the most: those of a frame in which every element changes. "
+                "--cycles-per-step takes what evaluate or simulate give for your data."
+            )
         for file in (report.bitstream, args.output / REPORT):
             if file is not None:
                 console.print(f"-> {escape(str(file))}", soft_wrap=True)
