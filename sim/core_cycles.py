@@ -30,8 +30,7 @@ from ..hw.compile import compile_network
 from ..hw.config import AcceleratorConfig
 from ..hw.core import Core
 from ..hw.image import memories
-from ..hw.ram import BANK_WORDS
-from ..hw.weights import weight_store_signature
+from ..hw.weights import store_latency, weight_store_signature
 
 __all__ = ["CoreCycles", "measure_core"]
 
@@ -159,7 +158,7 @@ class _Store(wiring.Component):
     w_data: Signal
 
     def __init__(self, config: AcceleratorConfig) -> None:
-        self.latency = 2 + (config.weight_words > BANK_WORDS)  # as `BlockRamStore` has it
+        self.latency = store_latency(config.weight_words)
         self.address_bits = max(1, (config.weight_words - 1).bit_length())
         self._word_bits = config.word_bits
         word = {"address_bits": self.address_bits, "word_bits": config.word_bits}
