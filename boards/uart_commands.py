@@ -79,6 +79,8 @@ class CommandUnit(wiring.Component):
         first, last, end, wrong, lost = (Signal() for _ in range(5))
         index = Signal(range(MAX_WORDS))
         low = Signal(8)
+        # The word that is sent, from registers: the core multiplies it in the cycle it takes it.
+        word, starts, is_last = Signal(16), Signal(), Signal()
         reply, reply_left = Signal(8 * 6), Signal(range(7))
         address_done, data_done = Signal(), Signal()
 
@@ -105,9 +107,9 @@ class CommandUnit(wiring.Component):
             self.bus.wdata.eq(body[8 * ADDRESS_BYTES :]),
             self.bus.wstrb.eq(0b1111),
             self.bus.araddr.eq(body[8 * DATA_BYTES :]),  # a shorter body ends in the top bits
-            self.words.tdata.eq(read.data),
-            self.words.tuser.eq(Cat(first & (index == 0), end)),
-            self.words.tlast.eq(last & (index == count - 1)),
+            self.words.tdata.eq(word),
+            self.words.tuser.eq(Cat(starts, end)),
+            self.words.tlast.eq(last & is_last),
             self.replies.payload.value.eq(reply[:8]),
             self.replies.payload.last.eq(reply_left == 0),
         ]
@@ -185,16 +187,20 @@ class CommandUnit(wiring.Component):
                     with m.Elif(lost):
                         refuse(Fault.LOST)
                     with m.Elif(kind == ord("F")):
-                        m.next = "FRAME"
+                        m.next = "WORD"
                     with m.Elif(kind == ord("W")):
                         m.next = "WRITE"
                     with m.Else():
                         m.next = "ADDRESS"
+            with m.State("WORD"):
+                m.d.sync += [word.eq(read.data), starts.eq(first & (index == 0))]
+                m.d.sync += [is_last.eq(index == count - 1), index.eq(index + 1)]
+                m.next = "FRAME"
             with m.State("FRAME"):
                 m.d.comb += self.words.tvalid.eq(1)
                 with m.If(self.words.tready):
-                    m.d.sync += index.eq(index + 1)
-                    with m.If(index == count - 1):
+                    m.next = "WORD"
+                    with m.If(is_last):
                         answer("f", Const(0, 8), 1)
             with m.State("WRITE"):
                 bus = self.bus
