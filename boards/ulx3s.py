@@ -119,13 +119,13 @@ class ULX3STop(Elaboratable):
         return m
 
 
-def _ulx3s(variant: str, platform: Callable[[], Any], *, clock_mhz: float = 75.0) -> Board:
+def _ulx3s(variant: str, platform: Callable[[], Any]) -> Board:
     return Board(
         name=f"ulx3s_{variant.lower()}",
         device=DEVICES[f"LFE5U-{variant}"],
         package="CABGA381",
         speed=6,
-        clock_mhz=clock_mhz,
+        clock_mhz=90.0,  # a tenth less than the shipped networks reach (benchmarks/README.md)
         baud=1_000_000,
         platform=platform,
         top=ULX3STop,
