@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draws docs/lanes.svg from what the suite `lanes` measured; needs matplotlib.
+"""Draws docs/lanes.svg and prints the table of docs/lanes.md, from what the suite `lanes` measured.
 
-python benchmarks/lanes_picture.py
+python benchmarks/lanes_picture.py; needs matplotlib.
 """
 
 import json
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -45,6 +46,24 @@ def main() -> None:
     lines, labels = panels[0].get_legend_handles_labels()
     figure.legend(lines, labels, loc="outside upper center", ncols=len(CURVES), fontsize=8)
     figure.savefig(PICTURE, metadata={"Date": None})
+    print(_table(points))
+
+
+def _table(points: list[dict[str, Any]]) -> str:
+    """A row for each network and threshold."""
+    rows = {(p["cell"], p["threshold"], p["mode"]): p for p in points}
+    lines = []
+    for cell, threshold, mode in rows:
+        if mode == "exact":
+            exact, powers = rows[cell, threshold, mode], rows[cell, threshold, "power_of_two"]
+            figures = (
+                f"{cell} | {threshold} | {exact['error']:.1f} | {powers['error']:.1f}",
+                f"{exact['events']:.0f} | {powers['events']:.0f}",
+                f"{exact['terms'] / exact['events']:.2f} | {exact['cycles']:,.0f}",
+                f"{exact['term_cycles']:,.0f} | {powers['cycles']:,.0f}",
+            )
+            lines.append(f"| {' | '.join(figures)} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
