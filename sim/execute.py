@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -198,11 +199,19 @@ def _collected(interrupts: list[int]) -> Iterator[None]:
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
-    """End the child and what it started: the simulator is a grandchild."""
+    """End the child and what it started, the simulator, and wait until they are gone."""
     try:
         os.killpg(child.pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         child.kill()
+    child.wait()
+    end = time.monotonic() + 2  # in a container, there may be nobody who reaps the simulator
+    while time.monotonic() < end:
+        try:
+            os.killpg(child.pid, 0)
+        except OSError:
+            return
+        time.sleep(0.01)
 
 
 def _tests(results: Path) -> tuple[int, int]:

@@ -58,9 +58,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     wanted = [words[0]] if words and words[0] in VERBS else VERBS
     try:
-        args = make_parser(wanted).parse_args(words)
-        args.run(args)
-        sys.stdout.flush()
+        try:
+            args = make_parser(wanted).parse_args(words)
+            args.run(args)
+        finally:  # here, where a closed pipe is caught, and not at Python's exit
+            sys.stdout.flush()
     except SystemExit as stop:  # argparse, after it printed help
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except UserError as error:
