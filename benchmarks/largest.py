@@ -29,6 +29,7 @@ STEPS = 20
 
 CASES = (
     ("multiplier", 8, 1024, 256),
+    ("shift_add", 8, 1024, 256),
     ("multiplier", 4, 1024, 256),
     ("shift_add", 8, 2048, 256),
     ("shift_add", 4, 2048, 256),
