@@ -92,7 +92,7 @@ def _measure(top: Accelerator, what: str, work: Path, *, targets: bool = False) 
     clocks = [_clock(netlist, seed, work) for seed in (SEEDS if targets else SEEDS[:1])]
     of_seeds = ", ".join(f"{mhz:.1f}" for mhz in clocks)
     yield Figure(
-        name=f"{what}: clock, of the best of {len(clocks)} seeds",
+        name=f"{what}: clock" + (f", the best of {len(clocks)} seeds" if targets else ""),
         value=round(max(clocks), 1),
         unit="MHz",
         reference=PEER_MHZ,
