@@ -46,7 +46,10 @@ def generate(
     config = config or derive_config(network)
     image = compile_network(network, config)
     top = Accelerator(config, image if baked else None)
-    text = verilog.convert(top, name=TOP, ports=flat_ports(top), strip_internal_attrs=True)
+    # Without source locations: they are paths of whoever generates.
+    text = verilog.convert(
+        top, name=TOP, ports=flat_ports(top), strip_internal_attrs=True, emit_src=False
+    )
     folder.mkdir(parents=True, exist_ok=True)
     design = Design(
         folder / f"{TOP}.v",
