@@ -36,7 +36,7 @@ bench: setup ## cycles and speed of the software, some minutes; one suite: make 
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 tables: setup ## the paper's tables on the speech models, in build/tables; some minutes
-	$(BIN)/python benchmarks/tables.py $(ARGS)
+	$(BIN)/python benchmarks/tables/make.py $(ARGS)
 
 bench-fpga: setup ## area and clock by yosys and nextpnr; an hour
 	$(BIN)/python benchmarks/run.py --fpga $(ARGS)

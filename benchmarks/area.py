@@ -8,11 +8,11 @@ from amaranth.back import rtlil
 from figures import Figure
 from speech import speech_network
 
-from deltaloom.boards.place_and_route import place_and_route
-from deltaloom.boards.synthesis import Netlist, synthesize
+from deltaloom.boards.ecp5.place_and_route import place_and_route
+from deltaloom.boards.ecp5.synthesis import Netlist, synthesize
 from deltaloom.hw.accelerator import Accelerator
-from deltaloom.hw.axi import flat_ports
-from deltaloom.hw.compile import compile_network, derive_config
+from deltaloom.hw.bus.axi import flat_ports
+from deltaloom.hw.compiler.compile import compile_network, derive_config
 from deltaloom.hw.config import AcceleratorConfig
 
 COMMAND = "make bench-fpga"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The area model (`hw/area.py`) against yosys on ECP5, and the fit of what it has measured.
+"""The area model (`hw/estimates/area.py`) against yosys on ECP5, and the fit of what it has measured.
 
     make bench-fpga ARGS=area-model
-    python benchmarks/area_model.py --fit    # prints MEASURED of hw/area_measured.py
+    python benchmarks/area_model.py --fit    # prints MEASURED of hw/estimates/ecp5_measured.py
 
 Every configuration is synthesized as `deltaloom build` does it, out of context and without an
 image. Those that are not `fitted` had no part in the constants.
@@ -24,14 +24,14 @@ from area import four_layers_of_1024
 from figures import REPORT, Figure
 from speech import speech_network
 
-from deltaloom.boards.synthesis import Netlist, synthesize
+from deltaloom.boards.ecp5.synthesis import Netlist, synthesize
 from deltaloom.golden.delta import POWER_OF_TWO
-from deltaloom.golden.synthetic import Shape, make_network
+from deltaloom.golden.models.synthetic import Shape, make_network
 from deltaloom.hw.accelerator import Accelerator
-from deltaloom.hw.area import components, estimate_area
-from deltaloom.hw.axi import flat_ports
-from deltaloom.hw.compile import derive_config
+from deltaloom.hw.bus.axi import flat_ports
+from deltaloom.hw.compiler.compile import derive_config
 from deltaloom.hw.config import AcceleratorConfig
+from deltaloom.hw.estimates.area import components, estimate_area
 
 COMMAND = "make bench-fpga ARGS=area-model"
 INPUTS = 40

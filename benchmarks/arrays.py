@@ -14,11 +14,11 @@ from amaranth.back import rtlil
 from amaranth.hdl import Value
 from figures import Figure
 
-from deltaloom.boards.place_and_route import place_and_route
-from deltaloom.boards.process import fresh_folder, run_tool
-from deltaloom.boards.synthesis import synthesize
-from deltaloom.boards.toolchain import require
-from deltaloom.hw.mac import MacArray
+from deltaloom.boards.ecp5.place_and_route import place_and_route
+from deltaloom.boards.ecp5.synthesis import synthesize
+from deltaloom.boards.tools.process import fresh_folder, run_tool
+from deltaloom.boards.tools.toolchain import require
+from deltaloom.hw.datapath.lanes.array import MacArray
 
 COMMAND = "make bench-fpga ARGS=arrays"
 WORD_BITS = 64

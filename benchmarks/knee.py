@@ -9,14 +9,14 @@ from figures import Figure
 from speech import DATA, TUNED, speech_network
 
 from deltaloom.golden.data import Dataset
-from deltaloom.golden.engine import quantize_frames
-from deltaloom.golden.evaluation.metrics import ideal_cycles, run_dataset
+from deltaloom.golden.engines.engine import quantize_frames
+from deltaloom.golden.evaluation.evaluate import ideal_cycles, run_dataset
 from deltaloom.golden.evaluation.operations import eliminated
 from deltaloom.golden.evaluation.trials import Trials
 from deltaloom.golden.evaluation.tuning import tune
-from deltaloom.hw.compile import derive_config
-from deltaloom.hw.estimate import estimate_cycles
-from deltaloom.sim.core_cycles import measure_core
+from deltaloom.hw.compiler.compile import derive_config
+from deltaloom.hw.estimates.cycles import estimate_cycles
+from deltaloom.sim.testing.core_in_verilator import measure_core
 
 WORD_BITS = 256
 SEQUENCES = 8

@@ -15,15 +15,15 @@ from amaranth.hdl import Value
 from figures import Figure
 from speech import DATA, TUNED, run_design, speech_network
 
-from deltaloom.boards.synthesis import Netlist, synthesize
+from deltaloom.boards.ecp5.synthesis import Netlist, synthesize
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.delta import DELTA_MODES
-from deltaloom.golden.engine import quantize_frames, real_outputs, run
-from deltaloom.golden.evaluation.metrics import error
+from deltaloom.golden.engines.engine import quantize_frames, real_outputs, run
+from deltaloom.golden.evaluation.evaluate import error
 from deltaloom.golden.evaluation.thresholds import uniform_thresholds
-from deltaloom.hw.compile import derive_config
+from deltaloom.hw.compiler.compile import derive_config
+from deltaloom.hw.datapath.lanes.array import LANES, MacArray
 from deltaloom.hw.generate import generate
-from deltaloom.hw.mac import LANES, MacArray
 
 COMMAND = "make bench ARGS=lanes"
 AREA_COMMAND = "make bench-fpga ARGS=lane-area"

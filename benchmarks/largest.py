@@ -11,15 +11,15 @@ from pathlib import Path
 from amaranth.back import rtlil
 from figures import Figure
 
-from deltaloom.boards.place_and_route import Layout, place_and_route
-from deltaloom.boards.synthesis import Netlist, synthesize
-from deltaloom.golden.network import Network
-from deltaloom.golden.synthetic import make_network
+from deltaloom.boards.ecp5.place_and_route import Layout, place_and_route
+from deltaloom.boards.ecp5.synthesis import Netlist, synthesize
+from deltaloom.golden.models.network import Network
+from deltaloom.golden.models.synthetic import make_network
 from deltaloom.hw.accelerator import Accelerator
-from deltaloom.hw.axi import flat_ports
-from deltaloom.hw.compile import compile_network, derive_config
+from deltaloom.hw.bus.axi import flat_ports
+from deltaloom.hw.compiler.compile import compile_network, derive_config
 from deltaloom.hw.config import AcceleratorConfig
-from deltaloom.hw.estimate import dense_events, estimate_cycles
+from deltaloom.hw.estimates.cycles import dense_events, estimate_cycles
 
 COMMAND = "make bench-fpga ARGS=largest"
 DENSITY = 1.9

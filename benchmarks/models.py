@@ -17,11 +17,11 @@ from speech import TUNED, speech_network, test_frames
 
 from deltaloom.golden.arithmetic import Ints
 from deltaloom.golden.evaluation.thresholds import uniform_thresholds
-from deltaloom.golden.network import Network
-from deltaloom.golden.synthetic import make_network
-from deltaloom.hw.compile import derive_config
-from deltaloom.hw.estimate import estimate_cycles
-from deltaloom.sim.core_cycles import measure_core
+from deltaloom.golden.models.network import Network
+from deltaloom.golden.models.synthetic import make_network
+from deltaloom.hw.compiler.compile import derive_config
+from deltaloom.hw.estimates.cycles import estimate_cycles
+from deltaloom.sim.testing.core_in_verilator import measure_core
 
 COMMAND = "make bench ARGS=models"
 TARGET = 2.0

@@ -16,11 +16,11 @@ import numpy as np
 from figures import Figure
 
 from deltaloom.golden.arithmetic import Ints
-from deltaloom.golden.engine import Result, run
-from deltaloom.golden.network import Network
-from deltaloom.golden.synthetic import make_network
-from deltaloom.hw.compile import derive_config
-from deltaloom.sim.core_cycles import CoreCycles, measure_core
+from deltaloom.golden.engines.engine import Result, run
+from deltaloom.golden.models.network import Network
+from deltaloom.golden.models.synthetic import make_network
+from deltaloom.hw.compiler.compile import derive_config
+from deltaloom.sim.testing.core_in_verilator import CoreCycles, measure_core
 
 INPUTS = 40
 COMMAND = "make bench ARGS=peers"

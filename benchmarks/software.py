@@ -12,11 +12,11 @@ from tempfile import TemporaryDirectory
 from figures import Figure
 from speech import DATA, TUNED, speech_network
 
-from deltaloom.golden.checkpoint import import_checkpoint
 from deltaloom.golden.data import Dataset
-from deltaloom.golden.evaluation.metrics import run_dataset
+from deltaloom.golden.evaluation.evaluate import run_dataset
 from deltaloom.golden.evaluation.thresholds import uniform_thresholds
-from deltaloom.golden.model import FloatModel
+from deltaloom.golden.importers.checkpoint import import_checkpoint
+from deltaloom.golden.models.float_model import FloatModel
 
 CELL, THRESHOLD = "lstm", 8
 COMMAND = "make bench ARGS=software"

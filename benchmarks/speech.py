@@ -9,16 +9,16 @@ from figures import Figure
 
 import deltaloom
 from deltaloom.golden.arithmetic import Ints
-from deltaloom.golden.checkpoint import import_checkpoint
 from deltaloom.golden.data import Dataset
-from deltaloom.golden.engine import quantize_frames
+from deltaloom.golden.engines.engine import quantize_frames
 from deltaloom.golden.evaluation.thresholds import uniform_thresholds
-from deltaloom.golden.network import Network
+from deltaloom.golden.importers.checkpoint import import_checkpoint
+from deltaloom.golden.models.network import Network
 from deltaloom.golden.quantization.quantize import Scheme, quantize
-from deltaloom.hw.compile import derive_config
+from deltaloom.hw.compiler.compile import derive_config
 from deltaloom.hw.generate import generate
 from deltaloom.sim.report import SimulationReport
-from deltaloom.sim.runner import simulate
+from deltaloom.sim.simulate import simulate
 
 DATA = Path(deltaloom.__file__).parent / "data" / "speech"
 COMMAND = "make bench"

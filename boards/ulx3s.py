@@ -20,10 +20,10 @@ from amaranth_boards.ulx3s import (
 )
 
 from ..golden.errors import UserError
-from .devices import DEVICES, Device
-from .pll import Ecp5Pll, pll_settings
-from .uart import bit_period
-from .uart_bridge import UartBridge
+from .ecp5.devices import DEVICES, Device
+from .ecp5.pll import Ecp5Pll, pll_settings
+from .uart.bridge import UartBridge
+from .uart.line import bit_period
 
 _CLOCK_IN_MHZ = 25.0
 _HEARTBEAT_HZ = 2

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The integer primitives of the contract (docs/arithmetic.md), on NumPy arrays.
 
-`deltaloom.hw.arithmetic` has the same names for the hardware. All functions take and return
+`deltaloom.hw.parts.arithmetic` has the same names for the hardware. All functions take and return
 int64 arrays (or anything NumPy turns into one) and never wrap: callers keep magnitudes below 2**62.
 """
 

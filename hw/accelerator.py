@@ -7,15 +7,15 @@ from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .axi import AxiLite, AxiLiteSignature, AxiStreamSignature
+from .bus.axi import AxiLite, AxiLiteSignature, AxiStreamSignature
+from .bus.image_loader import ImageLoader
+from .bus.register_map import Window
+from .bus.registers import Registers
+from .bus.sequence_buffer import SequenceBuffer, SequenceWord
 from .config import AcceleratorConfig
-from .core import Core
+from .datapath.core import Core
+from .datapath.units.outputs import output_words
 from .image import Image, memories
-from .image_loader import ImageLoader
-from .outputs import output_words
-from .register_map import Window
-from .registers import Registers
-from .sequence import SequenceBuffer, SequenceWord
 
 
 def windows(config: AcceleratorConfig) -> tuple[Window, ...]:

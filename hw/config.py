@@ -7,10 +7,12 @@ from math import ceil, gcd
 from ..golden.arithmetic import WIDTHS
 from ..golden.delta import DELTA_MODES, EXACT
 from ..golden.errors import UserError
-from ..golden.network import MAX_SHIFT
-from .arithmetic import MAX_VALUE_BITS
-from .cells.formats import CELLS
-from .layouts import (
+from ..golden.models.network import MAX_SHIFT
+from .cells.catalogue import CELLS
+from .datapath.lanes.array import LANES
+from .datapath.lanes.shift_add import term_levels
+from .parts.arithmetic import MAX_VALUE_BITS
+from .words import (
     EVENT_BITS,
     LAYER_BITS,
     LIST_BITS,
@@ -23,8 +25,6 @@ from .layouts import (
     WEIGHT_BITS,
     WORD_COUNT_BITS,
 )
-from .mac import LANES
-from .shift_add import term_levels
 
 MAX_WORD_BITS = 2048
 MAX_DRAIN_ROWS = 128

@@ -11,13 +11,13 @@ from amaranth.back import verilog
 
 from .. import __version__
 from ..golden import storage
-from ..golden.network import Network
+from ..golden.models.network import Network
 from .accelerator import Accelerator, windows
-from .axi import flat_ports
-from .compile import compile_network, derive_config, longest_sequence
+from .bus.axi import flat_ports
+from .bus.register_map import memory_map, register_map
+from .compiler.compile import compile_network, derive_config, longest_sequence
 from .config import AcceleratorConfig
 from .image import Image, memories
-from .register_map import memory_map, register_map
 
 TOP = "deltaloom"
 

@@ -3,9 +3,9 @@
 
 from dataclasses import dataclass
 
-from .cells.formats import reads, vector_bits
+from .cells.catalogue import reads, vector_bits
 from .config import AcceleratorConfig
-from .layouts import Pass, layer_record, network_record, sweep_record
+from .words import Pass, layer_record, network_record, sweep_record
 
 MULT_BIAS_BITS = 36
 """One row's parameters: mult (16 bits, low) and bias (20 bits)."""

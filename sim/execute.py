@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from ..boards import toolchain
-from ..boards.process import digest, fresh_folder, moved
+from ..boards.tools import toolchain
+from ..boards.tools.process import digest, fresh_folder, moved
 from ..golden.errors import UserError
 from .job import INTERVAL, Job, Outcome, Progress
 

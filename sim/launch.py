@@ -16,7 +16,7 @@ from .job import PLUSARG
 
 TOP = "deltaloom"
 """Name of the generated top module."""
-BENCH = "deltaloom.sim.bench"
+BENCH = "deltaloom.sim.cocotb_bench"
 DUMP = "deltaloom_dump"
 DUMP_MODULE = f"""\
 module {DUMP}();

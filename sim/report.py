@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..golden.engine import Result
-from ..golden.network import Network
+from ..golden.engines.engine import Result
+from ..golden.models.network import Network
 from .job import Mismatch
 
 

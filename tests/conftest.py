@@ -5,6 +5,20 @@ They are small, tests run in several processes, and threads that wait for a busy
 golden model five times slower.
 """
 
+import importlib.util
 import os
+from pathlib import Path
+
+import pytest
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def timit_tree():
+    """The module timit_tree.py beside this file: `make_tree`, `sphere`, `phone_lines`."""
+    file = Path(__file__).with_name("timit_tree.py")
+    spec = importlib.util.spec_from_file_location("timit_tree", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,290 +1,241 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a network costs and how well it does: error, eliminated operations, size, ideal cycles."""
+"""How wrong outputs are: the built-in metrics by name, and a user's own from a Python file.
 
-from collections.abc import Mapping, Sequence
+A metric takes a data set and the real outputs [steps, outputs] of each of its sequences, with the
+data's offset in them, and returns one number; less is better.
+"""
+
+import importlib.util
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
-from .. import graph
-from ..arithmetic import Ints
-from ..data import Dataset
-from ..engine import DENSE, Result, quantize_frames, real_outputs, run_settings
+from ..arithmetic import Reals
+from ..data import IGNORED, Dataset, Labels
 from ..errors import UserError
-from ..float_engine import run_float_batch
-from ..model import FloatModel
-from ..network import Network, Path, path_name
-from ..quantization.calibration import Progress, ignore_progress
-from .error_metrics import Metric, metric_of
-from .operations import DENSE_STEPS, eliminated, eliminated_as_published, eliminated_in_path
+from .edit_distance import edit_distance
 
-WORD_BITS = 256
-"""Width of a weight word where none is given."""
-VECTOR_BITS = 16
+Function = Callable[[Dataset, Sequence[Reals]], float]
+Fold = Mapping[str, str]
+"""Label name -> the name that it is scored as; "" leaves the label out of the sequence."""
 
 
 @dataclass(frozen=True, slots=True)
-class Errors:
-    """By one metric, in its unit: of the float model, of the network without thresholds, and with.
+class Metric:
+    """name: as on the command line; title, unit: for tables; fold: of a phone error."""
 
-    None without a model, or where no frame is scored.
-    """
-
+    name: str
     title: str
     unit: str
-    float_error: float | None
-    quantized_error: float | None
-    delta_error: float | None
+    function: Function
+    fold: Fold | None = None
+
+    def __call__(self, dataset: Dataset, outputs: Sequence[Reals]) -> float:
+        """The error of the network's real outputs; the data's offset is added here.
+
+        Raises UserError where the data lacks what the metric needs, or the result is no number.
+        """
+        if outputs:
+            dataset.check_outputs(outputs[0].shape[1])
+        if dataset.offset is not None:
+            outputs = [y + more for y, more in zip(outputs, dataset.offset, strict=True)]
+        result = self.function(dataset, outputs)
+        if not isinstance(result, int | float | np.number) or math.isnan(result):
+            raise UserError(f"metric {self.name}: returned {result!r}, it must be a number")
+        return float(result)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A user's function belongs to no module that another process could import.
+        return find_metric, (self.name, self.fold)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Evaluation:
-    """A network on a data set.
+def find_metric(name: str, fold: Fold | None = None) -> Metric:
+    """The metric `name`: one of `METRICS`, or "FILE.py:FUNCTION" for a function of one's own."""
+    if fold is not None and name != "phone":
+        raise UserError(f"fold: not for the metric {name}, only for phone")
+    if name == "phone":
+        title, unit = METRICS[name][:2]
+        return Metric(name, title, unit, lambda d, y: phone_error(d, y, fold), fold)
+    if name in METRICS:
+        return Metric(name, *METRICS[name])
+    file, colon, function = name.rpartition(":")
+    if not colon:
+        names = ", ".join(METRICS)
+        raise UserError(f"metric {name!r}: not known; there are {names}, and FILE.py:FUNCTION")
+    return Metric(name, function, "", _own_function(Path(file), function))
 
-    scored: frames that the errors are over, those with a label or a target; steps: all frames.
-    task: of the data set. metric: name of the first; float_error, quantized_error, delta_error: by
-        it, see `Errors`. errors: by every metric, by name.
-    operations_per_step_dense: multiply-accumulates of an average step; _delta: those of its events.
-    eliminated_operations, eliminated_by_path: percent of the former that are left out;
-        eliminated_lossless: the same with all thresholds at 0.
-    eliminated_as_published, eliminated_lossless_as_published: as `eliminated_as_published` counts.
-    events_per_step: by path, fired deltas in an average step. thresholds: by path, in codes.
-    size_bits: see `size_bits`. Cycles: of an average step with words of `word_bits`, see
-        `ideal_cycles`.
+
+def metric_of(dataset: Dataset) -> Metric:
+    """The metric of a data set's task: frame error or NMSE."""
+    return find_metric("nmse" if dataset.task == "regression" else "frame")
+
+
+def read_fold(file: Path) -> dict[str, str]:
+    """A fold from a text file with lines "NAME SCORED_AS"; "NAME" alone leaves the label out."""
+    try:
+        lines = file.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: cannot be read as text ({error}); name another file") from error
+    fold: dict[str, str] = {}
+    for n, words in enumerate(map(str.split, lines)):
+        if len(words) > 2 or (words and words[0] in fold):
+            rule = "expected NAME SCORED_AS, or NAME alone to leave it out, each name once"
+            raise UserError(f"{file}: line {n + 1}: {lines[n].strip()!r}; {rule}")
+        if words:
+            fold[words[0]] = words[1] if len(words) == 2 else ""
+    return fold
+
+
+def frame_error(dataset: Dataset, outputs: Sequence[Reals]) -> float:
+    """Percent of the scored frames whose largest output is not the label; equal outputs count as
+    the first.
     """
-
-    sequences: int
-    steps: int
-    scored: int
-    task: str
-    metric: str
-    float_error: float | None
-    quantized_error: float | None
-    delta_error: float | None
-    errors: Mapping[str, Errors]
-    thresholds: Mapping[str, int]
-    operations_per_step_dense: int
-    operations_per_step_delta: float
-    eliminated_operations: float
-    eliminated_by_path: Mapping[str, float]
-    eliminated_lossless: float
-    eliminated_as_published: float
-    eliminated_lossless_as_published: float
-    events_per_step: Mapping[str, float]
-    size_bits: int
-    word_bits: int
-    ideal_cycles_per_step_dense: float
-    ideal_cycles_per_step_delta: float
+    wrong = total = 0
+    for y, out in _scored(dataset, outputs):
+        wrong += int((out.argmax(axis=1) != y).sum())
+        total += len(y)
+    return 100 * wrong / total
 
 
-def evaluate(
-    network: Network,
-    dataset: Dataset,
-    model: FloatModel | None = None,
-    word_bits: int = WORD_BITS,
-    progress: Progress = ignore_progress,
-    metrics: Sequence[Metric] = (),
-) -> Evaluation:
-    """Run `network` dense and with its thresholds, and `model` where given, over `dataset`.
+def phone_error(dataset: Dataset, outputs: Sequence[Reals], fold: Fold | None = None) -> float:
+    """Insertions, deletions and substitutions of phones, in percent of the labels' phones.
 
-    metrics: what the errors are; without any, the metric of the data set's task.
+    Labels, and largest outputs, of the scored frames of a sequence become phones: each is folded,
+    repeats are one phone, then those folded to "" are left out. No language model, no minimal
+    length.
     """
-    check_word_bits(network, word_bits)
-    if model is not None and (model.inputs, model.outputs) != (network.inputs, network.outputs):
-        raise UserError(
-            f"model: {model.inputs} inputs and {model.outputs} outputs, the network has "
-            f"{network.inputs} and {network.outputs}; give the model it was quantized from"
-        )
-    metrics = metrics or (metric_of(dataset),)
-    exact = None
-    if model is not None and dataset.scored:
-        exact = run_float_dataset(model, dataset, progress)
-    dense, delta = run_dataset_settings(network, dataset, [DENSE, {}], progress)
-    errors = {
-        metric.name: Errors(
-            metric.title,
-            metric.unit,
-            None if exact is None else metric(dataset, exact),
-            metric(dataset, dense.real(network)) if dataset.scored else None,
-            metric(dataset, delta.real(network)) if dataset.scored else None,
-        )
-        for metric in metrics
-    }
-    first = errors[metrics[0].name]
-    left_out = eliminated(network, delta.events, dataset.frames)
-    return Evaluation(
-        sequences=len(dataset),
-        steps=dataset.frames,
-        scored=dataset.scored,
-        task=dataset.task,
-        metric=metrics[0].name,
-        float_error=first.float_error,
-        quantized_error=first.quantized_error,
-        delta_error=first.delta_error,
-        errors=errors,
-        thresholds={name: path.threshold for name, path in network.paths()},
-        operations_per_step_dense=network.macs,
-        operations_per_step_delta=network.macs * (1 - left_out / 100),
-        eliminated_operations=left_out,
-        eliminated_by_path={
-            name: eliminated_in_path(path, delta.events[name], dataset.frames)
-            for name, path in network.paths()
-        },
-        eliminated_lossless=eliminated(network, dense.events, dataset.frames),
-        eliminated_as_published=delta.eliminated_as_published(network, dataset),
-        eliminated_lossless_as_published=dense.eliminated_as_published(network, dataset),
-        events_per_step={name: count / dataset.frames for name, count in delta.events.items()},
-        size_bits=size_bits(network),
-        word_bits=word_bits,
-        ideal_cycles_per_step_dense=ideal_cycles(network, word_bits),
-        ideal_cycles_per_step_delta=ideal_cycles(network, word_bits, delta.events, dataset.frames),
-    )
+    mapping = _fold_numbers(dataset, outputs, fold or {})
+    wrong = total = 0
+    for y, out in _scored(dataset, outputs):
+        wanted = _phones(mapping[y])
+        wrong += edit_distance(wanted, _phones(mapping[out.argmax(axis=1)]))
+        total += len(wanted)
+    if not total:
+        raise UserError("labels: the fold leaves no phone; keep one")
+    return 100 * wrong / total
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """A network over a data set.
+def sequence_error_last(dataset: Dataset, outputs: Sequence[Reals]) -> float:
+    """Percent of the sequences whose largest output at the last scored frame is not its label."""
+    results = [out[-1].argmax() != y[-1] for y, out in _scored(dataset, outputs)]
+    return 100 * sum(map(int, results)) / len(results)
 
-    outputs: [steps, outputs] per sequence; events: by path, of all sequences; first_events: those
-    in the first two steps of each.
+
+def sequence_error_mean(dataset: Dataset, outputs: Sequence[Reals]) -> float:
+    """The same with the mean of the outputs over all frames of the sequence."""
+    _check_labels(dataset)
+    wrong = total = 0
+    for y, out in zip(dataset.labels or (), outputs, strict=True):
+        scored = y[y != IGNORED]
+        if len(scored):
+            wrong += int(out.mean(axis=0).argmax() != scored[-1])
+            total += 1
+    return 100 * wrong / total
+
+
+def nmse(dataset: Dataset, outputs: Sequence[Reals]) -> float:
+    """10 log10(sum (y - t)**2 / sum t**2) dB over all frames and outputs; -inf where y = t."""
+    if dataset.targets is None:
+        raise UserError("targets: no frame is scored; an error needs labelled data")
+    pairs = [(t.astype(np.float64), y) for t, y in zip(dataset.targets, outputs, strict=True)]
+    noise = sum(float(np.square(y - t).sum()) for t, y in pairs)
+    power = sum(float(np.square(t).sum()) for t, _ in pairs)
+    if not power:
+        raise UserError("targets: all are 0, so there is no NMSE; give other data")
+    return 10 * math.log10(noise / power) if noise else -math.inf
+
+
+def cross_entropy(dataset: Dataset, outputs: Sequence[Reals]) -> float:
+    """Mean of -ln softmax(outputs)[label] over the scored frames, nats."""
+    loss, total = 0.0, 0
+    for y, out in _scored(dataset, outputs):
+        shifted = out - out.max(axis=1, keepdims=True)
+        logs = np.log(np.exp(shifted).sum(axis=1))
+        loss += float((logs - shifted[np.arange(len(y)), y]).sum())
+        total += len(y)
+    return loss / total
+
+
+def perplexity(dataset: Dataset, outputs: Sequence[Reals]) -> float:
+    """exp of the cross-entropy: of a language model, where a frame's label is the next token."""
+    return math.exp(min(cross_entropy(dataset, outputs), 700.0))  # float64 ends at exp(709)
+
+
+METRICS: Mapping[str, tuple[str, str, Function]] = {
+    "frame": ("frame error", "%", frame_error),
+    "phone": ("phone error", "%", phone_error),
+    "sequence-last": ("sequence error, last frame", "%", sequence_error_last),
+    "sequence-mean": ("sequence error, mean output", "%", sequence_error_mean),
+    "nmse": ("NMSE", "dB", nmse),
+    "cross-entropy": ("cross-entropy", "nats", cross_entropy),
+    "perplexity": ("perplexity", "", perplexity),
+}
+"""By name: title, unit and function."""
+
+
+def _check_labels(dataset: Dataset) -> None:
+    if dataset.labels is None or not any((y != IGNORED).any() for y in dataset.labels):
+        raise UserError("labels: no frame is scored; an error needs labelled data")
+
+
+def _scored(dataset: Dataset, outputs: Sequence[Reals]) -> Iterator[tuple[Labels, Reals]]:
+    """Labels [frames] and outputs [frames, outputs] of the scored frames, sequence by sequence.
+
+    Sequences without any are left out.
     """
-
-    outputs: list[Ints]
-    events: dict[str, int]
-    first_events: dict[str, int]
-
-    def real(self, network: Network) -> list[np.ndarray]:
-        """The outputs as real values."""
-        return [real_outputs(network, y) for y in self.outputs]
-
-    def eliminated_as_published(self, network: Network, dataset: Dataset) -> float:
-        """See `operations.eliminated_as_published`."""
-        first = sum(min(len(x), DENSE_STEPS) for x in dataset.features)
-        return eliminated_as_published(
-            network, self.events, self.first_events, dataset.frames, first
-        )
+    _check_labels(dataset)
+    for y, out in zip(dataset.labels or (), outputs, strict=True):
+        scored = y != IGNORED
+        if scored.any():
+            yield y[scored], out[scored]
 
 
-def run_dataset(
-    network: Network,
-    dataset: Dataset,
-    *,
-    delta: bool = True,
-    progress: Progress = ignore_progress,
-) -> Totals:
-    """The golden model over all sequences, some at a time."""
-    (totals,) = run_dataset_settings(network, dataset, [{} if delta else DENSE], progress)
-    return totals
+def _phones(labels: Labels) -> Labels:
+    """Folded labels [frames] without repeats, then without those that are left out."""
+    starts = labels[np.concatenate([[True], labels[1:] != labels[:-1]])]
+    kept: Labels = starts[starts != IGNORED]
+    return kept
 
 
-def run_dataset_settings(
-    network: Network,
-    dataset: Dataset,
-    settings: Sequence[Mapping[str, int] | None],
-    progress: Progress = ignore_progress,
-) -> list[Totals]:
-    """The same for each of these settings, see `engine.run_settings`."""
-    dataset.check_width(network.inputs)
-    dataset.check_labels(network.labels)
-    if not dataset.frames:
-        raise UserError("data set: no frames; give at least one")
-    results: list[dict[int, Result]] = [{} for _ in settings]
-    done = 0
-    for places in dataset.chunks():
-        words = [quantize_frames(network, dataset.features[n]) for n in places]
-        for own, found in zip(results, run_settings(network, words, settings), strict=True):
-            own.update(zip(places, found, strict=True))
-            done += sum(len(w) for w in words)
-            progress("golden model", done / (dataset.frames * len(settings)))
-    return [_totals(network, [own[n] for n in range(len(dataset))]) for own in results]
+def _fold_numbers(dataset: Dataset, outputs: Sequence[Reals], fold: Fold) -> Labels:
+    """[classes] the number that each class is scored as, or `IGNORED`."""
+    names = dataset.label_names
+    unknown = [name for name in fold if name not in names]
+    if unknown:
+        known = ", ".join(names) or "none"
+        raise UserError(f"fold: {unknown[0]!r} is no label name of the data; there are {known}")
+    if not fold:
+        return np.arange(outputs[0].shape[1])
+    folded = [fold.get(name, name) for name in names]
+    numbers = {name: n for n, name in enumerate(dict.fromkeys(folded))} | {"": IGNORED}
+    return np.array([numbers[name] for name in folded], np.int64)
 
 
-def _totals(network: Network, results: Sequence[Result]) -> Totals:
-    first = {
-        path_name(layer, n): slice(-DENSE_STEPS, None) if layer.backward else slice(DENSE_STEPS)
-        for layer in network.layers
-        for n in range(len(layer.paths))
-    }
-    return Totals(
-        outputs=[r.outputs for r in results],
-        events={name: sum(int(r.events[name].sum()) for r in results) for name in first},
-        first_events={
-            name: sum(int(r.events[name][steps].sum()) for r in results)
-            for name, steps in first.items()
-        },
-    )
+def _own_function(file: Path, name: str) -> Function:
+    module = _load(file)
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise UserError(f"metric {file}:{name}: the file has no function {name}; name one it has")
+    chosen: Function = function
+    return chosen
 
 
-def run_float_dataset(
-    model: FloatModel, dataset: Dataset, progress: Progress = ignore_progress
-) -> list[np.ndarray]:
-    """The float model's outputs [steps, outputs] for all sequences."""
-    dataset.check_width(model.inputs)
-    outputs: dict[int, np.ndarray] = {}
-    done = 0
-    for places in dataset.chunks():
-        chunk = dataset.subset(places)
-        outputs.update(zip(places, run_float_batch(model, chunk.features), strict=True))
-        done += chunk.frames
-        progress("float model", done / max(dataset.frames, 1))
-    return [outputs[n] for n in range(len(dataset))]
-
-
-def error(dataset: Dataset, outputs: Sequence[np.ndarray]) -> float:
-    """The error of real outputs [steps, outputs] of each sequence, by the metric of the task.
-
-    Raises UserError where no frame has a label or a target.
-    """
-    return metric_of(dataset)(dataset, outputs)
-
-
-def size_bits(network: Network) -> int:
-    """Bits of the parameters: weights at their bits, 16 for each bias, rescale multiplier, element
-    of a cell's vectors and of an initial state.
-
-    A multiplier that all units of a gate share (per-tensor scales) counts once, and so do the
-    parameters of layers that share them (both directions of a bidirectional layer), but for their
-    initial states, which are their own.
-    """
-    vectors = 0
-    for at, layer in enumerate(network.layers):
-        vectors += sum(state.size for state in layer.initial.values())
-        if graph.shared_with(network.layers, at) is not None:
-            continue
-        vectors += layer.bias.size + sum(vector.size for vector in layer.vectors.values())
-        vectors += layer.cell.reads_input
-        for path in layer.paths:
-            vectors += sum(1 if (gate == gate[:1]).all() else gate.size for gate in path.mult)
-    return network.weight_bits + VECTOR_BITS * vectors
-
-
-def ideal_cycles(
-    network: Network,
-    word_bits: int,
-    events: Mapping[str, int] | None = None,
-    steps: int = 1,
-) -> float:
-    """Cycles of an average step if the weight port never waits: one word of rows a cycle.
-
-    The sum over paths of columns (dense) or events per step * ceil(rows * lane_bits / word_bits).
-    """
-    return sum(
-        (path.columns if events is None else events[name] / steps)
-        * -(-path.rows * lane_bits(path) // word_bits)
-        for name, path in network.paths()
-    )
-
-
-def lane_bits(path: Path) -> int:
-    """What a weight takes in a word: its bits, or the next power of two."""
-    return 1 << (path.weight_bits - 1).bit_length()
-
-
-def check_word_bits(network: Network, word_bits: int) -> None:
-    """Raise UserError unless a word holds a whole number of any path's weights."""
-    widest = max(lane_bits(path) for _, path in network.paths())
-    if word_bits < widest or word_bits % widest:
-        raise UserError(
-            f"word bits: {word_bits} is not possible, it must be a multiple of {widest}, "
-            "the widest weights of the network"
-        )
+def _load(file: Path) -> ModuleType:
+    """The Python file as a module."""
+    if not file.is_file():
+        raise UserError(f"metric {file}: no such file; give FILE.py:FUNCTION")
+    spec = importlib.util.spec_from_file_location(f"deltaloom_metric_{file.stem}", file)
+    if spec is None or spec.loader is None:
+        raise UserError(f"metric {file}: not a Python file; its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"metric {file}: cannot be imported ({reason}); mend it") from error
+    return module

@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping
 
-from ..network import Layer, Network, Path, path_name
+from ..models.network import Layer, Network, Path, path_name
 
 PUBLISHED_DENSITY = 0.97
 """What Rezk et al. charge for skipped paths and elementwise operations: 3 % of them eliminated."""

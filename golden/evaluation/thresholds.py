@@ -3,8 +3,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from .. import graph
-from ..network import Network, path_name
+from ..models import graph
+from ..models.network import Network, path_name
 
 Thresholds = Mapping[str, int]
 """By path name, in activation codes."""

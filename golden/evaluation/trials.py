@@ -20,10 +20,10 @@ import numpy as np
 from ..arithmetic import Reals
 from ..data import Dataset
 from ..errors import UserError
-from ..network import Network
+from ..models.network import Network
 from ..quantization.calibration import Progress, ignore_progress
-from .error_metrics import Metric, metric_of
-from .metrics import Totals, run_dataset_settings
+from .evaluate import Totals, run_dataset_settings
+from .metrics import Metric, metric_of
 from .operations import eliminated
 from .thresholds import Thresholds
 

@@ -18,7 +18,7 @@ from itertools import product
 from typing import Any
 
 from ..errors import UserError
-from ..network import Network
+from ..models.network import Network
 from .pareto import knee, pareto_front
 from .thresholds import CANDIDATES, LADDER, groups_of, input_paths, scaled
 from .trials import Trial, Trials

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .. import graph
 from ..arithmetic import Reals
 from ..data import Dataset
+from ..engines.float_engine import run_float_batch
+from ..engines.packed import Packing
 from ..errors import UserError
-from ..float_engine import run_float_batch
-from ..model import FloatModel, Floats, Trace
-from ..packed import Packing
+from ..models import graph
+from ..models.float_model import FloatModel, Floats, Trace
 
 SAMPLES = 1 << 16
 """Values of a source that are kept, of all frames and elements; each sequence's largest is one."""

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import graph
 from ..cells import Q3_12
 from ..errors import UserError
-from ..layers import BIAS_BITS, MAX_EXPONENT
-from ..model import FloatLayer, FloatModel
+from ..models import graph
+from ..models.float_model import FloatLayer, FloatModel
+from ..models.layers import BIAS_BITS, MAX_EXPONENT
 from .calibration import LayerStatistics, Statistics
 
 MARGIN = 1.1

@@ -13,8 +13,8 @@ import numpy as np
 from ..arithmetic import Ints, Reals, code_range, multiplier, to_fixed
 from ..data import Dataset
 from ..errors import UserError
-from ..model import FloatLayer, FloatModel, FloatPath
-from ..network import BIAS_BITS, MULT_BITS, Layer, Network, Path, Quantizer
+from ..models.float_model import FloatLayer, FloatModel, FloatPath
+from ..models.network import BIAS_BITS, MULT_BITS, Layer, Network, Path, Quantizer
 from .calibration import LayerStatistics, Progress, Statistics, ignore_progress, observe
 from .clipping import find_clip
 from .formats import MARGIN, Formats, exponent_for, find_formats

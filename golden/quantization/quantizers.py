@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..arithmetic import Reals, multiplier
-from ..layers import Quantizer
+from ..models.layers import Quantizer
 from .clipping import asymmetric, find_clip, find_range, step_size
 from .scheme import Scheme
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..arithmetic import Ints, Reals, code_range, to_fixed
-from ..layers import Quantizer
+from ..models.layers import Quantizer
 from .clipping import step_size, to_codes
 
 DAMPING = 0.01

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 
-from .. import graph
 from ..arithmetic import GOLDEN_WIDTHS
 from ..delta import DELTA_MODES, EXACT
 from ..errors import UserError
-from ..model import FloatLayer, FloatModel, FloatPath
+from ..models import graph
+from ..models.float_model import FloatLayer, FloatModel, FloatPath
 from .clipping import check_clipping
 
 GRANULARITIES = ("row", "tensor")

@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arithmetic import Reals, code_range
-from ..engine import quantize_frames, run
-from ..model import FloatModel
-from ..network import Network, path_name
+from ..engines.engine import quantize_frames, run
+from ..models.float_model import FloatModel
+from ..models.network import Network, path_name
 from ..quantization.calibration import Statistics
-from .report import float_weights
+from .paths import float_weights
 
 BINS = 80
 

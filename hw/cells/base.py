@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.wiring import In, Out
 
-from ..layouts import VECTOR_SHIFT_BITS
+from ..words import VECTOR_SHIFT_BITS
 
 __all__ = ["SKIP_LATENCY", "STATE_LATENCY", "Cell", "vector_layout"]
 

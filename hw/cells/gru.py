@@ -4,10 +4,10 @@
 from amaranth.hdl import Module, Signal, signed
 
 from ...golden import activations
-from ..arithmetic import delay, sat16
+from ..parts.arithmetic import delay, sat16
 from .activation import Activation
 from .base import STATE_LATENCY, Cell
-from .stages import activate, add_rounded, blend
+from .pieces import activate, add_rounded, blend
 
 __all__ = ["GruCell"]
 

@@ -8,10 +8,10 @@ puts it out and leaves z in c, the second takes the candidate's pre-activations.
 from amaranth.hdl import Const, Module, Signal, signed
 
 from ...golden import activations
-from ..arithmetic import delay
+from ..parts.arithmetic import delay
 from .activation import Activation
 from .base import STATE_LATENCY, Cell
-from .stages import activate, add_rounded, blend
+from .pieces import activate, add_rounded, blend
 
 __all__ = ["GruResetCell", "GruUpdateCell"]
 

@@ -4,9 +4,9 @@
 from amaranth.hdl import Module, Mux
 
 from ...golden import activations
-from ..arithmetic import delay
+from ..parts.arithmetic import delay
 from .base import STATE_LATENCY, Cell
-from .stages import activate, blend
+from .pieces import activate, blend
 
 __all__ = ["LigruCell"]
 

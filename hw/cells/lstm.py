@@ -7,10 +7,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 
 from ...golden import activations
 from ...golden.cells import Q3_12
-from ..arithmetic import add_halves, delay, rshr, sat16
+from ..parts.arithmetic import add_halves, delay, rshr, sat16
 from .activation import Activation
 from .base import STATE_LATENCY, Cell
-from .stages import PEEPHOLE_LATENCY, activate, peephole
+from .pieces import PEEPHOLE_LATENCY, activate, peephole
 
 __all__ = ["LstmCell", "LstmCifgCell", "LstmPeepholeCell"]
 

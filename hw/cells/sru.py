@@ -3,9 +3,9 @@
 
 from amaranth.hdl import Const, Module, Signal, Value, signed
 
-from ..arithmetic import delay
+from ..parts.arithmetic import delay
 from .base import SKIP_LATENCY, STATE_LATENCY, Cell
-from .stages import blend, peephole
+from .pieces import blend, peephole
 
 __all__ = ["Sru0Cell", "Sru4Cell", "SruCell"]
 

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from deltaloom.boards.build import memories_in, prepare
-from deltaloom.boards.loopback import Loopback
-from deltaloom.boards.pll import pll_settings
+from deltaloom.boards.ecp5.pll import pll_settings
+from deltaloom.boards.flow.build import memories_in, prepare
+from deltaloom.boards.uart.loopback import Loopback
 from deltaloom.boards.ulx3s import BOARDS, ulx3s_12f
 from deltaloom.golden.errors import UserError
 

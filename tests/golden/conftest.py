@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random float models, data sets and checkpoints for several test modules."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from deltaloom.golden.cells import CELLS
-from deltaloom.golden.checkpoint import ImportOptions, import_checkpoint
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.errors import UserError
-from deltaloom.golden.model import FloatLayer, FloatModel, FloatPath
+from deltaloom.golden.importers.checkpoint import ImportOptions, import_checkpoint
+from deltaloom.golden.models.float_model import FloatLayer, FloatModel, FloatPath
 
 
 def _layer(rng, name, kind, units, inputs, scaled):
@@ -72,16 +71,6 @@ def make_dataset():
         return Dataset(tuple(features), None if labels is None else tuple(labels))
 
     return make
-
-
-@pytest.fixture(scope="session")
-def timit_tree():
-    """The module timit_tree.py beside this file: `make_tree`, `sphere`, `phone_lines`."""
-    file = Path(__file__).with_name("timit_tree.py")
-    spec = importlib.util.spec_from_file_location("timit_tree", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from deltaloom.golden.arithmetic import from_fixed
 from deltaloom.golden.cells import CELLS, Numbers, State
-from deltaloom.golden.float_engine import run_float_batch
-from deltaloom.golden.model import FloatLayer, FloatModel, FloatPath, run_float
+from deltaloom.golden.engines.float_engine import run_float_batch
+from deltaloom.golden.models.float_model import FloatLayer, FloatModel, FloatPath, run_float
 
 HERE = Path(__file__).parent
 

@@ -2,7 +2,7 @@
 import pytest
 
 from deltaloom.golden.errors import UserError
-from deltaloom.hw.cells.formats import CELLS
+from deltaloom.hw.cells.catalogue import CELLS
 from deltaloom.hw.config import AcceleratorConfig, divisor_up_to
 
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from deltaloom.golden.synthetic import make_frames, make_network, make_path
-from deltaloom.hw.compile import derive_config
+from deltaloom.golden.models.synthetic import make_frames, make_network, make_path
+from deltaloom.hw.compiler.compile import derive_config
 from deltaloom.hw.generate import generate
-from deltaloom.sim.accelerator_bench import check_accelerator, load_network
+from deltaloom.sim.testing.accelerator import check_accelerator, load_network
 
 SIMULATORS = ["icarus", pytest.param("verilator", marks=pytest.mark.slow)]
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from deltaloom.golden.cells import CELLS
-from deltaloom.golden.synthetic import Shape, make_frames, make_network, make_path
-from deltaloom.hw.cells.formats import CELLS as PARTS
-from deltaloom.hw.compile import derive_config
+from deltaloom.golden.models.synthetic import Shape, make_frames, make_network, make_path
+from deltaloom.hw.cells.catalogue import CELLS as PARTS
+from deltaloom.hw.compiler.compile import derive_config
 from deltaloom.hw.generate import generate
 from deltaloom.sim import execute
-from deltaloom.sim.accelerator_bench import check_accelerator, load_network
+from deltaloom.sim.testing.accelerator import check_accelerator, load_network
 
 SIZES = {1: 7, 2: 5}
 """Units by the number of layers of a cell."""

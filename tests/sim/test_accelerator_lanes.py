@@ -3,10 +3,10 @@
 
 import pytest
 
-from deltaloom.golden.synthetic import make_frames, make_network
-from deltaloom.hw.compile import derive_config
+from deltaloom.golden.models.synthetic import make_frames, make_network
+from deltaloom.hw.compiler.compile import derive_config
 from deltaloom.hw.generate import generate
-from deltaloom.sim.accelerator_bench import check_accelerator, load_network
+from deltaloom.sim.testing.accelerator import check_accelerator, load_network
 
 SIMULATORS = ["icarus", pytest.param("verilator", marks=pytest.mark.slow)]
 SHAPE = [("lstm", 37), ("gru_before", 12), ("sru4", 9), ("linear", 5)]

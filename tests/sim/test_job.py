@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from deltaloom.golden.cells import State
-from deltaloom.golden.engine import run
-from deltaloom.golden.synthetic import make_frames, make_network
+from deltaloom.golden.engines.engine import run
+from deltaloom.golden.models.synthetic import make_frames, make_network
 from deltaloom.sim.job import Job, LayerState, Mismatch, Outcome, Progress, batches
 from deltaloom.sim.report import counter_mismatch, ideal_cycles
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
-from .cycles import dense_cycles
-from .folders import check_folder
+from ..terminal.estimates import dense_cycles
+from ..terminal.folders import check_folder
+from ..terminal.stages import stage_lines
 from .generate import add_lanes, add_longest, add_word_bits
-from .stages import stage_lines
 
 if TYPE_CHECKING:
-    from ..boards.report import BuildReport
+    from ..boards.flow.report import BuildReport
 
 REPORT = "report.json"
 BOARD = "ulx3s_85f"
@@ -83,11 +83,11 @@ class Build:
         from rich.console import Console
         from rich.markup import escape
 
-        from ..boards.build import build, find_board
+        from ..boards.flow.build import build, find_board
         from ..golden import storage
-        from ..golden.network import Network
-        from ..hw.area import estimate_area
-        from ..hw.compile import derive_config
+        from ..golden.models.network import Network
+        from ..hw.compiler.compile import derive_config
+        from ..hw.estimates.area import estimate_area
 
         clock, cycles = _positive(args, "clock"), _positive(args, "cycles_per_step")
         check_folder("-o", args.output)

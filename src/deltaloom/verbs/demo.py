@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..terminal.folders import check_folder
+from ..terminal.stages import Beside, Command, Stages
 from .build import REPORT as BOARD_REPORT
-from .folders import check_folder
 from .simulate import MISMATCH, SIMULATORS, check_simulator
-from .stages import Beside, Command, Stages
 
 if TYPE_CHECKING:
-    from ..golden.evaluation.metrics import Evaluation
+    from ..golden.evaluation.evaluate import Evaluation
     from ..golden.evaluation.trials import Trial
     from ..golden.evaluation.tuning import Tuning
 
@@ -110,7 +110,7 @@ class Demo:
 
 def check_tools(budget: Budget) -> None:
     """UserError, before anything runs, where a tool is missing."""
-    from ..boards import toolchain
+    from ..boards.tools import toolchain
 
     for simulator, _ in budget.frames:
         check_simulator(simulator)
@@ -126,11 +126,11 @@ def run_demo(cell: str, folder: Path, budget: Budget, data: Path = SPEECH) -> di
     import json
 
     from ..golden import storage
-    from ..golden.checkpoint import import_checkpoint
     from ..golden.data import Dataset
-    from ..golden.evaluation.metrics import evaluate
+    from ..golden.evaluation.evaluate import evaluate
     from ..golden.evaluation.trials import Trials
     from ..golden.evaluation.tuning import tune
+    from ..golden.importers.checkpoint import import_checkpoint
     from ..golden.quantization.quantize import Scheme, quantize
 
     check_folder("-o", folder)

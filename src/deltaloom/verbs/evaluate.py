@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
-from .cycles import estimated_area, estimated_cycles
-from .options import add_data, add_metrics, add_network, read_metrics
-from .progress import progress_bars
-from .reports import add_report, report_file, write_report
+from ..terminal.estimates import estimated_area, estimated_cycles
+from ..terminal.options import add_data, add_metrics, add_network, read_metrics
+from ..terminal.progress import progress_bars
+from ..terminal.reports import add_report, report_file, write_report
 
 if TYPE_CHECKING:
-    from ..golden.evaluation.metrics import Evaluation
-    from ..golden.network import Network
+    from ..golden.evaluation.evaluate import Evaluation
+    from ..golden.models.network import Network
 
 
 class Evaluate:
@@ -58,10 +58,10 @@ class Evaluate:
 
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.data import Dataset
-        from ..golden.evaluation.metrics import evaluate
-        from ..golden.model import FloatModel
-        from ..golden.network import Network
-        from ..golden.reports.report_sections import evaluate_sections
+        from ..golden.evaluation.evaluate import evaluate
+        from ..golden.models.float_model import FloatModel
+        from ..golden.models.network import Network
+        from ..golden.reports.sections import evaluate_sections
 
         inputs = [args.network, args.data, *([args.model] if "model" in args else [])]
         page = report_file(args, None, *inputs, *([args.json] if "json" in args else []))

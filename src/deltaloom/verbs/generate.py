@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
-from .folders import check_folder
-from .progress import progress_bars
+from ..terminal.folders import check_folder
+from ..terminal.progress import progress_bars
 
 if TYPE_CHECKING:
-    from ..golden.network import Network
+    from ..golden.models.network import Network
     from ..hw.config import AcceleratorConfig
     from ..hw.generate import Design
 
@@ -54,8 +54,8 @@ class Generate:
         )
 
     def run(self, args: argparse.Namespace) -> None:
-        from ..golden.network import Network
-        from ..hw.compile import derive_config
+        from ..golden.models.network import Network
+        from ..hw.compiler.compile import derive_config
         from ..hw.generate import generate
 
         check_folder("-o", args.output)
@@ -120,7 +120,7 @@ def _print(network: "Network", config: "AcceleratorConfig", design: "Design") ->
     from rich.markup import escape
     from rich.table import Table
 
-    from ..hw.compile import longest_sequence
+    from ..hw.compiler.compile import longest_sequence
     from ..hw.image import memories
 
     console = Console()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..golden.errors import UserError
 
 if TYPE_CHECKING:
-    from ..golden.model import FloatModel
+    from ..golden.models.float_model import FloatModel
 
 
 class Import:
@@ -78,7 +78,7 @@ class Import:
         )
 
     def run(self, args: argparse.Namespace) -> None:
-        from ..golden.checkpoint import ImportOptions, import_checkpoint
+        from ..golden.importers.checkpoint import ImportOptions, import_checkpoint
 
         if args.output.resolve() == args.checkpoint.resolve():
             raise UserError(f"-o {args.output}: is the checkpoint itself; name another file")

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
-from .options import add_data
-from .progress import progress_bars
-from .reports import add_report, report_file, write_report
-from .scheme_options import add_scheme, read_options
+from ..terminal.options import add_data
+from ..terminal.progress import progress_bars
+from ..terminal.reports import add_report, report_file, write_report
+from ..terminal.scheme_options import add_scheme, read_options
 
 if TYPE_CHECKING:
-    from ..golden.network import Network
-    from ..golden.reports.report import PathReport
+    from ..golden.models.network import Network
+    from ..golden.reports.paths import PathReport
 
 
 class Quantize:
@@ -48,11 +48,11 @@ class Quantize:
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.data import Dataset
         from ..golden.evaluation.thresholds import uniform_thresholds
-        from ..golden.model import FloatModel
+        from ..golden.models.float_model import FloatModel
         from ..golden.quantization.calibration import observe
         from ..golden.quantization.quantize import quantize_with, with_labels
-        from ..golden.reports.report import describe
-        from ..golden.reports.report_sections import quantize_sections
+        from ..golden.reports.paths import describe
+        from ..golden.reports.sections import quantize_sections
 
         if args.output.exists() and any(args.output.samefile(f) for f in (args.model, args.data)):
             raise UserError(f"-o {args.output}: is an input itself; name another file")
@@ -121,7 +121,7 @@ def _print_summary(network: "Network", frames: int, file: Path) -> None:
     from rich.console import Console
     from rich.markup import escape
 
-    from ..golden.evaluation.metrics import size_bits
+    from ..golden.evaluation.evaluate import size_bits
 
     console = Console()
     formats = [f"input Q{network.x_exponent}.{15 - network.x_exponent}"]

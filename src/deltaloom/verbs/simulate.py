@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError
+from ..terminal.folders import check_folder
+from ..terminal.options import add_data, add_network
+from ..terminal.stages import stage_lines
 from .evaluate import set_thresholds
-from .folders import check_folder
 from .generate import add_lanes, add_word_bits
-from .options import add_data, add_network
-from .stages import stage_lines
 
 if TYPE_CHECKING:
     from ..golden.arithmetic import Ints
     from ..golden.data import Dataset
-    from ..golden.network import Network
+    from ..golden.models.network import Network
     from ..sim.report import SimulationReport
 
 SIMULATORS = ("icarus", "verilator")
@@ -96,7 +96,7 @@ class Simulate:
 
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.data import Dataset
-        from ..golden.network import Network
+        from ..golden.models.network import Network
 
         check_folder("--workdir", args.workdir)
         check_simulator(args.sim)
@@ -143,7 +143,7 @@ class RunPlan:
 
 def check_simulator(simulator: str) -> None:
     """UserError, at once, where a tool that this simulator needs is missing."""
-    from ..boards import toolchain
+    from ..boards.tools import toolchain
     from ..sim.execute import TOOLS
 
     for tool in TOOLS[simulator]:
@@ -156,7 +156,7 @@ def choose_frames(network: "Network", dataset: "Dataset", frames: int) -> "list[
     From the first sequences in their order, of each at most half of the frames, so that there are
     two where the data has two: what starts a sequence is worth a test.
     """
-    from ..golden.engine import quantize_frames
+    from ..golden.engines.engine import quantize_frames
 
     if frames < 1:
         raise UserError(f"frames: {frames} is not possible, it must be at least 1")
@@ -198,7 +198,7 @@ def generate_verilog(
 
     longest: frames of a sequence, where the network must keep them.
     """
-    from ..hw.compile import derive_config
+    from ..hw.compiler.compile import derive_config
     from ..hw.generate import generate
 
     config = derive_config(network, word_bits=word_bits, lane_kind=lane_kind, frames=longest)
@@ -217,7 +217,7 @@ def run_plan(
     progress: Callable[[str], None] = lambda line: None,
 ) -> "SimulationReport":
     """Simulate one run; progress is called with a line at the start and at each tenth."""
-    from ..sim.runner import simulate
+    from ..sim.simulate import simulate
 
     tenth = 0
 

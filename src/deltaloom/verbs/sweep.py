@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
-from .options import add_data, add_metrics, read_metrics
-from .progress import progress_bars
-from .reports import add_report, report_file, write_report
-from .scheme_options import WIDTHS, add_method, read_options
+from ..terminal.options import add_data, add_metrics, read_metrics
+from ..terminal.progress import progress_bars
+from ..terminal.reports import add_report, report_file, write_report
+from ..terminal.scheme_options import WIDTHS, add_method, read_options
 
 if TYPE_CHECKING:
-    from ..golden.quantization.sweep import Sweep as Result
+    from ..golden.evaluation.sweep import Sweep as Result
 
 FORMATS = (".csv", ".json")
 
@@ -57,10 +57,10 @@ class Sweep:
 
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.data import Dataset
-        from ..golden.model import FloatModel
+        from ..golden.evaluation.sweep import sweep
+        from ..golden.models.float_model import FloatModel
         from ..golden.quantization.calibration import observe
-        from ..golden.quantization.sweep import sweep
-        from ..golden.reports.report_sections import sweep_sections
+        from ..golden.reports.sections import sweep_sections
 
         output = getattr(args, "output", None)
         if output is not None and output.suffix not in FORMATS:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
-from .options import add_data, add_metrics, add_network, read_metrics
-from .progress import progress_bars
-from .reports import add_report, report_file, write_report
+from ..terminal.options import add_data, add_metrics, add_network, read_metrics
+from ..terminal.progress import progress_bars
+from ..terminal.reports import add_report, report_file, write_report
 
 if TYPE_CHECKING:
     from ..golden.evaluation.trials import Trial
@@ -81,8 +81,8 @@ class Tune:
         from ..golden.data import Dataset
         from ..golden.evaluation.trials import Trials
         from ..golden.evaluation.tuning import tune
-        from ..golden.network import Network
-        from ..golden.reports.report_sections import tune_sections
+        from ..golden.models.network import Network
+        from ..golden.reports.sections import tune_sections
 
         output: Path | None = getattr(args, "output", None)
         check_output(output, args.network, args.data)

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Resources of the ECP5 devices, and whether a network's memories fit before anything is built.
+
+Figures are nextpnr's (LFE5U-12F and -25F are the same die and have the same 24,288 LUTs there).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ...golden.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Device:
+    """An FPGA: nextpnr's name for it, 4-input LUTs, flip-flops, block RAMs, multipliers.
+
+    A block RAM is a DP16KD of 18 kbit, a multiplier a MULT18X18D.
+    """
+
+    name: str
+    nextpnr: str
+    luts: int
+    ffs: int
+    brams: int
+    dsps: int
+
+
+DEVICES: Mapping[str, Device] = {
+    device.name: device
+    for device in (
+        Device(name="LFE5U-12F", nextpnr="12k", luts=24_288, ffs=24_288, brams=56, dsps=28),
+        Device(name="LFE5U-25F", nextpnr="25k", luts=24_288, ffs=24_288, brams=56, dsps=28),
+        Device(name="LFE5U-45F", nextpnr="45k", luts=43_848, ffs=43_848, brams=108, dsps=72),
+        Device(name="LFE5U-85F", nextpnr="85k", luts=83_640, ffs=83_640, brams=208, dsps=156),
+    )
+}
+
+BLOCK_RAM_SHAPES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
+"""(words, bits) of a DP16KD; 36 bits only with one write and one read port."""
+
+_LUTRAM_SHAPE = (16, 4)
+_LUTRAM_LUTS = 6  # four hold the bits, two the write port
+_LUTRAM_COST, _BLOCK_RAM_COST = 4, 128  # Yosys takes what is cheaper by these (memory_libmap)
+_BITS = (16, 8, 4, 2)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Memory:
+    """A memory that a design needs.
+
+    Parameters
+    ----------
+    name
+        What it holds, in the plural: "weights".
+    depth, width
+        Words, and bits of a word.
+    read_ports
+        Each read port needs a copy of the memory.
+    bits
+        Weight bits that ``depth`` follows from, when it does: with half the bits half the words
+        would do, which makes quantizing a way out when the memory does not fit.
+    asynchronous
+        A read answers in the same cycle: distributed memory, whatever its size.
+    """
+
+    name: str
+    depth: int
+    width: int
+    read_ports: int = 1
+    bits: int | None = None
+    asynchronous: bool = False
+
+    def __post_init__(self) -> None:
+        for field in ("depth", "width", "read_ports"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field} must be at least 1, not {getattr(self, field)!r}")
+
+    def quantized(self, bits: int) -> "Memory":
+        """The same memory with the weights at ``bits`` bits each."""
+        if self.bits is None:
+            raise ValueError(f"memory {self.name!r} holds no weights")
+        return replace(self, depth=-(-self.depth * bits // self.bits), bits=bits)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryFit:
+    """What a memory takes: block RAMs, or LUTs when it is small enough for distributed memory."""
+
+    brams: int
+    luts: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fit:
+    """What a design takes of a device, as estimated before synthesis."""
+
+    brams: int
+    luts: int
+    dsps: int
+    memories: Mapping[str, MemoryFit]
+
+
+def _tiles(depth: int, width: int, shape: tuple[int, int]) -> int:
+    return -(-depth // shape[0]) * -(-width // shape[1])
+
+
+def memory_fit(memory: Memory) -> MemoryFit:
+    """What ``memory`` takes. Block RAMs: never fewer than Yosys uses, and rarely one or two more.
+
+    (Yosys may build a remainder of columns from another shape: 5000 words of 128 bits are 40 here
+    and 38 there.)
+    """
+    brams = min(_tiles(memory.depth, memory.width, shape) for shape in BLOCK_RAM_SHAPES)
+    lutrams = _tiles(memory.depth, memory.width, _LUTRAM_SHAPE)
+    if memory.asynchronous or lutrams * _LUTRAM_COST < brams * _BLOCK_RAM_COST:
+        choices = (-(-memory.depth // _LUTRAM_SHAPE[0]) - 1) * memory.width  # the read multiplexer
+        return MemoryFit(0, memory.read_ports * (lutrams * _LUTRAM_LUTS + choices))
+    return MemoryFit(memory.read_ports * brams, 0)
+
+
+def _way_out(
+    total: int, largest: Memory, device: Device, name: str, others: Mapping[str, Device]
+) -> str:
+    """What would fit instead: fewer bits, a larger device, and what always helps."""
+    ways = []
+    used = memory_fit(largest).brams
+    for bits in _BITS:
+        if largest.bits is not None and bits < largest.bits:
+            needed = memory_fit(largest.quantized(bits)).brams
+            if total - used + needed <= device.brams:
+                ways.append(f"quantize to {bits} bits ({needed})")
+                break
+    fitting = [other for other, board in others.items() if board.brams >= total and other != name]
+    if fitting:
+        other = min(fitting, key=lambda other: others[other].brams)
+        ways.append(f"build for {other} ({others[other].brams})")
+    ways.append("use fewer units")
+    return " or ".join((", ".join(ways[:-1]), ways[-1])) if len(ways) > 1 else ways[0]
+
+
+def fit(
+    memories: Sequence[Memory],
+    *,
+    device: Device,
+    name: str | None = None,
+    luts: int = 0,
+    dsps: int = 0,
+    others: Mapping[str, Device] | None = None,
+) -> Fit:
+    """Check that a design fits ``device``, before synthesis.
+
+    Parameters
+    ----------
+    name
+        What to call the device in errors, such as the board's name.
+    luts, dsps
+        Estimates of the logic (without the memories) and of the multipliers.
+    others
+        What else could be built for, by name: errors suggest the smallest that fits.
+
+    Raises
+    ------
+    UserError
+        Which resource, how many too many, and what would fit.
+    """
+    name = name or device.name
+    others = others or {}
+    fits = {memory.name: memory_fit(memory) for memory in memories}
+    if len(fits) != len(memories):
+        raise ValueError("memories must have different names")
+    brams = sum(entry.brams for entry in fits.values())
+    if brams > device.brams:
+        largest = max(memories, key=lambda memory: fits[memory.name].brams)
+        used = fits[largest.name].brams
+        at = f" at {largest.bits} bits" if largest.bits is not None else ""
+        rest = f" and everything else {brams - used}" if brams > used else ""
+        raise UserError(
+            f"{largest.name} take {used} block RAMs{at}{rest}, {name} has {device.brams} "
+            f"({brams - device.brams} too few): "
+            f"{_way_out(brams, largest, device, name, others)}"
+        )
+    luts += sum(entry.luts for entry in fits.values())
+    for what, needed, have, advice in (
+        ("LUTs", luts, device.luts, "use a narrower weight word (word_bits)"),
+        ("multipliers", dsps, device.dsps, "use a narrower weight word (word_bits)"),
+    ):
+        if needed > have:
+            field = "luts" if what == "LUTs" else "dsps"
+            larger = [other for other in others if getattr(others[other], field) >= needed]
+            way = f"{advice} or build for {larger[0]}" if larger else advice
+            raise UserError(
+                f"the design takes about {needed} {what}, {name} has {have} "
+                f"({needed - have} too few): {way}"
+            )
+    return Fit(brams=brams, luts=luts, dsps=dsps, memories=fits)

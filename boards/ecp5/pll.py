@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ECP5's PLL and its dividers."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from amaranth.hdl import Instance, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ...golden.errors import UserError
+
+_VCO_MHZ = (400.0, 800.0)
+_DETECTOR_MHZ = (3.125, 400.0)
+_MAX_DIVIDER = 128
+_TOLERANCE = 1e-3  # of the wanted rate
+_VCO_AIM_MHZ = 600.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PllSettings:
+    """Dividers of an EHXPLLL with feedback from its output.
+
+    output = input / ref_div * feedback_div; VCO = output * output_div.
+    """
+
+    input_mhz: float
+    ref_div: int
+    feedback_div: int
+    output_div: int
+
+    @property
+    def output_mhz(self) -> float:
+        """The clock that comes out."""
+        return self.input_mhz / self.ref_div * self.feedback_div
+
+    @property
+    def vco_mhz(self) -> float:
+        """The oscillator's rate."""
+        return self.output_mhz * self.output_div
+
+
+def _candidates(input_mhz: float, output_mhz: float) -> list[tuple[float, float, PllSettings]]:
+    """(error, distance of the VCO from its middle, settings) of all that the PLL can do."""
+    found = []
+    for ref in range(1, _MAX_DIVIDER + 1):
+        detector = input_mhz / ref
+        feedback = round(output_mhz / detector)
+        if detector < _DETECTOR_MHZ[0] or not 1 <= feedback <= _MAX_DIVIDER:
+            continue
+        for out in range(1, _MAX_DIVIDER + 1):
+            settings = PllSettings(
+                input_mhz=input_mhz, ref_div=ref, feedback_div=feedback, output_div=out
+            )
+            if _VCO_MHZ[0] <= settings.vco_mhz <= _VCO_MHZ[1]:
+                error = abs(settings.output_mhz - output_mhz)
+                found.append((error, abs(settings.vco_mhz - _VCO_AIM_MHZ), settings))
+    return found
+
+
+def pll_settings(input_mhz: float, output_mhz: float) -> PllSettings:
+    """Dividers for ``output_mhz``; among exact ones those with the VCO nearest to 600 MHz.
+
+    Raises UserError when nothing comes within 0.1 %, with the nearest rates that exist.
+    """
+    found = _candidates(input_mhz, output_mhz)
+    if found:
+        error, _, best = min(found, key=lambda entry: (round(entry[0], 9), entry[1]))
+        if error <= _TOLERANCE * output_mhz:
+            return best
+    way = f"use {_VCO_MHZ[0] / _MAX_DIVIDER:g} to {_VCO_MHZ[1] / 2:g}"
+    if found:
+        way = f"use {min(found, key=lambda entry: entry[0])[2].output_mhz:g}"
+    raise UserError(
+        f"clock {output_mhz:g} MHz: the PLL cannot make it from {input_mhz:g} MHz "
+        f"within {_TOLERANCE:.1%}: {way}"
+    )
+
+
+class Ecp5Pll(wiring.Component):
+    """One clock from another.
+
+    Parameters
+    ----------
+    settings
+        The dividers, see `pll_settings`.
+
+    Members
+    -------
+    clk_in: In(1): the input clock
+    clk_out: Out(1): the clock for a domain
+    locked: Out(1): the clock is steady; asynchronous
+    """
+
+    clk_in: Signal
+    clk_out: Signal
+    locked: Signal
+
+    def __init__(self, settings: PllSettings) -> None:
+        self.settings = settings
+        super().__init__({"clk_in": In(1), "clk_out": Out(1), "locked": Out(1)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        settings = self.settings
+        m.submodules.pll = Instance(
+            "EHXPLLL",
+            # what nextpnr derives the output's constraint from, and the analog part's settings
+            a_FREQUENCY_PIN_CLKI=f"{settings.input_mhz:g}",
+            a_FREQUENCY_PIN_CLKOP=f"{settings.output_mhz:g}",
+            a_ICP_CURRENT="12",
+            a_LPF_RESISTOR="8",
+            a_MFG_ENABLE_FILTEROPAMP="1",
+            a_MFG_GMCREF_SEL="2",
+            p_PLLRST_ENA="DISABLED",
+            p_INTFB_WAKE="DISABLED",
+            p_STDBY_ENABLE="DISABLED",
+            p_DPHASE_SOURCE="DISABLED",
+            p_OUTDIVIDER_MUXA="DIVA",
+            p_OUTDIVIDER_MUXB="DIVB",
+            p_OUTDIVIDER_MUXC="DIVC",
+            p_OUTDIVIDER_MUXD="DIVD",
+            p_CLKI_DIV=settings.ref_div,
+            p_CLKFB_DIV=settings.feedback_div,
+            p_CLKOP_ENABLE="ENABLED",
+            p_CLKOP_DIV=settings.output_div,
+            p_CLKOP_CPHASE=settings.output_div // 2,
+            p_CLKOP_FPHASE=0,
+            p_FEEDBK_PATH="CLKOP",
+            i_RST=0,
+            i_STDBY=0,
+            i_CLKI=self.clk_in,
+            i_CLKFB=self.clk_out,
+            i_PHASESEL0=0,
+            i_PHASESEL1=0,
+            i_PHASEDIR=1,
+            i_PHASESTEP=1,
+            i_PHASELOADREG=1,
+            i_PLLWAKESYNC=0,
+            i_ENCLKOP=0,
+            o_CLKOP=self.clk_out,
+            o_LOCK=self.locked,
+        )
+        return m

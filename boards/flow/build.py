@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a network or a core to a board's report and bitstream.
+
+amaranth-boards gives the pins, as RTLIL and an LPF; the tools are run from here and not by
+Amaranth's build scripts, so that caching, progress and reports are the same for boards and for
+benchmarks out of context.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from amaranth.lib import wiring
+
+from ...golden.errors import UserError
+from ...golden.models.network import Network
+from ...hw.accelerator import Accelerator
+from ...hw.compiler.compile import compile_network, derive_config
+from ...hw.config import AcceleratorConfig
+from ..ecp5.devices import Memory, fit
+from ..ecp5.place_and_route import Layout, place_and_route
+from ..ecp5.synthesis import Netlist, synthesize
+from ..ecp5.timing import Usage
+from ..tools.process import Progress, silent
+from ..ulx3s import BOARDS, Board
+from .report import BuildReport
+
+TOP = "top"
+
+_LINE = re.compile(
+    r"^(?:module \\(?P<module>\S+)"
+    r"|  memory width (?P<width>\d+) size (?P<depth>\d+) \\(?P<memory>\S+)"
+    r'|    parameter \\MEMID "\\\\(?P<port>[^"]+)"'
+    r"|    parameter \\CLK_ENABLE (?P<clocked>\S+)"
+    r"|  cell (?P<cell>\S+))"
+)
+
+
+def find_board(name: str) -> Board:
+    """The board called ``name``; UserError with all names where there is none."""
+    if name not in BOARDS:
+        raise UserError(f"board {name!r} is unknown: use one of {', '.join(BOARDS)}")
+    return BOARDS[name]
+
+
+def memories_in(rtlil: str) -> list[Memory]:
+    """Every memory of a design in RTLIL, called module.name, with its read ports counted."""
+    shapes: dict[str, tuple[int, int]] = {}
+    reads: Counter[str] = Counter()
+    unclocked: set[str] = set()
+    module = cell = port = ""
+    for line in rtlil.splitlines():
+        match = _LINE.match(line)
+        if match is None:
+            continue
+        if match["module"]:
+            module = match["module"]
+        elif match["memory"]:
+            name = f"{module}.{match['memory']}"
+            shapes[name] = (int(match["depth"]), int(match["width"]))
+        elif match["cell"]:
+            cell = match["cell"]
+        elif cell == "$memrd_v2" and match["port"]:
+            port = f"{module}.{match['port']}"
+            reads[port] += 1
+        elif cell == "$memrd_v2" and match["clocked"] == "0":
+            unclocked.add(port)
+    return [
+        Memory(
+            name=name,
+            depth=depth,
+            width=width,
+            read_ports=max(reads[name], 1),
+            asynchronous=name in unclocked,
+        )
+        for name, (depth, width) in shapes.items()
+    ]
+
+
+def _label_weights(memories: Sequence[Memory], config: AcceleratorConfig) -> list[Memory]:
+    """The design's memories, with the weights' banks as one, called so and known by their bits."""
+    weights = Memory(
+        name="weights",
+        depth=config.weight_words,
+        width=config.word_bits,
+        bits=config.weight_bits[-1],
+    )
+    return [weights, *(memory for memory in memories if ".store.bank_" not in memory.name)]
+
+
+def _text(content: str | bytes) -> str:
+    return content if isinstance(content, str) else content.decode("utf-8")
+
+
+def prepare(
+    core: wiring.Component, board: Board, *, clock_mhz: float, baud: int
+) -> tuple[str, str]:
+    """RTLIL and LPF of ``core`` on ``board``; the top module is `TOP`."""
+    top = board.top(core, clock_mhz=clock_mhz, baud=baud)
+    # source positions would change the digest with every checkout
+    plan = board.platform().build(top, name=TOP, do_build=False, emit_src=False)
+    return _text(plan.files[f"{TOP}.il"]), _text(plan.files[f"{TOP}.lpf"])
+
+
+def _synthesized(netlist: Netlist, board: Board, clock_mhz: float) -> BuildReport:
+    device = board.device
+    return BuildReport(
+        board=board.name,
+        device=device.name,
+        luts=Usage(netlist.luts, device.luts),
+        ffs=Usage(netlist.ffs, device.ffs),
+        brams=Usage(netlist.brams, device.brams),
+        dsps=Usage(netlist.dsps, device.dsps),
+        clock_mhz=clock_mhz,
+    )
+
+
+def build_design(
+    core: wiring.Component,
+    *,
+    board: Board,
+    workdir: Path,
+    config: AcceleratorConfig | None = None,
+    clock_mhz: float | None = None,
+    baud: int | None = None,
+    seed: int = 1,
+    synth_only: bool = False,
+    cycles_per_step: float | None = None,
+    progress: Progress = silent,
+) -> BuildReport:
+    """Build ``core``, a component with the accelerator's ports, for ``board``.
+
+    Parameters
+    ----------
+    workdir
+        Where results are kept; the same build again costs next to nothing.
+    config
+        The core's, for better advice where its weights do not fit.
+    clock_mhz, baud
+        None: the board's own.
+    synth_only
+        Area only: no place and route, no bitstream.
+    cycles_per_step
+        Clock cycles of a frame, for the report's latency.
+
+    Raises
+    ------
+    UserError
+        It does not fit, the clock cannot be made, or a tool is missing or failed. A clock that
+        place and route did not reach is no error: see the report's `timing_met`.
+    """
+    clock_mhz = board.clock_mhz if clock_mhz is None else clock_mhz
+    baud = board.baud if baud is None else baud
+    board.check(clock_mhz=clock_mhz, baud=baud)
+    progress("elaborating the design")
+    rtlil, lpf = prepare(core, board, clock_mhz=clock_mhz, baud=baud)
+    memories = memories_in(rtlil)
+    if config is not None:
+        memories = _label_weights(memories, config)
+    others = {name: other.device for name, other in BOARDS.items()}
+    fit(memories, device=board.device, name=board.name, others=others)
+    netlist = synthesize(rtlil, top=TOP, workdir=workdir, progress=progress)
+    report = replace(_synthesized(netlist, board, clock_mhz), cycles_per_step=cycles_per_step)
+    _check_netlist(report)
+    if synth_only:
+        return report
+    layout = place_and_route(
+        netlist,
+        device=board.device.nextpnr,
+        package=board.package,
+        speed=board.speed,
+        freq_mhz=clock_mhz,
+        lpf=lpf,
+        seed=seed,
+        workdir=workdir,
+        progress=progress,
+    )
+    return _placed(report, layout)
+
+
+def _check_netlist(report: BuildReport) -> None:
+    """UserError when synthesis came to more than the device has."""
+    for what, usage in (
+        ("LUTs", report.luts),
+        ("flip-flops", report.ffs),
+        ("block RAMs", report.brams),
+        ("multipliers", report.dsps),
+    ):
+        if usage.used > usage.available:
+            raise UserError(
+                f"the design takes {usage.used} {what}, {report.board} has {usage.available} "
+                f"({usage.used - usage.available} too few): "
+                "use a narrower weight word (word_bits) or a larger board"
+            )
+
+
+def _placed(report: BuildReport, layout: Layout) -> BuildReport:
+    usage, clock = layout.timing.usage, layout.timing.slowest
+    return replace(
+        report,
+        luts=usage["TRELLIS_COMB"],
+        ffs=usage["TRELLIS_FF"],
+        brams=usage["DP16KD"],
+        dsps=usage["MULT18X18D"],
+        fmax_mhz=None if clock is None else layout.timing.fmax_mhz[clock],
+        critical_path=None if clock is None else layout.timing.path(clock),
+        bitstream=layout.bitstream,
+    )
+
+
+def build(
+    network: Network,
+    board: str | Board,
+    *,
+    workdir: Path,
+    config: AcceleratorConfig | None = None,
+    clock_mhz: float | None = None,
+    seed: int = 1,
+    synth_only: bool = False,
+    cycles_per_step: float | None = None,
+    progress: Progress = silent,
+) -> BuildReport:
+    """Build the accelerator of ``network``, with its image in the bitstream, for ``board``.
+
+    ``config`` None derives the smallest one; everything else is as for `build_design`.
+    """
+    target = find_board(board) if isinstance(board, str) else board
+    target.check(clock_mhz=clock_mhz or target.clock_mhz, baud=target.baud)
+    config = config or derive_config(network)
+    image = compile_network(network, config)
+    return build_design(
+        Accelerator(config, image),
+        board=target,
+        workdir=workdir,
+        config=config,
+        clock_mhz=clock_mhz,
+        seed=seed,
+        synth_only=synth_only,
+        cycles_per_step=cycles_per_step,
+        progress=progress,
+    )

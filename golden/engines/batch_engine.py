@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The golden model over many sequences and several settings of the thresholds at once.
+
+What a layer does depends on its input and on its own paths' thresholds only, so settings that agree
+in these share its run (`_Runs`). Runs and sequences step side by side, as rows of one packed
+batch: NumPy's cost of a call is then paid once for all of them. Numbers stay exact: codes are
+integers in floating point, see `batch_layers`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..arithmetic import Ints
+from ..cells import State
+from ..models import graph
+from ..models.network import Network, path_name
+from .batch_layers import RunningLayer, Sending, Setting
+from .packed import Packing, beside
+
+ROWS = 512
+"""Packed rows whose pre-activations are held at once; a step is never cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a network did with sequences that stand one after the other, with one setting.
+
+    outputs: [frames, outputs] int16 codes; counts: by path name, [frames, 1 + digits], events and,
+    where they were asked for, terms by digit; states: by layer, over [sequences, units].
+    """
+
+    outputs: Ints
+    counts: dict[str, Ints]
+    states: list[State]
+
+
+def run_batch(
+    network: Network,
+    sequences: Sequence[Ints],
+    settings: Sequence[Setting],
+    mode: str,
+    *,
+    terms: bool = False,
+) -> Iterator[Outcome]:
+    """Run int16 frames [steps, inputs] of each sequence with each setting, in order.
+
+    mode: the delta mode; the network's own, and its own thresholds, do not count.
+    """
+    layers, lengths = network.layers, [len(sequence) for sequence in sequences]
+    frames = np.concatenate(sequences) if sequences else np.zeros((0, network.inputs), np.int64)
+    sending = Sending(mode, terms)
+    values = {graph.FRAMES: _Runs([0] * len(settings), frames[None])}
+    counts: dict[int, dict[str, Ints]] = {}
+    states: dict[int, State] = {}
+    for group in graph.lockstep(layers):
+        reads = graph.inputs_of(layers, group[0])
+        names = [path_name(layers[n], k) for n in group for k in range(len(layers[n].paths))]
+        keys = [
+            (*(values[m].of[s] for m in reads), *(setting[name] for name in names))
+            for s, setting in enumerate(settings)
+        ]
+        distinct = list(dict.fromkeys(keys))
+        of, inputs = [distinct.index(key) for key in keys], [key[: len(reads)] for key in distinct]
+        own: list[Setting] = [dict(zip(names, key[len(reads) :], strict=True)) for key in distinct]
+        packing = Packing.of(lengths * len(distinct))
+        rows = packing.rows[packing.flipped] if layers[group[0]].backward else packing.rows
+        x = _Input([values[m] for m in reads], inputs, rows, len(frames))
+        for n, part in zip(group, _run(network, group, packing, x, own, sending), strict=True):
+            values[n] = _Runs(of, _apart(part.outputs, rows, len(distinct)))
+            counts[n] = {
+                name: _apart(count, rows, len(distinct)) for name, count in part.counts.items()
+            }
+            states[n] = State(*(_apart(a, packing.order, len(distinct)) for a in part.state))
+    last = graph.outputs_of(layers, network.puts_out)
+    for s in range(len(settings)):
+        yield Outcome(
+            beside({n: values[n].runs[values[n].of[s]] for n in last}, last).astype(np.int64),
+            {name: c[values[n].of[s]] for n in counts for name, c in counts[n].items()},
+            [State(*(a[values[n].of[s]] for a in states[n])) for n in range(len(layers))],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """What a layer put out. of: by setting, the run that is its; runs: [runs, frames, width]."""
+
+    of: list[int]
+    runs: Ints
+
+
+class _Input:
+    """The packed input [frames, width] of a layer's runs, gathered as it is needed.
+
+    inputs: for each run, which run of each source it reads. rows: of packed rows, the row in the
+    plain concatenation of all runs, of so many frames each.
+    """
+
+    def __init__(
+        self, sources: list[_Runs], inputs: list[tuple[int, ...]], rows: Ints, frames: int
+    ) -> None:
+        run, frame = np.divmod(rows, max(frames, 1))
+        chosen = np.array(inputs, np.int64).reshape(len(inputs), len(sources))
+        self._sources = [source.runs.reshape(-1, source.runs.shape[-1]) for source in sources]
+        self._rows = [chosen[run, k] * frames + frame for k in range(len(sources))]
+
+    def __getitem__(self, at: slice) -> Ints:
+        parts = [source[rows[at]] for source, rows in zip(self._sources, self._rows, strict=True)]
+        x = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
+        return x.astype(np.int64, copy=False)
+
+
+def _apart(packed: np.ndarray, places: Ints, runs: int) -> np.ndarray:
+    """[runs, frames or sequences, ...] of packed rows; places: of each, in all runs together."""
+    plain = np.empty_like(packed)
+    plain[places] = packed
+    return plain.reshape(runs, len(packed) // max(runs, 1), *packed.shape[1:])
+
+
+def _run(
+    network: Network,
+    group: tuple[int, ...],
+    packing: Packing,
+    x: _Input,
+    settings: list[Setting],
+    sending: Sending,
+) -> list[RunningLayer]:
+    """Layers that step together, over packed frames in their own direction."""
+    parts = [RunningLayer(network, n, packing, settings, sending) for n in group]
+    first, last = parts[0], parts[-1]
+    for block in packing.blocks(ROWS):
+        for part in parts:
+            part.begin(block)
+        first.add_input(x[block.packed(slice(0, block.frames))])
+        if len(parts) == 1 and first.stateless:
+            first.step_all()
+        else:
+            for at, n in block.steps:
+                h, fed = last.state.h[:n], None
+                for part in parts:
+                    fed = part.step(at, fed, h)
+        for part in parts:
+            part.end()
+    return parts

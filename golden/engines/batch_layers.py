@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A quantized layer over packed sequences, step by step: its paths, references and products."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from ..arithmetic import Ints, Reals, code_range, exact_dtype, rshr
+from ..cells import Numbers, State
+from ..delta import EXACT, count_terms, sent_steps
+from ..models import graph
+from ..models.network import MAX_SHIFT, Layer, Network, Path, path_name
+from .packed import Block, Packing
+
+Setting = Mapping[str, int]
+"""Thresholds of all paths, by name."""
+
+
+class Sending(NamedTuple):
+    """A delta mode, and whether terms are counted."""
+
+    mode: str
+    terms: bool
+
+
+class RunningLayer:
+    """A layer between steps of packed sequences.
+
+    outputs: [frames, units] int16; counts: by path name, as `Outcome` has them; state: over
+    [sequences, units]. stateless: no step needs another's.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        index: int,
+        packing: Packing,
+        settings: list[Setting],
+        sending: Sending,
+    ) -> None:
+        self._layer = layer = network.layers[index]
+        batch, frames = len(packing.lengths), sum(packing.lengths)
+        # Doubles hold the same integers as int64 while they stay below 2**53: much faster.
+        self._dtype: type = np.float64 if all(map(_fits_double, layer.paths)) else np.int64
+        self.outputs = np.zeros((frames, layer.units), np.int16)
+        self.state = State(*(np.tile(part, (batch, 1)) for part in first_state(layer)))
+        self.stateless = not (layer.cell.recurrent or layer.cell.has_c)
+        self.counts: dict[str, Ints] = {}
+        self._paths: dict[str, list[_RunningPath]] = {source: [] for source in ("x", "h", "rh")}
+        self._numbers = layer.numbers(np.zeros((1, layer.inputs), np.int64))
+        run = packing.order // max(batch // max(len(settings), 1), 1)
+        for k, path in enumerate(layer.paths):
+            name = path_name(layer, k)
+            digits = path.quantizer.bits + 1 if sending.terms else 0
+            self.counts[name] = count = np.zeros((frames, 1 + digits), np.int64)
+            thresholds = np.array([setting[name] for setting in settings], np.int64)[run]
+            first = np.tile(first_reference(network, index, path), (batch, 1))
+            product = _Product(layer, path, self._dtype)
+            running = _RunningPath(path, product, thresholds, first, count, sending)
+            self._paths[path.source].append(running)
+
+    def begin(self, block: Block) -> None:
+        """Be ready for these steps."""
+        self._block = block
+        self._p = np.empty((block.frames, *self._layer.bias.shape), self._dtype)
+        self._p[:] = self._layer.bias
+        self._whole: Ints | None = None
+        for paths in self._paths.values():
+            for path in paths:
+                path.begin(block)
+
+    def add_input(self, x: Ints) -> None:
+        """Add the paths from the input [frames, inputs], for all steps."""
+        self._numbers = self._layer.numbers(x)
+        for path in self._paths["x"]:
+            path.product.add(path.encode_all(x), self._p)
+        if not (self._paths["h"] or self._paths["rh"]):
+            self._whole = _sat16(self._p)
+
+    def step(self, at: slice, x: Ints | None, h: Ints) -> Ints:
+        """The outputs [n, units] of the rows `at`, from the h that its paths read.
+
+        x: the input, unless `add_input` had it.
+        """
+        n = len(h)
+        before = State(self.state.c[:n], self.state.h[:n])
+        if x is not None:
+            self._add("x", x, at)
+        self._add("h", h, at)
+        if self._layer.cell.middle is not None:
+            self._add("rh", self._layer.cell.middle(self._named(at), before), at)
+        c, h = self._layer.cell.step(self._named(at), before, self._numbers_at(at))
+        self.state.c[:n], self.state.h[:n], self.outputs[self._block.packed(at)] = c, h, h
+        return self.state.h[:n]
+
+    def step_all(self) -> None:
+        """All steps at once, where the layer is stateless."""
+        everything = slice(0, self._block.frames)
+        nothing = State(*np.zeros((2, self._block.frames, 0), np.int64))
+        h = self._layer.cell.step(self._named(everything), nothing, self._numbers).h
+        self.outputs[self._block.packed(everything)] = h
+        for at, n in self._block.steps:
+            self.state.h[:n] = h[at]
+
+    def end(self) -> None:
+        """Count the events of these steps."""
+        for paths in self._paths.values():
+            for path in paths:
+                path.end()
+
+    def _add(self, source: str, values: Ints, at: slice) -> None:
+        for path in self._paths[source]:
+            path.product.add(path.encode(values, at), self._p[at])
+
+    def _named(self, at: slice) -> dict[str, Ints]:
+        """The pre-activations by gate so far, saturated."""
+        whole = _sat16(self._p[at]) if self._whole is None else self._whole[at]
+        return {gate: whole[:, g] for g, gate in enumerate(self._layer.cell.gates)}
+
+    def _numbers_at(self, at: slice) -> Numbers:
+        of = self._numbers
+        if of.skip is None:
+            return of
+        return Numbers(
+            c_exponent=of.c_exponent,
+            vectors=of.vectors,
+            vector_shift=of.vector_shift,
+            skip=of.skip[at],
+        )
+
+
+class _RunningPath:
+    """A path's references, step by step, as codes less the zero point in the product's type.
+
+    thresholds, first: by row of the batch, and [.., columns]. count: [frames, 1 + digits], filled
+    with events and, where they are asked for, terms.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        product: "_Product",
+        thresholds: Ints,
+        first: Ints,
+        count: Ints,
+        sending: Sending,
+    ) -> None:
+        dtype, quantizer = product.dtype, path.quantizer
+        self.product, self._count, self._sending = product, count, sending
+        self._quantizer, self._zero = quantizer, quantizer.zero_point
+        words = np.roll(np.arange(-32768, 32768), 32768)  # negative ones where NumPy finds them
+        self._codes = (quantizer(words) - self._zero).astype(dtype)
+        self._first = self._last = (first - self._zero).astype(dtype)
+        # Exact deltas with threshold 0 make the references the codes.
+        self._follows = sending.mode == EXACT and not thresholds.any()
+        self._thresholds = thresholds.astype(dtype)[:, None]
+
+    def begin(self, block: Block) -> None:
+        self._block = block
+        self._sent = np.empty((block.frames, self._first.shape[1]), self._first.dtype)
+
+    def encode(self, values: Ints, at: slice) -> np.ndarray:
+        """The references [n, columns] after the step with these int16 values."""
+        now: np.ndarray = self._sent[at]
+        now[:] = self._codes[values]  # `take` into it is much slower
+        if not self._follows:
+            self._hold(now)
+        self._last = now
+        return now
+
+    def encode_all(self, values: Ints) -> np.ndarray:
+        """The same for all steps of the block, [frames, columns]."""
+        self._sent[:] = self._codes[values]
+        if not self._follows:
+            for at, _ in self._block.steps:
+                self._hold(self._sent[at])
+                self._last = self._sent[at]
+        self._last = self._sent[self._block.steps[-1][0]]
+        return self._sent
+
+    def end(self) -> None:
+        """Count what the block sent: a reference changes if and only if its element fires."""
+        rows = self._block.packed(slice(0, self._block.frames))
+        before = self._block.before(self._first, self._sent)
+        if self._sending.terms:
+            steps = (self._sent - before).astype(np.int64)
+            self._count[rows, 1:] = count_terms(steps, self._quantizer.bits)
+        self._count[rows, 0] = np.count_nonzero(self._sent != before, axis=-1)
+        self._first = self._last = self._last.copy()  # without the rest of the block
+
+    def _hold(self, now: np.ndarray) -> None:
+        """Make codes [n, columns] the references after a step."""
+        last, thresholds = self._last[: len(now)], self._thresholds[: len(now)]
+        if self._sending.mode == EXACT:
+            d = now - last
+            fires = np.abs(d)
+            fires -= thresholds
+            np.minimum(np.maximum(fires, 0, out=fires), 1, out=fires)  # quicker than a mask
+            d *= fires
+            np.add(last, d, out=now)
+            return
+        d = (now - last).astype(np.int64)
+        fires = np.abs(d) > thresholds
+        reference = last[fires].astype(np.int64) + self._zero
+        now[:] = last
+        now[fires] += sent_steps(d[fires], reference, self._quantizer.bits, self._sending.mode)
+
+
+class _Product:
+    """A path's part of the pre-activations, from its references.
+
+    Integers in floating point, for BLAS; the path's own bound proves that nothing is rounded.
+    dtype: of the references. pre: of the pre-activations, float64 only where `_fits_double`.
+    """
+
+    def __init__(self, layer: Layer, path: Path, pre: type) -> None:
+        self.dtype = exact_dtype(path.bound)
+        self._path = path
+        self._matrix = np.ascontiguousarray(path.matrix.T, self.dtype)
+        self._factor: Reals | None = None
+        if pre is np.float64:
+            self._factor = (path.mult * 0.5 ** path.shift[:, None]).reshape(-1)
+        self._runs = _runs([layer.cell.gates.index(gate) for gate in path.gates])
+
+    def add(self, references: np.ndarray, p: np.ndarray) -> None:
+        """Add it for references [n, columns] to p [n, gates, units]."""
+        path, m = self._path, np.matmul(references, self._matrix)
+        shape = (len(m), *path.mult.shape)
+        if self._factor is None:
+            wide = m.astype(np.int64).reshape(shape) * path.mult
+            part: np.ndarray = rshr(wide, path.shift[:, None])
+        else:
+            scaled = m.astype(np.float64)  # NumPy is slow where types are mixed
+            scaled *= self._factor
+            scaled += 0.5
+            part = np.floor(scaled, out=scaled).reshape(shape)
+        for own, rows in self._runs:
+            p[:, rows] += part[:, own]
+
+
+def _runs(rows: list[int]) -> list[tuple[slice, slice]]:
+    """The places of these rows, and the rows, as slices: quicker than a list of indices."""
+    starts = [n for n, row in enumerate(rows) if not n or row != rows[n - 1] + 1]
+    return [
+        (slice(n, end), slice(rows[n], rows[n] + end - n))
+        for n, end in zip(starts, [*starts[1:], len(rows)], strict=True)
+    ]
+
+
+def _sat16(p: np.ndarray) -> Ints:
+    """Integers of any type, saturated."""
+    low, high = code_range(16)
+    result: Ints = np.minimum(np.maximum(p, low), high).astype(np.int64)
+    return result
+
+
+def _fits_double(path: Path) -> bool:
+    """Whether a rescale can be done in doubles: m * mult + 2**(shift-1) stays below 2**53."""
+    return path.bound * int(np.abs(path.mult).max(initial=0)) + (1 << MAX_SHIFT) < 2**53
+
+
+def first_state(layer: Layer) -> State:
+    """The state [units] before a sequence's first step."""
+    zeros = np.zeros(layer.units, np.int64)
+    return State(*(layer.initial.get(name, zeros).astype(np.int64) for name in ("c", "h")))
+
+
+def first_reference(network: Network, index: int, path: Path) -> Ints:
+    """References [columns] before the first step: the codes of the initial h, else of zero."""
+    first = np.zeros(path.columns, np.int64)
+    if path.source == "h":
+        first = first_state(network.layers[graph.h_source(network.layers, index)]).h
+    return path.quantizer(first)

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The golden model: runs a quantized network over sequences, bit for bit as the hardware does.
+
+Accumulators are exact, so M = W (x̂ - zero point) at every step; sums over events and one product
+with the references give the same integers. `run` uses the product (BLAS, fast); `StepModel` adds
+events one by one, in any order, as the hardware does; the tests hold the two against each other.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from ..arithmetic import Ints, from_fixed, rshr, sat16, to_fixed
+from ..cells import State
+from ..delta import EXACT, sent_steps
+from ..errors import UserError
+from ..models import graph
+from ..models.network import Network, Path, path_name
+from .batch_engine import Outcome, run_batch
+from .batch_layers import first_reference, first_state
+from .packed import beside
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a network did with one sequence.
+
+    outputs: [steps, outputs] int16 codes; events: by path name, fired deltas per frame [steps];
+    states: the final (c, h) of every layer, int16 codes; a backward layer ends at the first frame.
+    terms: where they were asked for, by path name, the signed powers of two in the deltas by binary
+    digit [steps, digits], the lowest first.
+    """
+
+    outputs: Ints
+    events: dict[str, Ints]
+    states: tuple[State, ...]
+    terms: dict[str, Ints] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> int:
+        return len(self.outputs)
+
+
+def quantize_frames(network: Network, features: npt.ArrayLike) -> Ints:
+    """Real features [steps, inputs] as the int16 words that the hardware takes."""
+    frames = np.asarray(features, np.float64)
+    if frames.ndim != 2 or frames.shape[1] != network.inputs:
+        raise UserError(
+            f"features: shape {frames.shape}, the network takes [steps, {network.inputs}]"
+        )
+    if not np.isfinite(frames).all():
+        raise UserError("features: a value is NaN or infinite; clean the data first")
+    return to_fixed(frames, network.x_exponent)
+
+
+def real_outputs(network: Network, outputs: Ints) -> np.ndarray:
+    """Output words as real values."""
+    return from_fixed(outputs, network.y_exponent)
+
+
+DENSE = None
+"""Stands for a setting: every change is sent whole."""
+
+
+def run(
+    network: Network, sequences: Iterable[Ints], *, delta: bool = True, terms: bool = False
+) -> list[Result]:
+    """Run int16 frames [steps, inputs] of each sequence from its initial state; one `Result` each.
+
+    delta=False ignores the thresholds and the delta mode: the dense quantized network.
+    terms: count the terms of the deltas, too.
+    """
+    (results,) = run_settings(network, sequences, [{} if delta else DENSE], terms=terms)
+    return results
+
+
+def run_settings(
+    network: Network,
+    sequences: Iterable[Ints],
+    settings: Sequence[Mapping[str, int] | None],
+    *,
+    terms: bool = False,
+) -> Iterator[list[Result]]:
+    """`run` with each of these settings, all at once: quicker than one after the other.
+
+    A setting has thresholds by path name, where a path that it does not name keeps its own, or is
+    DENSE.
+    """
+    for setting in settings:
+        network.check_thresholds(setting or {})
+    frames = [np.asarray(s, np.int64).reshape(-1, network.inputs) for s in sequences]
+    for sequence in frames:
+        if sequence.min(initial=0) < -32768 or sequence.max(initial=0) > 32767:
+            raise UserError("frames: a word is beyond int16; saturate them first")
+    own = {name: path.threshold for name, path in network.paths()}
+    # Exact deltas with threshold 0 are dense, bit for bit.
+    whole = [dict.fromkeys(own, 0) if s is DENSE else own | dict(s) for s in settings]
+    modes = [EXACT if s is DENSE else network.delta_mode for s in settings]
+    outcomes = {
+        mode: run_batch(
+            network,
+            frames,
+            [s for s, m in zip(whole, modes, strict=True) if m == mode],
+            mode,
+            terms=terms,
+        )
+        for mode in set(modes)
+    }
+    for mode in modes:
+        yield _results(next(outcomes[mode]), [len(f) for f in frames])
+
+
+def _results(outcome: Outcome, lengths: list[int]) -> list[Result]:
+    """By sequence."""
+    ends = np.cumsum(lengths)
+    results = []
+    for n, (length, end) in enumerate(zip(lengths, ends.tolist(), strict=True)):
+        at = slice(end - length, end)
+        counts = {name: count[at] for name, count in outcome.counts.items()}
+        results.append(
+            Result(
+                outcome.outputs[at],
+                {name: count[:, 0] for name, count in counts.items()},
+                tuple(State(c[n], h[n]) for c, h in outcome.states),
+                {name: count[:, 1:] for name, count in counts.items() if count.shape[1] > 1},
+            )
+        )
+    return results
+
+
+class StepModel:
+    """The network one frame at a time, by events, for one sequence: the hardware's own order.
+
+    `order` shuffles each event list when given; the outputs must not depend on it.
+    """
+
+    def __init__(self, network: Network, order: np.random.Generator | None = None) -> None:
+        self.network = network
+        self._order = order
+        self.reset()
+
+    def reset(self) -> None:
+        """Start a new sequence: initial states, references at their codes, M = W (x̂ - zero)."""
+        layers = self.network.layers
+        self.states = [first_state(layer) for layer in layers]
+        self._references = [
+            [first_reference(self.network, n, path) for path in layer.paths]
+            for n, layer in enumerate(layers)
+        ]
+        self._sums = [
+            [
+                path.matrix @ (reference - path.quantizer.zero_point)
+                for path, reference in zip(layer.paths, references, strict=True)
+            ]
+            for layer, references in zip(layers, self._references, strict=True)
+        ]
+        self.events: dict[str, int] = {}
+
+    def step(self, frame: Ints) -> Ints:
+        """Outputs [outputs] for one int16 frame [inputs]; `events` then holds its counts.
+
+        Raises UserError where a layer is backward: that needs the whole sequence, see `run`.
+        """
+        layers = self.network.layers
+        backward = next((layer.name for layer in layers if layer.backward), None)
+        if backward is not None:
+            raise UserError(
+                f"{backward}: runs backward, so it cannot go frame by frame; use StepModel.run on "
+                "whole sequences"
+            )
+        values = {graph.FRAMES: np.asarray(frame, np.int64)}
+        for n in range(len(layers)):
+            values[n] = self._step(n, beside(values, graph.inputs_of(layers, n)))
+        return beside(values, graph.outputs_of(layers, self.network.puts_out))
+
+    def run(self, frames: Ints) -> Result:
+        """A whole sequence of int16 frames [steps, inputs] from its initial state."""
+        self.reset()
+        layers = self.network.layers
+        values = {graph.FRAMES: np.asarray(frames, np.int64).reshape(-1, self.network.inputs)}
+        steps = len(values[graph.FRAMES])
+        events = {name: np.zeros(steps, np.int64) for name, _ in self.network.paths()}
+        for group in graph.lockstep(layers):
+            values |= {n: np.zeros((steps, layers[n].units), np.int64) for n in group}
+            for t in reversed(range(steps)) if layers[group[0]].backward else range(steps):
+                for n in group:
+                    x = beside({m: v[t] for m, v in values.items()}, graph.inputs_of(layers, n))
+                    values[n][t] = self._step(n, x)
+                for name in self.events:
+                    events[name][t] = self.events[name]
+                self.events = {}
+        outputs = beside(values, graph.outputs_of(layers, self.network.puts_out))
+        return Result(outputs, events, tuple(self.states))
+
+    def _step(self, n: int, x: Ints) -> Ints:
+        """The nth layer's output [units] for its input [inputs]."""
+        layer, before = self.network.layers[n], self.states[n]
+        p = layer.bias.copy()
+        self._add(n, "x", x, p)
+        named = self._add(n, "h", self.states[graph.h_source(self.network.layers, n)].h, p)
+        if layer.cell.middle is not None:
+            named = self._add(n, "rh", layer.cell.middle(named, before), p)
+        self.states[n] = layer.cell.step(named, before, layer.numbers(x))
+        return self.states[n].h
+
+    def _add(self, n: int, source: str, values: Ints, p: Ints) -> dict[str, Ints]:
+        """Add the nth layer's paths from `source` to p [gates, units]; sat16(p) by gate."""
+        layer = self.network.layers[n]
+        for k, path in enumerate(layer.paths):
+            if path.source != source:
+                continue
+            reference, sums = self._references[n][k], self._sums[n][k]
+            events = self._encode(path, path.quantizer(values), reference)
+            for j, d in events:
+                sums += path.matrix[:, j] * d
+                reference[j] += d
+            self.events[path_name(layer, k)] = len(events)
+            rows = [layer.cell.gates.index(g) for g in path.gates]
+            p[rows] += rshr(sums.reshape(path.mult.shape) * path.mult, path.shift[:, None])
+        return dict(zip(layer.cell.gates, sat16(p), strict=True))
+
+    def _encode(self, path: Path, q: Ints, reference: Ints) -> list[tuple[int, int]]:
+        d = q - reference
+        fired = np.flatnonzero(np.abs(d) > path.threshold)
+        if self._order is not None:
+            self._order.shuffle(fired)
+        steps = sent_steps(d[fired], reference[fired], path.quantizer.bits, self.network.delta_mode)
+        return [(int(j), int(step)) for j, step in zip(fired, steps, strict=True)]

@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a network costs and how well it does: error, eliminated operations, size, ideal cycles."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..arithmetic import Ints
+from ..data import Dataset
+from ..engines.engine import DENSE, Result, quantize_frames, real_outputs, run_settings
+from ..engines.float_engine import run_float_batch
+from ..errors import UserError
+from ..models import graph
+from ..models.float_model import FloatModel
+from ..models.network import Network, Path, path_name
+from ..quantization.calibration import Progress, ignore_progress
+from .metrics import Metric, metric_of
+from .operations import DENSE_STEPS, eliminated, eliminated_as_published, eliminated_in_path
+
+WORD_BITS = 256
+"""Width of a weight word where none is given."""
+VECTOR_BITS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """By one metric, in its unit: of the float model, of the network without thresholds, and with.
+
+    None without a model, or where no frame is scored.
+    """
+
+    title: str
+    unit: str
+    float_error: float | None
+    quantized_error: float | None
+    delta_error: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """A network on a data set.
+
+    scored: frames that the errors are over, those with a label or a target; steps: all frames.
+    task: of the data set. metric: name of the first; float_error, quantized_error, delta_error: by
+        it, see `Errors`. errors: by every metric, by name.
+    operations_per_step_dense: multiply-accumulates of an average step; _delta: those of its events.
+    eliminated_operations, eliminated_by_path: percent of the former that are left out;
+        eliminated_lossless: the same with all thresholds at 0.
+    eliminated_as_published, eliminated_lossless_as_published: as `eliminated_as_published` counts.
+    events_per_step: by path, fired deltas in an average step. thresholds: by path, in codes.
+    size_bits: see `size_bits`. Cycles: of an average step with words of `word_bits`, see
+        `ideal_cycles`.
+    """
+
+    sequences: int
+    steps: int
+    scored: int
+    task: str
+    metric: str
+    float_error: float | None
+    quantized_error: float | None
+    delta_error: float | None
+    errors: Mapping[str, Errors]
+    thresholds: Mapping[str, int]
+    operations_per_step_dense: int
+    operations_per_step_delta: float
+    eliminated_operations: float
+    eliminated_by_path: Mapping[str, float]
+    eliminated_lossless: float
+    eliminated_as_published: float
+    eliminated_lossless_as_published: float
+    events_per_step: Mapping[str, float]
+    size_bits: int
+    word_bits: int
+    ideal_cycles_per_step_dense: float
+    ideal_cycles_per_step_delta: float
+
+
+def evaluate(
+    network: Network,
+    dataset: Dataset,
+    model: FloatModel | None = None,
+    word_bits: int = WORD_BITS,
+    progress: Progress = ignore_progress,
+    metrics: Sequence[Metric] = (),
+) -> Evaluation:
+    """Run `network` dense and with its thresholds, and `model` where given, over `dataset`.
+
+    metrics: what the errors are; without any, the metric of the data set's task.
+    """
+    check_word_bits(network, word_bits)
+    if model is not None and (model.inputs, model.outputs) != (network.inputs, network.outputs):
+        raise UserError(
+            f"model: {model.inputs} inputs and {model.outputs} outputs, the network has "
+            f"{network.inputs} and {network.outputs}; give the model it was quantized from"
+        )
+    metrics = metrics or (metric_of(dataset),)
+    exact = None
+    if model is not None and dataset.scored:
+        exact = run_float_dataset(model, dataset, progress)
+    dense, delta = run_dataset_settings(network, dataset, [DENSE, {}], progress)
+    errors = {
+        metric.name: Errors(
+            metric.title,
+            metric.unit,
+            None if exact is None else metric(dataset, exact),
+            metric(dataset, dense.real(network)) if dataset.scored else None,
+            metric(dataset, delta.real(network)) if dataset.scored else None,
+        )
+        for metric in metrics
+    }
+    first = errors[metrics[0].name]
+    left_out = eliminated(network, delta.events, dataset.frames)
+    return Evaluation(
+        sequences=len(dataset),
+        steps=dataset.frames,
+        scored=dataset.scored,
+        task=dataset.task,
+        metric=metrics[0].name,
+        float_error=first.float_error,
+        quantized_error=first.quantized_error,
+        delta_error=first.delta_error,
+        errors=errors,
+        thresholds={name: path.threshold for name, path in network.paths()},
+        operations_per_step_dense=network.macs,
+        operations_per_step_delta=network.macs * (1 - left_out / 100),
+        eliminated_operations=left_out,
+        eliminated_by_path={
+            name: eliminated_in_path(path, delta.events[name], dataset.frames)
+            for name, path in network.paths()
+        },
+        eliminated_lossless=eliminated(network, dense.events, dataset.frames),
+        eliminated_as_published=delta.eliminated_as_published(network, dataset),
+        eliminated_lossless_as_published=dense.eliminated_as_published(network, dataset),
+        events_per_step={name: count / dataset.frames for name, count in delta.events.items()},
+        size_bits=size_bits(network),
+        word_bits=word_bits,
+        ideal_cycles_per_step_dense=ideal_cycles(network, word_bits),
+        ideal_cycles_per_step_delta=ideal_cycles(network, word_bits, delta.events, dataset.frames),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """A network over a data set.
+
+    outputs: [steps, outputs] per sequence; events: by path, of all sequences; first_events: those
+    in the first two steps of each.
+    """
+
+    outputs: list[Ints]
+    events: dict[str, int]
+    first_events: dict[str, int]
+
+    def real(self, network: Network) -> list[np.ndarray]:
+        """The outputs as real values."""
+        return [real_outputs(network, y) for y in self.outputs]
+
+    def eliminated_as_published(self, network: Network, dataset: Dataset) -> float:
+        """See `operations.eliminated_as_published`."""
+        first = sum(min(len(x), DENSE_STEPS) for x in dataset.features)
+        return eliminated_as_published(
+            network, self.events, self.first_events, dataset.frames, first
+        )
+
+
+def run_dataset(
+    network: Network,
+    dataset: Dataset,
+    *,
+    delta: bool = True,
+    progress: Progress = ignore_progress,
+) -> Totals:
+    """The golden model over all sequences, some at a time."""
+    (totals,) = run_dataset_settings(network, dataset, [{} if delta else DENSE], progress)
+    return totals
+
+
+def run_dataset_settings(
+    network: Network,
+    dataset: Dataset,
+    settings: Sequence[Mapping[str, int] | None],
+    progress: Progress = ignore_progress,
+) -> list[Totals]:
+    """The same for each of these settings, see `engine.run_settings`."""
+    dataset.check_width(network.inputs)
+    dataset.check_labels(network.labels)
+    if not dataset.frames:
+        raise UserError("data set: no frames; give at least one")
+    results: list[dict[int, Result]] = [{} for _ in settings]
+    done = 0
+    for places in dataset.chunks():
+        words = [quantize_frames(network, dataset.features[n]) for n in places]
+        for own, found in zip(results, run_settings(network, words, settings), strict=True):
+            own.update(zip(places, found, strict=True))
+            done += sum(len(w) for w in words)
+            progress("golden model", done / (dataset.frames * len(settings)))
+    return [_totals(network, [own[n] for n in range(len(dataset))]) for own in results]
+
+
+def _totals(network: Network, results: Sequence[Result]) -> Totals:
+    first = {
+        path_name(layer, n): slice(-DENSE_STEPS, None) if layer.backward else slice(DENSE_STEPS)
+        for layer in network.layers
+        for n in range(len(layer.paths))
+    }
+    return Totals(
+        outputs=[r.outputs for r in results],
+        events={name: sum(int(r.events[name].sum()) for r in results) for name in first},
+        first_events={
+            name: sum(int(r.events[name][steps].sum()) for r in results)
+            for name, steps in first.items()
+        },
+    )
+
+
+def run_float_dataset(
+    model: FloatModel, dataset: Dataset, progress: Progress = ignore_progress
+) -> list[np.ndarray]:
+    """The float model's outputs [steps, outputs] for all sequences."""
+    dataset.check_width(model.inputs)
+    outputs: dict[int, np.ndarray] = {}
+    done = 0
+    for places in dataset.chunks():
+        chunk = dataset.subset(places)
+        outputs.update(zip(places, run_float_batch(model, chunk.features), strict=True))
+        done += chunk.frames
+        progress("float model", done / max(dataset.frames, 1))
+    return [outputs[n] for n in range(len(dataset))]
+
+
+def error(dataset: Dataset, outputs: Sequence[np.ndarray]) -> float:
+    """The error of real outputs [steps, outputs] of each sequence, by the metric of the task.
+
+    Raises UserError where no frame has a label or a target.
+    """
+    return metric_of(dataset)(dataset, outputs)
+
+
+def size_bits(network: Network) -> int:
+    """Bits of the parameters: weights at their bits, 16 for each bias, rescale multiplier, element
+    of a cell's vectors and of an initial state.
+
+    A multiplier that all units of a gate share (per-tensor scales) counts once, and so do the
+    parameters of layers that share them (both directions of a bidirectional layer), but for their
+    initial states, which are their own.
+    """
+    vectors = 0
+    for at, layer in enumerate(network.layers):
+        vectors += sum(state.size for state in layer.initial.values())
+        if graph.shared_with(network.layers, at) is not None:
+            continue
+        vectors += layer.bias.size + sum(vector.size for vector in layer.vectors.values())
+        vectors += layer.cell.reads_input
+        for path in layer.paths:
+            vectors += sum(1 if (gate == gate[:1]).all() else gate.size for gate in path.mult)
+    return network.weight_bits + VECTOR_BITS * vectors
+
+
+def ideal_cycles(
+    network: Network,
+    word_bits: int,
+    events: Mapping[str, int] | None = None,
+    steps: int = 1,
+) -> float:
+    """Cycles of an average step if the weight port never waits: one word of rows a cycle.
+
+    The sum over paths of columns (dense) or events per step * ceil(rows * lane_bits / word_bits).
+    """
+    return sum(
+        (path.columns if events is None else events[name] / steps)
+        * -(-path.rows * lane_bits(path) // word_bits)
+        for name, path in network.paths()
+    )
+
+
+def lane_bits(path: Path) -> int:
+    """What a weight takes in a word: its bits, or the next power of two."""
+    return 1 << (path.weight_bits - 1).bit_length()
+
+
+def check_word_bits(network: Network, word_bits: int) -> None:
+    """Raise UserError unless a word holds a whole number of any path's weights."""
+    widest = max(lane_bits(path) for _, path in network.paths())
+    if word_bits < widest or word_bits % widest:
+        raise UserError(
+            f"word bits: {word_bits} is not possible, it must be a multiple of {widest}, "
+            "the widest weights of the network"
+        )

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading tensors by name from the files of PyTorch, safetensors, NumPy and Keras."""
+
+import importlib
+import pickle
+import zipfile
+import zlib
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import safetensors
+
+from ... import storage
+from ...errors import UserError
+from ..keras.files import read_h5, tensor_name
+
+Arrays = dict[str, np.ndarray]
+
+
+class Stored(NamedTuple):
+    """What a file holds.
+
+    arrays: by name. ordered: whether that is the order they were saved in. backwards: names of
+    layers that put the frames they get out from last to first, where the file tells (Keras).
+    """
+
+    arrays: Arrays
+    ordered: bool
+    backwards: Collection[str] = ()
+
+
+_NESTED = ("state_dict", "model_state_dict", "model", "model_par")  # the last: PyTorch-Kaldi
+_WRAPPERS = ("module.", "_orig_mod.")  # DataParallel and torch.compile put these before all names
+
+
+def read_tensors(file: Path) -> Stored:
+    """All tensors of `file`.
+
+    bfloat16 comes as float32, all else as stored. Raises UserError where the file is missing,
+    damaged or of another kind, or has no tensors.
+    """
+    storage.check_file(file)
+    reader = _READERS.get(file.suffix.lower())
+    if reader is None:
+        raise UserError(f"{file}: files called {file.suffix or 'so'!r} are not read, only {KINDS}")
+    tensors, ordered, backwards = Stored(*reader(file))
+    if not tensors:
+        raise UserError(f"{file}: holds no tensors; save the trained model's state_dict()")
+    for wrapper in _WRAPPERS:
+        if all(name.startswith(wrapper) for name in tensors):
+            tensors = {name.removeprefix(wrapper): array for name, array in tensors.items()}
+    return Stored(tensors, ordered, backwards)
+
+
+def _read_torch(file: Path) -> tuple[Arrays, bool]:
+    try:
+        torch = importlib.import_module("torch")
+    except ImportError as error:
+        raise UserError(
+            f"{file}: reading it needs torch: `pip install deltaloom[torch]`, "
+            "or save the state dict as safetensors"
+        ) from error
+    try:
+        found = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load has no base for what a damaged file may raise
+        raise UserError(
+            f"{file}: not a state dict that torch.load(weights_only=True) reads "
+            f"({_torch_problem(error)}); save it with torch.save(model.state_dict(), FILE)"
+        ) from error
+    if isinstance(found, Mapping):
+        found = next((found[k] for k in _NESTED if isinstance(found.get(k), Mapping)), found)
+    if not isinstance(found, Mapping):
+        raise UserError(
+            f"{file}: holds a {type(found).__name__}, not a state dict; "
+            "save it with torch.save(model.state_dict(), FILE)"
+        )
+    tensors = {}
+    for name, tensor in found.items():
+        if not isinstance(tensor, torch.Tensor):
+            raise UserError(
+                f"{file}: {name!r} is a {type(tensor).__name__}, not a tensor; save only the state "
+                f"dict, or put it under one of {', '.join(_NESTED)}"
+            )
+        try:
+            plain = tensor.detach()
+            tensors[str(name)] = (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
+        except (TypeError, RuntimeError) as error:
+            raise UserError(
+                f"{file}: {name} is {tensor.dtype} ({tensor.layout}); only dense float16, "
+                "bfloat16, float32 and float64 tensors can be read"
+            ) from error
+    return tensors, True
+
+
+def _torch_problem(error: Exception) -> str:
+    # torch's own text for a pickled module advises to run whatever the file says
+    if isinstance(error, pickle.UnpicklingError):
+        return "it is damaged or holds Python objects besides tensors"
+    return first_line(error)
+
+
+_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2"}
+_DTYPES |= {"I8": "i1", "U8": "u1", "BOOL": "?"}
+
+
+def _read_safetensors(file: Path) -> tuple[Arrays, bool]:
+    # deserialize, unlike safetensors.numpy, gives bfloat16 without another dependency
+    deserialize: Callable[[bytes], list] = safetensors.deserialize
+    try:
+        with safetensors.safe_open(file, framework="numpy") as archive:
+            metadata = archive.metadata() or {}
+        found = sorted(deserialize(file.read_bytes()), key=lambda entry: entry[0])
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise UserError(
+            f"{file}: not a whole safetensors file ({first_line(error)}); save it anew"
+        ) from error
+    if storage.METADATA_KEY in metadata:
+        raise UserError(f"{file}: is already one of deltaloom's own files; use it as it is")
+    tensors = {}
+    for name, entry in found:
+        data, shape, dtype = entry["data"], entry["shape"], entry["dtype"]
+        if dtype == "BF16":
+            widened = np.frombuffer(data, "<u2").astype(np.uint32) << 16
+            tensors[name] = widened.view(np.float32).reshape(shape)
+        elif dtype in _DTYPES:
+            tensors[name] = np.frombuffer(data, _DTYPES[dtype]).reshape(shape)
+        else:
+            raise UserError(
+                f"{file}: {name} is {dtype}; only F16, BF16, F32 and F64 tensors can be read"
+            )
+    return tensors, False  # the format keeps no order
+
+
+def _read_npz(file: Path) -> tuple[Arrays, bool]:
+    try:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            tensors = {name: archive[name] for name in archive.files}
+            other = next((n for n, a in tensors.items() if not isinstance(a, np.ndarray)), None)
+            if other is None:
+                return _of_keras(tensors), True
+            raise ValueError(f"{other} is no array")
+    except (OSError, ValueError, EOFError, AttributeError, TypeError) as error:
+        problem: Exception = error
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, KeyError) as error:
+        problem = error
+    raise UserError(
+        f"{file}: not a whole .npz file of plain arrays ({first_line(problem)}); "
+        "save it anew with numpy.savez(FILE, **tensors)"
+    ) from problem
+
+
+def _of_keras(tensors: Arrays) -> Arrays:
+    """With Keras's names, which have slashes, in their shortest form."""
+    if not all("/" in name for name in tensors):
+        return tensors
+    short = {tensor_name(name): array for name, array in tensors.items()}
+    if len(short) < len(tensors):
+        raise ValueError("two arrays have the same name but for their cells'")
+    return short
+
+
+def first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
+_READERS: dict[str, Callable[[Path], tuple]] = {
+    ".pt": _read_torch,
+    ".pth": _read_torch,
+    ".safetensors": _read_safetensors,
+    ".npz": _read_npz,
+    ".ckpt": _read_torch,  # SpeechBrain
+    ".pkl": _read_torch,  # PyTorch-Kaldi
+    ".h5": read_h5,
+    ".hdf5": read_h5,
+}
+KINDS = ", ".join((*_READERS, ".onnx"))

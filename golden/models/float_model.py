@@ -1,0 +1,373 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The canonical float model that every importer makes: a stack of layers of paths, in float32.
+
+On disk it is one safetensors file. Tensors are named `layers.N.bias`, `layers.N.vectors.NAME`,
+`layers.N.initial.STATE`, `layers.N.SOURCE.weights` and `layers.N.SOURCE.scale`, with the path's
+gates after a SOURCE that has several paths; the rest is JSON under the metadata key "deltaloom".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import storage
+from ..arithmetic import Reals
+from ..cells import CELLS, Cell, Numbers, State
+from ..checks import stored_texts
+from ..errors import UserError
+from . import graph
+
+Floats = npt.NDArray[np.float32]
+KIND = "float model"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FloatPath:
+    """One matrix-vector product of `gates`, read from `source`.
+
+    weights: [gates, units, columns].
+    scale: [gates, units], applied to the product (BatchNorm's gamma / sqrt(var + eps), which is
+        not folded into the weights); None: 1.
+    """
+
+    source: str
+    gates: tuple[str, ...]
+    weights: Floats
+    scale: Floats | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FloatLayer:
+    """A cell, its paths and its numbers.
+
+    paths: a source may have several, which feed different gates.
+    bias: [cell gates, units]. vectors: the cell's, by name, [units].
+    skip_scale: of a cell that reads the input, its factor; 0 for other cells.
+    reads: names of the earlier layers whose outputs, one after the other, are its input; "frames"
+        are the network's; none is the layer before.
+    backward: it runs over a sequence from its last frame to its first; what it puts out still
+        stands at the frame.
+    h_from: the layer whose output of the step before is its source "h": the next one, an LSTM's
+        linear projection. "": itself.
+    initial: "c" and "h" [units], the state before a sequence's first frame; none is zeros. The "h"
+        that an LSTM with a projection reads is that of the projection.
+
+    Raises UserError where the cell is unknown or something does not fit it.
+    """
+
+    name: str
+    kind: str
+    paths: tuple[FloatPath, ...]
+    bias: Floats
+    vectors: Mapping[str, Floats] = field(default_factory=dict)
+    skip_scale: float = 0.0
+    reads: tuple[str, ...] = ()
+    backward: bool = False
+    h_from: str = ""
+    initial: Mapping[str, Floats] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.kind not in CELLS:
+            raise UserError(
+                f"{self.name}: cell {self.kind!r} is unknown, there is {', '.join(CELLS)}"
+            )
+        if self.bias.ndim != 2 or len(self.bias) != len(self.cell.gates):
+            raise UserError(
+                f"{self.name} bias: shape {self.bias.shape}, expected [{len(self.cell.gates)}, any]"
+            )
+        sources = [path.source for path in self.paths]
+        allowed = self.cell.sources
+        if "x" not in sources or not set(sources) <= {*allowed}:
+            raise UserError(
+                f"{self.name}: paths from {sources}, expected some from {allowed}, x among them"
+            )
+        fed: set[tuple[str, str]] = set()
+        for path in self.paths:
+            self._check_path(path, fed)
+        if {*self.vectors} != {*self.cell.vectors}:
+            raise UserError(
+                f"{self.name} vectors: {[*self.vectors]}, {self.kind} has {[*self.cell.vectors]}"
+            )
+        for name, vector in self.vectors.items():
+            if vector.shape != (self.units,):
+                raise UserError(
+                    f"{self.name} {name}: shape {vector.shape}, expected [{self.units}]"
+                )
+        if self.cell.reads_input and self.inputs != self.units:
+            raise UserError(
+                f"{self.name}: {self.inputs} inputs and {self.units} units, {self.kind} adds its "
+                "input to its output, so they must be as many; use sru4 or sru0"
+            )
+        if not np.isfinite(self.skip_scale) or (self.skip_scale and not self.cell.reads_input):
+            rule = "it must be finite" if self.cell.reads_input else f"{self.kind} has none"
+            raise UserError(f"{self.name} skip scale: {self.skip_scale} is not possible, {rule}")
+        graph.check_layer(self)
+
+    def _check_path(self, path: FloatPath, fed: set[tuple[str, str]]) -> None:
+        what, allowed = f"{self.name}.{path.source}", self.cell.feeds[path.source]
+        places = [(path.source, gate) for gate in path.gates]
+        if not set(path.gates) <= {*allowed} or len({*places} - fed) < len(places):
+            raise UserError(
+                f"{what} gates: {path.gates} are not some of {allowed}, once each per source"
+            )
+        fed.update(places)
+        columns: int | str | None = self.units
+        if path.source == "x" or self.h_from:
+            columns = "any"
+            if path.weights.ndim == 3:
+                columns = self.inputs if path.source == "x" else self.h_columns
+        shape, rows = path.weights.shape, (len(path.gates), self.units)
+        if len(shape) != 3 or shape[:2] != rows or columns not in ("any", shape[2]):
+            raise UserError(
+                f"{what} weights: shape {shape}, expected [{rows[0]}, {rows[1]}, {columns}]"
+            )
+        if path.scale is not None and path.scale.shape != rows:
+            raise UserError(f"{what} scale: shape {path.scale.shape}, expected {[*rows]}")
+
+    @property
+    def cell(self) -> Cell:
+        return CELLS[self.kind]
+
+    @property
+    def units(self) -> int:
+        return int(self.bias.shape[1])
+
+    @property
+    def inputs(self) -> int:
+        return next(int(p.weights.shape[2]) for p in self.paths if p.source == "x")
+
+    def numbers(self, x: Reals) -> Numbers:
+        """What the cell's float step needs, with the layer's input x [.., inputs]."""
+        skip = x * self.skip_scale if self.cell.reads_input else None
+        return Numbers(vectors=self.vectors, skip=skip)
+
+    @property
+    def h_columns(self) -> int | None:
+        """Columns of the paths from h, None where there are none."""
+        return next((int(p.weights.shape[2]) for p in self.paths if p.source == "h"), None)
+
+    @property
+    def arrays(self) -> dict[str, Floats]:
+        """All parameters but the initial state, by their names in a file."""
+        arrays = {"bias": self.bias}
+        arrays |= {f"vectors.{name}": vector for name, vector in self.vectors.items()}
+        for path in self.paths:
+            arrays[f"{self.at(path)}.weights"] = path.weights
+            if path.scale is not None:
+                arrays[f"{self.at(path)}.scale"] = path.scale
+        return arrays
+
+    @property
+    def signature(self) -> tuple:
+        """What besides `arrays` makes two layers compute the same."""
+        paths = tuple((path.source, path.gates, path.scale is None) for path in self.paths)
+        return self.kind, paths, self.skip_scale
+
+    @property
+    def parameters(self) -> int:
+        """How many weights, scales, biases, vector elements and initial values there are."""
+        return sum(int(array.size) for array in (*self.arrays.values(), *self.initial.values()))
+
+    def at(self, path: FloatPath) -> str:
+        """The path's name in this layer: its source, and its gates where there are several."""
+        alone = sum(p.source == path.source for p in self.paths) == 1
+        return path.source if alone else f"{path.source}.{''.join(path.gates)}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FloatModel:
+    """Layers, in an order in which they can run. labels: names of the outputs, or empty.
+
+    puts_out: names of the layers whose outputs, one after the other, are the model's; none is the
+        last.
+
+    Raises UserError where a layer does not take what those that it reads put out.
+    """
+
+    layers: tuple[FloatLayer, ...]
+    labels: tuple[str, ...] = ()
+    puts_out: tuple[str, ...] = ()
+    origin: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise UserError("a model needs at least one layer")
+        graph.check_graph(self.layers, self.puts_out)
+
+    @property
+    def inputs(self) -> int:
+        return self.layers[0].inputs
+
+    @property
+    def outputs(self) -> int:
+        return graph.width_of(self.layers, graph.outputs_of(self.layers, self.puts_out))
+
+    @property
+    def parameters(self) -> int:
+        """How many weights, biases and so on there are; those that layers share count once."""
+        return sum(
+            layer.parameters
+            for n, layer in enumerate(self.layers)
+            if graph.shared_with(self.layers, n) is None
+        )
+
+    def save(self, file: FilePath) -> None:
+        """Write the model to one safetensors file."""
+        tensors: dict[str, np.ndarray] = {}
+        layers = []
+        for n, layer in enumerate(self.layers):
+            shares = graph.shared_with(self.layers, n)
+            if shares is None:
+                tensors |= {f"layers.{n}.{name}": array for name, array in layer.arrays.items()}
+            for name, state in layer.initial.items():
+                tensors[f"layers.{n}.initial.{name}"] = state
+            layers.append(_entry(layer) | {"tensors": n if shares is None else shares})
+        header = {
+            "layers": layers,
+            "labels": list(self.labels),
+            "puts_out": list(self.puts_out),
+            "origin": self.origin,
+        }
+        storage.save(file, KIND, tensors, header)
+
+    @classmethod
+    def load(cls, file: FilePath) -> "FloatModel":
+        """Read a model that `save` wrote. Raises UserError where the file is anything else."""
+        tensors, header = storage.load(file, KIND, made_by="deltaloom import")
+        with storage.reading(file):
+            layers = tuple(
+                _read_layer(entry, tensors, n) for n, entry in enumerate(header["layers"])
+            )
+            return cls(
+                layers=layers,
+                labels=tuple(header["labels"]),
+                puts_out=stored_texts("puts_out", header.get("puts_out", [])),
+                origin=header["origin"],
+            )
+
+
+def _entry(layer: FloatLayer) -> dict[str, Any]:
+    """What a file's header says of a layer."""
+    return {
+        "name": layer.name,
+        "cell": layer.kind,
+        "paths": [
+            {"source": path.source, "gates": list(path.gates), "at": layer.at(path)}
+            for path in layer.paths
+        ],
+        "vectors": list(layer.vectors),
+        "skip_scale": layer.skip_scale,
+        "reads": list(layer.reads),
+        "backward": layer.backward,
+        "h_from": layer.h_from,
+        "initial": list(layer.initial),
+    }
+
+
+def _read_layer(entry: dict, tensors: dict[str, np.ndarray], n: int) -> FloatLayer:
+    """Layer n of a file; keys that older versions did not write have defaults."""
+    prefix = f"layers.{entry.get('tensors', n)}"
+    paths = []
+    for path in entry["paths"]:
+        at = f"{prefix}.{path.get('at', path['source'])}"  # older files have one path per source
+        paths.append(
+            FloatPath(
+                source=path["source"],
+                gates=tuple(path["gates"]),
+                weights=tensors[f"{at}.weights"],
+                scale=tensors.get(f"{at}.scale"),
+            )
+        )
+    return FloatLayer(
+        name=entry["name"],
+        kind=entry["cell"],
+        paths=tuple(paths),
+        bias=tensors[f"{prefix}.bias"],
+        vectors={name: tensors[f"{prefix}.vectors.{name}"] for name in entry.get("vectors", ())},
+        skip_scale=float(entry.get("skip_scale", 0)),
+        reads=stored_texts("reads", entry.get("reads", [])),
+        backward=bool(entry.get("backward", False)),
+        h_from=entry.get("h_from", ""),
+        initial={c: tensors[f"layers.{n}.initial.{c}"] for c in entry.get("initial", ())},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What one layer did over a sequence.
+
+    x: its input [steps, inputs]; p: the gates' pre-activations [steps, gates, units];
+    c, h [steps, units]; rh: the values of source "rh" [steps, units], None where there is none.
+    """
+
+    x: Reals
+    p: Reals
+    c: Reals
+    h: Reals
+    rh: Reals | None = None
+
+
+def run_float(model: FloatModel, sequence: npt.ArrayLike) -> tuple[Reals, list[Trace]]:
+    """Run the float model over one sequence [steps, inputs], in float64.
+
+    Returns its output [steps, outputs] and one `Trace` per layer, by frame whatever its direction.
+    """
+    x = np.asarray(sequence, np.float64)
+    if x.ndim != 2 or x.shape[1] != model.inputs:
+        raise UserError(f"features: shape {x.shape}, the network takes [steps, {model.inputs}]")
+    if not np.isfinite(x).all():
+        raise UserError("features: a value is NaN or infinite; clean the data first")
+    traces = [_empty_trace(layer, len(x)) for layer in model.layers]
+    for group in graph.lockstep(model.layers):
+        last = model.layers[group[-1]]
+        h = first_state(last).h
+        states = {n: first_state(model.layers[n]) for n in group}
+        for t in reversed(range(len(x))) if last.backward else range(len(x)):
+            for n in group:
+                indices = graph.inputs_of(model.layers, n)
+                read = [x[t] if m == graph.FRAMES else traces[m].h[t] for m in indices]
+                traces[n].x[t] = np.concatenate(read)
+                states[n] = _step(model.layers[n], traces[n], t, states[n], h)
+            h = states[group[-1]].h
+    outputs = graph.outputs_of(model.layers, model.puts_out)
+    return np.concatenate([traces[n].h for n in outputs], axis=1), traces
+
+
+def first_state(layer: FloatLayer) -> State:
+    """The state [units] before a sequence's first step."""
+    zeros = np.zeros(layer.units)
+    return State(*(layer.initial.get(name, zeros).astype(np.float64) for name in ("c", "h")))
+
+
+def _empty_trace(layer: FloatLayer, steps: int) -> Trace:
+    bias = np.broadcast_to(layer.bias.astype(np.float64), (steps, *layer.bias.shape))
+    c, h, rh = np.zeros((3, steps, layer.units))
+    x = np.zeros((steps, layer.inputs))
+    return Trace(x, bias.copy(), c, h, rh if layer.cell.float_middle else None)
+
+
+def _step(layer: FloatLayer, trace: Trace, t: int, state: State, h: Reals) -> State:
+    """Frame t, whose input is in the trace, from the h that the layer's paths read."""
+    cell, p = layer.cell, trace.p[t]
+    sources = {"x": trace.x[t], "h": h}
+    _add(layer, sources, p)
+    if cell.float_middle is not None and trace.rh is not None:
+        trace.rh[t] = cell.float_middle(dict(zip(cell.gates, p, strict=True)), state)
+        _add(layer, {"rh": trace.rh[t]}, p)
+    named = dict(zip(cell.gates, p, strict=True))
+    state = cell.float_step(named, state, layer.numbers(trace.x[t]))
+    trace.c[t], trace.h[t] = state
+    return state
+
+
+def _add(layer: FloatLayer, sources: Mapping[str, Reals], p: Reals) -> None:
+    """Add the products with these sources to p [gates, units]."""
+    for path in layer.paths:
+        if path.source in sources:
+            product = path.weights.astype(np.float64) @ sources[path.source]
+            rows = [layer.cell.gates.index(gate) for gate in path.gates]
+            p[rows] += product if path.scale is None else path.scale * product

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sections of the HTML reports of quantize, tune and evaluate."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..data import Dataset
+from ..evaluation.evaluate import Evaluation
+from ..evaluation.sweep import Sweep
+from ..evaluation.trials import Trial
+from ..evaluation.tuning import Tuning
+from ..models.float_model import FloatModel
+from ..models.network import Network
+from ..quantization.calibration import Statistics, observe
+from . import charts
+from .charts import Dot
+from .diagnosis import PathHistograms, fired, histograms
+from .page import Figures, Section, Table
+from .paths import PathReport, describe
+
+
+@dataclass(frozen=True, slots=True)
+class SchemeResult:
+    """A network of one scheme: its error, its size in 1000 bytes, and the percent of operations
+    that it eliminates, None where that was not measured.
+    """
+
+    error: float
+    kilobytes: float
+    eliminated: float | None = None
+
+
+FRAMES = 600
+"""How many of a sequence are shown at most."""
+
+
+def quantize_sections(
+    network: Network, model: FloatModel, statistics: Statistics, reports: Sequence[PathReport]
+) -> list[Section]:
+    """Of `network`, made from `model`; reports: what `report.describe` says of them."""
+    return [paths_section(reports), histograms_section(histograms(network, model, statistics))]
+
+
+def evaluate_sections(
+    network: Network, evaluation: Evaluation, dataset: Dataset, model: FloatModel | None = None
+) -> list[Section]:
+    """Of a network on a data set; with its float model also what its codes lose on this data."""
+    sections = [evaluation_section(network, evaluation), events_section(network, dataset)]
+    if model is not None:
+        statistics = observe(model, dataset)
+        reports = describe(network, model, statistics)
+        sections += quantize_sections(network, model, statistics, reports)
+    return sections
+
+
+def tune_sections(tuning: Tuning, dataset: Dataset) -> list[Section]:
+    """Of a search for thresholds on a data set."""
+    return [tuning_section(tuning), events_section(tuning.network, dataset)]
+
+
+def sweep_sections(sweep: Sweep) -> list[Section]:
+    """Of networks of several widths."""
+    results = {
+        f"W{point.weight_bits} A{point.activation_bits}": SchemeResult(
+            point.error, point.size_bits / 8000
+        )
+        for point in sweep.points
+    }
+    return [schemes_section(results, _with_unit(*sweep.metric), base=sweep.float_error)]
+
+
+def paths_section(reports: Sequence[PathReport], title: str = "Paths") -> Section:
+    """Weights and activations of each path, by numbers."""
+    weights = Table(
+        ("path", "weight\nbits", "scale\n1e-3", "clipped\n%", "lost\nenergy %", "SQNR\ndB", "kB"),
+        [
+            (
+                r.name,
+                str(r.weight_bits),
+                _between(*(1e3 * scale for scale in r.weight_scale)),
+                f"{r.clipped:.2f}",
+                f"{r.clip_loss:.4f}",
+                f"{r.weight_sqnr:.1f}",
+                f"{r.kilobytes:,.1f}",
+            )
+            for r in reports
+        ],
+    )
+    activations = Table(
+        (
+            "path",
+            "activation\nbits",
+            "scale\n1e-3",
+            "range",
+            "saturated\n%",
+            "codes at\nthe rails",
+            "of\nsamples",
+            "SQNR\ndB",
+            "threshold\ncodes",
+            "sum\nbits",
+        ),
+        [
+            (
+                r.name,
+                str(r.activation_bits),
+                f"{1e3 * r.activation_scale:.3g}",
+                f"{r.activation_range[0]:.3g} .. {r.activation_range[1]:.3g}",
+                f"{r.saturated:.2f}",
+                f"{r.at_rails:,}",
+                f"{r.samples:,}",
+                f"{r.activation_sqnr:.1f}",
+                str(r.threshold),
+                str(r.accumulator_bits),
+            )
+            for r in reports
+        ],
+    )
+    note = (
+        "Scale: the real value of one code, from the smallest row's to the largest's. Lost energy: "
+        "what clipping takes from the sum of the squared weights. SQNR: signal to quantization "
+        "noise ratio. Saturated: activations beyond the last code by half a code or more; the "
+        "rails are the first and the last code. kB: 1000 bytes of weights. Sum bits: what the "
+        "accumulator needs, proven."
+    )
+    return Section(title, [weights, activations], note)
+
+
+def histograms_section(by_path: Mapping[str, PathHistograms]) -> Section:
+    """Weights and activations of each path with their clip points."""
+    drawn = []
+    for name, pair in by_path.items():
+        for what, values, label in (
+            ("weights", pair.weights, "codes"),
+            ("activations", pair.activations, "real value"),
+        ):
+            clips = (values.low, values.high)
+            title = f"{name} {what}"
+            drawn.append(charts.histogram(title, values.edges, values.counts, clips, label))
+    note = (
+        "How many values there are (a logarithmic scale), of weights before rounding, each in "
+        "codes of its row, and of activations on the data. Dashed lines: the first and the last "
+        "code; what is outside is clipped to them."
+    )
+    return Section("Weights and activations", [Figures(drawn)], note)
+
+
+def evaluation_section(network: Network, evaluation: Evaluation) -> Section:
+    """Errors, eliminated operations, size and cycles; and events by path."""
+
+    def shown(error: float | None) -> str:
+        return "-" if error is None else f"{error:.2f}"
+
+    errors = Table(
+        ("error", "unit", "float", "quantized", "with\nthresholds"),
+        [
+            (
+                e.title,
+                e.unit,
+                shown(e.float_error),
+                shown(e.quantized_error),
+                shown(e.delta_error),
+            )
+            for e in evaluation.errors.values()
+        ],
+    )
+    dense, delta = evaluation.ideal_cycles_per_step_dense, evaluation.ideal_cycles_per_step_delta
+    costs = Table(
+        ("", "thresholds 0", "with\nthresholds"),
+        [
+            (
+                "operations eliminated, %",
+                f"{evaluation.eliminated_lossless:.1f}",
+                f"{evaluation.eliminated_operations:.1f}",
+            ),
+            (
+                "the same as published, %",
+                f"{evaluation.eliminated_lossless_as_published:.1f}",
+                f"{evaluation.eliminated_as_published:.1f}",
+            ),
+            (
+                f"ideal cycles per step, {evaluation.word_bits}-bit words (dense: {dense:,.0f})",
+                "",
+                f"{delta:,.1f}",
+            ),
+            ("size, kB", "", f"{evaluation.size_bits / 8000:,.1f}"),
+        ],
+    )
+    paths = Table(
+        (
+            "path",
+            "columns",
+            "rows",
+            "bits\nW/A",
+            "threshold\ncodes",
+            "events\nper step",
+            "eliminated\n%",
+            "kB",
+        ),
+        [
+            (
+                name,
+                f"{path.columns:,}",
+                f"{path.rows:,}",
+                f"{path.weight_bits}/{path.quantizer.bits}",
+                str(path.threshold),
+                f"{evaluation.events_per_step[name]:.1f}",
+                f"{evaluation.eliminated_by_path[name]:.1f}",
+                f"{path.weights.size * path.weight_bits / 8000:,.1f}",
+            )
+            for name, path in network.paths()
+        ],
+    )
+    note = (
+        f"{evaluation.steps:,} frames in {evaluation.sequences:,} sequences, {evaluation.scored:,} "
+        "frames scored. Eliminated operations: multiply-accumulates of dense steps that delta "
+        "steps leave out, as measured; as published: the way that Rezk et al. (2022) count them. "
+        "kB: 1000 bytes."
+    )
+    return Section("Error and cost", [errors, costs, paths], note)
+
+
+def events_section(network: Network, dataset: Dataset) -> Section:
+    """The share of each path's inputs that fires, frame by frame of the first sequence."""
+    n = next(n for n, x in enumerate(dataset.features) if len(x))
+    name = dataset.names[n] if dataset.names else f"sequence {n}"
+    shares = fired(network, dataset.features[n])
+    chart = charts.strips({path: share[:FRAMES] for path, share in shares.items()}, "frame")
+    note = (
+        f"Of {name}: percent of a path's inputs that are sent in each frame (a full strip: all of "
+        "them), and the mean."
+    )
+    return Section("Events over time", [Figures([chart])], note)
+
+
+def tuning_section(tuning: Tuning) -> Section:
+    """All trials of a search for thresholds: error against eliminated operations."""
+    error = _with_unit(tuning.metric, tuning.unit)
+    chart = charts.front(
+        [_dot(trial) for trial in tuning.trials],
+        [_dot(trial) for trial in tuning.front],
+        _dot(tuning.chosen),
+        "operations eliminated, %",
+        error,
+        limit=tuning.base.error + tuning.allowed,
+    )
+    names = list(tuning.chosen.thresholds)
+    table = Table(
+        ("", error, "eliminated\n%", *names),
+        [
+            (
+                "chosen" if trial == tuning.chosen else "",
+                f"{trial.error:.2f}",
+                f"{trial.eliminated:.1f}",
+                *(str(trial.thresholds.get(name, 0)) for name in names),
+            )
+            for trial in tuning.front
+        ],
+    )
+    note = (
+        f"{len(tuning.trials):,} settings were tried, method {tuning.method}. The line joins those "
+        "that no other one beats; the table has their thresholds, in codes. The large dot is the "
+        f"chosen one, which eliminates most with at most {tuning.allowed:g} more than the error at "
+        f"thresholds 0, {tuning.base.error:.2f}."
+    )
+    return Section("Delta thresholds", [Figures([chart]), table], note)
+
+
+def schemes_section(
+    results: Mapping[str, SchemeResult], error_name: str, *, base: float | None = None
+) -> Section:
+    """Error, eliminated operations and size by scheme; base: the float model's error."""
+    chart = charts.bars({name: r.error for name, r in results.items()}, error_name, base=base)
+    table = Table(
+        ("scheme", error_name, "eliminated\n%", "kB"),
+        [
+            (
+                name,
+                f"{r.error:.2f}",
+                "-" if r.eliminated is None else f"{r.eliminated:.1f}",
+                f"{r.kilobytes:,.1f}",
+            )
+            for name, r in results.items()
+        ],
+    )
+    note = "" if base is None else f"The dashed line is the float model's, {base:.2f}."
+    return Section("Schemes", [Figures([chart]), table], note)
+
+
+def _dot(trial: Trial) -> Dot:
+    codes = ", ".join(f"{name} {code}" for name, code in trial.thresholds.items())
+    words = f"error {trial.error:.2f}, {trial.eliminated:.1f} % eliminated; {codes}"
+    return Dot(trial.eliminated, trial.error, words)
+
+
+def _with_unit(title: str, unit: str) -> str:
+    return f"{title}, {unit}" if unit else title
+
+
+def _between(low: float, high: float) -> str:
+    return f"{low:.3g}" if low == high else f"{low:.3g} .. {high:.3g}"

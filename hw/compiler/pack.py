@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packs a network's numbers, and what its plan says, into the words of the image's memories.
+
+Rows are stored in the order in which they drain. A unit-word is `unit_word` consecutive units;
+a D-word holds one gate of a unit-word; the D-words of a path follow each other unit-word by
+unit-word, gate by gate, and are cut into groups of as many lanes as there are.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from ...golden.arithmetic import WIDTHS, Ints
+from ...golden.delta import POWER_OF_TWO
+from ...golden.models.graph import h_source
+from ...golden.models.network import MULT_BITS, Layer, Network
+from ..cells.base import vector_layout
+from ..config import AcceleratorConfig
+from ..image import MULT_BIAS_BITS
+from ..words import EncoderRecord, Pass, layer_record, network_record, pack, sweep_record
+from .plan import INPUT, PassPlan, PathPlan, Stage
+from .sweeps import Part, Sweep, place_parts, plan_sweeps
+
+
+def _rows_in_order(p: PassPlan, values: Ints, config: AcceleratorConfig) -> Ints:
+    """[gates, units, ...] of a path as the pass drains them: [D-words, unit_word, ...]."""
+    rows = config.unit_word
+    start = p.chunk.first * rows
+    piece = values[:, start : start + p.chunk.units]
+    padding = [(0, 0), (0, p.chunk.count * rows - p.chunk.units), *[(0, 0)] * (piece.ndim - 2)]
+    padded = np.pad(piece, padding)
+    split = padded.reshape(len(values), p.chunk.count, rows, *values.shape[2:])
+    return np.swapaxes(split, 0, 1).reshape(-1, rows, *values.shape[2:])
+
+
+def weight_words(p: PassPlan, config: AcceleratorConfig) -> list[int]:
+    """Weight words of a pass: group by group, one word per column, lane 0 in the lowest bits.
+
+    A drained word takes as many lane blocks as its weights have digits, the top digit first.
+    """
+    path = p.plan.path
+    ordered = _rows_in_order(p, path.weights, config).reshape(-1, config.drain_rows, path.columns)
+    digits = weight_digits(ordered, config.digits(path.weight_bits), config.digit_bits)
+    lanes = np.moveaxis(digits, 0, 1).reshape(-1, path.columns)
+    lanes = np.pad(lanes, [(0, p.groups * config.lanes - len(lanes)), (0, 0)])
+    words = lanes.reshape(p.groups, config.lanes, path.columns).swapaxes(1, 2)
+    return pack_words(words.reshape(-1, config.lanes), config.digit_bits)
+
+
+def weight_digits(weights: Ints, count: int, bits: int) -> Ints:
+    """[count, ...]: the weights' digits of `bits` bits, top first; only the top one is signed."""
+    shifts = bits * np.arange(count - 1, -1, -1).reshape(-1, *[1] * weights.ndim)
+    digits = weights >> shifts
+    digits[1:] &= (1 << bits) - 1
+    return digits
+
+
+def row_words(network: Network, p: PassPlan, config: AcceleratorConfig) -> list[int]:
+    """Row parameters of a pass: bias (on the first path that feeds the gate) and mult."""
+    path, layer = p.plan.path, network.layers[p.plan.stage.layer]
+    gates = [layer.cell.gates.index(g) for g in path.gates]
+    new = np.array([g not in p.gates_before for g in path.gates])
+    bias = np.where(new[:, None], layer.bias[gates], 0)
+    mult = path.mult & ((1 << MULT_BITS) - 1)
+    both = (bias << MULT_BITS) | mult
+    return pack_words(_rows_in_order(p, both, config), MULT_BIAS_BITS)
+
+
+def pack_words(values: Ints, bits: int) -> list[int]:
+    """Rows of signed integers as one integer per row, element 0 in the lowest bits."""
+    fields = np.asarray(values, np.int64) & ((1 << bits) - 1)
+    if bits in (8, 16):
+        raw = fields.astype(f"<u{bits // 8}")
+        return [int.from_bytes(row.tobytes(), "little") for row in raw]
+    flat = (fields[..., None] >> np.arange(bits)) & 1
+    packed = np.packbits(flat.reshape(len(fields), -1).astype(np.uint8), axis=1, bitorder="little")
+    return [int.from_bytes(row.tobytes(), "little") for row in packed]
+
+
+def program_words(config: AcceleratorConfig, passes: Sequence[PassPlan]) -> list[int]:
+    return [
+        pack(
+            Pass,
+            {
+                "fetch": _fetch_fields(config, p),
+                "rows": _row_fields(config, p) | {"step_start": p.first_pass},
+                "step_end": p.last_pass,
+            },
+        )
+        for p in passes
+    ]
+
+
+def _fetch_fields(config: AcceleratorConfig, p: PassPlan) -> dict[str, Any]:
+    plan, path = p.plan, p.plan.path
+    state = plan.producer != INPUT
+    words = p.chunk.count * len(path.gates) * config.cell_units
+    group_words = config.group_words(path.weight_bits)
+    return {
+        "source": plan.encoder + (config.input_encoders if state else 0),
+        "list": plan.list,
+        "recurrent": path.source == "h",
+        "tally": p.first_use,
+        "release": p.last_use,
+        "event_base": plan.event_base,
+        "columns": path.columns,
+        "weight_base": p.weight_base,
+        "digits": config.digits(path.weight_bits).bit_length() - 1,
+        "groups": p.groups,
+        "words": group_words,
+        "tail_words": words - (p.groups - 1) * group_words,
+        "rows": p.chunk.units * len(path.gates),
+    }
+
+
+def _row_fields(config: AcceleratorConfig, p: PassPlan) -> dict[str, Any]:
+    path, gates = p.plan.path, p.plan.stage.gates
+    entries = [
+        {
+            "slot": gates.index(gate),
+            "shift": int(shift),
+            "init": gate not in p.gates_before,
+            "flush": 0,
+        }
+        for gate, shift in zip(path.gates, path.shift, strict=True)
+    ]
+    if p.last_path:  # in front: their row address is the next entry's, and so never past the end
+        flushed = [gate for gate in gates if gate not in path.gates]
+        entries[:0] = [
+            {"slot": gates.index(gate), "shift": 0, "init": 0, "flush": 1} for gate in flushed
+        ]
+    count = len(entries)
+    nothing = {"slot": 0, "shift": 0, "init": 0, "flush": 0}
+    return {
+        "row_base": p.row_base,
+        "unit_words": p.chunk.count,
+        "entries": count,
+        "entry": entries + [nothing] * (4 - count),
+        "last": p.last_path,
+        "layer": p.plan.stage.index,
+        "layer_start": p.last_path and p.first_chunk,
+        "layer_end": p.last_path and p.last_chunk,
+        "unit_base": p.chunk.first * config.unit_word,
+        "tail_units": p.chunk.units - (p.chunk.count - 1) * config.unit_word,
+    }
+
+
+_NO_ENCODER = dict.fromkeys(
+    (field for field, _ in EncoderRecord),
+    0,
+)
+
+
+def _encoders(
+    network: Network, plans: Sequence[PathPlan], producer: int, sweep: Sweep, count: int
+) -> list[dict[str, int]]:
+    records = [_NO_ENCODER] * count
+    for plan in plans:
+        if plan.producer == producer and plan.stage.sweep == sweep:
+            quantizer = plan.path.quantizer
+            records[plan.encoder] = {
+                "enable": 1,
+                "list": plan.list,
+                "event_base": plan.event_base,
+                "columns": plan.path.columns,
+                "reference_base": plan.reference_base,
+                "mult": quantizer.mult,
+                "shift": quantizer.shift,
+                "zero": quantizer.zero_point,
+                "width": WIDTHS.index(quantizer.bits),
+                "power_of_two": network.delta_mode == POWER_OF_TWO,
+            }
+    return records
+
+
+def stage_word(
+    network: Network,
+    config: AcceleratorConfig,
+    plans: Sequence[PathPlan],
+    stage: Stage,
+    state_bases: Sequence[int],
+) -> int:
+    layer = network.layers[stage.layer]
+    return pack(
+        layer_record(config.encoders),
+        {
+            "cell": config.cells.index(stage.cell),
+            "c_exponent": layer.c_exponent,
+            "state_base": state_bases[stage.layer],
+            "vector_shift": layer.vector_shift,
+            "skip_base": state_bases[stage.layer - 1] if layer.cell.reads_input else 0,
+            "skip_mult": layer.skip_mult,
+            "skip_shift": layer.skip_shift,
+            "output": stage.puts_out,
+            "encoders": _encoders(network, plans, stage.index, stage.sweep, config.encoders),
+        },
+    )
+
+
+def vector_words(layer: Layer, count: int) -> list[int]:
+    """A layer's `count` words of the vector memory, one a unit; 0 where there are no vectors."""
+    layout = vector_layout(layer.cell.vectors)
+    words = [
+        pack(layout, {name: vector[k] for name, vector in layer.vectors.items()})
+        for k in range(layer.units)
+    ]
+    return words + [0] * (count - layer.units)
+
+
+def state_words(layer: Layer, count: int) -> list[int]:
+    """A layer's state before a sequence's first step, one of `count` words a unit: c above, h
+    below."""
+    zeros = np.zeros(layer.units, np.int64)
+    both = np.stack([layer.initial.get(name, zeros) for name in ("h", "c")], axis=1)
+    return pack_words(both, 16) + [0] * (count - layer.units)
+
+
+def initial_codes(network: Network, plan: PathPlan) -> Ints:
+    """References [columns] of a path before a sequence's first step."""
+    values = np.zeros(plan.path.columns, np.int64)
+    if plan.path.source == "h":
+        source = network.layers[h_source(network.layers, plan.stage.layer)]
+        values = source.initial.get("h", values)
+    return plan.path.quantizer(values)
+
+
+def reference_words(
+    network: Network, config: AcceleratorConfig, plans: Sequence[PathPlan]
+) -> list[int]:
+    """The references of all state encoders before a sequence's first step."""
+    codes = np.zeros(config.encoders * config.reference_span, np.int64)
+    for plan in plans:
+        if plan.producer != INPUT:
+            base = plan.encoder * config.reference_span + plan.reference_base
+            codes[base : base + plan.path.columns] = initial_codes(network, plan)
+    return pack_words(codes[:, None], config.activation_bits)
+
+
+def sum_words(network: Network, p: PassPlan, config: AcceleratorConfig) -> list[int]:
+    """M of a pass before a sequence's first step."""
+    path = p.plan.path
+    codes = initial_codes(network, p.plan) - path.quantizer.zero_point
+    return pack_words(_rows_in_order(p, path.weights @ codes, config), config.sum_bits)
+
+
+def network_word(
+    network: Network,
+    config: AcceleratorConfig,
+    plans: Sequence[PathPlan],
+    sweep: Sweep,
+    program: int,
+) -> int:
+    """What the frames of a sweep need; program: the address of its first pass."""
+    return pack(
+        network_record(config.input_encoders),
+        {
+            "inputs": sweep.inputs(network),
+            "macs": network.macs,
+            "program": program,
+            "encoders": _encoders(network, plans, INPUT, sweep, config.input_encoders),
+        },
+    )
+
+
+def sweep_words(network: Network, config: AcceleratorConfig) -> list[int]:
+    """The sweeps' records for the sequence buffer."""
+    sweeps = plan_sweeps(network)
+    record = place_parts(network, sweeps)
+    nothing = Part(offset=0, units=0)
+    words = []
+    for sweep in sweeps:
+        sources = [record.parts[source] for source in sweep.sources]
+        kept = record.parts.get(sweep.result) if sweep.layers else None
+        words.append(
+            pack(
+                sweep_record(config.sweep_sources),
+                {
+                    "backward": sweep.backward,
+                    "compute": bool(sweep.layers),
+                    "emit": kept is None,
+                    "end": sweep is sweeps[-1],
+                    "source_count": len(sources),
+                    "sources": [
+                        asdict(part)
+                        for part in sources + [nothing] * (config.sweep_sources - len(sources))
+                    ],
+                    "target": asdict(kept or nothing),
+                    "stride": record.stride,
+                    "frames": config.sequence_words // record.stride,
+                },
+            )
+        )
+    return words

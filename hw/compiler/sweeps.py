@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a network is run that cannot go frame by frame: its sweeps over a whole sequence.
+
+A sweep runs a chain of layers over all frames, first to last or backward. What it puts out is kept
+until the last sweep that reads it is through; a network whose layers are one forward chain is one
+sweep, and needs no memory between.
+"""
+
+from dataclasses import dataclass
+
+from ...golden.models.graph import FRAMES, inputs_of, outputs_of, width_of
+from ...golden.models.network import Network
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sweep:
+    """One sweep.
+
+    layers: a chain, each of which reads just the one before; none for the last sweep of a network
+        whose outputs must be put together, or turned round, from what is kept.
+    sources: layers, or FRAMES, whose outputs are its input, one after the other.
+    """
+
+    index: int
+    layers: tuple[int, ...]
+    sources: tuple[int, ...]
+    backward: bool
+
+    def inputs(self, network: Network) -> int:
+        """Words of a frame that it takes."""
+        return width_of(network.layers, self.sources)
+
+    @property
+    def result(self) -> int:
+        """The layer whose output the sweep puts out."""
+        return self.layers[-1]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """Words of the record of a frame: one source's, or one sweep's outputs."""
+
+    offset: int
+    units: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """What is kept of a frame: stride words in all, and where each source's are."""
+
+    stride: int
+    parts: dict[int, Part]
+
+
+def plan_sweeps(network: Network) -> list[Sweep]:
+    """The sweeps of a network, in their order."""
+    chains: list[list[int]] = []
+    for n, layer in enumerate(network.layers):
+        follows = n > 0 and inputs_of(network.layers, n) == (n - 1,)
+        if follows and layer.backward == network.layers[n - 1].backward and _only(network, n):
+            chains[-1].append(n)
+        else:
+            chains.append([n])
+    sweeps = [
+        Sweep(
+            index=index,
+            layers=tuple(chain),
+            sources=inputs_of(network.layers, chain[0]),
+            backward=network.layers[chain[0]].backward,
+        )
+        for index, chain in enumerate(chains)
+    ]
+    last, results = sweeps[-1], outputs_of(network.layers, network.puts_out)
+    if last.backward or results != (last.result,):
+        sweeps.append(Sweep(index=len(sweeps), layers=(), sources=results, backward=False))
+    return sweeps
+
+
+def _only(network: Network, n: int) -> bool:
+    """Whether nothing but layer n reads the layer before it."""
+    results = outputs_of(network.layers, network.puts_out)
+    others = [inputs_of(network.layers, k) for k in range(len(network.layers)) if k != n]
+    return not any(n - 1 in sources for sources in (*others, results))
+
+
+def place_parts(network: Network, sweeps: list[Sweep]) -> Record:
+    """The record of a frame, in which what is no longer read makes room for what comes."""
+    made = {FRAMES: -1} | {s.result: s.index for s in sweeps if s.layers}
+    used = {source: s.index for s in sweeps for source in s.sources}
+    parts: dict[int, Part] = {}
+    for source, born in made.items():
+        if source not in used:
+            continue  # it goes straight out
+        units = width_of(network.layers, [source])
+        alive = sorted(
+            (part.offset, part.offset + part.units)
+            for other, part in parts.items()
+            if used[other] >= born
+        )
+        offset = 0
+        for start, end in alive:
+            if offset + units <= start:
+                break
+            offset = max(offset, end)
+        parts[source] = Part(offset=offset, units=units)
+    return Record(stride=max(part.offset + part.units for part in parts.values()), parts=parts)

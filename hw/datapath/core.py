@@ -1,0 +1,371 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The datapath: frames in, outputs out, and everything between, in the order of the data."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from amaranth.hdl import Cat, Module, ResetInserter, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..cells.catalogue import most_latency, reads
+from ..config import AcceleratorConfig
+from ..image import Image, memories
+from ..parts.memory import block_ram, memory_write
+from ..parts.queue import Credits, Queue
+from ..parts.widths import Widen
+from ..words import LIST_BITS, network_record
+from .detect.detector import Detector
+from .detect.encoder import ThresholdWrite
+from .detect.frames import FrameInput, frame_word
+from .fetch.fetch import Fetch
+from .fetch.sequencer import Sequencer
+from .fetch.weight_store import BlockRamStore
+from .lanes.array import MacArray
+from .rows.accumulate import Accumulate
+from .rows.layer_table import LayerTable
+from .units.outputs import Outputs, output_word
+from .units.unit import CellUnit
+
+PASSES_AHEAD = 8
+"""Passes that the fetch unit may be ahead of the accumulators."""
+
+
+def drain_queue_words(config: AcceleratorConfig) -> int:
+    """D-words that the queue behind the drain holds."""
+    return max(16, 6 * config.group_words(config.digit_bits))
+
+
+class Core(wiring.Component):
+    """The accelerator without its bus.
+
+    Parameters
+    ----------
+    config: what is silicon
+    image: what the memories hold after configuration; None leaves them empty, to be loaded
+    store: where the weights live, with the ports of `BlockRamStore`; None is one of those
+
+    Members
+    -------
+    i: words of the input frames; o: words of the outputs
+    sweep: which one the frames belong to; it changes only while the core is empty
+    restart, restart_taken: the next frame starts a sequence; it has
+    set_threshold: from the host
+    load_NAME: write ports of the image's memories, while no frame is under way
+    state_addr, state_data: the host's view of the state memory, one cycle
+    frame: pulses when a frame starts, with its dense multiply-accumulates in dense_macs
+    frame_error, beat, macs, event, event_list: for the counters
+    """
+
+    def __init__(
+        self, config: AcceleratorConfig, image: Image | None = None, *, store: Any = None
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._image = image
+        states = max(config.states, 2)
+        super().__init__(
+            {
+                "i": In(stream.Signature(frame_word(config.input_elements))),
+                "o": Out(stream.Signature(output_word(config.output_elements))),
+                "sweep": In(range(max(config.sweeps, 2))),
+                "restart": In(1),
+                "restart_taken": Out(1),
+                "set_threshold": In(ThresholdWrite),
+                **{
+                    f"load_{memory.name}": Out(memory_write(memory.depth, memory.width))
+                    for memory in memories(config)
+                },
+                "state_addr": In(range(states)),
+                "state_data": Out(32),
+                "frame": Out(1),
+                "dense_macs": Out(32),
+                "frame_error": Out(1),
+                "beat": Out(1),
+                "macs": Out(14),
+                "event": Out(1),
+                "event_list": Out(LIST_BITS),
+            }
+        )
+
+    i: stream.Interface
+    o: stream.Interface
+    sweep: Signal
+    restart: Signal
+    restart_taken: Signal
+    set_threshold: data.View
+    load_weights: Any
+    load_rows: Any
+    load_program: Any
+    load_layers: Any
+    load_network: Any
+    load_vectors: Any
+    load_initial_states: Any
+    load_initial_references: Any
+    load_initial_sums: Any
+    state_addr: Signal
+    state_data: Signal
+    frame: Signal
+    dense_macs: Signal
+    frame_error: Signal
+    beat: Signal
+    macs: Signal
+    event: Signal
+    event_list: Signal
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self._config
+        contents = self._image.contents if self._image else {}
+
+        m.submodules.store = store = self._store or BlockRamStore(
+            depth=config.weight_words, word_bits=config.word_bits, init=contents.get("weights", [])
+        )
+        group_words = config.group_words(config.digit_bits)
+        queue_words = drain_queue_words(config)
+        m.submodules.fetch = fetch = Fetch(
+            sources=config.input_encoders + config.encoders,
+            delta_bits=config.delta_bits,
+            group_words=group_words,
+            queue_words=queue_words,
+            address_bits=store.address_bits,
+            word_bits=config.word_bits,
+            store_steady=store.STEADY,
+            store_outstanding=store.latency + 2,
+            levels=config.levels,
+        )
+        m.submodules.array = array = MacArray(
+            lanes=config.lanes,
+            weight_bits=config.weight_bits,
+            delta_bits=config.delta_bits,
+            drain_rows=config.drain_rows,
+            lane_kind=config.lane_kind,
+            lane_bits=config.lane_bits,
+            sum_bits=config.sum_bits,
+        )
+        m.submodules.accumulate = accumulate = Accumulate(
+            config, init=contents.get("rows", []), initial=contents.get("initial_sums", [])
+        )
+        # A unit-word that begins to run takes its time, and so do those before it.
+        in_flight = config.drain_rows + most_latency(config.cells)
+        detectors = [
+            self._detector(m, n, frames=False, in_flight=in_flight) for n in range(config.encoders)
+        ]
+        m.submodules.cells = cells = CellUnit(
+            config.unit_word,
+            cells=config.cells,
+            state_depth=max(config.states, 2),
+            gap=detectors[0].recovery,
+            width=config.cell_units,
+            vectors=contents.get("vectors", []),
+            initial=contents.get("initial_states", []) if config.initial else None,
+        )
+        m.submodules.sequencer = sequencer = Sequencer(
+            depth=config.program, init=contents.get("program", [])
+        )
+        if config.initial:
+            states, sums = self.load_initial_states, self.load_initial_sums
+            wiring.connect(m, wiring.flipped(states), cells.load_initial)
+            wiring.connect(m, wiring.flipped(sums), accumulate.load_initial)
+        m.submodules.layers = table = LayerTable(
+            layers=config.layers, encoders=config.encoders, init=contents.get("layers", [])
+        )
+        loaded = {"weights": store, "rows": accumulate, "program": sequencer, "layers": table}
+        self._load(m, loaded | ({"vectors": cells} if reads(config.cells, "vectors") else {}))
+
+        # Frames -> their change detectors.
+        record = self._network_record(m, contents.get("network", [0]))
+        frames, input_detectors = self._frames(m, record)
+        wiring.connect(m, frames.o, sequencer.i)
+        m.d.comb += sequencer.start.eq(record.program)
+
+        # Sequencer -> passes.
+        # The fetch unit is no more than these passes ahead of the accumulators; and it begins no
+        # more rounds besides than there are D-words.
+        m.submodules.ahead = ahead = Credits(total=PASSES_AHEAD, need=1)
+        depth = PASSES_AHEAD + queue_words + 4
+        m.submodules.begun = begun = Queue(fetch.begun.payload.shape(), depth=depth, straight=True)
+        m.d.comb += [
+            fetch.i.valid.eq(sequencer.fetch.valid & ahead.room),
+            fetch.i.payload.eq(sequencer.fetch.payload),
+            sequencer.fetch.ready.eq(fetch.i.ready & ahead.room),
+            ahead.take.eq(sequencer.fetch.valid & sequencer.fetch.ready),
+            ahead.amount.eq(1),
+            ahead.give.eq(sequencer.rows.valid & sequencer.rows.ready),
+            begun.i.valid.eq(fetch.begun.valid),
+            begun.i.payload.eq(fetch.begun.payload),
+            accumulate.i.valid.eq(sequencer.rows.valid & begun.o.valid),
+            accumulate.i.payload.eq(sequencer.rows.payload),
+            accumulate.round.eq(begun.o.payload),
+            sequencer.rows.ready.eq(accumulate.i.ready & begun.o.valid & ~begun.o.payload.more),
+            begun.o.ready.eq(accumulate.i.ready & sequencer.rows.valid),
+        ]
+        if len(config.weight_bits) == 1:  # known to synthesis, too
+            m.d.comb += fetch.i.payload["pass"].digits.eq(0)
+
+        # Event lists -> weights -> MAC array -> sums -> accumulators -> cells.
+        wiring.connect(m, fetch.store, store.store)
+        m.submodules.drained = drained = Queue(
+            array.o.payload.shape(), depth=queue_words, buffered=True, straight=True
+        )
+        m.d.comb += [
+            array.valid.eq(fetch.valid),
+            Value.cast(array.weights).eq(fetch.weights),
+            array.tag.eq(fetch.tag),
+            drained.i.valid.eq(array.o.valid),
+            drained.i.payload.eq(array.o.payload),
+            fetch.drained.eq(drained.o.valid & drained.o.ready),
+        ]
+        if config.cell_units == 1:
+            wiring.connect(m, drained.o, accumulate.sums)
+        else:
+            m.submodules.widen = widen = Widen(
+                drained.o.payload.shape(), accumulate.sums.payload.shape(), count=config.cell_units
+            )
+            wiring.connect(m, drained.o, widen.i)
+            wiring.connect(m, widen.o, accumulate.sums)
+        wiring.connect(m, accumulate.o, cells.i)
+
+        # Cells -> change detectors, and the outputs.
+        m.submodules.outputs = outputs = Outputs(config)
+        wiring.connect(m, outputs.o, wiring.flipped(self.o))
+        m.d.comb += [
+            table.layer.eq(accumulate.layer),
+            table.step.eq(accumulate.step),
+            table.start.eq(accumulate.layer_start),
+            accumulate.layer_ready.eq(table.ready),
+            accumulate.context.eq(table.context),
+            outputs.i.valid.eq(cells.o.valid & table.output),
+            outputs.i.payload.eq(cells.o.payload),
+            outputs.take.eq(accumulate.output_take),
+            outputs.units.eq(accumulate.output_units),
+            accumulate.output_room.eq(outputs.room),
+        ]
+        self._states(m, table, cells, detectors)
+
+        # Event lists -> fetch.
+        for n, lists in enumerate([*input_detectors, *detectors]):
+            m.d.comb += [
+                lists.query.eq(fetch.query),
+                fetch.closed[n].eq(lists.closed),
+                fetch.count[n].eq(lists.count),
+                lists.release.eq(fetch.release[n]),
+                lists.release_key.eq(fetch.release_key),
+                lists.r_en.eq(fetch.r_en),
+                lists.r_addr.eq(fetch.r_addr),
+                *([lists.r_level.eq(fetch.r_level)] if config.levels else []),
+                fetch.r_data[n].eq(lists.r_data),
+            ]
+        m.d.comb += [
+            cells.host_addr.eq(self.state_addr),
+            self.state_data.eq(cells.host_data),
+            self.beat.eq(fetch.valid),
+            self.macs.eq(fetch.macs),
+            self.event.eq(fetch.event),
+            self.event_list.eq(fetch.event_list),
+        ]
+        return m
+
+    def _load(self, m: Module, loaded: Mapping[str, Any]) -> None:
+        """Connect the loader's ports to the components whose memories they write."""
+        for name, target in loaded.items():
+            port = getattr(self, f"load_{name}")
+            m.d.comb += [
+                target.w_en.eq(port.en),
+                target.w_addr.eq(port.addr),
+                target.w_data.eq(port.data),
+            ]
+
+    def _renewed(self, component: wiring.Component) -> Any:
+        """`component`, reset when another network is loaded: no list of the old one is left."""
+        return ResetInserter(self.load_network.en)(component)
+
+    def _detector(self, m: Module, n: int, *, frames: bool, in_flight: int = 0) -> Detector:
+        """The nth change detector of the frames, or of the layers' outputs."""
+        detector = Detector(self._config, self._image, frames=frames, index=n, in_flight=in_flight)
+        m.submodules[f"{'input' if frames else 'state'}{n}"] = detector
+        m.d.comb += [
+            detector.renew.eq(self.load_network.en),
+            detector.set_threshold.eq(self.set_threshold),
+        ]
+        if self._config.initial and not frames:
+            port: Any = self.load_initial_references
+            bits = self._config.reference_span.bit_length() - 1
+            m.d.comb += [
+                detector.load.en.eq(port.en & (port.addr[bits:] == n)),
+                detector.load.addr.eq(port.addr[:bits]),
+                detector.load.data.eq(port.data),
+            ]
+        return detector
+
+    def _frames(self, m: Module, record: Any) -> tuple[FrameInput, list[Detector]]:
+        config = self._config
+        elements = config.input_elements
+        frames = FrameInput(encoders=config.input_encoders, sweeps=config.sweeps, elements=elements)
+        m.submodules.frames = self._renewed(frames)
+        wiring.connect(m, wiring.flipped(self.i), frames.i)
+        detectors = [self._detector(m, n, frames=True) for n in range(config.input_encoders)]
+        m.d.comb += [
+            frames.record.eq(record),
+            frames.sweep.eq(self.sweep),
+            frames.restart.eq(self.restart),
+            self.restart_taken.eq(frames.restart_taken),
+            frames.busy.eq(Cat(*(detector.busy for detector in detectors)).any()),
+            self.frame.eq(frames.start),
+            self.dense_macs.eq(record.macs),
+            self.frame_error.eq(frames.frame_error),
+        ]
+        # Slices wait for their banks themselves, with what they have found.
+        if elements == 1:
+            m.d.comb += frames.free.eq(~Cat(*(detector.taken for detector in detectors)).any())
+        else:
+            m.d.comb += frames.free.eq(1)
+            m.d.comb += frames.room.eq(Cat(*(detector.room for detector in detectors)).all())
+        for n, detector in enumerate(detectors):
+            m.d.comb += [
+                detector.start.eq(frames.start),
+                detector.context.eq(frames.context[n]),
+                detector.i.eq(frames.element),
+            ]
+        return frames, detectors
+
+    def _network_record(self, m: Module, init: list[int]) -> Any:
+        """The sweep's record. Like the memories, what was loaded outlives a reset."""
+        layout = network_record(self._config.input_encoders)
+        if self._config.sweeps == 1:
+            start: Any = layout.from_bits(init[0])
+            record: Any = Signal(layout, init=start, reset_less=True)
+            with m.If(self.load_network.en):
+                m.d.sync += Value.cast(record).eq(self.load_network.data)
+            return record
+        records = block_ram(layout.size, depth=self._config.sweeps, init=init)
+        m.submodules.records = records
+        write, read = records.write_port(), records.read_port()
+        m.d.comb += [
+            write.en.eq(self.load_network.en),
+            write.addr.eq(self.load_network.addr),
+            write.data.eq(self.load_network.data),
+            read.addr.eq(self.sweep),
+        ]
+        return data.View(layout, read.data)
+
+    def _states(
+        self, m: Module, table: LayerTable, cells: CellUnit, detectors: Sequence[Detector]
+    ) -> None:
+        """Cells -> change detectors, as the layer has it."""
+        unit = cells.o.payload
+        m.d.comb += table.busy.eq(Cat(*(detector.busy for detector in detectors)).any())
+        for detector, context in zip(detectors, table.contexts, strict=True):
+            m.d.comb += [
+                detector.start.eq(table.begin),
+                detector.context.eq(context),
+                detector.i.valid.eq(cells.o.valid),
+                detector.i.j.eq(unit.unit),
+                detector.i.end.eq(unit.end),
+            ]
+            if self._config.cell_units == 1:
+                m.d.comb += detector.i.value.eq(unit.h)
+            else:
+                m.d.comb += [detector.i.values.eq(unit.h), detector.i.mask.eq(unit.mask)]
+        if self._config.cell_units > 1:
+            m.d.comb += cells.stall.eq(~Cat(*(detector.room for detector in detectors)).all())

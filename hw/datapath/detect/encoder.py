@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The change detector: quantizes a value, compares it with what was sent last, sends what changed.
+
+q = sat(rshr(v * mult, shift) + zero, bits);  d = q - x̂;  fires iff |d| > threshold, and then x̂ = q;
+or, in the mode `power_of_two`, x̂ goes one step of a power of two towards q.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from ....golden.arithmetic import WIDTHS
+from ....golden.delta import EXACT, POWER_OF_TWO
+from ...parts.arithmetic import SMALL_STAGE_BITS, Rescale, add_halves, delay, rescale_latency
+from ...parts.memory import Table, block_ram, memory_write
+from ...words import EVENT_BITS, LIST_BITS, UNIT_BITS, EncoderRecord
+from ..events.event_lists import BankKey, event_layout
+from .nearest_power import NearestPower
+
+Element = data.StructLayout(
+    {
+        "valid": unsigned(1),
+        "j": unsigned(UNIT_BITS),  # index of the element in its source
+        "value": signed(16),
+        "end": unsigned(1),  # the source's last element of the step
+    }
+)
+"""One int16 element of a frame or of a layer's output."""
+
+Context = data.StructLayout({"record": EncoderRecord, "first": unsigned(1), "parity": unsigned(1)})
+"""What stays the same while a source's elements of one step pass through an encoder."""
+
+ThresholdWrite = data.StructLayout(
+    {"en": unsigned(1), "list": unsigned(LIST_BITS), "value": unsigned(17)}
+)
+"""A threshold that the host sets."""
+
+
+REFERENCE_CYCLES = 3
+"""From an element to its reference: address, memory, register."""
+
+
+def recovery(shifts: tuple[int, int], modes: Sequence[str]) -> int:
+    """As `DeltaEncoder.recovery`, from its parameters."""
+    later = NearestPower.latency if POWER_OF_TWO in modes else 0
+    return _scaled_after(shifts) + 4 + later
+
+
+def _scaled_after(shifts: tuple[int, int]) -> int:
+    """Cycles from an element to what the rescaler makes of it, and its reference's address."""
+    rescale = rescale_latency(16, *shifts, stage_bits=SMALL_STAGE_BITS, rounds=False, plain=True)
+    return max(rescale, REFERENCE_CYCLES)
+
+
+class DeltaEncoder(wiring.Component):
+    """Finds the elements that changed and appends them to an event list; one element a cycle.
+
+    `start` loads a context and opens its list; the elements follow from the next cycle on. The
+    element marked `end` closes the list with it. A source's elements must be through (`busy`
+    low) before the next start.
+
+    Parameters
+    ----------
+    references: depth of the reference memory x̂
+    code_bits: the largest code width
+    shifts: lowest and highest shift of the quantizers
+    thresholds: initial threshold of each list
+    modes: what it can send; where it can do both, the context's record says which
+    initial: the references before a sequence's first step; None: the code of zero, for all
+    slice_bits: this is one of 2**slice_bits encoders that share a source: element j is at address
+        j >> slice_bits
+
+    Members
+    -------
+    start, context: begin a source's step; i: its elements
+    open, key, base, push, event, close: to `EventLists`
+    set_threshold: from the host; taken over at the next start
+    busy: elements are on their way
+    load: for the initial references, where there are any
+    """
+
+    def __init__(
+        self,
+        *,
+        references: int,
+        code_bits: int,
+        shifts: tuple[int, int],
+        thresholds: list[int],
+        modes: tuple[str, ...] = (EXACT,),
+        initial: list[int] | None = None,
+        slice_bits: int = 0,
+    ) -> None:
+        self._initial = initial
+        self._slice_bits = slice_bits
+        self._references = references
+        self._code_bits = code_bits
+        self._thresholds = thresholds
+        self._modes = modes
+        self._shifts = shifts
+        self._rescale = Rescale(
+            value_bits=16,
+            mult_bits=16,
+            shift_min=shifts[0],
+            shift_max=shifts[1],
+            out_bits=max(31 - shifts[0] + 1, 2),
+            stage_bits=SMALL_STAGE_BITS,
+            rounds=False,
+            plain=True,
+        )
+        super().__init__(
+            {
+                "start": In(1),
+                "context": In(Context),
+                "i": In(Element),
+                "open": Out(1),
+                "key": Out(BankKey),
+                "base": Out(EVENT_BITS),
+                "push": Out(1),
+                "event": Out(event_layout(code_bits + 1)),
+                "close": Out(1),
+                "set_threshold": In(ThresholdWrite),
+                "busy": Out(1),
+                **({} if initial is None else {"load": Out(memory_write(references, code_bits))}),
+            }
+        )
+
+    @property
+    def recovery(self) -> int:
+        """Least cycles from a source's last element to the first after the next start, which comes
+        as soon as `busy` is low.
+        """
+        return recovery(self._shifts, self._modes)
+
+    start: Signal
+    context: data.View
+    i: data.View
+    open: Signal
+    key: data.View
+    base: Signal
+    push: Signal
+    event: data.View
+    close: Signal
+    set_threshold: data.View
+    busy: Signal
+    load: Any
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.rescale = rescale = self._rescale
+        depth = 1 << max(1, (len(self._thresholds) - 1).bit_length())
+        thresholds: Any = Memory(shape=17, depth=depth, init=self._thresholds)
+        m.submodules.thresholds = thresholds
+        references = block_ram(signed(self._code_bits), depth=self._references)
+        m.submodules.references = references
+        context: Any = Signal(Context)
+        record = context.record
+
+        # A start opens the list; a cycle later, the threshold is looked up for all of the step. No
+        # change is above that of all ones.
+        started = Signal()
+        threshold = Signal(self._code_bits)
+        threshold_write = thresholds.write_port()
+        threshold_read = thresholds.read_port(domain="comb")
+        m.d.comb += [
+            threshold_write.addr.eq(self.set_threshold.list),
+            threshold_write.data.eq(self.set_threshold.value),
+            threshold_write.en.eq(self.set_threshold.en),
+            threshold_read.addr.eq(record.list),
+            self.open.eq(self.start & self.context.record.enable),
+            self.key.list.eq(self.context.record.list),
+            self.key.bank.eq(self.context.parity),
+            self.base.eq(
+                self.context.record.event_base
+                + Mux(self.context.parity, self.context.record.columns, 0)
+            ),
+        ]
+        m.d.sync += started.eq(self.start)
+        with m.If(self.start):
+            m.d.sync += context.eq(self.context)
+        with m.If(started):
+            m.d.sync += threshold.eq(threshold_read.data[: len(threshold)])
+            with m.If(threshold_read.data[len(threshold) :].any()):
+                m.d.sync += threshold.eq(-1)
+
+        # Quantize: rescale; round, add the zero point, saturate to the code's width.
+        m.d.comb += [
+            rescale.value.eq(self.i.value),
+            rescale.mult.eq(record.mult),
+            rescale.shift.eq(record.shift),
+        ]
+        cycles = _scaled_after(self._shifts)
+        scaled = _delayed(m, self.i, cycles, "scaled")
+        product = delay(m, rescale.o, cycles - rescale.latency, "product")
+        shifted = add_halves(record.zero, product)
+        q = Signal(signed(self._code_bits))
+        m.d.sync += q.eq(_saturated(shifted, record.width, self._code_bits))
+        quantized = _delayed(m, scaled, 1, "quantized")
+
+        # The reference arrives together with the code; at a sequence's start it is the code of 0.
+        # Its address is there early, so that registers stand on both sides of the memory.
+        read = references.read_port()
+        place = Signal.like(read.addr)
+        early = _delayed(m, self.i, cycles - REFERENCE_CYCLES, "early")
+        m.d.sync += place.eq(self._address(record, early))
+        m.d.comb += read.addr.eq(place)
+        kept_code = delay(m, read.data, 1, "kept_code")
+        start = delay(m, self._start(m, read.addr, record.zero), 1, "start_code")
+        known = Mux(context.first, start, kept_code)
+        reference = Signal(signed(self._code_bits))
+        high, low = Signal((known + threshold).shape()), Signal((known - threshold).shape())
+        m.d.sync += [
+            reference.eq(known),
+            high.eq(known + threshold),
+            low.eq(known - threshold),
+        ]
+
+        # Compare and send: |q - reference| > threshold.
+        d = Signal(signed(self._code_bits + 1))
+        fires: Value = Signal()
+        m.d.sync += [
+            d.eq(q - reference),
+            fires.eq(((q > high) | (q < low)) & quantized.valid & record.enable),
+        ]
+        fired = _delayed(m, quantized, 1, "fired")
+        written = REFERENCE_CYCLES + 1
+        code, kept, step = _pipe(m, q, 1), _pipe(m, reference, 1), Value.cast(d)
+        if POWER_OF_TWO in self._modes:
+            m.submodules.nearest = nearest = NearestPower(code_bits=self._code_bits)
+            m.d.comb += [
+                nearest.d.eq(step),
+                nearest.reference.eq(kept),
+                nearest.width.eq(record.width),
+            ]
+            late = nearest.latency
+            fired = _delayed(m, fired, late, "nearest")
+            written += late
+            fires = _pipe(m, fires, late)
+            code, kept, step = _pipe(m, code, late), _pipe(m, kept, late), _pipe(m, step, late)
+            power = record.power_of_two if EXACT in self._modes else Const(1)
+            step, code = Mux(power, nearest.step, step), Mux(power, nearest.reached, code)
+        write = references.write_port()
+        m.d.comb += [
+            self.push.eq(fires),
+            self.event.j.eq(fired.j),
+            self.event.d.eq(step),
+            write.addr.eq(delay(m, place, written, "written")),
+            write.data.eq(Mux(fires, code, kept)),
+            write.en.eq(fires | (fired.valid & context.first & record.enable)),
+        ]
+        ends = fired.valid & fired.end
+        m.d.comb += self.close.eq(ends & record.enable)
+
+        with m.If(self.start):
+            m.d.sync += self.busy.eq(1)
+        with m.Elif(ends):
+            m.d.sync += self.busy.eq(0)
+        return m
+
+    def _start(self, m: Module, address: Value, zero: Value) -> Value:
+        """The reference before a sequence's first step, a cycle after its address."""
+        if self._initial is None:
+            return zero
+        table = Table(signed(self._code_bits), depth=self._references, init=self._initial)
+        m.submodules.initial = table
+        wiring.connect(m, wiring.flipped(self.load), table.load)
+        m.d.comb += table.addr.eq(address)
+        reference: Value = table.data
+        return reference
+
+    def _address(self, record: Any, element: data.View) -> Value:
+        """Where an element's reference is; a source's first is at a multiple of the slices."""
+        address: Value = record.reference_base[self._slice_bits :] + element.j[self._slice_bits :]
+        return address
+
+
+def _saturated(value: Value, width: Value, code_bits: int) -> Value:
+    """`value` saturated to WIDTHS[width] bits, of which code_bits is the most."""
+    widths = [bits for bits in WIDTHS if bits <= code_bits]
+    sign, top = value[-1], value[code_bits - 1 :]
+    fits = top.all() | ~top.any()
+    for n, (bits, more) in enumerate(pairwise(widths)):
+        fits &= (width > n) | (value[bits - 1 : more - 1] == sign.replicate(more - bits))
+    # Beyond the range: the code's sign bits, and below them their inverse.
+    largest = [~sign ^ (width < sum(bits <= at + 1 for bits in widths)) for at in range(code_bits)]
+    return Cat(Mux(fits, value[at], each) for at, each in enumerate(largest)).as_signed()
+
+
+def _delayed(m: Module, element: data.View, cycles: int, name: str) -> data.View:
+    """`element` some cycles later."""
+    for n in range(cycles):
+        later: Any = Signal(Element, name=f"{name}_{n}")
+        m.d.sync += later.eq(element)
+        element = later
+    return element
+
+
+def _pipe(m: Module, value: Value, cycles: int) -> Value:
+    """`value` some cycles later."""
+    for _ in range(cycles):
+        later = Signal.like(value)
+        m.d.sync += later.eq(value)
+        value = later
+    return value

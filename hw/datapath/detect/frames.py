@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames in: takes int16 words from the stream, one frame at a time, into the input encoders."""
+
+from amaranth.hdl import Const, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ...words import StepTag, network_record
+from .encoder import Context, Element
+from .slices import elements as several
+
+FrameWord = data.StructLayout(
+    {
+        "value": signed(16),
+        "last": unsigned(1),  # the frame's last word
+        "first": unsigned(1),  # with a frame's first word: the frame starts a sequence
+    }
+)
+"""One word of the input stream."""
+
+
+def frame_word(count: int) -> data.StructLayout:
+    """`FrameWord` for several elements a beat; those behind a frame's last are not looked at."""
+    if count == 1:
+        return FrameWord
+    return data.StructLayout(
+        {
+            "value": data.ArrayLayout(signed(16), count),
+            "last": unsigned(1),
+            "first": unsigned(1),
+        }
+    )
+
+
+class FrameInput(wiring.Component):
+    """Cuts the input stream into frames and feeds them to the input encoders.
+
+    A frame that ends early is filled up with zeros; words beyond a frame's size are dropped; both
+    count as one frame error, and the next frame starts in step. The next frame is taken while the
+    network still works on the last one, into the lists' other bank.
+
+    Parameters
+    ----------
+    encoders: how many there are; sweeps: how many ways the network takes through a sequence
+
+    Members
+    -------
+    i: the input stream
+    sweep: whose frames these are; it changes only while the network is empty
+    record: the network record (sizes and encoder parameters)
+    restart: the next frame starts a sequence, whatever its mark; restart_taken: one did
+    parity: of the next frame; free: its banks are free, and stay so until it starts
+    room: the encoders take elements; only there where a beat has several
+    start, context, element: to the encoders; busy: from them
+    o: one tag per frame, as soon as its first word is there
+    frame_error: pulses once per malformed frame
+    """
+
+    def __init__(self, *, encoders: int, sweeps: int = 1, elements: int = 1) -> None:
+        self._encoders = encoders
+        self._sweeps = sweeps
+        self._elements = elements
+        super().__init__(
+            {
+                "i": In(stream.Signature(frame_word(elements))),
+                "sweep": In(range(max(sweeps, 2))),
+                "record": In(network_record(encoders)),
+                "restart": In(1),
+                "restart_taken": Out(1),
+                "free": In(1),
+                "parity": Out(1),
+                "start": Out(1),
+                "context": Out(Context).array(encoders),
+                "element": Out(Element if elements == 1 else several(elements)),
+                **({} if elements == 1 else {"room": In(1)}),
+                "busy": In(1),
+                "o": Out(stream.Signature(StepTag)),
+                "frame_error": Out(1),
+            }
+        )
+
+    i: stream.Interface
+    sweep: Signal
+    record: data.View
+    restart: Signal
+    restart_taken: Signal
+    free: Signal
+    parity: Signal
+    start: Signal
+    context: list[data.View]
+    element: data.View
+    room: Signal
+    busy: Signal
+    o: stream.Interface
+    frame_error: Signal
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        j = Signal.like(self.record.inputs)
+        count, bits = self._elements, self._elements.bit_length() - 1
+        # The last beat's j, in beats; whether it is there is known a cycle ahead.
+        last, is_last = Signal(len(j) - bits), Signal()
+        m.d.sync += last.eq((self.record.inputs - 1)[bits : len(j)])
+        coming = (j[bits:] + 1) == last
+        room = Const(1) if count == 1 else self.room
+        # Each sweep has lists of its own, and goes on with their banks where it left off.
+        unused = Signal(self._sweeps, init=-1)  # since reset, none of its frames has started
+        parities = Signal(self._sweeps)
+        fresh, turn = unused.bit_select(self.sweep, 1), parities.bit_select(self.sweep, 1)
+        first = self.i.payload.first | self.restart | fresh
+        for n, context in enumerate(self.context):
+            m.d.comb += [
+                context.record.eq(self.record.encoders[n]),
+                context.first.eq(first),
+                context.parity.eq(self.parity),
+            ]
+        m.d.comb += [
+            self.parity.eq(turn),
+            self.o.payload.first.eq(first),
+            self.o.payload.fresh.eq(fresh),
+            self.o.payload.parity.eq(self.parity),
+            self.element.j.eq(j),
+            self.element.end.eq(is_last),
+        ]
+        filled = Signal()  # with zeros, behind the end of a frame that was too short
+        if count == 1:
+            m.d.comb += self.element.value.eq(Mux(filled, 0, self.i.payload.value))
+        else:
+            for n in range(count):
+                m.d.comb += self.element.values[n].eq(Mux(filled, 0, self.i.payload.value[n]))
+                m.d.comb += self.element.mask[n].eq((j | n) < self.record.inputs)
+        # Frames wait until there is a network. Decided a cycle ahead: `busy` is high until `free`
+        # is that of the next frame.
+        may_start = Signal()
+        m.d.sync += may_start.eq(self.free & ~self.busy & (self.record.inputs != 0))
+        with m.FSM():
+            # The first word waits on the stream while the step is announced.
+            with m.State("idle"), m.If(self.i.valid & may_start & ~self.busy):
+                m.d.comb += self.o.valid.eq(1)
+                with m.If(self.o.ready):
+                    m.d.comb += [self.start.eq(1), self.restart_taken.eq(self.restart)]
+                    m.d.sync += [j.eq(0), is_last.eq(last == 0), fresh.eq(0)]
+                    m.next = "words"
+            with m.State("words"):
+                m.d.comb += [self.i.ready.eq(room), self.element.valid.eq(self.i.valid & room)]
+                with m.If(self.i.valid & room):
+                    m.d.sync += [j.eq(j + count), is_last.eq(coming)]
+                    with m.If(is_last):
+                        m.d.sync += turn.eq(~turn)
+                        m.next = "idle"
+                        with m.If(~self.i.payload.last):
+                            m.d.comb += self.frame_error.eq(1)
+                            m.next = "drop"
+                    with m.Elif(self.i.payload.last):
+                        m.d.comb += self.frame_error.eq(1)
+                        m.next = "fill"
+            with m.State("fill"), m.If(room):
+                m.d.comb += [self.element.valid.eq(1), filled.eq(1)]
+                m.d.sync += [j.eq(j + count), is_last.eq(coming)]
+                with m.If(is_last):
+                    m.d.sync += turn.eq(~turn)
+                    m.next = "idle"
+            with m.State("drop"):
+                m.d.comb += self.i.ready.eq(1)
+                with m.If(self.i.valid & self.i.payload.last):
+                    m.next = "idle"
+        return m

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the network's program once per frame: hands each pass to the fetch unit and the rows."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ...parts.memory import block_ram
+from ...parts.queue import Queue
+from ...words import Pass, RowPass, StepTag
+from .fetch import FetchJob
+
+RowJob = data.StructLayout({"pass": RowPass, "step": StepTag})
+"""A pass in a certain step, for the accumulators."""
+
+STEPS = 4
+"""Steps that may wait for a receiver."""
+
+
+class Sequencer(wiring.Component):
+    """Reads the program from `start` to the pass marked `step_end`, for every step.
+
+    Each receiver has the program's part for it to itself, and goes through it at its own pace: the
+    fetch unit is some passes ahead of the rows.
+
+    THROUGHPUT: a pass every fourth cycle.
+
+    Members
+    -------
+    start: the first pass of the steps to come; it changes only while there is none
+    i: one tag per step; fetch, rows: the passes
+    w_en, w_addr, w_data: loading
+    """
+
+    def __init__(self, *, depth: int, init: list[int]) -> None:
+        self._depth = depth
+        self._init = init
+        super().__init__(
+            {
+                "start": In(range(max(depth, 2))),
+                "i": In(stream.Signature(StepTag)),
+                "fetch": Out(stream.Signature(FetchJob)),
+                "rows": Out(stream.Signature(RowJob)),
+                "w_en": In(1),
+                "w_addr": In(range(max(depth, 2))),
+                "w_data": In(Pass.size),
+            }
+        )
+
+    start: Signal
+    i: stream.Interface
+    fetch: stream.Interface
+    rows: stream.Interface
+    w_en: Signal
+    w_addr: Signal
+    w_data: Signal
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        queues = [self._run(m, name) for name in ("fetch", "rows")]
+        taken = Signal()
+        m.d.comb += [
+            taken.eq(queues[0].i.ready & queues[1].i.ready),
+            self.i.ready.eq(taken),
+            *(queue.i.payload.eq(self.i.payload) for queue in queues),
+            *(queue.i.valid.eq(self.i.valid & taken) for queue in queues),
+        ]
+        return m
+
+    def _run(self, m: Module, name: str) -> Queue:
+        """One receiver's program; the queue of its steps."""
+        part = data.StructLayout({"pass": Pass[name].shape, "step_end": Pass["step_end"].shape})
+        program = block_ram(part.size, depth=self._depth, init=[_part(w, name) for w in self._init])
+        queue = Queue(StepTag, depth=STEPS)
+        m.submodules[f"{name}_program"], m.submodules[f"{name}_steps"] = program, queue
+        write, read = program.write_port(), program.read_port()
+        word: Any = data.View(Pass, self.w_data)
+        instruction: Any = Signal(part, name=f"{name}_instruction", reset_less=True)
+        counter = Signal(range(max(self._depth, 2)), name=f"{name}_counter")
+        waits = Signal(2, init=2, name=f"{name}_waits")  # for the memory and its register
+        out, push = getattr(self, name), Signal(name=f"{name}_push")
+        pushed = Signal(name=f"{name}_pushed")
+        between = Signal(init=1, name=f"{name}_between")  # two steps
+        m.d.comb += [
+            write.en.eq(self.w_en),
+            write.addr.eq(self.w_addr),
+            write.data.eq(Value.cast(getattr(word, name)) | word.step_end << Pass[name].width),
+            read.addr.eq(counter),
+            out.valid.eq(queue.o.valid & (waits == 0) & ~pushed),
+            out.payload["pass"].eq(instruction["pass"]),
+            out.payload.step.eq(queue.o.payload),
+            push.eq(out.valid & out.ready),
+            queue.o.ready.eq(pushed & instruction.step_end),
+        ]
+        m.d.sync += [Value.cast(instruction).eq(read.data), pushed.eq(push)]
+        with m.If(pushed):
+            m.d.sync += [
+                counter.eq(Mux(instruction.step_end, self.start, counter + 1)),
+                between.eq(instruction.step_end),
+                waits.eq(2),
+            ]
+        with m.Elif(between & ~queue.o.valid):  # the next step may be of another sweep
+            m.d.sync += [counter.eq(self.start), waits.eq(2)]
+        with m.Elif(waits != 0):
+            m.d.sync += waits.eq(waits - 1)
+        return queue
+
+
+def _part(word: int, name: str) -> int:
+    """The part of a program word that is for one receiver."""
+    field, end = Pass[name], Pass["step_end"]
+    return (word >> field.offset & ((1 << field.width) - 1)) | (word >> end.offset) << field.width

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where weights live: the store interface, and the store in on-chip block RAM.
+
+A store answers requests in order, with any latency. Whoever asks may have no more requests open
+than it was built for, and takes every answer at once.
+"""
+
+from typing import Any
+
+from amaranth.hdl import Module, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ...parts.arithmetic import delay, select
+from ...parts.memory import BANK_BITS, BANK_WORDS, block_ram
+
+
+def weight_store_signature(*, address_bits: int, word_bits: int) -> wiring.Signature:
+    """As the store sees it: `request` carries a word's address, `response` the word."""
+    return wiring.Signature(
+        {
+            "request": In(stream.Signature(address_bits)),
+            "response": Out(stream.Signature(word_bits, always_ready=True)),
+        }
+    )
+
+
+def store_latency(words: int) -> int:
+    """Cycles from a request to a block RAM's answer: memory, register, and putting banks together,
+    four to one in a cycle."""
+    return 2 + bank_levels(-(-words // BANK_WORDS))
+
+
+def bank_levels(banks: int) -> int:
+    """Levels of multiplexers that four go into, one behind the other."""
+    return ((banks - 1).bit_length() + 1) // 2
+
+
+class BlockRamStore(wiring.Component):
+    """Weights in block RAM: takes a request every cycle and answers it `latency` cycles later.
+
+    The words lie in banks, each with a register of its own behind the memory's slow output, so that
+    nothing stands between the two however deep the memory is: where block RAMs have such registers,
+    synthesis uses them. Four banks are chosen from in a cycle, since they lie far apart on the
+    chip. A bank that is no power of two would be built from two shapes and a multiplexer (yosys
+    0.70).
+
+    Parameters
+    ----------
+    depth: words
+    word_bits: bits of a word
+    init: initial words, or empty
+
+    Members
+    -------
+    store: the store interface
+    w_en, w_addr, w_data: loading, while no request is open
+    """
+
+    STEADY = True
+    """Answers keep the requests' spacing."""
+
+    def __init__(self, *, depth: int, word_bits: int, init: list[int]) -> None:
+        self._depth = depth
+        self._word_bits = word_bits
+        self._init = init
+        self.address_bits = max(1, (depth - 1).bit_length())
+        super().__init__(
+            {
+                "store": Out(
+                    weight_store_signature(address_bits=self.address_bits, word_bits=word_bits)
+                ),
+                "w_en": In(1),
+                "w_addr": In(self.address_bits),
+                "w_data": In(word_bits),
+            }
+        )
+
+    store: Any
+    w_en: Signal
+    w_addr: Signal
+    w_data: Signal
+
+    @property
+    def latency(self) -> int:
+        """Cycles from a request to its answer."""
+        return store_latency(self._depth)
+
+    @property
+    def _banks(self) -> list[range]:
+        """The addresses in each bank; the last one is rounded up to a power of two."""
+        banks = [range(at, at + BANK_WORDS) for at in range(0, self._depth, BANK_WORDS)]
+        last = banks[-1].start
+        rest = 1 << (self._depth - last - 1).bit_length()
+        return [*banks[:-1], range(last, last + rest)]
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        request, response = self.store.request, self.store.response
+        words = []
+        for n, addresses in enumerate(self._banks):
+            memory = block_ram(
+                self._word_bits,
+                depth=len(addresses),
+                init=self._init[addresses.start : addresses.stop],
+            )
+            m.submodules[f"bank_{n}"] = memory
+            write, read = memory.write_port(), memory.read_port()
+            word = Signal(self._word_bits, name=f"word_{n}", reset_less=True)
+            m.d.comb += [
+                read.addr.eq(request.payload),
+                read.en.eq(request.payload[BANK_BITS:] == n),
+                write.en.eq(self.w_en & (self.w_addr[BANK_BITS:] == n)),
+                write.addr.eq(self.w_addr),
+                write.data.eq(self.w_data),
+            ]
+            m.d.sync += word.eq(read.data)
+            words.append(word)
+
+        bank = delay(m, request.payload[BANK_BITS:], 2, "bank")
+        for level in range(bank_levels(len(words))):
+            chosen = [
+                Signal(self._word_bits, name=f"chosen_{level}_{n}", reset_less=True)
+                for n in range(-(-len(words) // 4))
+            ]
+            m.d.sync += [
+                word.eq(select(words[4 * n : 4 * n + 4], bank)) for n, word in enumerate(chosen)
+            ]
+            words, bank = chosen, delay(m, bank[2:], 1, f"bank_{level}")
+        valid: Value = request.valid
+        for n in range(self.latency):
+            later = Signal(name=f"valid_{n + 1}")
+            m.d.sync += later.eq(valid)
+            valid = later
+        m.d.comb += [
+            request.ready.eq(1),
+            response.valid.eq(valid),
+            response.payload.eq(words[0]),
+        ]
+        return m

@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every kind of cell in the whole core."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from deltaloom.golden.cells import CELLS
+from deltaloom.golden.engines.engine import run as run_golden
+from deltaloom.golden.errors import UserError
+from deltaloom.golden.models.synthetic import make_frames, make_network, make_path
+from deltaloom.hw.cells.catalogue import CELLS as HARDWARE
+from deltaloom.hw.compiler.compile import compile_network, derive_config
+from deltaloom.hw.datapath.core import Core
+from deltaloom.hw.image import memories
+from deltaloom.sim.testing.core import check_core, feed, load_image, run_core
+
+
+def sequences(network, *lengths, seed=0):
+    return [
+        make_frames(network.inputs, steps, seed=seed + n, smooth=0.6)
+        for n, steps in enumerate(lengths)
+    ]
+
+
+@pytest.mark.parametrize("threshold", [0, 5])
+@pytest.mark.parametrize(
+    ("shape", "inputs"),
+    [
+        ([("lstm_cifg", 7), ("lstm_cifg", 3)], 5),
+        ([("gru", 5)], 3),
+        ([("gru", 1), ("gru", 9)], 1),
+        ([("ligru", 7)], 3),
+        ([("ligru", 3), ("ligru", 5), ("linear", 2)], 4),
+        ([("gru_before", 5)], 3),
+        ([("gru_before", 1), ("gru_before", 9)], 1),
+        ([("gru_before", 6), ("sru", 6), ("linear", 2), ("gru_before", 3)], 4),
+        ([("sru4", 5)], 3),
+        ([("sru4", 1), ("sru", 1)], 1),
+        ([("sru4", 7), ("sru", 7), ("sru", 7)], 5),
+        ([("sru0", 9)], 2),
+        ([("sru0", 3), ("sru4", 5), ("sru", 5), ("linear", 3)], 3),
+        ([("gru", 6), ("sru", 6), ("lstm", 3), ("ligru", 5), ("lstm_cifg", 2)], 4),
+    ],
+)
+def test_shapes(shape, inputs, threshold):
+    network = make_network(shape, inputs, seed=len(shape), threshold=threshold)
+    check_core(network, sequences(network, 4, 1, 3), word_bits=32, idle=0.2, stall=0.3)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CELLS if kind != "linear"])
+@pytest.mark.parametrize(("word_bits", "drain_rows"), [(8, 1), (24, 3), (128, 4)])
+def test_two_layers_of_odd_sizes(kind, word_bits, drain_rows):
+    first = "sru4" if kind == "sru" else kind
+    network = make_network([(first, 11), (kind, 11)], 3, threshold=2, c_exponent=1)
+    options = {"word_bits": word_bits, "drain_rows": drain_rows}
+    check_core(network, sequences(network, 3, 2), idle=0.1, stall=0.5, **options)
+
+
+@pytest.mark.parametrize("threshold", [0, 255])
+@pytest.mark.parametrize("units", range(1, 9))
+@pytest.mark.parametrize("drain_rows", [1, 8])
+def test_states_are_written_before_the_next_step_reads_them(threshold, units, drain_rows):
+    """One layer without a recurrent path: only the encoders' end holds the next step back.
+
+    At a threshold of 255 no list has an event, so that steps follow each other at their fastest.
+    """
+    network = make_network([("sru0", units)], 1, threshold=threshold, seed=units)
+    word_bits = 32 * drain_rows  # a unit-word's gates in one beat
+    frames = sequences(network, 20, 1, 1, 5)
+    check_core(network, frames, word_bits=word_bits, drain_rows=drain_rows)
+
+
+@pytest.mark.parametrize("units", [1, 2, 5])
+def test_skips_are_written_before_they_are_read(units):
+    network = make_network([("sru4", units), ("sru", units), ("sru", units)], 1, threshold=255)
+    check_core(network, sequences(network, 20, 1), word_bits=256)
+
+
+@pytest.mark.parametrize("kind", ["gru", "gru_before", "ligru", "lstm_cifg"])
+def test_states_without_events(kind):
+    """No list has an event: the fastest that recurrent steps follow each other."""
+    network = make_network([(kind, 3)], 1)
+    check_core(network, [np.zeros((30, 1), np.int64)], word_bits=128)
+
+
+@pytest.mark.parametrize("skip", [(0, 0), (32767, 0), (-32768, 15), (12345, 40), (20000, 31)])
+def test_skip_scales(skip):
+    network = make_network([("sru4", 5), ("sru", 5)], 3)
+    changed = replace(network.layers[1], skip_mult=skip[0], skip_shift=skip[1])
+    network = replace(network, layers=(network.layers[0], changed))
+    check_core(network, sequences(network, 4, 2), word_bits=32)
+
+
+@pytest.mark.parametrize("c_exponent", range(-1, 13))
+def test_exponents(c_exponent):
+    """Vector shifts from 18 down to 5; the LSTM's own exponents go no further than 7."""
+    kinds = [("sru4", 3), ("sru", 3), ("sru0", 3), ("ligru", 2)]
+    kinds += [("lstm_cifg", 2)] if c_exponent <= 7 else []
+    network = make_network(kinds, 3, c_exponent=max(c_exponent, 0), h_exponent=max(c_exponent, 0))
+    if c_exponent < 0:
+        layers = tuple(
+            replace(layer, vector_shift=18) if layer.vectors else layer for layer in network.layers
+        )
+        network = replace(network, layers=layers)
+    check_core(network, sequences(network, 3, 1), word_bits=32)
+
+
+def test_gru_whose_paths_are_split():
+    """What a path feeds may come from several; nh gets no part of the input's."""
+    network = make_network([("gru", 5)], 3)
+    rng = np.random.default_rng(1)
+    parts = [("x", ("nx",)), ("x", ("z", "r")), ("h", ("nh",)), ("h", ("r", "z"))]
+    paths = tuple(make_path(rng, s, gates, 5, 3 if s == "x" else 5) for s, gates in parts)
+    network = replace(network, layers=(replace(network.layers[0], paths=paths),))
+    check_core(network, sequences(network, 4, 2), word_bits=32)
+
+
+@pytest.mark.parametrize(
+    ("units", "threshold", "word_bits", "drain_rows"),
+    [
+        ([1], 0, 16, 2),
+        ([3], 7, 64, 8),
+        ([37], 0, 64, 8),
+        ([37], 7, 16, 2),
+        ([37, 3], 3, 64, 4),
+        ([1, 37], 0, 64, 2),
+    ],
+)
+def test_gru_with_its_reset_gate_before(units, threshold, word_bits, drain_rows):
+    """Two stages a layer, in several chunks; a sequence of one step between others."""
+    network = make_network([("gru_before", n) for n in units], 3, threshold=threshold, seed=5)
+    frames = sequences(network, 3, 1, 2)
+    config = {"word_bits": word_bits, "drain_rows": drain_rows}
+    check_core(network, frames, idle=0.1, stall=0.3, cycles=400_000, **config)
+
+
+@pytest.mark.parametrize("weight_bits", [2, 4, 16])
+@pytest.mark.parametrize("activation_bits", [4, 16])
+def test_gru_before_of_other_widths(weight_bits, activation_bits):
+    widths = {"weight_bits": weight_bits, "activation_bits": activation_bits}
+    network = make_network([("gru_before", 11), ("linear", 2)], 3, threshold=2, **widths)
+    check_core(network, sequences(network, 4, 2), word_bits=64, stall=0.2)
+
+
+@pytest.mark.parametrize("units", [1, 2, 5, 8])
+@pytest.mark.parametrize("drain_rows", [1, 8])
+def test_stages_wait_for_each_other(units, drain_rows):
+    """Nothing is sent, so that stages follow each other at their fastest; z is never 0."""
+    network = make_network([("gru_before", units)], 1, threshold=255, seed=units)
+    frames = sequences(network, 20, 1, 1, 5)
+    check_core(network, frames, word_bits=32 * drain_rows, drain_rows=drain_rows)
+
+
+PARTS = {
+    "whole": [("h", "rz"), ("x", "rzn"), ("rh", "n")],
+    "nothing of x for the first stage": [("x", "n"), ("rh", "n"), ("h", "rz")],
+    "nothing of x for the second": [("rh", "n"), ("x", "zr"), ("h", "r")],
+    "no state for the second": [("x", "nrz"), ("h", "z")],
+    "x split over the stages": [("x", "rn"), ("rh", "n"), ("x", "z"), ("h", "z"), ("h", "r")],
+    "x split between the stages": [("x", "n"), ("x", "rz"), ("h", "zr"), ("rh", "n")],
+}
+
+
+@pytest.mark.parametrize("parts", PARTS.values(), ids=PARTS)
+@pytest.mark.parametrize("widths", [(8, 8), (2, 16)])
+def test_gru_before_whose_paths_are_split(parts, widths):
+    """Widths in turn over the paths; there is a layer before, and one behind."""
+    rng = np.random.default_rng(2)
+    network = make_network([("lstm", 3), ("gru_before", 21), ("gru", 2)], 2)
+    paths = tuple(
+        make_path(
+            rng,
+            source,
+            tuple(gates),
+            21,
+            3 if source == "x" else 21,
+            weight_bits=widths[n % 2],
+            activation_bits=8,
+            threshold=n,
+        )
+        for n, (source, gates) in enumerate(parts)
+    )
+    layers = list(network.layers)
+    layers[1] = replace(layers[1], paths=paths)
+    network = replace(network, layers=tuple(layers))
+    check_core(network, sequences(network, 3, 1, 2), word_bits=64, idle=0.1, stall=0.2)
+
+
+def test_gru_before_with_zero_points():
+    """The code of 0 is what every list starts from, the reset gate's product's too."""
+    network = make_network([("gru_before", 5), ("gru_before", 3)], 3)
+    layers = tuple(
+        replace(
+            layer,
+            paths=tuple(
+                replace(path, quantizer=replace(path.quantizer, zero_point=zero))
+                for path, zero in zip(layer.paths, (-40, 17, 90), strict=True)
+            ),
+        )
+        for layer in network.layers
+    )
+    network = replace(network, layers=layers)
+    check_core(network, sequences(network, 4, 1, 2), word_bits=32)
+
+
+def test_final_states_are_goldens():
+    """c too: what the stages of a layer handed to each other is gone."""
+    shape = [("gru_before", 9), ("lstm", 3), ("gru_before", 5), ("linear", 2)]
+    network = make_network(shape, 3, threshold=1)
+    config = derive_config(network, word_bits=32)
+    image = compile_network(network, config)
+    core = Core(config, image)
+    frames = sequences(network, 3, 2)
+    words = []
+
+    async def source(ctx):
+        await feed(ctx, core, frames)
+
+    async def host(ctx):
+        outputs = 0
+        while outputs < 5:
+            *_, done = await ctx.tick().sample(core.o.valid & core.o.ready & core.o.payload.last)
+            outputs += done
+        for address in range(config.states):
+            ctx.set(core.state_addr, address)
+            await ctx.tick()
+            words.append(ctx.get(core.state_data))
+
+    result = run_core(core, source, 5, host)
+    golden = run_golden(network, frames)
+    np.testing.assert_array_equal(
+        np.reshape(result.outputs, (5, 2)), np.concatenate([g.outputs for g in golden])
+    )
+    assert image.state_bases == (0, 9, 12, 17)
+    states = [np.concatenate(part) for part in zip(*golden[-1].states, strict=True)]
+    signed = np.array(words, np.uint32).view(np.int16).reshape(-1, 2)
+    np.testing.assert_array_equal(signed[:, 1], states[0])
+    np.testing.assert_array_equal(signed[:, 0], states[1])
+
+
+def test_vectors_are_loaded_with_the_image():
+    network = make_network([("sru4", 5), ("linear", 3), ("sru", 3)], 2)
+    config = derive_config(network, word_bits=32)
+    image = compile_network(network, config)
+    assert [m.name for m in memories(config)][-1] == "vectors"
+    core = Core(config)
+    frames = sequences(network, 3, 2)
+
+    async def source(ctx):
+        await load_image(ctx, core, image, config)
+        await feed(ctx, core, frames)
+
+    got = run_core(core, source, 5).outputs
+    expected = np.concatenate([g.outputs for g in run_golden(network, frames)])
+    np.testing.assert_array_equal(np.reshape(got, (-1, 3)), expected)
+
+
+def test_without_vectors_there_is_no_memory_for_them():
+    network = make_network([("gru", 5), ("ligru", 5)], 2)
+    config = derive_config(network, word_bits=32)
+    assert "vectors" not in [m.name for m in memories(config)]
+    assert "vectors" not in compile_network(network, config).contents
+
+
+def test_states_of_a_network_without_vectors_have_words_where_others_do():
+    """A network that needs no vectors runs on an accelerator that has them, and any cell."""
+    network = make_network([("gru", 4), ("linear", 2)], 3)
+    config = replace(derive_config(network, word_bits=32), cells=tuple(HARDWARE))
+    check_core(network, sequences(network, 3, 1), config=config)
+
+
+def refused(network, message):
+    with pytest.raises(UserError, match=message):
+        compile_network(network, derive_config(network, word_bits=32))
+
+
+def test_networks_that_do_not_fit_are_refused():
+    refused(make_network([("sru", 3)], 3), "sru0: cell 'sru' cannot be the first layer")
+    refused(make_network([("lstm_cifg", 3)], 3, c_exponent=8), "c exponent 8, .* takes 0..7")

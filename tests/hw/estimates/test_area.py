@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The area model against yosys: what it counts exactly, what it must not get wrong by much."""
+
+from dataclasses import replace
+
+import pytest
+from amaranth.back import rtlil
+
+from deltaloom.boards.ecp5.synthesis import synthesize
+from deltaloom.golden.delta import DELTA_MODES, POWER_OF_TWO
+from deltaloom.golden.models.synthetic import Shape, make_network
+from deltaloom.hw.accelerator import Accelerator
+from deltaloom.hw.bus.axi import flat_ports
+from deltaloom.hw.cells.catalogue import CELLS
+from deltaloom.hw.compiler.compile import derive_config
+from deltaloom.hw.config import AcceleratorConfig
+from deltaloom.hw.estimates.area import components, estimate_area
+from deltaloom.hw.estimates.ecp5 import Area, memory, rescaler
+from deltaloom.hw.estimates.ecp5_measured import MEASURED
+
+BASE = AcceleratorConfig(cells=("gru", "linear"))
+MOST = 0.15
+
+
+def stack(*layers, word_bits=64, silicon=None, **options):
+    return derive_config(
+        make_network(layers, 40, seed=1, **options), word_bits=word_bits, **(silicon or {})
+    )
+
+
+def mixed():
+    networks = [make_network([("gru", 128)], 40, seed=1, weight_bits=bits) for bits in (2, 4, 8)]
+    return derive_config(*networks, word_bits=64)
+
+
+def four_lstms_of_1024():
+    return AcceleratorConfig(
+        drain_rows=8,
+        cells=("lstm", "linear"),
+        lane_bits=26,
+        sum_bits=26,
+        pre_bits=20,
+        shifts=(15, 22),
+        quantizer_shifts=(18, 25),
+        layers=4,
+        weight_words=2048,
+        row_words=4096,
+        events=8192,
+        input_events=2048,
+        references=4096,
+        input_references=1024,
+        states=4096,
+        program=256,
+    )
+
+
+# LUT4s, flip-flops, multipliers, block RAMs by Yosys 0.70 and boards/ecp5/netlist.py on 2026-11-22:
+# `make bench-fpga ARGS=area-model`
+YOSYS = {
+    "gru": (lambda: stack(("gru", 128)), (5229, 7277, 31, 73)),
+    "three widths": (mixed, (7515, 9432, 23, 73)),
+    "both ways": (
+        lambda: stack(Shape(kind="lstm", units=64, both=True), ("linear", 10), word_bits=128),
+        (7203, 8660, 42, 99),
+    ),
+    "powers of two": (
+        lambda: stack(("lstm", 128), word_bits=128, delta_mode=POWER_OF_TWO),
+        (6081, 8087, 42, 89),
+    ),
+    "initial states": (
+        lambda: stack(Shape(kind="gru", units=64, initial=True)),
+        (5335, 7416, 31, 53),
+    ),
+    "4 x 1,024": (four_lstms_of_1024, (6546, 8968, 35, 208)),
+}
+
+
+@pytest.mark.parametrize("name", YOSYS)
+def test_against_yosys(name):
+    config, (luts, flip_flops, multipliers, block_rams) = YOSYS[name][0](), YOSYS[name][1]
+    estimate = estimate_area(config)
+    assert (estimate.multipliers, estimate.block_rams) == (multipliers, block_rams)
+    assert estimate.luts == pytest.approx(luts, rel=MOST)
+    assert estimate.flip_flops == pytest.approx(flip_flops, rel=MOST)
+
+
+def test_synthesis_of_a_small_design(tmp_path):
+    """Far smaller than all that the constants come from, and by the tools that are there."""
+    pytest.importorskip("pyosys")
+    config = derive_config(make_network([("ligru", 4)], 3, seed=1), word_bits=16)
+    top = Accelerator(config)
+    text = rtlil.convert(top, name="deltaloom", ports=flat_ports(top), emit_src=False)
+    netlist = synthesize(text, top="deltaloom", workdir=tmp_path, mappers=("abc",))
+    estimate = estimate_area(config)
+    assert estimate.multipliers == netlist.dsps
+    assert estimate.block_rams == netlist.brams
+    assert estimate.luts == pytest.approx(netlist.luts, rel=MOST)
+    assert estimate.flip_flops == pytest.approx(netlist.ffs, rel=MOST)
+
+
+def test_total_is_the_sum_of_components():
+    estimate = estimate_area(BASE)
+    for name in ("luts", "flip_flops", "multipliers", "block_rams"):
+        total = sum(getattr(area, name) for area in estimate.components.values())
+        assert getattr(estimate, name) == round(total)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("units", [1, 4])
+def test_every_cell(cell, units):
+    config = AcceleratorConfig(cells=(cell,), cell_units=units, input_elements=units)
+    estimate = estimate_area(config)
+    found = estimate.components["cell sru" if cell.startswith("sru") else f"cell {cell}"]
+    multipliers = found.multipliers, found.block_rams
+    assert found.flip_flops > 0 and found.luts >= 0
+    assert (multipliers > (0, 0)) == (cell != "linear")
+    one = estimate_area(replace(config, cell_units=1, input_elements=1))
+    assert (estimate.luts > one.luts) == (units > 1)
+
+
+OTHERS = {
+    "shift_add": {"lane_kind": "shift_add"},
+    "powers": {"delta_modes": (POWER_OF_TWO,)},
+    "both modes": {"delta_modes": DELTA_MODES, "lane_kind": "shift_add", "weight_bits": (4, 8)},
+    "two bits": {"weight_bits": (2,), "activation_bits": 2},
+    "all widths": {"weight_bits": (2, 4, 8, 16), "word_bits": 128, "activation_bits": 16},
+    "sweeps": {"sweeps": 3, "sweep_sources": 2, "sequence_words": 5000, "initial": True},
+    "skips": {"cells": ("sru4", "sru", "sru0"), "cell_units": 2},
+    "one of all": {
+        **dict.fromkeys(("weight_words", "row_words", "program", "layers", "states"), 1),
+        **dict.fromkeys(("events", "input_events", "references", "input_references"), 1),
+        "lists": 1,
+        "encoders": 1,
+    },
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_kind(name):
+    config = replace(BASE, **OTHERS[name])
+    estimate = estimate_area(config)
+    assert estimate.luts > 1500 and estimate.flip_flops > 2000
+    without = config.lane_kind == "shift_add" or config.digit_bits == 2
+    assert without == (estimate.components["array"].multipliers == 0)
+
+
+MORE = (
+    ({"word_bits": 128}, "luts flip_flops multipliers block_rams"),
+    ({"word_bits": 128, "drain_rows": 16}, "luts flip_flops multipliers block_rams"),
+    ({"weight_bits": (4, 8)}, "luts flip_flops"),
+    ({"activation_bits": 16}, "luts flip_flops"),
+    ({"cell_units": 2}, "luts flip_flops multipliers block_rams"),
+    ({"input_elements": 2}, "luts flip_flops multipliers"),
+    ({"cells": ("gru", "linear", "lstm")}, "luts flip_flops multipliers block_rams"),
+    ({"encoders": 3}, "luts flip_flops multipliers block_rams"),
+    ({"input_encoders": 2}, "luts flip_flops multipliers"),
+    ({"lane_bits": 30}, "luts flip_flops"),
+    ({"sum_bits": 40}, "luts flip_flops multipliers block_rams"),
+    ({"pre_bits": 30}, "luts flip_flops"),
+    ({"lists": 32}, "luts flip_flops"),
+    ({"weight_words": 8192}, "luts block_rams"),
+    ({"row_words": 4096}, "block_rams"),
+    ({"states": 4096}, "block_rams"),
+    ({"events": 8192}, "block_rams"),
+    ({"delta_modes": DELTA_MODES}, "luts flip_flops"),
+    ({"initial": True}, "luts block_rams"),
+    ({"sequence_words": 4096}, "luts flip_flops block_rams"),
+)
+
+
+@pytest.mark.parametrize(("change", "grows"), MORE)
+def test_more_takes_more(change, grows):
+    before, after = estimate_area(BASE), estimate_area(replace(BASE, **change))
+    for name in grows.split():
+        assert getattr(after, name) > getattr(before, name), name
+
+
+def test_every_constant_is_used():
+    """Each of MEASURED has its place, and whatever a component asks for is there."""
+    configs = [AcceleratorConfig(cells=(cell,)) for cell in CELLS]
+    configs += [replace(BASE, **change) for change in OTHERS.values()]
+    configs += [replace(BASE, **change) for change, _ in MORE]
+    asked = {n for c in configs for part in components(c).values() for n in part.measured}
+    assert asked == MEASURED.keys()
+
+
+@pytest.mark.parametrize(
+    ("depth", "width", "force", "block_rams"),
+    [
+        (16, 36, False, 0),
+        (16, 36, True, 1),
+        (128, 8, False, 0),
+        (208, 8, False, 1),
+        (80, 21, False, 1),
+        (512, 36, False, 1),
+        (512, 37, False, 2),
+        (2048, 64, False, 8),
+        (2048, 256, False, 29),
+        (4096, 21, False, 6),
+        (21504, 16, False, 24),
+    ],
+)
+def test_memory(depth, width, force, block_rams):
+    found = memory(depth, width, force=force)
+    assert found.block_rams == block_rams
+    assert found.luts > 0 or block_rams > 0
+
+
+def test_area_adds_and_multiplies():
+    one = Area(luts=1, flip_flops=2, multipliers=3, block_rams=4)
+    assert one + one == one * 2 == Area(luts=2, flip_flops=4, multipliers=6, block_rams=8)
+
+
+@pytest.mark.parametrize(("bits", "multipliers"), [(16, 1), (18, 1), (19, 2), (35, 2), (36, 3)])
+def test_rescaler_takes_a_multiplier_for_each_part(bits, multipliers):
+    assert rescaler(bits, (10, 20), 20).multipliers == multipliers

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`deltaloom sweep`: its table, its files, its errors."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from deltaloom import cli
+from deltaloom.golden.data import Dataset
+from deltaloom.golden.evaluation.evaluate import error, run_dataset
+from deltaloom.golden.models.float_model import FloatLayer, FloatModel, FloatPath
+from deltaloom.golden.quantization.quantize import Scheme, quantize
+from deltaloom.verbs.sweep import read_widths
+
+
+@pytest.fixture
+def files(tmp_path):
+    """MODEL, D and T: a GRU layer of 3 units on 2 inputs, frames to calibrate on and labelled."""
+    rng = np.random.default_rng(0)
+    paths = tuple(
+        FloatPath(source=s, gates=g, weights=rng.normal(size=(3, 3, c)).astype(np.float32))
+        for s, g, c in (("x", ("r", "z", "nx"), 2), ("h", ("r", "z", "nh"), 3))
+    )
+    layer = FloatLayer(name="a", kind="gru", paths=paths, bias=np.zeros((4, 3), np.float32))
+    FloatModel(layers=(layer,)).save(tmp_path / "model")
+    Dataset((rng.normal(size=(30, 2)).astype(np.float32),)).save(tmp_path / "data.npz")
+    features = rng.normal(size=(50, 2)).astype(np.float32)
+    Dataset((features,), labels=(rng.integers(0, 3, 50),)).save(tmp_path / "test.npz")
+    return tmp_path / "model", tmp_path / "data.npz", tmp_path / "test.npz"
+
+
+def run(files, *words):
+    model, data, test = map(str, files)
+    return cli.main(["sweep", model, "--data", data, "--test", test, *map(str, words)])
+
+
+def test_tables(files, tmp_path, capsys):
+    options = ["--weights", "2,5-6", "--activations", "3,16", "--method", "paper"]
+    for name in ("out.csv", "out.json"):
+        assert run(files, *options, "-o", tmp_path / name) == 0
+    text = capsys.readouterr().out
+    assert "frame error, float: " in text and max(map(len, text.splitlines())) <= 80
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines()]
+    assert [row[:2] for row in rows if row and row[0].isdecimal()] == 2 * [
+        [w, a] for w in ("2", "5", "6") for a in ("3", "16")
+    ]
+    with (tmp_path / "out.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert (found["metric"], found["unit"]) == ("frame error", "%")
+    assert [{k: str(v) for k, v in point.items()} for point in found["points"]] == rows
+    assert [(row["weight_bits"], row["activation_bits"]) for row in rows] == [
+        (w, a) for w in ("2", "5", "6") for a in ("3", "16")
+    ]
+    model, calibration, test = (
+        FloatModel.load(files[0]),
+        Dataset.load(files[1]),
+        Dataset.load(files[2]),
+    )
+    scheme = Scheme(
+        weight_bits=5,
+        activation_bits=3,
+        granularity="tensor",
+        clipping="paper",
+        activation_range="median",
+    )
+    network = quantize(model, calibration, scheme)
+    assert float(rows[2]["error"]) == error(test, run_dataset(network, test).real(network))
+
+
+@pytest.mark.parametrize(
+    ("words", "widths"),
+    [("8", [8]), ("2-16", [*range(2, 17)]), ("4,2,4", [2, 4]), ("2-4,16", [2, 3, 4, 16])],
+)
+def test_widths(words, widths):
+    assert read_widths("--weights", words) == widths
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--weights", "2-17"], "--weights '2-17': widths must be within 2..16, at least one"),
+        (["--weights", "5-4"], "--weights '5-4': widths must be within 2..16, at least one"),
+        (["--activations", "2-"], "--activations '2-': expected widths such as 2-16, 8 or 2,4,8"),
+        (["--activations", "x"], "--activations 'x': expected widths such as 2-16, 8 or 2,4,8"),
+        (["-o", "out.txt"], "-o out.txt: unknown format, end it in .csv or .json"),
+    ],
+)
+def test_errors(files, capsys, options, message):
+    assert run(files, *options) == 2
+    assert capsys.readouterr().err == f"deltaloom: {message}\n"
+
+
+def test_without_labels(files, capsys):
+    assert run((files[0], files[1], files[1])) == 2
+    assert "no frame is scored; an error needs labelled data" in capsys.readouterr().err
