@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The area model (`hw/estimates/area.py`) against yosys on ECP5, and the fit of what it has measured.
+"""The area model (`hw/estimates/area.py`) against yosys on ECP5, and the fit of what it measured.
 
     make bench-fpga ARGS=area-model
     python benchmarks/area_model.py --fit    # prints MEASURED of hw/estimates/ecp5_measured.py

@@ -22,14 +22,15 @@ from deltaloom.golden.engines.engine import quantize_frames, real_outputs, run
 from deltaloom.golden.evaluation.evaluate import error
 from deltaloom.golden.evaluation.thresholds import uniform_thresholds
 from deltaloom.hw.compiler.compile import derive_config
-from deltaloom.hw.datapath.lanes.array import LANES, MacArray
+from deltaloom.hw.datapath.lanes.array import MacArray
 from deltaloom.hw.generate import generate
+from deltaloom.hw.words import LANE_KINDS
 
 COMMAND = "make bench ARGS=lanes"
 AREA_COMMAND = "make bench-fpga ARGS=lane-area"
 WORD_BITS = 256
 THRESHOLDS = (0, 1, 2, 4, 6, 8, 12, 16)
-KINDS = tuple(LANES)
+KINDS = LANE_KINDS
 LUTS_85F = 83_640
 DSPS_85F = 156
 BLOCK_RAM_BITS_85F = 208 * 36

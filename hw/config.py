@@ -9,11 +9,10 @@ from ..golden.delta import DELTA_MODES, EXACT
 from ..golden.errors import UserError
 from ..golden.models.network import MAX_SHIFT
 from .cells.catalogue import CELLS
-from .datapath.lanes.array import LANES
-from .datapath.lanes.shift_add import term_levels
 from .parts.arithmetic import MAX_VALUE_BITS
 from .words import (
     EVENT_BITS,
+    LANE_KINDS,
     LAYER_BITS,
     LIST_BITS,
     PROGRAM_BITS,
@@ -24,6 +23,7 @@ from .words import (
     SWEEP_SOURCE_BITS,
     WEIGHT_BITS,
     WORD_COUNT_BITS,
+    term_levels,
 )
 
 MAX_WORD_BITS = 2048
@@ -144,7 +144,8 @@ class AcceleratorConfig:
             f"a divisor of the {self.rows(self.weight_bits[-1])} rows of a word, at most "
             f"{MAX_DRAIN_ROWS} and more than a {1 << WORD_COUNT_BITS}th of the lanes",
         )
-        _check("lane_kind", self.lane_kind, self.lane_kind in LANES, f"one of {', '.join(LANES)}")
+        known = f"one of {', '.join(LANE_KINDS)}"
+        _check("lane_kind", self.lane_kind, self.lane_kind in LANE_KINDS, known)
         _check(
             "delta_modes",
             self.delta_modes,

@@ -32,6 +32,17 @@ RECORD_BITS = 18
 WORD_COUNT_BITS = 10
 """Bits of a count of D-words in a group or of unit-words in a pass."""
 
+LANE_KINDS = ("multiplier", "shift_add")
+LEVEL_DIGITS = 2
+"""Binary digits of a level. Of two neighbouring canonical digits at most one is not 0, so that a
+delta has at most one term in a level."""
+
+
+def term_levels(digits: int) -> int:
+    """Levels of deltas with so many binary digits; there are always several."""
+    return max(2, -(-digits // LEVEL_DIGITS))
+
+
 FetchPass = data.StructLayout(
     {
         "source": unsigned(SOURCE_BITS),  # the encoder whose list it is: input encoders first

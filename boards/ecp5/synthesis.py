@@ -101,7 +101,7 @@ def _script(source: str, top: str, mapper: str, options: tuple[str, ...]) -> str
         "abc": ["abc -lut 4:7", "clean", f"{synth} -run map_cells:"],
     }
     # without -purge, abc9 stops at an assertion (rtlil.cc: GetSize) on the whole accelerator
-    # our memories never depend on a word that is read while it is written (hw/parts/memory.py), which
+    # our memories never depend on a word that is read while it is written (parts/memory.py), which
     # Amaranth's RTLIL cannot say: without this, yosys builds a bypass around each block RAM
     relax = (
         "setparam -set COLLISION_X_MASK 1'1 "

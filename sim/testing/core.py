@@ -23,9 +23,9 @@ from ...hw.compiler.plan import chunks, plan_paths
 from ...hw.compiler.sweeps import plan_sweeps
 from ...hw.config import AcceleratorConfig
 from ...hw.datapath.core import Core
-from ...hw.datapath.lanes.shift_add import LEVEL_DIGITS
 from ...hw.datapath.units.outputs import OutputWord
 from ...hw.image import Image, memories
+from ...hw.words import LEVEL_DIGITS
 from .streams import run, set_value
 
 __all__ = [

@@ -13,8 +13,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In
 
 from ...parts.memory import block_ram
-from ...words import COLUMN_BITS, EVENT_BITS, UNIT_BITS
-from ..lanes.shift_add import LEVEL_DIGITS
+from ...words import COLUMN_BITS, EVENT_BITS, LEVEL_DIGITS, UNIT_BITS
 from .event_lists import BankKey, Lists
 
 TermEvent = data.StructLayout(

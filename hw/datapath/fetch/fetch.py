@@ -27,8 +27,7 @@ from ...words import (
 )
 from ..events.event_lists import BankKey, event_layout
 from ..events.term_lists import TermEvent
-from ..lanes.array import beat_tag
-from ..lanes.shift_add import Term
+from ..lanes.words import Term, beat_tag
 from .drain_room import DrainRoom
 from .list_state import look_up
 from .term_order import advance_levels, begin_levels, level_fields

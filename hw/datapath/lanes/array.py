@@ -12,7 +12,7 @@ the drain, once per group and not once per product: total = total * 2**digit_bit
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, ShapeLike, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,32 +20,14 @@ from ...parts.arithmetic import select
 from ...words import WORD_COUNT_BITS
 from .block import LaneBlock
 from .multiplier import multiplier_lanes
-from .shift_add import Term, shift_add_lanes
+from .shift_add import shift_add_lanes
+from .words import beat_tag, delta_shape
 
-
-def delta_shape(lane_kind: str, delta_bits: int) -> ShapeLike:
-    """What a lane multiplies with: a whole delta, or one term of it."""
-    return LANES[lane_kind][0] or signed(delta_bits)
-
-
-def beat_tag(delta: ShapeLike) -> data.StructLayout:
-    """What comes with a weight word: the delta, and where the group starts and ends."""
-    return data.StructLayout(
-        {
-            "d": delta,
-            "first": unsigned(1),
-            "last": unsigned(1),
-            "words": unsigned(WORD_COUNT_BITS),  # D-words to drain after the last beat
-            "digits": unsigned(2),  # log2 of the lanes that one weight takes
-        }
-    )
-
-
-LANES: dict[str, tuple[ShapeLike | None, Callable[[LaneBlock], None]]] = {
-    "multiplier": (None, multiplier_lanes),
-    "shift_add": (Term, shift_add_lanes),
+LANES: dict[str, Callable[[LaneBlock], None]] = {
+    "multiplier": multiplier_lanes,
+    "shift_add": shift_add_lanes,
 }
-"""Kinds of lanes: what they take a delta as (None: a number), and what builds some of them."""
+"""What builds some lanes of each of LANE_KINDS; `words.delta_shape` says what they take."""
 
 
 def array_latency(widths: Sequence[int]) -> int:
@@ -62,7 +44,7 @@ class MacArray(wiring.Component):
     Parameters
     ----------
     lanes: products per cycle; drain_rows: D, divides the lanes by the most digits
-    lane_kind: one of LANES
+    lane_kind: one of LANE_KINDS
     weight_bits: widths of weights, rising; the first is a lane's
     delta_bits, lane_bits, sum_bits: widths of a delta, of a lane's sum, and of a row's sum
 
@@ -87,7 +69,7 @@ class MacArray(wiring.Component):
         self._digit_bits = weight_bits[0]
         self._digits = [width // weight_bits[0] for width in weight_bits]
         self._tag = beat_tag(delta_shape(lane_kind, delta_bits))
-        self._build = LANES[lane_kind][1]
+        self._build = LANES[lane_kind]
         self._rows = drain_rows
         self._lane_bits = lane_bits
         self._sum_bits = sum_bits

@@ -6,29 +6,10 @@ term of level k is 1 or 2 times 4**k, and between levels the sums are quadrupled
 a lane is an adder with a shift by one in front of the weight and one by two in front of the sum.
 """
 
-from amaranth.hdl import Mux, Signal, signed, unsigned
-from amaranth.lib import data
+from amaranth.hdl import Mux, Signal, signed
 
+from ...words import LEVEL_DIGITS
 from .block import LaneBlock, add_with_carry
-
-LEVEL_DIGITS = 2
-"""Binary digits of a level. Of two neighbouring canonical digits at most one is not 0, so that a
-delta has at most one term in a level."""
-
-Term = data.StructLayout(
-    {
-        "negative": unsigned(1),
-        "twice": unsigned(1),
-        "nothing": unsigned(1),  # no term, and not negative: only quadruples
-        "raise": unsigned(1),  # the first of a lower level: the sum so far is quadrupled
-    }
-)
-"""What a lane adds to its sum: +-1 or +-2 times the weight."""
-
-
-def term_levels(digits: int) -> int:
-    """Levels of deltas with so many binary digits; there are always several."""
-    return max(2, -(-digits // LEVEL_DIGITS))
 
 
 def shift_add_lanes(block: LaneBlock) -> None:

@@ -13,7 +13,7 @@ from deltaloom.golden.models.synthetic import Shape, make_frames, make_network
 from deltaloom.hw.compiler.compile import compile_network, derive_config
 from deltaloom.hw.config import AcceleratorConfig
 from deltaloom.hw.datapath.core import Core
-from deltaloom.hw.datapath.lanes.array import LANES
+from deltaloom.hw.words import LANE_KINDS
 from deltaloom.sim.testing.core import check_core, feed, load_image, run_core
 
 CELLS = (
@@ -69,7 +69,7 @@ def test_a_skip_reads_the_layer_below_in_its_banks():
     check(network, units=4, elements=2, beat=2)
 
 
-@pytest.mark.parametrize(("lane_kind", "mode"), list(itertools.product(LANES, DELTA_MODES)))
+@pytest.mark.parametrize(("lane_kind", "mode"), list(itertools.product(LANE_KINDS, DELTA_MODES)))
 @pytest.mark.parametrize(("units", "elements"), [(1, 2), (2, 1)])
 def test_lanes_of_either_kind_and_both_modes(lane_kind, mode, units, elements):
     network = make_network([("lstm", 7), ("gru", 5)], 3, threshold=2, delta_mode=mode)

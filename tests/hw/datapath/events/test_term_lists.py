@@ -4,7 +4,7 @@ import pytest
 
 from deltaloom.golden.delta import signed_digits
 from deltaloom.hw.datapath.events.term_lists import TermLists
-from deltaloom.hw.datapath.lanes.shift_add import term_levels
+from deltaloom.hw.words import term_levels
 from deltaloom.sim.testing.streams import run, set_value
 
 PULSES = ("open", "push", "close", "release")

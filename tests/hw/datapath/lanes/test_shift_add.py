@@ -7,7 +7,7 @@ import pytest
 from deltaloom.golden.arithmetic import code_range
 from deltaloom.golden.delta import signed_digits
 from deltaloom.hw.datapath.lanes.array import MacArray
-from deltaloom.hw.datapath.lanes.shift_add import term_levels
+from deltaloom.hw.words import term_levels
 from deltaloom.sim.testing.streams import run, set_value
 
 
