@@ -94,6 +94,7 @@ def manifest(
         "inputs": network.inputs,
         "outputs": network.outputs,
         "x_exponent": network.x_exponent,
+        "input_scale": None if network.input_scale is None else network.input_scale.tolist(),
         "y_exponent": network.y_exponent,
         "labels": list(network.labels),
     }

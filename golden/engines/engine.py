@@ -44,7 +44,10 @@ class Result:
 
 
 def quantize_frames(network: Network, features: npt.ArrayLike) -> Ints:
-    """Real features [steps, inputs] as the int16 words that the hardware takes."""
+    """Real features [steps, inputs] as the int16 words that the hardware takes.
+
+    A feature is divided by its `Network.input_scale`, then rounded half up and saturated.
+    """
     frames = np.asarray(features, np.float64)
     if frames.ndim != 2 or frames.shape[1] != network.inputs:
         raise UserError(
@@ -52,6 +55,8 @@ def quantize_frames(network: Network, features: npt.ArrayLike) -> Ints:
         )
     if not np.isfinite(frames).all():
         raise UserError("features: a value is NaN or infinite; clean the data first")
+    if network.input_scale is not None:
+        frames = frames / network.input_scale
     return to_fixed(frames, network.x_exponent)
 
 

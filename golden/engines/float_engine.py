@@ -31,7 +31,7 @@ def run_float_batch(
         if not np.isfinite(x).all():
             raise UserError("features: a value is NaN or infinite; clean the data first")
     packing = Packing.of([len(x) for x in frames])
-    values = {graph.FRAMES: packing.pack(frames, model.inputs)}
+    values = {graph.FRAMES: model.scaled(packing.pack(frames, model.inputs))}
     for group in graph.lockstep(model.layers):
         parts = [_Running(model, n, packing) for n in group]
         rows = packing.flipped if parts[0].layer.backward else slice(None)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from .. import storage
 from ..arithmetic import Reals
 from ..cells import CELLS, Cell, Numbers, State
-from ..checks import stored_texts
+from ..checks import check_input_scale, stored_texts
 from ..errors import UserError
 from . import graph
 
@@ -184,6 +184,7 @@ class FloatModel:
 
     puts_out: names of the layers whose outputs, one after the other, are the model's; none is the
         last.
+    input_scale: [inputs], what each feature is divided by before the layers see it; None: 1.
 
     Raises UserError where a layer does not take what those that it reads put out.
     """
@@ -191,16 +192,22 @@ class FloatModel:
     layers: tuple[FloatLayer, ...]
     labels: tuple[str, ...] = ()
     puts_out: tuple[str, ...] = ()
+    input_scale: Floats | None = None
     origin: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if not self.layers:
             raise UserError("a model needs at least one layer")
         graph.check_graph(self.layers, self.puts_out)
+        check_input_scale(self.input_scale, self.inputs)
 
     @property
     def inputs(self) -> int:
         return self.layers[0].inputs
+
+    def scaled(self, features: Reals) -> Reals:
+        """Features [.., inputs] as the layers see them."""
+        return features if self.input_scale is None else features / self.input_scale
 
     @property
     def outputs(self) -> int:
@@ -226,6 +233,8 @@ class FloatModel:
             for name, state in layer.initial.items():
                 tensors[f"layers.{n}.initial.{name}"] = state
             layers.append(_entry(layer) | {"tensors": n if shares is None else shares})
+        if self.input_scale is not None:
+            tensors["input_scale"] = self.input_scale
         header = {
             "layers": layers,
             "labels": list(self.labels),
@@ -246,6 +255,7 @@ class FloatModel:
                 layers=layers,
                 labels=tuple(header["labels"]),
                 puts_out=stored_texts("puts_out", header.get("puts_out", [])),
+                input_scale=tensors.get("input_scale"),
                 origin=header["origin"],
             )
 
@@ -321,6 +331,7 @@ def run_float(model: FloatModel, sequence: npt.ArrayLike) -> tuple[Reals, list[T
         raise UserError(f"features: shape {x.shape}, the network takes [steps, {model.inputs}]")
     if not np.isfinite(x).all():
         raise UserError("features: a value is NaN or infinite; clean the data first")
+    x = model.scaled(x)
     traces = [_empty_trace(layer, len(x)) for layer in model.layers]
     for group in graph.lockstep(model.layers):
         last = model.layers[group[-1]]

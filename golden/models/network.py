@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from .. import storage
-from ..checks import check, check_range, stored_integers, stored_texts
+from ..arithmetic import Reals
+from ..checks import check, check_input_scale, check_range, stored_integers, stored_texts
 from ..delta import DELTA_MODES, EXACT
 from ..errors import UserError
 from . import graph
@@ -55,6 +56,7 @@ class Network:
     puts_out: names of the layers whose outputs, one after the other, are the network's; none is
         the last. Like layers that are read together, these share one h exponent.
     delta_mode: what an element that fires sends, see `golden.delta`.
+    input_scale: [inputs] real, what each feature is divided by before it becomes a word; None: 1.
     """
 
     layers: tuple[Layer, ...]
@@ -63,6 +65,7 @@ class Network:
     puts_out: tuple[str, ...] = ()
     origin: str = field(default="", compare=False)
     delta_mode: str = EXACT
+    input_scale: Reals | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         check("layers", len(self.layers), len(self.layers) > 0, "at least one layer")
@@ -73,6 +76,7 @@ class Network:
         for group in graph.together(self.layers, self.puts_out):
             self._check_together(group)
         count = len(self.labels)
+        check_input_scale(self.input_scale, self.inputs)
         check("labels", count, count in (0, self.outputs), f"0 or {self.outputs}, one per output")
 
     @property
@@ -163,6 +167,8 @@ class Network:
             for name, state in layer.initial.items():
                 tensors[f"layers.{n}.initial.{name}"] = state.astype(np.int16)
             layers.append(_entry(layer) | {"tensors": n if shares is None else shares})
+        if self.input_scale is not None:
+            tensors["input_scale"] = self.input_scale.astype(np.float64)
         header = {
             "layers": layers,
             "x_exponent": self.x_exponent,
@@ -188,6 +194,7 @@ class Network:
                 puts_out=stored_texts("puts_out", header.get("puts_out", [])),
                 origin=header["origin"],
                 delta_mode=header.get("delta_mode", EXACT),  # older files have none
+                input_scale=tensors.get("input_scale"),
             )
 
 

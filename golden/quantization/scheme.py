@@ -15,6 +15,7 @@ from ..models.float_model import FloatLayer, FloatModel, FloatPath
 from .clipping import check_clipping
 
 GRANULARITIES = ("row", "tensor")
+INPUT_SCALES = ("auto", "none", "feature")
 SKIPS = ("none", "all", "part")
 RANGES = ("all", "median")
 CODES = ("symmetric", "asymmetric")
@@ -46,6 +47,8 @@ class Scheme:
         of a bidirectional layer count as one.
     delta_mode: what an element that fires sends: "exact" (the difference) or "power_of_two" (the
         signed power of two nearest to it).
+    input_scale: a scale per input feature: "none", "feature", or "auto", where their ranges differ
+        much; see `input_ranges.balance_inputs`.
     roles: (weight bits, activation bits) by a path's role, see `roles_of`.
     overrides: (weight bits, activation bits) of single paths by name. "LAYER.SOURCE" is a path of
         the model, which `skip` may still split; "LAYER.SOURCE.GATES" splits it, also after `skip`.
@@ -61,6 +64,7 @@ class Scheme:
     rounding: str = "nearest"
     skip: str = "none"
     delta_mode: str = EXACT
+    input_scale: str = "auto"
     roles: Mapping[str, Bits] = field(default_factory=dict)
     overrides: Mapping[str, Bits] = field(default_factory=dict)
 
@@ -76,6 +80,7 @@ class Scheme:
             ("activation codes", self.activation_codes, CODES),
             ("rounding", self.rounding, ROUNDINGS),
             ("skip", self.skip, SKIPS),
+            ("input scale", self.input_scale, INPUT_SCALES),
             ("delta mode", self.delta_mode, DELTA_MODES),
             *(("role", role, ROLES) for role in self.roles),
         ):

@@ -50,6 +50,7 @@ class Quantize:
         from ..golden.evaluation.thresholds import uniform_thresholds
         from ..golden.models.float_model import FloatModel
         from ..golden.quantization.calibration import observe
+        from ..golden.quantization.input_ranges import balance_inputs
         from ..golden.quantization.quantize import quantize_with, with_labels
         from ..golden.reports.paths import describe
         from ..golden.reports.sections import quantize_sections
@@ -61,6 +62,7 @@ class Quantize:
         model = FloatModel.load(args.model)
         data = Dataset.load(args.data)
         with progress_bars() as progress:
+            model = balance_inputs(model, data, scheme.input_scale)
             statistics = observe(model, data, progress)
             network = quantize_with(model, statistics, scheme, progress)
             network = uniform_thresholds(with_labels(network, data), args.threshold)
