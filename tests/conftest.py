@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""For all tests: one thread per process for NumPy's products, before NumPy is imported.
+"""For all tests: one thread a process for products, before NumPy is imported; no deadlines.
 
-They are small, tests run in several processes, and threads that wait for a busy core made the
-golden model five times slower.
+The products are small, tests run in several processes, and threads that wait for a busy core made
+the golden model five times slower. A property test's time says how busy the machine is, no more.
 """
 
 import importlib.util
@@ -10,8 +10,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+settings.register_profile("deltaloom", deadline=None)
+settings.load_profile("deltaloom")
 
 
 @pytest.fixture(scope="session")
