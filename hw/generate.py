@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from amaranth.back import verilog
-
 from .. import __version__
 from ..golden import storage
 from ..golden.models.network import Network
@@ -18,6 +16,7 @@ from .bus.register_map import memory_map, register_map
 from .compiler.compile import compile_network, derive_config, longest_sequence
 from .config import AcceleratorConfig
 from .image import Image, memories
+from .verilog import to_verilog
 
 TOP = "deltaloom"
 
@@ -46,10 +45,7 @@ def generate(
     config = config or derive_config(network)
     image = compile_network(network, config)
     top = Accelerator(config, image if baked else None)
-    # Without source locations: they are paths of whoever generates.
-    text = verilog.convert(
-        top, name=TOP, ports=flat_ports(top), strip_internal_attrs=True, emit_src=False
-    )
+    text = to_verilog(top, TOP, flat_ports(top))
     folder.mkdir(parents=True, exist_ok=True)
     design = Design(
         folder / f"{TOP}.v",
