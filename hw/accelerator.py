@@ -11,7 +11,8 @@ from .bus.axi import AxiLite, AxiLiteSignature, AxiStreamSignature
 from .bus.image_loader import ImageLoader
 from .bus.register_map import Window
 from .bus.registers import Registers
-from .bus.sequence_buffer import SequenceBuffer, SequenceWord
+from .bus.sequence_buffer import SequenceBuffer
+from .bus.sequence_input import SequenceWord
 from .config import AcceleratorConfig
 from .datapath.core import Core
 from .datapath.units.outputs import output_words

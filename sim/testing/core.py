@@ -17,13 +17,14 @@ from ...golden.engines.engine import Result
 from ...golden.engines.engine import run as run_golden
 from ...golden.models.network import Layer, Network
 from ...golden.models.synthetic import make_network, make_path
-from ...hw.bus.sequence_buffer import SequenceBuffer, SequenceWord
+from ...hw.bus.sequence_buffer import SequenceBuffer
+from ...hw.bus.sequence_input import SequenceWord
 from ...hw.compiler.compile import compile_network, derive_config
 from ...hw.compiler.plan import chunks, plan_paths
 from ...hw.compiler.sweeps import plan_sweeps
 from ...hw.config import AcceleratorConfig
 from ...hw.datapath.core import Core
-from ...hw.datapath.units.outputs import OutputWord
+from ...hw.datapath.units.words import OutputWord
 from ...hw.image import Image, memories
 from ...hw.words import LEVEL_DIGITS
 from .streams import run, set_value
