@@ -16,7 +16,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import AcceleratorConfig
 from ..datapath.detect.frames import FrameWord
 from ..datapath.units.outputs import OutputWord
-from ..parts.memory import block_ram
+from ..parts.memory import MemoryWrite, block_ram, connect_write
 from ..words import RECORD_BITS, sweep_record
 
 SequenceWord = data.StructLayout({**FrameWord.members, "end": unsigned(1)})
@@ -46,7 +46,7 @@ class SequenceBuffer(wiring.Component):
     sweep: which one runs; it changes only while the core is empty
     frame_error, cut: pulse once per malformed frame, and per sequence that was cut
     busy: there are frames whose outputs are not all delivered
-    w_en, w_addr, w_data: loading the records
+    load: in, writes the records
     """
 
     def __init__(self, config: AcceleratorConfig, *, init: Sequence[int] = ()) -> None:
@@ -65,9 +65,7 @@ class SequenceBuffer(wiring.Component):
                 "frame_error": Out(1),
                 "cut": Out(1),
                 "busy": Out(1),
-                "w_en": In(1),
-                "w_addr": In(range(max(config.sweeps, 2))),
-                "w_data": In(self._layout.size),
+                "load": In(MemoryWrite(config.sweeps, self._layout.size)),
             }
         )
 
@@ -81,9 +79,7 @@ class SequenceBuffer(wiring.Component):
     frame_error: Signal
     cut: Signal
     busy: Signal
-    w_en: Signal
-    w_addr: Signal
-    w_data: Signal
+    load: Any
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -154,12 +150,8 @@ class SequenceBuffer(wiring.Component):
         table = block_ram(self._layout.size, depth=max(self._config.sweeps, 2), init=self._init)
         m.submodules.records = table
         write, read = table.write_port(), table.read_port()
-        m.d.comb += [
-            write.en.eq(self.w_en),
-            write.addr.eq(self.w_addr),
-            write.data.eq(self.w_data),
-            read.addr.eq(self.sweep),
-        ]
+        connect_write(m, self.load, write)
+        m.d.comb += read.addr.eq(self.sweep)
         record: Any = Signal(self._layout)
         m.d.sync += Value.cast(record).eq(read.data)
         return record

@@ -24,7 +24,7 @@ from ...hw.compiler.sweeps import plan_sweeps
 from ...hw.config import AcceleratorConfig
 from ...hw.datapath.core import Core
 from ...hw.datapath.units.outputs import OutputWord
-from ...hw.image import Image, memories
+from ...hw.image import Image, core_memories
 from ...hw.words import LEVEL_DIGITS
 from .streams import run, set_value
 
@@ -142,8 +142,8 @@ async def feed(
 
 async def load_image(ctx: Any, core: Core, image: Image, config: AcceleratorConfig) -> None:
     """Write an image through the core's load ports, and its thresholds."""
-    for memory in memories(config):
-        port = getattr(core, f"load_{memory.name}")
+    for memory in core_memories(config):
+        port = core.loads[memory.name]
         ctx.set(port.en, 1)
         for address, word in enumerate(image.contents[memory.name]):
             ctx.set(port.addr, address)

@@ -15,8 +15,9 @@ from amaranth.lib.wiring import In, Out
 from ...cells.catalogue import cell_word
 from ...config import AcceleratorConfig
 from ...image import MULT_BIAS_BITS
-from ...parts.arithmetic import SMALL_STAGE_BITS, Rescale, add_halves, delay, sat16
-from ...parts.memory import Table, block_ram, memory_write
+from ...parts.arithmetic import SMALL_STAGE_BITS, Rescale, add_halves, sat16
+from ...parts.memory import MemoryWrite, Table, block_ram, connect_write
+from ...parts.pipeline import delay, history
 from ...parts.queue import Credits, Queue
 from ...words import (
     CELL_BITS,
@@ -29,7 +30,7 @@ from ...words import (
 )
 from ..fetch.fetch import Round
 from ..fetch.sequencer import RowJob
-from .schedule import RowWalk, valid_pipe
+from .schedule import RowWalk
 
 RowParameters = data.StructLayout({"mult": signed(16), "bias": signed(20)})
 """One row of a path."""
@@ -75,8 +76,8 @@ class Accumulate(wiring.Component):
         the next cycle on
     context: of the layer whose units are being sent
     output_room: room for the outputs of two unit-words; output_take, output_units: reserves it
-    w_en, w_addr, w_data: loading row parameters
-    load_initial: for M before the first step, with config.initial
+    load: in, writes row parameters
+    load_initial: in, writes M before the first step; only with config.initial
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class Accumulate(wiring.Component):
         self._parameters = data.ArrayLayout(RowParameters, rows)
         self._sums = data.ArrayLayout(signed(config.sum_bits), rows)
         self._word = cell_word(rows, cells=config.cells, state_depth=max(config.states, 2))
-        load = memory_write(config.row_words, self._sums.size)
+        load_initial = In(MemoryWrite(config.row_words, self._sums.size))
         super().__init__(
             {
                 "i": In(stream.Signature(RowJob)),
@@ -104,10 +105,8 @@ class Accumulate(wiring.Component):
                 "output_room": In(1),
                 "output_take": Out(1),
                 "output_units": Out(range(rows + 1)),
-                "w_en": In(1),
-                "w_addr": In(range(max(config.row_words, 2))),
-                "w_data": In(rows * MULT_BIAS_BITS),
-                **({"load_initial": Out(load)} if config.initial else {}),
+                "load": In(MemoryWrite(config.row_words, rows * MULT_BIAS_BITS)),
+                **({"load_initial": load_initial} if config.initial else {}),
             }
         )
 
@@ -123,9 +122,7 @@ class Accumulate(wiring.Component):
     output_room: Signal
     output_take: Signal
     output_units: Signal
-    w_en: Signal
-    w_addr: Signal
-    w_data: Signal
+    load: Any
     load_initial: Any
 
     def elaborate(self, platform: object) -> Module:
@@ -179,17 +176,12 @@ class Accumulate(wiring.Component):
         m.submodules.sums = memory
         parameters = block_ram(self._parameters.size, depth=config.row_words, init=self._init)
         m.submodules.parameters = parameters
-        valid = valid_pipe(m, issue, 4 + rescalers[0].latency + 3)
-        tags = _tag_pipe(m, tag, 3 + rescalers[0].latency + 2)
+        valid = history(m, issue, 4 + rescalers[0].latency + 3, "valid", reset=True)
+        tags = history(m, tag, 3 + rescalers[0].latency + 2, "tag")
         m_read, m_write = memory.read_port(), memory.write_port()
         p_read, p_write = parameters.read_port(), parameters.write_port()
-        m.d.comb += [
-            m_read.addr.eq(tag.address),
-            p_read.addr.eq(tag.row),
-            p_write.en.eq(self.w_en),
-            p_write.addr.eq(self.w_addr),
-            p_write.data.eq(self.w_data),
-        ]
+        connect_write(m, self.load, p_write)
+        m.d.comb += [m_read.addr.eq(tag.address), p_read.addr.eq(tag.row)]
         fresh = Signal(self._sums, reset_less=True)
         m.d.sync += Value.cast(fresh).eq(Mux(tag.void, 0, Value.cast(self.sums.payload)))
         old: Any = Signal(self._sums, reset_less=True)
@@ -288,13 +280,3 @@ class Accumulate(wiring.Component):
         wiring.connect(m, wiring.flipped(self.load_initial), table.load)
         m.d.comb += table.addr.eq(tag.address)
         return Mux(later.flush, 0, table.data)
-
-
-def _tag_pipe(m: Module, tag: data.View, cycles: int) -> list[data.View]:
-    """`tag` and what it was 1, 2, .. `cycles` cycles ago."""
-    pipe = [tag]
-    for n in range(cycles):
-        later: Any = Signal(tag.shape(), name=f"tag_{n + 1}", reset_less=True)
-        m.d.sync += later.eq(pipe[-1])
-        pipe.append(later)
-    return pipe

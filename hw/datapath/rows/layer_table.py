@@ -8,7 +8,7 @@ from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ...parts.memory import block_ram
+from ...parts.memory import MemoryWrite, block_ram, connect_write
 from ...words import LAYER_BITS, StepTag, layer_record
 from ..detect.encoder import Context
 from .accumulate import LayerContext
@@ -31,7 +31,7 @@ class LayerTable(wiring.Component):
     busy: an encoder is not through with the layer before
     begin: the encoders begin, with `contexts`
     output: the layer whose units leave the cells is the last
-    w_en, w_addr, w_data: loading records
+    load: in, writes the records
     """
 
     def __init__(self, *, layers: int, encoders: int, init: Sequence[int]) -> None:
@@ -49,9 +49,7 @@ class LayerTable(wiring.Component):
                 "begin": Out(1),
                 "contexts": Out(Context).array(encoders),
                 "output": Out(1),
-                "w_en": In(1),
-                "w_addr": In(range(max(layers, 2))),
-                "w_data": In(self._layout.size),
+                "load": In(MemoryWrite(layers, self._layout.size)),
             }
         )
 
@@ -64,9 +62,7 @@ class LayerTable(wiring.Component):
     begin: Signal
     contexts: list[data.View]
     output: Signal
-    w_en: Signal
-    w_addr: Signal
-    w_data: Signal
+    load: Any
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -74,12 +70,8 @@ class LayerTable(wiring.Component):
             self._layout.size, depth=self._depth, init=list(self._init), force=True
         )
         write, read = memory.write_port(), memory.read_port()
-        m.d.comb += [
-            write.en.eq(self.w_en),
-            write.addr.eq(self.w_addr),
-            write.data.eq(self.w_data),
-            read.addr.eq(self.layer),
-        ]
+        connect_write(m, self.load, write)
+        m.d.comb += read.addr.eq(self.layer)
 
         # The record is that of two cycles ago, unless it has to stay.
         record: Any = Signal(self._layout, reset_less=True)

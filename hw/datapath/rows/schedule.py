@@ -3,11 +3,12 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...config import AcceleratorConfig
+from ...parts.pipeline import history
 from ...words import LAYER_BITS, SLOTS, UNIT_BITS, Entry, StepTag
 from ..fetch.fetch import Round
 from ..fetch.sequencer import RowJob
@@ -150,7 +151,7 @@ class RowWalk(wiring.Component):
         # M's, for their last round.
         after_sums, after_layer, settled = Signal(), Signal(), Signal()
         written, through = Signal(init=1), Signal(init=1)
-        recent = valid_pipe(m, issue, 3)
+        recent = history(m, issue, 3, "valid", reset=True)
         on_its_way = Signal(range(self._to_queue))
         m.d.sync += written.eq(~Cat(*recent).any())
         with m.If(issue & completes):
@@ -227,13 +228,3 @@ class RowWalk(wiring.Component):
             tag.end.eq(job.layer_end & last_word),
         ]
         return m
-
-
-def valid_pipe(m: Module, valid: Value, cycles: int) -> list[Value]:
-    """`valid` and what it was 1, 2, .. `cycles` cycles ago."""
-    pipe = [valid]
-    for n in range(cycles):
-        later = Signal(name=f"valid_{n + 1}")
-        m.d.sync += later.eq(pipe[-1])
-        pipe.append(later)
-    return pipe

@@ -8,7 +8,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.wiring import In, Out
 
-from ...parts.arithmetic import select
+from ...parts.pipeline import select
 
 
 class Collect(wiring.Component):

@@ -13,8 +13,9 @@ from amaranth.utils import ceil_log2
 from ....golden.models.network import MAX_SHIFT
 from ...cells.base import SKIP_LATENCY, STATE_LATENCY
 from ...cells.catalogue import CELLS, cell_output, cell_word, reads, vector_bits
-from ...parts.arithmetic import Rescale, delay, sat16
-from ...parts.memory import Table, block_ram, memory_write
+from ...parts.arithmetic import Rescale, sat16
+from ...parts.memory import MemoryWrite, Table, block_ram, connect_write
+from ...parts.pipeline import delay
 from .collect import Collect
 
 __all__ = ["CellUnit"]
@@ -69,9 +70,9 @@ class CellUnit(wiring.Component):
     host_data : Out(32)
         {c[31:16], h[15:0]} of the state memory word that host_addr named a cycle before;
         undefined if that word was written in that cycle.
-    w_en : In(1), w_addr : In(ceil_log2(state_depth)), w_data : In(32)
-        Loads the vector memory, while no unit is under way; only with that memory.
-    load_initial : Out(memory_write(state_depth, 32))
+    load_vectors : In(MemoryWrite(state_depth, vector_bits(cells)))
+        Writes the vector memory, while no unit is under way; only with that memory.
+    load_initial : In(MemoryWrite(state_depth, 32))
         The same for the initial states.
     """
 
@@ -80,9 +81,7 @@ class CellUnit(wiring.Component):
     stall: Signal
     host_addr: Signal
     host_data: Signal
-    w_en: Signal
-    w_addr: Signal
-    w_data: Signal
+    load_vectors: Any
     load_initial: Any
 
     def __init__(
@@ -115,7 +114,11 @@ class CellUnit(wiring.Component):
         self.initial = initial
         word = cell_word(drain_rows, cells=cells, state_depth=state_depth)
         address = ceil_log2(state_depth)
-        load = {"w_en": In(1), "w_addr": In(address), "w_data": In(vector_bits(cells))}
+        loads = {}
+        if reads(cells, "vectors"):
+            loads["load_vectors"] = In(MemoryWrite(state_depth, vector_bits(cells)))
+        if initial is not None:
+            loads["load_initial"] = In(MemoryWrite(state_depth, 32))
         super().__init__(
             {
                 "i": In(stream.Signature(word)),
@@ -123,8 +126,7 @@ class CellUnit(wiring.Component):
                 "stall": In(1),
                 "host_addr": In(address),
                 "host_data": Out(32),
-                **(load if reads(cells, "vectors") else {}),
-                **({} if initial is None else {"load_initial": Out(memory_write(state_depth, 32))}),
+                **loads,
             }
         )
 
@@ -171,11 +173,7 @@ class CellUnit(wiring.Component):
         # What travels beside the cells; only the valid bit is ever reset.
         fields = ("cell", "state", "layer", "unit", "end")
         late = dict(zip(fields, self._late(m, [unit[field] for field in fields]), strict=True))
-        valid = running
-        for cycle in range(self._cell_latency + 1):
-            register = Signal(name=f"valid_{cycle + 1}")
-            m.d.sync += register.eq(valid)
-            valid = register
+        valid = delay(m, running, self._cell_latency + 1, "valid", reset=True)
         out = {field: delay(m, late[field], 1, f"{field}_out") for field in fields[1:]}
         m.d.comb += [
             self.o.valid.eq(valid),
@@ -298,13 +296,8 @@ class CellUnit(wiring.Component):
         m.submodules[f"initial{suffix}"] = table = Table(
             32, depth=self._bank_depth, init=self.initial[lane :: self.width]
         )
-        load = self.load_initial
-        m.d.comb += [
-            table.load.en.eq(load.en & (load.addr[: self._bank_bits] == lane)),
-            table.load.addr.eq(load.addr[self._bank_bits :]),
-            table.load.data.eq(load.data),
-            table.addr.eq(unit.state[self._bank_bits :]),
-        ]
+        self._load(m, self.load_initial, table.load, lane)
+        m.d.comb += table.addr.eq(unit.state[self._bank_bits :])
         word = delay(m, table.data, STATE_LATENCY - 2, f"initial{suffix}")
         return {"c": word[16:], "h": word[:16]}
 
@@ -317,13 +310,15 @@ class CellUnit(wiring.Component):
             init=self.vectors[lane :: self.width],
         )
         write, read = memory.write_port(), memory.read_port()
-        m.d.comb += [
-            write.en.eq(self.w_en & (self.w_addr[: self._bank_bits] == lane)),
-            write.addr.eq(self.w_addr[self._bank_bits :]),
-            write.data.eq(self.w_data),
-            read.addr.eq(unit.state[self._bank_bits :]),
-        ]
-        return delay(m, read.data, STATE_LATENCY - 1, f"vectors{suffix}")
+        self._load(m, self.load_vectors, write, lane)
+        m.d.comb += read.addr.eq(unit.state[self._bank_bits :])
+        word: Value = delay(m, read.data, STATE_LATENCY - 1, f"vectors{suffix}")
+        return word
+
+    def _load(self, m: Module, load: Any, target: Any, lane: int) -> None:
+        """Pass on the writes to one lane's bank."""
+        here = load.addr[: self._bank_bits] == lane
+        connect_write(m, load, target, where=here, low_bits=self._bank_bits)
 
     def _skip(self, m: Module, suffix: str, unit: Any, h_memory: Memory) -> Value:
         """The running unit's skip, SKIP_LATENCY cycles later."""
