@@ -143,8 +143,8 @@ async def feed(
 
 async def load_image(ctx: Any, core: Core, image: Image, config: AcceleratorConfig) -> None:
     """Write an image through the core's load ports, and its thresholds."""
-    for memory in memories(config):
-        port = getattr(core, f"load_{memory.name}")
+    for memory in core_memories(config):
+        port = core.loads[memory.name]
         ctx.set(port.en, 1)
         for address, word in enumerate(image.contents[memory.name]):
             ctx.set(port.addr, address)
