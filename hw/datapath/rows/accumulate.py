@@ -16,8 +16,7 @@ from ...image import MULT_BIAS_BITS
 from ...parts.memory import MemoryWrite
 from ...parts.queue import Credits, Queue
 from ...words import LAYER_BITS, StepTag
-from ..fetch.fetch import Round
-from ..fetch.sequencer import RowJob
+from ..fetch.words import Round, RowJob
 from ..units.words import gate_word
 from .gates import Gates
 from .scale import Scale

@@ -10,9 +10,8 @@ from amaranth.lib.wiring import In, Out
 
 from ...parts.memory import MemoryWrite, block_ram, connect_write
 from ...words import LAYER_BITS, StepTag, layer_record
-from ..detect.encoder import Context
+from ..detect.words import Context
 from .words import LayerContext
-
 
 LOOK_UP = 2
 """Cycles from a layer's number to its record: a layer can be ready so many cycles later."""
