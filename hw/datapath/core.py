@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, Module, ResetInserter, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..cells.catalogue import most_latency, reads
+from ..cells.catalogue import reads
 from ..config import AcceleratorConfig
 from ..image import Image, core_memories
 from ..parts.memory import MemoryWrite, block_ram, connect_write, load_ports
@@ -24,8 +24,9 @@ from .fetch.weight_store import BlockRamStore
 from .lanes.array import MacArray
 from .rows.accumulate import Accumulate
 from .rows.layer_table import LayerTable
-from .units.outputs import Outputs, output_word
-from .units.unit import CellUnit
+from .units.outputs import Outputs
+from .units.unit import CellUnit, unit_latency
+from .units.words import output_word
 
 PASSES_AHEAD = 8
 """Passes that the fetch unit may be ahead of the accumulators."""
@@ -142,7 +143,7 @@ class Core(wiring.Component):
             config, init=contents.get("rows", []), initial=contents.get("initial_sums", [])
         )
         # A unit-word that begins to run takes its time, and so do those before it.
-        in_flight = config.drain_rows + most_latency(config.cells)
+        in_flight = config.drain_rows + unit_latency(config.cells)
         detectors = [
             self._detector(m, n, frames=False, in_flight=in_flight) for n in range(config.encoders)
         ]

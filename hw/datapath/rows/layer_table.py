@@ -13,7 +13,6 @@ from ...words import LAYER_BITS, StepTag, layer_record
 from ..detect.encoder import Context
 from .words import LayerContext
 
-
 LOOK_UP = 2
 """Cycles from a layer's number to its record: a layer can be ready so many cycles later."""
 
