@@ -168,7 +168,7 @@ class SequenceBuffer(wiring.Component):
         return m
 
     def _pass_on(self, m: Module, record: Any, words: stream.Interface) -> None:
-        """The sweep's words to the core, and the core's to the output; or straight to the output."""
+        """The sweep's words to the core, and its to the output; or straight to the output."""
         m.d.comb += self.frames.payload.eq(words.payload)
         with m.If(record.compute):
             m.d.comb += [

@@ -8,11 +8,14 @@ from amaranth.utils import ceil_log2
 from ...golden.delta import POWER_OF_TWO
 from ...golden.models.network import BIAS_BITS
 from ..accelerator import windows
-from ..cells.catalogue import CELLS, cell_word, most_latency, reads, vector_bits
+from ..cells.catalogue import CELLS, reads, vector_bits
 from ..config import AcceleratorConfig
 from ..datapath.detect.encoder import REFERENCE_CYCLES, recovery
 from ..datapath.detect.nearest_power import NearestPower
 from ..datapath.lanes.multiplier import TERMS_BITS, lanes_per_multiplier
+from ..datapath.rows.accumulate import QUEUE_WORDS
+from ..datapath.units.unit import unit_latency
+from ..datapath.units.words import gate_word
 from ..image import MULT_BIAS_BITS
 from ..parts.arithmetic import SMALL_STAGE_BITS, rescale_latency
 from ..parts.memory import BANK_WORDS
@@ -28,7 +31,7 @@ def encoders(config: AcceleratorConfig) -> Part:
     """The change detectors of frames and states."""
     total = Area()
     measured = {"encoder slice": 0, "encoder merge": 0}
-    in_flight = config.drain_rows + most_latency(config.cells)
+    in_flight = config.drain_rows + unit_latency(config.cells)
     for kind, count, slices, depth, under_way in (
         ("input", config.input_encoders, config.input_elements, config.input_references, 0),
         ("state", config.encoders, config.cell_units, config.references, in_flight),
@@ -162,8 +165,7 @@ def accumulate(config: AcceleratorConfig) -> Part:
     counted += memory(config.row_words, rows * sums)
     counted += memory(config.row_words, rows * MULT_BIAS_BITS)
     counted += memory(SLOTS * config.chunk_words, rows * pre, asynchronous=True)
-    word = cell_word(rows, cells=config.cells, state_depth=max(config.states, 2)).size
-    counted += queue(16, word, straight=True)
+    counted += queue(QUEUE_WORDS, gate_word(config).size, straight=True)
     if config.initial:
         counted += memory(config.row_words, rows * sums)
         counted += Area(flip_flops=rows * sums)
@@ -187,7 +189,7 @@ def cell_unit(config: AcceleratorConfig) -> Part:
     selected = multiplexer(ceil(rows / units), units * 16)
     counted = Area(luts=slots * selected, flip_flops=2 * slots * rows * 16)
     counted += Area(flip_flops=(latency + 1) * (states + UNIT_BITS + 2 + kinds))
-    shared = cell_word(rows, cells=cells, state_depth=max(config.states, 2)).size - 16 * rows
+    shared = gate_word(config).size - 16 * rows
     counted += Area(flip_flops=2 * (shared - UNREAD_BITS))
     lane = Area()
     for part in ("c", "h"):

@@ -20,7 +20,6 @@ import numpy.typing as npt
 from ...golden.arithmetic import Ints
 from ...golden.errors import UserError
 from ...golden.models.network import Network
-from ..cells.catalogue import most_latency
 from ..compiler.plan import INPUT, passes, plan_paths, plan_stages
 from ..config import AcceleratorConfig
 from ..datapath.core import PASSES_AHEAD, drain_queue_words
@@ -29,6 +28,7 @@ from ..datapath.fetch.weight_store import store_latency
 from ..datapath.lanes.array import array_latency
 from ..datapath.rows.accumulate import QUEUE_WORDS
 from ..datapath.units.outputs import output_words
+from ..datapath.units.unit import unit_latency
 from ..parts.arithmetic import SMALL_STAGE_BITS, rescale_latency
 from .cycle_parts import (
     ASK,
@@ -163,7 +163,7 @@ class _Machine:
         self._front = FETCH + store + array_latency(config.weight_bits)
         self._to_queue = 3 + rescale + 2
         # From a unit-word that begins to run to its first h, and between two layers.
-        self._to_h = most_latency(config.cells) - 1
+        self._to_h = unit_latency(config.cells) - 1
         self._gap = max(self._recovery, self._to_h)
         group_words = config.group_words(config.digit_bits)
         self._spare = drain_queue_words(config) - 3 * group_words

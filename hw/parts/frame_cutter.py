@@ -9,10 +9,10 @@ from amaranth.lib.wiring import In, Out
 
 
 class FrameCutter(wiring.Component):
-    """Passes a frame on, word by word: zeros follow one that ends early, what is too much is dropped.
+    """Passes frames on word by word: fills those up that end early, and drops what is too much.
 
-    The taker counts the words and says which one is to be the last; the cutter keeps frames apart.
-    A frame that was too short or too long counts as one error, and the next one starts in step.
+    The taker counts the words and says which one is to be the last. A frame that was too short or
+    too long counts as one error, and the next one starts in step.
 
     LATENCY: none, a word passes in the cycle in which it comes; a frame's first word, in the cycle
     after `start`. THROUGHPUT: a word a cycle; one cycle between two frames.

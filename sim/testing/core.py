@@ -25,7 +25,7 @@ from ...hw.compiler.sweeps import plan_sweeps
 from ...hw.config import AcceleratorConfig
 from ...hw.datapath.core import Core
 from ...hw.datapath.units.words import OutputWord
-from ...hw.image import Image
+from ...hw.image import Image, core_memories
 from ...hw.words import LEVEL_DIGITS
 from .streams import run, set_value
 

@@ -134,7 +134,7 @@ class Accumulate(wiring.Component):
         m.submodules.scale = scale = Scale(config, init=self._init)
         m.submodules.gates = gates = Gates(config)
         m.submodules.queue = queue = Queue(
-            self._word, depth=QUEUE_WORDS, buffered=True, straight=True
+            self._word, depth=QUEUE_WORDS, buffered=True, pass_through=True
         )
         m.submodules.credits = credits = Credits(total=QUEUE_WORDS, need=2)
 

@@ -48,8 +48,8 @@ class Interlock(wiring.Component):
             {
                 "turn": In(1),
                 "completes_gate": In(1),
-                "sums_written": Out(1, init=1),
-                "gates_queued": Out(1, init=1),
+                "sums_written": Out(1),
+                "gates_queued": Out(1),
             }
         )
 
@@ -60,15 +60,18 @@ class Interlock(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        written, queued = Signal(init=1), Signal(init=1)
+        m.d.comb += [self.sums_written.eq(written), self.gates_queued.eq(queued)]
+
         recent = history(m, self.turn, SCALE, "turn", reset=True)
-        m.d.sync += self.sums_written.eq(~Cat(*recent).any())
+        m.d.sync += written.eq(~Cat(*recent).any())
 
         cycles_left = Signal(range(self._to_queue))  # of the last gate, on its way to the queue
         with m.If(self.turn & self.completes_gate):
-            m.d.sync += [cycles_left.eq(self._to_queue - 1), self.gates_queued.eq(0)]
+            m.d.sync += [cycles_left.eq(self._to_queue - 1), queued.eq(0)]
         with m.Else():
             m.d.sync += [
-                self.gates_queued.eq(cycles_left == 0),
+                queued.eq(cycles_left == 0),
                 cycles_left.eq(Mux(cycles_left == 0, 0, cycles_left - 1)),
             ]
         return m

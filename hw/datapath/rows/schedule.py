@@ -105,7 +105,8 @@ class RowSchedule(wiring.Component):
         m = Module()
         m.submodules.position = position = RowPosition(self._config)
         m.submodules.interlock = interlock = Interlock(self._config)
-        job, coming, step = position.job, self.i.payload["pass"], Signal(StepTag)
+        job, coming = position.job, self.i.payload["pass"]
+        step: Any = Signal(StepTag)
         holds_round, has_begun, runs = Signal(), Signal(), Signal()  # runs: both of them
         sums_only = Signal()  # the pass has another round
         continues_pass = Signal()  # the pass has had another round
