@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import gc
 from itertools import pairwise
 
 import numpy as np
@@ -109,3 +110,11 @@ def test_the_gap_is_between_layers_only(width, gap):
     if width == 1:
         assert {span for span, ends in zip(spans, across, strict=True) if ends} == {gap}
         assert {span for span, ends in zip(spans, across, strict=True) if not ends} == {1}
+
+
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+@pytest.mark.parametrize("gap", [1, -3])
+def test_rejects(gap):
+    with pytest.raises(ValueError, match=f"gap must be 0 or at least 2, got {gap}"):
+        Collect(drain_rows=ROWS, width=1, slots=SLOTS, word=WORD, gap=gap)
+    gc.collect()
