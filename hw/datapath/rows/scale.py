@@ -19,7 +19,7 @@ from .words import RowParameters, parts_layout, row_word, sums_layout
 class Scale(wiring.Component):
     """part = rshr(M * mult, shift) + bias, for each row of a D-word.
 
-    A flushed D-word's part is 0.
+    A flushed D-word comes with M = 0 and gets no bias: its part is 0.
 
     LATENCY: `rescale_cycles` + 1 cycles, from stage SCALE to stage COLLECT. THROUGHPUT: a D-word
     a cycle.
