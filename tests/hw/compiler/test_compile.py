@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.models.synthetic import make_network
-from deltaloom.hw.compiler.compile import compile_network, derive_config
+from deltaloom.hw.compiler.compile import compile_network
+from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.compiler.pack import pack_words, weight_digits
-from deltaloom.hw.compiler.plan import plan_paths, plan_stages
+from deltaloom.hw.compiler.plan import Outline, Plan
 from deltaloom.hw.datapath.rows.accumulate import RowParameters
 from deltaloom.hw.image import memories
 from deltaloom.hw.words import Pass, layer_record, network_record
@@ -49,7 +50,7 @@ class Decoded:
 
     def __init__(self, network, config, image):
         self.paths = dict(network.paths())
-        self.stages = plan_stages(network)
+        self.stages = Outline.of(network).stages
         self.weights = {n: np.zeros_like(p.weights) for n, p in self.paths.items()}
         self.mult = {n: np.zeros_like(p.mult) for n, p in self.paths.items()}
         self.shift = {n: np.full_like(p.shift, -1) for n, p in self.paths.items()}
@@ -259,7 +260,7 @@ def test_lists_of_an_encoder_never_overlap(shape):
     network = make_network(shape, 4)
     config = derive_config(network)
     events, references = {}, {}
-    for plan in {plan.list: plan for plan in plan_paths(network)}.values():
+    for plan in [users[0] for users in Plan.of(network, config).lists]:
         frames = plan.producer < 0
         columns = plan.path.columns
         own = events.setdefault((frames, plan.encoder), set())
