@@ -42,6 +42,15 @@ class Image:
     state_bases: tuple[int, ...]
 
 
+SWEEPS = "sweeps"
+"""The memory of the sequence buffer; the others are the core's."""
+
+
+def core_memories(config: AcceleratorConfig) -> tuple[Memory, ...]:
+    """Those of the memories that lie in the core."""
+    return tuple(memory for memory in memories(config) if memory.name != SWEEPS)
+
+
 def memories(config: AcceleratorConfig) -> tuple[Memory, ...]:
     """The memories that an image fills, in the order of the memory map."""
     vectors = ("vectors", config.states, vector_bits(config.cells))
@@ -50,7 +59,7 @@ def memories(config: AcceleratorConfig) -> tuple[Memory, ...]:
         ("initial_references", config.encoders * config.reference_span, config.activation_bits),
         ("initial_sums", config.row_words, config.unit_word * config.sum_bits),
     )
-    sweeps = ("sweeps", config.sweeps, sweep_record(config.sweep_sources).size)
+    sweeps = (SWEEPS, config.sweeps, sweep_record(config.sweep_sources).size)
     shapes = (
         ("weights", config.weight_words, config.word_bits),
         ("rows", config.row_words, config.unit_word * MULT_BIAS_BITS),

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The datapath: frames in, outputs out, and everything between, in the order of the data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Cat, Module, ResetInserter, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..cells.catalogue import most_latency, reads
+from ..cells.catalogue import reads
 from ..config import AcceleratorConfig
-from ..image import Image, memories
-from ..parts.memory import block_ram, memory_write
+from ..image import Image, core_memories
+from ..parts.memory import MemoryWrite, block_ram, connect_write, load_ports
 from ..parts.queue import Credits, Queue
 from ..parts.widths import Widen
 from ..words import LIST_BITS, network_record
@@ -24,8 +24,9 @@ from .fetch.weight_store import BlockRamStore
 from .lanes.array import MacArray
 from .rows.accumulate import Accumulate
 from .rows.layer_table import LayerTable
-from .units.outputs import Outputs, output_word
-from .units.unit import CellUnit
+from .units.outputs import Outputs
+from .units.unit import CellUnit, unit_latency
+from .units.words import output_word
 
 PASSES_AHEAD = 8
 """Passes that the fetch unit may be ahead of the accumulators."""
@@ -51,7 +52,8 @@ class Core(wiring.Component):
     sweep: which one the frames belong to; it changes only while the core is empty
     restart, restart_taken: the next frame starts a sequence; it has
     set_threshold: from the host
-    load_NAME: write ports of the image's memories, while no frame is under way
+    load_NAME: in, writes a memory of the image while no frame is under way; `loads` has them by
+        the memories' names
     state_addr, state_data: the host's view of the state memory, one cycle
     frame: pulses when a frame starts, with its dense multiply-accumulates in dense_macs
     frame_error, beat, macs, event, event_list: for the counters
@@ -64,6 +66,7 @@ class Core(wiring.Component):
         self._store = store
         self._image = image
         states = max(config.states, 2)
+        of_core = core_memories(config)
         super().__init__(
             {
                 "i": In(stream.Signature(frame_word(config.input_elements))),
@@ -73,8 +76,8 @@ class Core(wiring.Component):
                 "restart_taken": Out(1),
                 "set_threshold": In(ThresholdWrite),
                 **{
-                    f"load_{memory.name}": Out(memory_write(memory.depth, memory.width))
-                    for memory in memories(config)
+                    f"load_{memory.name}": In(MemoryWrite(memory.depth, memory.width))
+                    for memory in of_core
                 },
                 "state_addr": In(range(states)),
                 "state_data": Out(32),
@@ -87,6 +90,7 @@ class Core(wiring.Component):
                 "event_list": Out(LIST_BITS),
             }
         )
+        self.loads = load_ports(self, [memory.name for memory in of_core])
 
     i: stream.Interface
     o: stream.Interface
@@ -94,15 +98,7 @@ class Core(wiring.Component):
     restart: Signal
     restart_taken: Signal
     set_threshold: data.View
-    load_weights: Any
-    load_rows: Any
-    load_program: Any
-    load_layers: Any
-    load_network: Any
-    load_vectors: Any
-    load_initial_states: Any
-    load_initial_references: Any
-    load_initial_sums: Any
+    loads: dict[str, Any]
     state_addr: Signal
     state_data: Signal
     frame: Signal
@@ -147,7 +143,7 @@ class Core(wiring.Component):
             config, init=contents.get("rows", []), initial=contents.get("initial_sums", [])
         )
         # A unit-word that begins to run takes its time, and so do those before it.
-        in_flight = config.drain_rows + most_latency(config.cells)
+        in_flight = config.drain_rows + unit_latency(config.cells)
         detectors = [
             self._detector(m, n, frames=False, in_flight=in_flight) for n in range(config.encoders)
         ]
@@ -163,15 +159,22 @@ class Core(wiring.Component):
         m.submodules.sequencer = sequencer = Sequencer(
             depth=config.program, init=contents.get("program", [])
         )
-        if config.initial:
-            states, sums = self.load_initial_states, self.load_initial_sums
-            wiring.connect(m, wiring.flipped(states), cells.load_initial)
-            wiring.connect(m, wiring.flipped(sums), accumulate.load_initial)
         m.submodules.layers = table = LayerTable(
             layers=config.layers, encoders=config.encoders, init=contents.get("layers", [])
         )
-        loaded = {"weights": store, "rows": accumulate, "program": sequencer, "layers": table}
-        self._load(m, loaded | ({"vectors": cells} if reads(config.cells, "vectors") else {}))
+        loaded = {
+            "weights": store.load,
+            "rows": accumulate.load,
+            "program": sequencer.load,
+            "layers": table.load,
+        }
+        if reads(config.cells, "vectors"):
+            loaded["vectors"] = cells.load_vectors
+        if config.initial:
+            loaded["initial_states"] = cells.load_initial
+            loaded["initial_sums"] = accumulate.load_initial
+        for name, load in loaded.items():
+            wiring.connect(m, wiring.flipped(self.loads[name]), load)
 
         # Frames -> their change detectors.
         record = self._network_record(m, contents.get("network", [0]))
@@ -266,36 +269,22 @@ class Core(wiring.Component):
         ]
         return m
 
-    def _load(self, m: Module, loaded: Mapping[str, Any]) -> None:
-        """Connect the loader's ports to the components whose memories they write."""
-        for name, target in loaded.items():
-            port = getattr(self, f"load_{name}")
-            m.d.comb += [
-                target.w_en.eq(port.en),
-                target.w_addr.eq(port.addr),
-                target.w_data.eq(port.data),
-            ]
-
     def _renewed(self, component: wiring.Component) -> Any:
         """`component`, reset when another network is loaded: no list of the old one is left."""
-        return ResetInserter(self.load_network.en)(component)
+        return ResetInserter(self.loads["network"].en)(component)
 
     def _detector(self, m: Module, n: int, *, frames: bool, in_flight: int = 0) -> Detector:
         """The nth change detector of the frames, or of the layers' outputs."""
         detector = Detector(self._config, self._image, frames=frames, index=n, in_flight=in_flight)
         m.submodules[f"{'input' if frames else 'state'}{n}"] = detector
         m.d.comb += [
-            detector.renew.eq(self.load_network.en),
+            detector.renew.eq(self.loads["network"].en),
             detector.set_threshold.eq(self.set_threshold),
         ]
         if self._config.initial and not frames:
-            port: Any = self.load_initial_references
+            load = self.loads["initial_references"]
             bits = self._config.reference_span.bit_length() - 1
-            m.d.comb += [
-                detector.load.en.eq(port.en & (port.addr[bits:] == n)),
-                detector.load.addr.eq(port.addr[:bits]),
-                detector.load.data.eq(port.data),
-            ]
+            connect_write(m, load, detector.load, where=load.addr[bits:] == n)
         return detector
 
     def _frames(self, m: Module, record: Any) -> tuple[FrameInput, list[Detector]]:
@@ -335,18 +324,14 @@ class Core(wiring.Component):
         if self._config.sweeps == 1:
             start: Any = layout.from_bits(init[0])
             record: Any = Signal(layout, init=start, reset_less=True)
-            with m.If(self.load_network.en):
-                m.d.sync += Value.cast(record).eq(self.load_network.data)
+            with m.If(self.loads["network"].en):
+                m.d.sync += Value.cast(record).eq(self.loads["network"].data)
             return record
         records = block_ram(layout.size, depth=self._config.sweeps, init=init)
         m.submodules.records = records
         write, read = records.write_port(), records.read_port()
-        m.d.comb += [
-            write.en.eq(self.load_network.en),
-            write.addr.eq(self.load_network.addr),
-            write.data.eq(self.load_network.data),
-            read.addr.eq(self.sweep),
-        ]
+        connect_write(m, self.loads["network"], write)
+        m.d.comb += read.addr.eq(self.sweep)
         return data.View(layout, read.data)
 
     def _states(

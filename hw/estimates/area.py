@@ -14,7 +14,8 @@ from amaranth.utils import bits_for, ceil_log2
 from ..accelerator import windows
 from ..config import AcceleratorConfig
 from ..datapath.core import drain_queue_words
-from ..datapath.units.outputs import output_word, output_words
+from ..datapath.units.outputs import output_words
+from ..datapath.units.words import output_word
 from ..words import FetchPass, RowPass, layer_record, network_record, sweep_record
 from . import area_datapath
 from .ecp5 import Area, Part, fifo, memory, multiplexer, queue

@@ -9,7 +9,6 @@ import numpy.typing as npt
 from ...golden.errors import UserError
 from ..compiler.passes import PassPlan
 from ..config import AcceleratorConfig
-from ..parts.arithmetic import SMALL_STAGE_BITS, rescale_latency
 
 NEVER = -(10**9)
 """A cycle long before all others, where what is asked for has not happened yet."""
@@ -50,28 +49,11 @@ CREDIT = 3
 BUFFERED = 3
 """Cycles through a queue in block RAM, unless it is empty and its taker ready."""
 
-SETTLE = 5
-"""Cycles from a word into M to the step, or the round, that may read M."""
-
-TO_RESCALER, FROM_RESCALER = 3, 2
-"""Cycles from a D-word's turn to the rescalers, and from there to the queue to the cell unit."""
-
 QUEUE_ROOM = 3
 """Cycles from a word that the cell unit takes to the turn of a D-word that then finds room."""
 
 OUTPUT_ROOM = 4
 """Cycles from a unit-word's last output to the turn of a D-word that then finds room."""
-
-RECORD = 2
-"""Cycles in which a layer's record is looked up."""
-
-
-def queue_latency(config: AcceleratorConfig) -> int:
-    """Cycles from a D-word's turn to the queue to the cell unit."""
-    rescale = rescale_latency(
-        config.sum_bits, *config.shifts, stage_bits=SMALL_STAGE_BITS, rounds=False, plain=True
-    )
-    return TO_RESCALER + rescale + FROM_RESCALER
 
 
 def check_covered(config: AcceleratorConfig) -> None:

@@ -5,16 +5,11 @@ from collections import deque
 
 from ..compiler.plan import Plan
 from ..datapath.core import PASSES_AHEAD
+from ..datapath.rows.interlock import SUMS_SETTLE, gates_settle
+from ..datapath.rows.layer_table import LOOK_UP
+from ..datapath.rows.stages import complete_stage
 from .cycle_detect import DetectModel
-from .cycle_parts import (
-    BUFFERED,
-    NEVER,
-    NEXT_PASS,
-    RECORD,
-    SETTLE,
-    PassWork,
-    queue_latency,
-)
+from .cycle_parts import BUFFERED, NEVER, NEXT_PASS, PassWork
 from .cycle_units import UnitsModel
 
 
@@ -29,7 +24,8 @@ class RowsModel:
     def __init__(self, plan: Plan, detect: DetectModel, units: UnitsModel) -> None:
         self.taken: deque[int] = deque([NEVER] * PASSES_AHEAD, maxlen=PASSES_AHEAD)
         self._detect, self._units = detect, units
-        self._to_queue = queue_latency(plan.config)
+        self._to_queue = complete_stage(plan.config)
+        self._gates_settle = gates_settle(plan.config)
         # When the sequencer has the next pass; the earliest turn of the next D-word; the last turn,
         # and the last one that completed a gate.
         self._pass, self._next = 0, 0
@@ -50,16 +46,16 @@ class RowsModel:
         begun = load + 1 if load < self._next else load  # there, not behind a pass that runs
         begins_stage = p.layer_start and final
         if p.step_start or self._partial:
-            begun = max(begun, self._turn + SETTLE)
+            begun = max(begun, self._turn + SUMS_SETTLE)
         elif not begins_stage:
             begun = load
         if begins_stage:
-            begun = max(begun, self._completed + self._to_queue + 1)
+            begun = max(begun, self._completed + self._gates_settle)
             # The stage's record is looked up once the encoders have begun the one before, and when
             # this pass is the next one.
             begun = max(begun, self._record + 1)
             if p.stage != self._stage:
-                begun = max(begun, self._pass + RECORD, self._head + RECORD)
+                begun = max(begun, self._pass + LOOK_UP, self._head + LOOK_UP)
             self._record = max(begun + 1, self._detect.encoded) + 1
         self._stage = p.stage
         self._next = self._head = begun + 1

@@ -4,10 +4,11 @@
 from collections import deque
 from math import ceil
 
-from ..cells.catalogue import most_latency
 from ..compiler.plan import Plan
 from ..datapath.rows.accumulate import QUEUE_WORDS
+from ..datapath.units.collect import COLLECT_CYCLES
 from ..datapath.units.outputs import output_words
+from ..datapath.units.unit import unit_latency
 from .cycle_detect import DetectModel
 from .cycle_parts import BUFFERED, NEVER, OUTPUT_ROOM, QUEUE_ROOM, PassWork
 
@@ -26,8 +27,10 @@ class UnitsModel:
         self._config = config
         self._detect = detect
         self._last_stage = len(plan.stages) - 1
-        # From a unit-word that begins to run to its first h, and between two stages.
-        self._to_h = most_latency(config.cells) - 1
+        # From a unit-word's last word to where it begins to run, and from there to its first h;
+        # between two stages.
+        self._to_load = COLLECT_CYCLES - 1
+        self._to_h = unit_latency(config.cells) - self._to_load
         self._gap = max(detect.recovery, self._to_h)
         # When the latest words for the cell unit were accepted, and those of the unit-word.
         self._accepted: deque[int] = deque([NEVER] * QUEUE_WORDS, maxlen=QUEUE_WORDS)
@@ -60,7 +63,7 @@ class UnitsModel:
     def run(self, p: PassWork, t: int, *, last: bool) -> None:
         """A unit-word is complete, and runs through its cell; last: it is the pass's last."""
         config = self._config
-        load = max(self._accepted[-1] + 1, self._load + self._runs)
+        load = max(self._accepted[-1] + self._to_load, self._load + self._runs)
         if not self._left:
             load = max(load, self._load + self._runs + self._gap - 1)
         units = p.tail_units if last else config.unit_word

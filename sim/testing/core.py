@@ -16,14 +16,15 @@ from ...golden.engines.engine import Result
 from ...golden.engines.engine import run as run_golden
 from ...golden.models.network import Layer, Network
 from ...golden.models.synthetic import make_network, make_path
-from ...hw.bus.sequence_buffer import SequenceBuffer, SequenceWord
+from ...hw.bus.sequence_buffer import SequenceBuffer
+from ...hw.bus.sequence_input import SequenceWord
 from ...hw.compiler.compile import compile_plan
 from ...hw.compiler.fit import derive_config
 from ...hw.compiler.plan import Plan
 from ...hw.config import AcceleratorConfig
 from ...hw.datapath.core import Core
-from ...hw.datapath.units.outputs import OutputWord
-from ...hw.image import Image, memories
+from ...hw.datapath.units.words import OutputWord
+from ...hw.image import Image, core_memories
 from ...hw.words import LEVEL_DIGITS
 from .streams import run, set_value
 
@@ -141,8 +142,8 @@ async def feed(
 
 async def load_image(ctx: Any, core: Core, image: Image, config: AcceleratorConfig) -> None:
     """Write an image through the core's load ports, and its thresholds."""
-    for memory in memories(config):
-        port = getattr(core, f"load_{memory.name}")
+    for memory in core_memories(config):
+        port = core.loads[memory.name]
         ctx.set(port.en, 1)
         for address, word in enumerate(image.contents[memory.name]):
             ctx.set(port.addr, address)

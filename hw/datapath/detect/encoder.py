@@ -16,8 +16,9 @@ from amaranth.lib.wiring import In, Out
 
 from ....golden.arithmetic import WIDTHS
 from ....golden.delta import EXACT, POWER_OF_TWO
-from ...parts.arithmetic import SMALL_STAGE_BITS, Rescale, add_halves, delay, rescale_latency
-from ...parts.memory import Table, block_ram, memory_write
+from ...parts.arithmetic import SMALL_STAGE_BITS, Rescale, add_halves, rescale_latency
+from ...parts.memory import MemoryWrite, Table, block_ram
+from ...parts.pipeline import delay
 from ...words import EVENT_BITS, LIST_BITS, UNIT_BITS, EncoderRecord
 from ..events.event_lists import BankKey, event_layout
 from .nearest_power import NearestPower
@@ -125,7 +126,7 @@ class DeltaEncoder(wiring.Component):
                 "close": Out(1),
                 "set_threshold": In(ThresholdWrite),
                 "busy": Out(1),
-                **({} if initial is None else {"load": Out(memory_write(references, code_bits))}),
+                **({} if initial is None else {"load": In(MemoryWrite(references, code_bits))}),
             }
         )
 
@@ -194,18 +195,18 @@ class DeltaEncoder(wiring.Component):
             rescale.shift.eq(record.shift),
         ]
         cycles = _scaled_after(self._shifts)
-        scaled = _delayed(m, self.i, cycles, "scaled")
+        scaled = delay(m, self.i, cycles, "scaled", reset=True)
         product = delay(m, rescale.o, cycles - rescale.latency, "product")
         shifted = add_halves(record.zero, product)
         q = Signal(signed(self._code_bits))
         m.d.sync += q.eq(_saturated(shifted, record.width, self._code_bits))
-        quantized = _delayed(m, scaled, 1, "quantized")
+        quantized = delay(m, scaled, 1, "quantized", reset=True)
 
         # The reference arrives together with the code; at a sequence's start it is the code of 0.
         # Its address is there early, so that registers stand on both sides of the memory.
         read = references.read_port()
         place = Signal.like(read.addr)
-        early = _delayed(m, self.i, cycles - REFERENCE_CYCLES, "early")
+        early = delay(m, self.i, cycles - REFERENCE_CYCLES, "early", reset=True)
         m.d.sync += place.eq(self._address(record, early))
         m.d.comb += read.addr.eq(place)
         kept_code = delay(m, read.data, 1, "kept_code")
@@ -226,9 +227,11 @@ class DeltaEncoder(wiring.Component):
             d.eq(q - reference),
             fires.eq(((q > high) | (q < low)) & quantized.valid & record.enable),
         ]
-        fired = _delayed(m, quantized, 1, "fired")
+        fired = delay(m, quantized, 1, "fired", reset=True)
         written = REFERENCE_CYCLES + 1
-        code, kept, step = _pipe(m, q, 1), _pipe(m, reference, 1), Value.cast(d)
+        code = delay(m, q, 1, "code", reset=True)
+        kept = delay(m, reference, 1, "kept", reset=True)
+        step = Value.cast(d)
         if POWER_OF_TWO in self._modes:
             m.submodules.nearest = nearest = NearestPower(code_bits=self._code_bits)
             m.d.comb += [
@@ -237,10 +240,12 @@ class DeltaEncoder(wiring.Component):
                 nearest.width.eq(record.width),
             ]
             late = nearest.latency
-            fired = _delayed(m, fired, late, "nearest")
+            fired = delay(m, fired, late, "fired_late", reset=True)
             written += late
-            fires = _pipe(m, fires, late)
-            code, kept, step = _pipe(m, code, late), _pipe(m, kept, late), _pipe(m, step, late)
+            fires = delay(m, fires, late, "fires_late", reset=True)
+            code = delay(m, code, late, "code_late", reset=True)
+            kept = delay(m, kept, late, "kept_late", reset=True)
+            step = delay(m, step, late, "step_late", reset=True)
             power = record.power_of_two if EXACT in self._modes else Const(1)
             step, code = Mux(power, nearest.step, step), Mux(power, nearest.reached, code)
         write = references.write_port()
@@ -288,21 +293,3 @@ def _saturated(value: Value, width: Value, code_bits: int) -> Value:
     # Beyond the range: the code's sign bits, and below them their inverse.
     largest = [~sign ^ (width < sum(bits <= at + 1 for bits in widths)) for at in range(code_bits)]
     return Cat(Mux(fits, value[at], each) for at, each in enumerate(largest)).as_signed()
-
-
-def _delayed(m: Module, element: data.View, cycles: int, name: str) -> data.View:
-    """`element` some cycles later."""
-    for n in range(cycles):
-        later: Any = Signal(Element, name=f"{name}_{n}")
-        m.d.sync += later.eq(element)
-        element = later
-    return element
-
-
-def _pipe(m: Module, value: Value, cycles: int) -> Value:
-    """`value` some cycles later."""
-    for _ in range(cycles):
-        later = Signal.like(value)
-        m.d.sync += later.eq(value)
-        value = later
-    return value

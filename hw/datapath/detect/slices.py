@@ -14,7 +14,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ....golden.delta import EXACT
-from ...parts.memory import memory_write
+from ...parts.memory import MemoryWrite, connect_write
 from ...parts.queue import Queue
 from ...words import EVENT_BITS, UNIT_BITS
 from ..events.event_lists import BankKey, event_layout
@@ -100,7 +100,7 @@ class Encoders(wiring.Component):
                 "set_threshold": In(ThresholdWrite),
                 "busy": Out(1),
                 "room": Out(1),
-                **({} if initial is None else {"load": Out(memory_write(references, code_bits))}),
+                **({} if initial is None else {"load": In(MemoryWrite(references, code_bits))}),
             }
         )
 
@@ -159,11 +159,8 @@ class Encoders(wiring.Component):
             ]
             if self._initial is not None:
                 bits = ceil_log2(len(self._slices))
-                m.d.comb += [
-                    encoder.load.en.eq(self.load.en & (self.load.addr[:bits] == n)),
-                    encoder.load.addr.eq(self.load.addr[bits:]),
-                    encoder.load.data.eq(self.load.data),
-                ]
+                here = self.load.addr[:bits] == n
+                connect_write(m, self.load, encoder.load, where=here, low_bits=bits)
             level = Signal(range(self._depth + 1), name=f"level_{n}")
             m.d.sync += level.eq(level + queue.i.valid - (queue.o.valid & queue.o.ready))
             room.append(level <= self._depth - self._reserve)

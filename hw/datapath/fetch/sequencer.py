@@ -7,7 +7,7 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ...parts.memory import block_ram
+from ...parts.memory import MemoryWrite, block_ram
 from ...parts.queue import Queue
 from ...words import Pass, RowPass, StepTag
 from .fetch import FetchJob
@@ -31,7 +31,7 @@ class Sequencer(wiring.Component):
     -------
     start: the first pass of the steps to come; it changes only while there is none
     i: one tag per step; fetch, rows: the passes
-    w_en, w_addr, w_data: loading
+    load: in, writes the program
     """
 
     def __init__(self, *, depth: int, init: list[int]) -> None:
@@ -43,9 +43,7 @@ class Sequencer(wiring.Component):
                 "i": In(stream.Signature(StepTag)),
                 "fetch": Out(stream.Signature(FetchJob)),
                 "rows": Out(stream.Signature(RowJob)),
-                "w_en": In(1),
-                "w_addr": In(range(max(depth, 2))),
-                "w_data": In(Pass.size),
+                "load": In(MemoryWrite(depth, Pass.size)),
             }
         )
 
@@ -53,9 +51,7 @@ class Sequencer(wiring.Component):
     i: stream.Interface
     fetch: stream.Interface
     rows: stream.Interface
-    w_en: Signal
-    w_addr: Signal
-    w_data: Signal
+    load: Any
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -76,7 +72,7 @@ class Sequencer(wiring.Component):
         queue = Queue(StepTag, depth=STEPS)
         m.submodules[f"{name}_program"], m.submodules[f"{name}_steps"] = program, queue
         write, read = program.write_port(), program.read_port()
-        word: Any = data.View(Pass, self.w_data)
+        word: Any = data.View(Pass, self.load.data)
         instruction: Any = Signal(part, name=f"{name}_instruction", reset_less=True)
         counter = Signal(range(max(self._depth, 2)), name=f"{name}_counter")
         waits = Signal(2, init=2, name=f"{name}_waits")  # for the memory and its register
@@ -84,8 +80,8 @@ class Sequencer(wiring.Component):
         pushed = Signal(name=f"{name}_pushed")
         between = Signal(init=1, name=f"{name}_between")  # two steps
         m.d.comb += [
-            write.en.eq(self.w_en),
-            write.addr.eq(self.w_addr),
+            write.en.eq(self.load.en),
+            write.addr.eq(self.load.addr),
             write.data.eq(Value.cast(getattr(word, name)) | word.step_end << Pass[name].width),
             read.addr.eq(counter),
             out.valid.eq(queue.o.valid & (waits == 0) & ~pushed),

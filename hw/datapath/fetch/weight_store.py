@@ -7,12 +7,12 @@ than it was built for, and takes every answer at once.
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ...parts.arithmetic import delay, select
-from ...parts.memory import BANK_BITS, BANK_WORDS, block_ram
+from ...parts.memory import BANK_BITS, BANK_WORDS, MemoryWrite, block_ram, connect_write
+from ...parts.pipeline import delay, select
 
 
 def weight_store_signature(*, address_bits: int, word_bits: int) -> wiring.Signature:
@@ -54,7 +54,7 @@ class BlockRamStore(wiring.Component):
     Members
     -------
     store: the store interface
-    w_en, w_addr, w_data: loading, while no request is open
+    load: in, writes words while no request is open
     """
 
     STEADY = True
@@ -70,16 +70,12 @@ class BlockRamStore(wiring.Component):
                 "store": Out(
                     weight_store_signature(address_bits=self.address_bits, word_bits=word_bits)
                 ),
-                "w_en": In(1),
-                "w_addr": In(self.address_bits),
-                "w_data": In(word_bits),
+                "load": In(MemoryWrite(depth, word_bits)),
             }
         )
 
     store: Any
-    w_en: Signal
-    w_addr: Signal
-    w_data: Signal
+    load: Any
 
     @property
     def latency(self) -> int:
@@ -110,10 +106,8 @@ class BlockRamStore(wiring.Component):
             m.d.comb += [
                 read.addr.eq(request.payload),
                 read.en.eq(request.payload[BANK_BITS:] == n),
-                write.en.eq(self.w_en & (self.w_addr[BANK_BITS:] == n)),
-                write.addr.eq(self.w_addr),
-                write.data.eq(self.w_data),
             ]
+            connect_write(m, self.load, write, where=self.load.addr[BANK_BITS:] == n)
             m.d.sync += word.eq(read.data)
             words.append(word)
 
@@ -127,14 +121,9 @@ class BlockRamStore(wiring.Component):
                 word.eq(select(words[4 * n : 4 * n + 4], bank)) for n, word in enumerate(chosen)
             ]
             words, bank = chosen, delay(m, bank[2:], 1, f"bank_{level}")
-        valid: Value = request.valid
-        for n in range(self.latency):
-            later = Signal(name=f"valid_{n + 1}")
-            m.d.sync += later.eq(valid)
-            valid = later
         m.d.comb += [
             request.ready.eq(1),
-            response.valid.eq(valid),
+            response.valid.eq(delay(m, request.valid, self.latency, "valid", reset=True)),
             response.payload.eq(words[0]),
         ]
         return m

@@ -16,7 +16,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ...parts.arithmetic import select
+from ...parts.pipeline import select
 from ...words import WORD_COUNT_BITS
 from .block import LaneBlock
 from .multiplier import multiplier_lanes

@@ -8,24 +8,52 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.wiring import In, Out
 
-from ...parts.arithmetic import select
+from ...parts.pipeline import select
+
+COLLECT_CYCLES = 2
+"""From a unit-word's last word to its first unit: taken, chosen."""
 
 
 class Collect(wiring.Component):
-    """`width` units a cycle, of one unit-word after the other; see `CellUnit`.
+    """Gather the gates of a unit-word, then hand its units out, `width` a cycle.
+
+    Two unit-words are kept: one whose units run, and the next one, which is being collected.
+
+        cycle     0         1        2        3        4
+        i         A's last  B        B        B's last
+        load                A                          B
+        running                      A        A        A
+        p                            A 0      A 1      A 2
+
+    LATENCY: `COLLECT_CYCLES`. THROUGHPUT: a unit-word takes max(its words, its count / width)
+    cycles.
 
     Parameters
     ----------
-    drain_rows: units of a unit-word; slots: most gates of a unit
-    word: what comes, `formats.cell_word`
-    gap: least cycles between the units of two layers
+    drain_rows : int
+        Units of a unit-word.
+    width : int
+        Units a cycle; it divides drain_rows.
+    slots : int
+        Most gates of a unit.
+    word : StructLayout
+        What comes, a `cell_word`.
+    gap : int
+        Least cycles between the units of two layers; 0 is none, 1 is not possible.
 
     Members
     -------
-    i: words; stall: no unit-word begins to run in the next cycle
-    running: there are units in this cycle; mask: which of the `width`
-    p: pre-activations by unit and slot; unit: the rest of their word, for the first of them, `end`
-        with the layer's last one
+    i : in, stream of word
+    stall : in, 1 bit
+        No unit-word begins to run in the next cycle.
+    running : out, 1 bit
+        There are units.
+    mask : out, `width` bits
+        With running: which of them.
+    p : out, signed 16 bits by unit and slot
+        With running: their pre-activations.
+    unit : out, word without p, slot and begin
+        With running: the rest of their word, for the first of them; `end` with the layer's last.
     """
 
     def __init__(
