@@ -33,7 +33,13 @@ misunderstand; a new field does not change it. A file without the field is of fo
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """Where a design was written."""
+    """Where a design was written.
+
+    Members
+    -------
+    verilog, manifest: files
+    memories: one file for each of the image's memories, in their order
+    """
 
     verilog: Path
     manifest: Path
@@ -49,8 +55,11 @@ def generate(
 ) -> Design:
     """Write `deltaloom.v`, `manifest.json` and one `NAME.hex` per memory into `folder`.
 
-    config: None derives the smallest one. baked: the Verilog's memories hold the image from the
-    start; otherwise they are empty and the image is loaded over the bus.
+    Parameters
+    ----------
+    config: None derives the smallest one
+    baked: the Verilog's memories hold the image from the start; otherwise they are empty and the
+        image is loaded over the bus
     """
     config = config or derive_config(network)
     plan = Plan.of(network, config)

@@ -107,7 +107,13 @@ class PassWork:
 
 
 class ListTimes:
-    """An event list's bank: when each event, in their order, is pushed, and when it closes."""
+    """A bank of an event list.
+
+    Members
+    -------
+    pushes: when each event is pushed, in their order
+    closed: when the list closes
+    """
 
     EMPTY: ClassVar["ListTimes"]
 

@@ -58,9 +58,11 @@ def estimate_cycles(
 def estimate_plan(plan: Plan, events: Sequence[Events]) -> Estimate:
     """Cycles of sequences that follow each other without a pause, on a network's plan.
 
+    Parameters
+    ----------
     events: of each sequence, by path name, the fired deltas per step [steps], as
-    `golden.engine.Result.events` has them; or, where they are known, the indices of the elements
-    that fired in each step, in rising order.
+        `golden.engines.engine.Result.events` has them; or, where they are known, the indices of the
+        elements that fired in each step, in rising order
 
     Raises UserError for what it does not cover: a sequence buffer, and lanes that take terms.
     """

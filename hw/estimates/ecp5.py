@@ -40,7 +40,13 @@ or of the row that is written."""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Area:
-    """LUT4s (as `boards.synthesis.Netlist` counts them), flip-flops, multipliers, block RAMs."""
+    """What something takes of an ECP5.
+
+    Members
+    -------
+    luts: LUT4s, as `boards.ecp5.synthesis.Netlist` counts them
+    flip_flops, multipliers, block_rams: MULT18X18D, and DP16KD of 18 kbit
+    """
 
     luts: float = 0
     flip_flops: float = 0
@@ -99,7 +105,14 @@ def multiplexer(inputs: int, bits: int) -> int:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MappedMemory:
-    """What yosys makes a memory of: `cells`, in `rows` of them that hold different words."""
+    """What yosys makes a memory of, for each read port.
+
+    Members
+    -------
+    rows: parts of the memory that hold different words, with a choice between them behind
+    cells: block RAMs, or LUT RAMs of 16 words of 4 bits
+    in_luts: these are LUT RAMs
+    """
 
     rows: int
     cells: int
@@ -205,14 +218,14 @@ def memory(
 
 
 def fifo(depth: int, width: int, *, straight: bool = False) -> Area:
-    """A `queue.Queue` of few words; straight: a word may pass them all."""
+    """A `parts.queue.Queue` of few words; straight: a word may pass them all."""
     bits = ceil_log2(max(depth, 2))
     control = Area(luts=6 * bits + straight * width, flip_flops=3 * bits + 1)
     return memory(depth, width, asynchronous=True) + control
 
 
 def queue(depth: int, width: int, *, straight: bool = False) -> Area:
-    """A `queue.Queue` in block RAM; its output register is in there."""
+    """A `parts.queue.Queue` in block RAM; its output register is in there."""
     bits = ceil_log2(max(depth, 2))
     control = Area(luts=6 * bits + straight * width, flip_flops=3 * bits + 2)
     return memory(1 << bits, width, force=True) + control
@@ -221,7 +234,7 @@ def queue(depth: int, width: int, *, straight: bool = False) -> Area:
 def rescaler(
     value_bits: int, shifts: tuple[int, int], out_bits: int, *, mult_bits: int = 16
 ) -> Area:
-    """An `arithmetic.Rescale` that is plain and does not round: its one bit more is in out_bits.
+    """A `parts.arithmetic.Rescale` that is plain and does not round: its bit more is in out_bits.
 
     What the lowest shift drops is never computed; products are in the multipliers' own registers.
     """

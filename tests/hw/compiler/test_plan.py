@@ -70,7 +70,7 @@ def test_what_reads_a_plan_plans_nothing(calls):
 
 
 def test_the_shape_of_a_configuration_is_all_that_a_plan_reads():
-    """What `derive_config` plans on, before there are sizes, gives the passes of what it derives."""
+    """`derive_config` plans before there are sizes: it comes to the same as a plan with them."""
     network = three_layers()
     config = derive_config(network, word_bits=64, cell_units=2, input_elements=2)
     outline = Outline.of(network)
