@@ -124,7 +124,7 @@ class FrameInput(wiring.Component):
         m = Module()
         j = Signal.like(self.record.inputs)
         count, bits = self._elements, self._elements.bit_length() - 1
-        # The last beat's j, in beats; whether it is there is known a cycle ahead.
+        # `last` is the last beat's j, in beats; whether that is the next beat is known ahead.
         last, is_last = Signal(len(j) - bits), Signal()
         m.d.sync += last.eq((self.record.inputs - 1)[bits : len(j)])
         coming = (j[bits:] + 1) == last
