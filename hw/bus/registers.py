@@ -9,7 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from ..datapath.detect.encoder import ThresholdWrite
+from ..datapath.detect.words import ThresholdWrite
 from ..parts.memory import block_ram
 from ..words import LIST_BITS
 from . import register_map as rmap

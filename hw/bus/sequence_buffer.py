@@ -14,7 +14,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import AcceleratorConfig
-from ..datapath.detect.frames import FrameWord
+from ..datapath.detect.words import FrameWord
 from ..datapath.units.words import OutputWord
 from ..parts.memory import MemoryWrite, block_ram, connect_write
 from ..words import RECORD_BITS, sweep_record

@@ -8,7 +8,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import AcceleratorConfig
-from ..datapath.detect.frames import FrameWord
+from ..datapath.detect.words import FrameWord
 from ..parts.memory import MemoryWrite
 from ..words import RECORD_BITS, sweep_record
 

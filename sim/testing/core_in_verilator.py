@@ -29,7 +29,8 @@ from ...golden.models.network import Network
 from ...hw.compiler.compile import compile_network
 from ...hw.config import AcceleratorConfig
 from ...hw.datapath.core import Core
-from ...hw.datapath.fetch.weight_store import store_latency, weight_store_signature
+from ...hw.datapath.fetch.weight_store import store_latency
+from ...hw.datapath.fetch.words import weight_store_signature
 from ...hw.image import core_memories
 from ...hw.parts.memory import MemoryWrite
 

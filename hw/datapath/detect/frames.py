@@ -1,36 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames in: takes int16 words from the stream, one frame at a time, into the input encoders."""
 
-from amaranth.hdl import Const, Module, Signal, signed, unsigned
+from amaranth.hdl import Const, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...parts.frame_cutter import FrameCutter
 from ...words import StepTag, network_record
-from .encoder import Context, Element
-from .slices import elements as several
-
-FrameWord = data.StructLayout(
-    {
-        "value": signed(16),
-        "last": unsigned(1),  # the frame's last word
-        "first": unsigned(1),  # with a frame's first word: the frame starts a sequence
-    }
-)
-"""One word of the input stream."""
-
-
-def frame_word(count: int) -> data.StructLayout:
-    """`FrameWord` for several elements a beat; those behind a frame's last are not looked at."""
-    if count == 1:
-        return FrameWord
-    return data.StructLayout(
-        {
-            "value": data.ArrayLayout(signed(16), count),
-            "last": unsigned(1),
-            "first": unsigned(1),
-        }
-    )
+from .words import Context, element_word, frame_word
 
 
 class FrameInput(wiring.Component):
@@ -71,7 +48,7 @@ class FrameInput(wiring.Component):
         A frame begins: its elements follow from the next cycle on.
     context : out, `Context` for each encoder
         With start: of the frame.
-    element : out, `Element`, or `slices.elements(elements)` of several
+    element : out, `element_word(elements)`
     room : in, 1 bit
         The encoders take an element; only where a beat has several.
     busy : in, 1 bit
@@ -97,7 +74,7 @@ class FrameInput(wiring.Component):
                 "parity": Out(1),
                 "start": Out(1),
                 "context": Out(Context).array(encoders),
-                "element": Out(Element if elements == 1 else several(elements)),
+                "element": Out(element_word(elements)),
                 **({} if elements == 1 else {"room": In(1)}),
                 "busy": In(1),
                 "o": Out(stream.Signature(StepTag)),

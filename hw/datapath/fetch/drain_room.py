@@ -16,15 +16,29 @@ class DrainRoom(wiring.Component):
 
     Parameters
     ----------
-    queue_words: room for D-words behind the array; group_words: those of the largest group
-    steady: beats reach the array as far apart as they were issued
+    queue_words : int
+        Room for D-words behind the array.
+    group_words : int
+        D-words of the largest group.
+    steady : bool
+        Beats reach the array as far apart as they were issued.
 
     Members
     -------
-    end, words, digits: a group's last beat is issued, and how long its sums will drain
-    arrived, arrived_words, arrived_digits: one has reached the array
-    drained: one D-word has left the queue behind the array
-    may_end: a group may be completed in this cycle
+    end : in, 1 bit
+        A group's last beat is issued.
+    words : in, 10 bits
+        With end: its D-words.
+    digits : in, 2 bits
+        With end: log2 of the cycles that each of them takes to drain.
+    arrived : in, 1 bit
+        A group's last beat has reached the array.
+    arrived_words, arrived_digits : in
+        With arrived: the same of that group.
+    drained : in, 1 bit
+        One D-word has left the queue behind the array.
+    may_end : out, 1 bit
+        A group may be completed in this cycle.
     """
 
     def __init__(self, *, queue_words: int, group_words: int, steady: bool) -> None:

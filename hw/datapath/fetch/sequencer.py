@@ -9,11 +9,8 @@ from amaranth.lib.wiring import In, Out
 
 from ...parts.memory import MemoryWrite, block_ram
 from ...parts.queue import Queue
-from ...words import Pass, RowPass, StepTag
-from .fetch import FetchJob
-
-RowJob = data.StructLayout({"pass": RowPass, "step": StepTag})
-"""A pass in a certain step, for the accumulators."""
+from ...words import Pass, StepTag
+from .words import FetchJob, RowJob
 
 STEPS = 4
 """Steps that may wait for a receiver."""
@@ -27,11 +24,25 @@ class Sequencer(wiring.Component):
 
     THROUGHPUT: a pass every fourth cycle.
 
+    Parameters
+    ----------
+    depth : int
+        Passes that the program can have.
+    init : list of int
+        Initial program, as words; or empty.
+
     Members
     -------
-    start: the first pass of the steps to come; it changes only while there is none
-    i: one tag per step; fetch, rows: the passes
-    load: in, writes the program
+    start : in, range(depth)
+        The first pass of the steps to come; it changes only while there is none.
+    i : in, stream of `StepTag`
+        One per step.
+    fetch : out, stream of `FetchJob`
+        The passes, for the fetch unit.
+    rows : out, stream of `RowJob`
+        The passes, for the accumulators.
+    load : in, `MemoryWrite(depth, Pass.size)`
+        Writes the program.
     """
 
     def __init__(self, *, depth: int, init: list[int]) -> None:

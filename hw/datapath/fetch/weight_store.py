@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where weights live: the store interface, and the store in on-chip block RAM.
+"""Where weights live: the store in on-chip block RAM, behind `weight_store_signature`.
 
 A store answers requests in order, with any latency. Whoever asks may have no more requests open
 than it was built for, and takes every answer at once.
@@ -8,21 +8,12 @@ than it was built for, and takes every answer at once.
 from typing import Any
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ...parts.memory import BANK_BITS, BANK_WORDS, MemoryWrite, block_ram, connect_write
 from ...parts.pipeline import delay, select
-
-
-def weight_store_signature(*, address_bits: int, word_bits: int) -> wiring.Signature:
-    """As the store sees it: `request` carries a word's address, `response` the word."""
-    return wiring.Signature(
-        {
-            "request": In(stream.Signature(address_bits)),
-            "response": Out(stream.Signature(word_bits, always_ready=True)),
-        }
-    )
+from .words import weight_store_signature
 
 
 def store_latency(words: int) -> int:
@@ -37,7 +28,7 @@ def bank_levels(banks: int) -> int:
 
 
 class BlockRamStore(wiring.Component):
-    """Weights in block RAM: takes a request every cycle and answers it `latency` cycles later.
+    """Weights in block RAM.
 
     The words lie in banks, each with a register of its own behind the memory's slow output, so that
     nothing stands between the two however deep the memory is: where block RAMs have such registers,
@@ -45,16 +36,22 @@ class BlockRamStore(wiring.Component):
     chip. A bank that is no power of two would be built from two shapes and a multiplexer (yosys
     0.70).
 
+    LATENCY: `latency` cycles from a request to its answer. THROUGHPUT: a request a cycle.
+
     Parameters
     ----------
-    depth: words
-    word_bits: bits of a word
-    init: initial words, or empty
+    depth : int
+        Words.
+    word_bits : int
+        Bits of a word.
+    init : list of int
+        Initial words, or none.
 
     Members
     -------
-    store: the store interface
-    load: in, writes words while no request is open
+    store : in, the requests, and out, the answers, of `weight_store_signature`
+    load : in, `MemoryWrite(depth, word_bits)`
+        Writes words while no request is open.
     """
 
     STEADY = True

@@ -16,8 +16,7 @@ from ...image import MULT_BIAS_BITS
 from ...parts.memory import MemoryWrite
 from ...parts.queue import Credits, Queue
 from ...words import LAYER_BITS, StepTag
-from ..fetch.fetch import Round
-from ..fetch.sequencer import RowJob
+from ..fetch.words import Round, RowJob
 from ..units.words import gate_word
 from .gates import Gates
 from .scale import Scale
@@ -135,7 +134,7 @@ class Accumulate(wiring.Component):
         m.submodules.scale = scale = Scale(config, init=self._init)
         m.submodules.gates = gates = Gates(config)
         m.submodules.queue = queue = Queue(
-            self._word, depth=QUEUE_WORDS, buffered=True, straight=True
+            self._word, depth=QUEUE_WORDS, buffered=True, pass_through=True
         )
         m.submodules.credits = credits = Credits(total=QUEUE_WORDS, need=2)
 

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...parts.memory import MemoryWrite, block_ram, connect_write
 from ...words import LAYER_BITS, StepTag, layer_record
-from ..detect.encoder import Context
+from ..detect.words import Context
 from .words import LayerContext
 
 LOOK_UP = 2

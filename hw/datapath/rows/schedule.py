@@ -9,8 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...config import AcceleratorConfig
 from ...words import LAYER_BITS, StepTag
-from ..fetch.fetch import Round
-from ..fetch.sequencer import RowJob
+from ..fetch.words import Round, RowJob
 from .interlock import Interlock
 from .position import RowPosition
 from .words import row_tag

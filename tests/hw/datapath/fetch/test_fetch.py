@@ -125,17 +125,7 @@ class Bench:
         self.sources = [self._lists() for _ in range(2)]
         for n, lists in enumerate(self.sources):
             m.submodules[f"lists{n}"] = lists
-            m.d.comb += [
-                lists.query.eq(fetch.query),
-                fetch.closed[n].eq(lists.closed),
-                fetch.count[n].eq(lists.count),
-                lists.release.eq(fetch.release[n]),
-                lists.release_key.eq(fetch.release_key),
-                lists.r_en.eq(fetch.r_en),
-                lists.r_addr.eq(fetch.r_addr),
-                *([lists.r_level.eq(fetch.r_level)] if self.terms else []),
-                fetch.r_data[n].eq(lists.r_data),
-            ]
+            wiring.connect(m, fetch.lists[n], lists.reader)
         self.steps = len(next(iter(self.lists.values())))
         self.total = self._count()
         self.seen = Seen()
@@ -237,7 +227,7 @@ class Bench:
         await send(ctx, self.fetch.i, jobs)
 
     def _writer(self, source):
-        lists = self.sources[source]
+        lists = self.sources[source].writer
         mine = {one.list: one for one in self.program if one.source == source}
         rng = np.random.default_rng(self.seed)
 
