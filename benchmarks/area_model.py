@@ -29,7 +29,7 @@ from deltaloom.golden.delta import POWER_OF_TWO
 from deltaloom.golden.models.synthetic import Shape, make_network
 from deltaloom.hw.accelerator import Accelerator
 from deltaloom.hw.bus.axi import flat_ports
-from deltaloom.hw.compiler.compile import derive_config
+from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.config import AcceleratorConfig
 from deltaloom.hw.estimates.area import components, estimate_area
 

@@ -13,7 +13,14 @@ MULT_BIAS_BITS = 36
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Memory:
-    """One loadable memory: its name, depth in words, and word width in bits."""
+    """One loadable memory.
+
+    Members
+    -------
+    name: in the manifest, and of its file
+    depth: words
+    width: bits of a word
+    """
 
     name: str
     depth: int
@@ -22,7 +29,15 @@ class Memory:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListInfo:
-    """One event list: the path it belongs to, its size, and the threshold the image sets."""
+    """One event list.
+
+    Members
+    -------
+    path: name of the network's path that it belongs to
+    columns: elements that may fire
+    rows: of all stages that it is used for; an event stands for so many products
+    threshold: that the image sets
+    """
 
     path: str
     columns: int
@@ -32,9 +47,13 @@ class ListInfo:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Image:
-    """Memory contents as integers, by memory name; and what a driver must know to use them.
+    """What a network's memories hold, and what a driver must know to use them.
 
-    lists: by list index. state_bases: address of each layer's first unit in the state memory.
+    Members
+    -------
+    contents: words as integers, by the memory's name
+    lists: the event lists, by index
+    state_bases: address of each layer's first unit in the state memory
     """
 
     contents: dict[str, list[int]]

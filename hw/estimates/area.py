@@ -2,7 +2,7 @@
 """LUT4s, flip-flops, multipliers and block RAMs of an accelerator on ECP5, without a synthesis.
 
 What the structure says is counted: multipliers, block RAMs, the registers and adders of lanes, rows
-and units. Control logic, and what a cell takes, is measured (`area_measured`). The reference is
+and units. Control logic, and what a cell takes, is measured (`ecp5_measured`). The reference is
 yosys as `boards.synthesis` runs it.
 """
 
@@ -26,7 +26,13 @@ __all__ = ["AreaEstimate", "components", "estimate_area"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AreaEstimate:
-    """An accelerator's area, and each component's."""
+    """An accelerator's area.
+
+    Members
+    -------
+    luts, flip_flops, multipliers, block_rams: of all; LUTs are LUT4s
+    components: each component's, by its name
+    """
 
     luts: int
     flip_flops: int

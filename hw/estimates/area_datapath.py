@@ -14,10 +14,11 @@ from ..datapath.detect.encoder import REFERENCE_CYCLES, recovery
 from ..datapath.detect.nearest_power import NearestPower
 from ..datapath.lanes.multiplier import TERMS_BITS, lanes_per_multiplier
 from ..datapath.rows.accumulate import QUEUE_WORDS
+from ..datapath.rows.stages import rescale_cycles
+from ..datapath.units.lane import cell_cycles
 from ..datapath.units.unit import unit_latency
 from ..datapath.units.words import gate_word
 from ..image import MULT_BIAS_BITS
-from ..parts.arithmetic import SMALL_STAGE_BITS, rescale_latency
 from ..parts.memory import BANK_WORDS
 from ..words import COLUMN_BITS, SLOTS, UNIT_BITS, FetchPass, RowPass
 from .ecp5 import Area, Part, adder, fifo, memory, multiplexer, queue, rescaler
@@ -151,12 +152,9 @@ def array(config: AcceleratorConfig) -> Part:
 def accumulate(config: AcceleratorConfig) -> Part:
     """M, the row parameters, the rescalers and the pre-activations."""
     rows, sums, pre = config.unit_word, config.sum_bits, config.pre_bits
-    low, high = config.shifts
-    latency = rescale_latency(
-        sums, low, high, stage_bits=SMALL_STAGE_BITS, rounds=False, plain=True
-    )
+    latency = rescale_cycles(config)
     bias = min(BIAS_BITS, pre)
-    one = rescaler(sums, (low, high), pre + 1)
+    one = rescaler(sums, config.shifts, pre + 1)
     one += Area(
         luts=adder(sums) + adder(pre + 1) + adder(pre) + (18 if pre > 16 else 0),
         flip_flops=3 * sums + MULT_BIAS_BITS - BIAS_BITS + (1 + latency) * bias + 2 * pre,
@@ -181,7 +179,7 @@ def cell_unit(config: AcceleratorConfig) -> Part:
     """What collects gates into units, and the states; without the cells."""
     units, rows, cells = config.cell_units, config.unit_word, config.cells
     slots = max(CELLS[name].GATES for name in cells)
-    latency = max(CELLS[name].LATENCY for name in cells)
+    latency = cell_cycles(cells)
     states = ceil_log2(max(config.states, 2))
     depth = max(2, ceil(max(config.states, 2) / units))
     kinds = ceil_log2(len(cells))

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from deltaloom.golden.models.synthetic import make_network
-from deltaloom.hw.compiler.compile import compile_network, derive_config
+from deltaloom.hw.compiler.compile import compile_network
+from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.datapath.fetch.sequencer import Sequencer
 from deltaloom.hw.words import Pass
 from deltaloom.sim.testing.streams import receive, run, send

@@ -6,7 +6,8 @@ import pytest
 
 from deltaloom.golden.arithmetic import rshr, sat16
 from deltaloom.golden.models.synthetic import make_network
-from deltaloom.hw.compiler.compile import compile_network, derive_config
+from deltaloom.hw.compiler.compile import compile_network
+from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.datapath.rows.accumulate import Accumulate
 from deltaloom.hw.datapath.rows.words import RowParameters
 from deltaloom.hw.words import Pass
