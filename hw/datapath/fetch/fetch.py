@@ -160,10 +160,10 @@ class Fetch(wiring.Component):
         m.d.comb += [
             room.end.eq(rounds.use.last),
             room.words.eq(rounds.use.words),
-            room.digits.eq(rounds.use.digits),
+            room.digits_log2.eq(rounds.use.digits_log2),
             room.arrived.eq(self.valid & self.tag.last),
             room.arrived_words.eq(self.tag.words),
-            room.arrived_digits.eq(self.tag.digits),
+            room.arrived_digits_log2.eq(self.tag.digits_log2),
             room.drained.eq(self.drained),
             rounds.may_end.eq(room.may_end),
         ]

@@ -131,7 +131,7 @@ class BeatReader(wiring.Component):
                 beat.first.eq(got.first),
                 beat.last.eq(got.last),
                 beat.words.eq(got.words),
-                beat.digits.eq(got.digits),
+                beat.digits_log2.eq(got.digits_log2),
             ]
             self._factor(m, beat, event, got)
         # A bank is free when its last event has been read, however long the store has held that up.

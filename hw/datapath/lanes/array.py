@@ -133,7 +133,7 @@ class MacArray(wiring.Component):
                     name=n,
                     totals=[sums[k] for k in some],
                     digits=[Value.cast(self.weights[k]) for k in some],
-                    top=self._is_top(n // self._rows, self.tag.digits),
+                    top=self._is_top(n // self._rows, self.tag.digits_log2),
                     coming=self.tag,
                     now=tag,
                     later=later[0],
@@ -154,11 +154,11 @@ class MacArray(wiring.Component):
         left, some = Signal(WORD_COUNT_BITS + 1), Signal()  # some: left != 0
         digits = Signal(2)
         count = Signal.like(left)
-        m.d.comb += count.eq(tag.words << tag.digits)
+        m.d.comb += count.eq(tag.words << tag.digits_log2)
         with m.If(load):
             m.d.sync += [
                 held.eq(sums[step:]),
-                digits.eq(tag.digits),
+                digits.eq(tag.digits_log2),
                 left.eq(count),
                 some.eq(1),
                 index.eq(count > 1),

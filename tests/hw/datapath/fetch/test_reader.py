@@ -72,7 +72,7 @@ class Bench:
             name: int(self.rng.integers(high))
             for name, high in {
                 **{"address": DEPTH, "source": SOURCES, "list": 5, "release": 2},
-                **{"group_base": 400, "first": 2, "last": 2, "words": 9, "digits": 3},
+                **{"group_base": 400, "first": 2, "last": 2, "words": 9, "digits_log2": 3},
                 **{"used": 2, "tally": 2, "products": 100},
                 **({"level": LEVELS, "nothing": 2, "lower": 2} if self.levels else {}),
             }.items()
@@ -87,7 +87,7 @@ class Bench:
             d = (word["negative"] & ~nothing & 1, word["twice"], nothing, use["lower"])
         else:
             d = word["d"]
-        marks = tuple(use[name] for name in ("first", "last", "words", "digits"))
+        marks = tuple(use[name] for name in ("first", "last", "words", "digits_log2"))
         self.expected.append((weight(use["group_base"] + word["j"]), d, marks))
         if use["used"] and (not self.levels or (word["head"] and not nothing)):
             self.total += use["products"]
@@ -137,7 +137,7 @@ class Bench:
                     d = tag.d
                     if self.levels:
                         d = (d.negative, d.twice, d.nothing, d["raise"])
-                    marks = (tag.first, tag.last, tag.words, tag.digits)
+                    marks = (tag.first, tag.last, tag.words, tag.digits_log2)
                     self.beats.append((weights, d, marks))
                 if event:
                     got_events.append(number)

@@ -23,11 +23,11 @@ def job(rng, number):
             "event_base": 40 * number,
             "columns": 12,
             "weight_base": 1000 * number,
-            "digits": int(rng.integers(3)),
+            "digits_log2": int(rng.integers(3)),
             "groups": int(rng.integers(1, 4)),
             "words": int(rng.integers(1, 4)),
             "tail_words": 1,
-            "rows": 7 * number,
+            "products": 7 * number,
         },
         "step": {"first": 0, "fresh": 0, "parity": number % 2},
     }
@@ -129,7 +129,7 @@ class Bench:
                         assert (use.first, use.used) == (n == 0, group == 0)
                         last = group == fields["groups"] - 1
                         assert use.words == fields["tail_words" if last else "words"]
-                        for name in ("source", "list", "digits", "tally"):
+                        for name in ("source", "list", "digits_log2", "tally"):
                             assert getattr(use, name) == fields[name]
                         if self.levels:
                             assert (use.level, use.nothing) == (level, nothing)
@@ -206,7 +206,7 @@ def test_first_steps_have_no_list_of_the_step_before():
 
 def test_poll_goes_to_the_current_pass_first():
     dut = ListPoll(sources=1)
-    asks = {"valid": 1, "void": 0, "source": 0, "start": 0, "words": 2, "digits": 1}
+    asks = {"valid": 1, "void": 0, "source": 0, "start": 0, "words": 2, "digits_log2": 1}
     current = {"key": {"list": 1, "bank": 0}, **asks, "start": 3}
     following = {"key": {"list": 2, "bank": 1}, **asks}
 
@@ -233,7 +233,7 @@ def test_poll_goes_to_the_current_pass_first():
 def test_poll_follows_the_passes_that_move_on(late):
     """`take` in the first or the second cycle after the question."""
     dut = ListPoll(sources=1)
-    asks = {"void": 0, "source": 0, "start": 0, "words": 1, "digits": 0}
+    asks = {"void": 0, "source": 0, "start": 0, "words": 1, "digits_log2": 0}
     idle = {"key": {"list": 0, "bank": 0}, **asks, "valid": 0}
     wants = idle | {"valid": 1}
 
@@ -257,7 +257,7 @@ def test_poll_drops_the_current_passs_answer(pulse):
     asks = {"key": {"list": 0, "bank": 0}, "void": 0, "source": 0, "start": 0, "words": 1}
 
     async def testbench(ctx):
-        set_value(ctx, dut.current, {**asks, "digits": 0, "valid": 1})
+        set_value(ctx, dut.current, {**asks, "digits_log2": 0, "valid": 1})
         await ctx.tick()
         ctx.set(getattr(dut, pulse), 1)
         await ctx.tick()
