@@ -15,6 +15,9 @@ from .words import FetchJob, RowJob
 STEPS = 4
 """Steps that may wait for a receiver."""
 
+PASS_CYCLES = 4
+"""From a pass that a receiver takes to the next one: counted, read, registered, handed out."""
+
 
 class Sequencer(wiring.Component):
     """Reads the program from `start` to the pass marked `step_end`, for every step.
@@ -22,7 +25,7 @@ class Sequencer(wiring.Component):
     Each receiver has the program's part for it to itself, and goes through it at its own pace: the
     fetch unit is some passes ahead of the rows.
 
-    THROUGHPUT: a pass every fourth cycle.
+    THROUGHPUT: a pass every `PASS_CYCLES` cycles.
 
     Parameters
     ----------
