@@ -24,8 +24,8 @@ from .words import FetchJob, Round, weight_store_signature
 class Fetch(wiring.Component):
     """Turns passes into beats for the MAC array, pass after pass without a gap.
 
-    LATENCY: `REQUEST_CYCLES` and the store's, from an entry's turn to its beat. THROUGHPUT: a beat a
-    cycle; an empty list takes none.
+    LATENCY: `REQUEST_CYCLES` and the store's, from an entry's turn to its beat.
+    THROUGHPUT: a beat a cycle; an empty list takes none.
 
     Parameters
     ----------
