@@ -12,7 +12,8 @@ from deltaloom.boards.ecp5.place_and_route import place_and_route
 from deltaloom.boards.ecp5.synthesis import Netlist, synthesize
 from deltaloom.hw.accelerator import Accelerator
 from deltaloom.hw.bus.axi import flat_ports
-from deltaloom.hw.compiler.compile import compile_network, derive_config
+from deltaloom.hw.compiler.compile import compile_network
+from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.config import AcceleratorConfig
 
 COMMAND = "make bench-fpga"

@@ -29,7 +29,7 @@ from deltaloom.golden.delta import POWER_OF_TWO
 from deltaloom.golden.models.synthetic import Shape, make_network
 from deltaloom.hw.accelerator import Accelerator
 from deltaloom.hw.bus.axi import flat_ports
-from deltaloom.hw.compiler.compile import derive_config
+from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.config import AcceleratorConfig
 from deltaloom.hw.estimates.area import components, estimate_area
 
@@ -169,8 +169,8 @@ PREFIXES = (
     (r"core\.fetch\.", "fetch"),
     (r"core\.(?:array|store)\.", "array"),
     (r"core\.accumulate\.", "accumulate"),
-    (r"core\.cells\.sru\w?(?:_\d+)?\.", "cell sru"),
-    (r"core\.cells\.(lstm\w*?|gru\w*?|ligru|linear)(?:_\d+)?\.", "cell "),
+    (r"core\.cells\.lane_\d+\.sru\w?\.", "cell sru"),
+    (r"core\.cells\.lane_\d+\.(lstm\w*|gru\w*|ligru|linear)\.", "cell "),
     (r"core\.cells\.", "cell unit"),
     (r"core\.", "streams"),
     (r"", "interface"),

@@ -9,7 +9,7 @@ from peers import ideal_cycles, noise_frames
 
 from deltaloom.golden.cells import CELLS
 from deltaloom.golden.models.synthetic import make_network
-from deltaloom.hw.compiler.compile import derive_config
+from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.sim.testing.core_in_verilator import measure_core
 
 INPUTS, UNITS, WORD_BITS, STEPS = 40, 128, 256, 8

@@ -14,7 +14,7 @@ from deltaloom.golden.evaluation.evaluate import ideal_cycles, run_dataset
 from deltaloom.golden.evaluation.operations import eliminated
 from deltaloom.golden.evaluation.trials import Trials
 from deltaloom.golden.evaluation.tuning import tune
-from deltaloom.hw.compiler.compile import derive_config
+from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.estimates.cycles import estimate_cycles
 from deltaloom.sim.testing.core_in_verilator import measure_core
 

@@ -21,7 +21,7 @@ from deltaloom.golden.delta import DELTA_MODES
 from deltaloom.golden.engines.engine import quantize_frames, real_outputs, run
 from deltaloom.golden.evaluation.evaluate import error
 from deltaloom.golden.evaluation.thresholds import uniform_thresholds
-from deltaloom.hw.compiler.compile import derive_config
+from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.datapath.lanes.array import MacArray
 from deltaloom.hw.generate import generate
 from deltaloom.hw.words import LANE_KINDS

@@ -17,7 +17,8 @@ from deltaloom.golden.models.network import Network
 from deltaloom.golden.models.synthetic import make_network
 from deltaloom.hw.accelerator import Accelerator
 from deltaloom.hw.bus.axi import flat_ports
-from deltaloom.hw.compiler.compile import compile_network, derive_config
+from deltaloom.hw.compiler.compile import compile_network
+from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.config import AcceleratorConfig
 from deltaloom.hw.estimates.cycles import dense_events, estimate_cycles
 

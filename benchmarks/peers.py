@@ -19,7 +19,7 @@ from deltaloom.golden.arithmetic import Ints
 from deltaloom.golden.engines.engine import Result, run
 from deltaloom.golden.models.network import Network
 from deltaloom.golden.models.synthetic import make_network
-from deltaloom.hw.compiler.compile import derive_config
+from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.sim.testing.core_in_verilator import CoreCycles, measure_core
 
 INPUTS = 40

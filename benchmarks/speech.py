@@ -15,7 +15,7 @@ from deltaloom.golden.evaluation.thresholds import uniform_thresholds
 from deltaloom.golden.importers.checkpoint import import_checkpoint
 from deltaloom.golden.models.network import Network
 from deltaloom.golden.quantization.quantize import Scheme, quantize
-from deltaloom.hw.compiler.compile import derive_config
+from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.generate import generate
 from deltaloom.sim.report import SimulationReport
 from deltaloom.sim.simulate import simulate

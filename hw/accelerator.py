@@ -11,11 +11,12 @@ from .bus.axi import AxiLite, AxiLiteSignature, AxiStreamSignature
 from .bus.image_loader import ImageLoader
 from .bus.register_map import Window
 from .bus.registers import Registers
-from .bus.sequence_buffer import SequenceBuffer, SequenceWord
+from .bus.sequence_buffer import SequenceBuffer
+from .bus.sequence_input import SequenceWord
 from .config import AcceleratorConfig
 from .datapath.core import Core
 from .datapath.units.outputs import output_words
-from .image import Image, memories
+from .image import SWEEPS, Image, memories
 
 
 def windows(config: AcceleratorConfig) -> tuple[Window, ...]:
@@ -28,15 +29,20 @@ class Accelerator(wiring.Component):
 
     Parameters
     ----------
-    config: what is silicon
-    image: the network that is there from the start; None for one that is loaded over s_axil
+    config : AcceleratorConfig
+        What is built.
+    image : Image, optional
+        The network that is there from the start; None for one that is loaded over s_axil.
 
     Members
     -------
-    s_axis: int16 elements of frames; tlast with a frame's last, tuser[0] with a sequence's first;
-        tuser[1] with any of a sequence's last frame, which only a sequence buffer needs
-    m_axis: int16 outputs of the last layer; tlast with a frame's last
-    s_axil: registers, thresholds, counters, states and the image (see `register_map`)
+    s_axis : in, AXI4-Stream of 16 bits for each of `input_elements`
+        int16 elements of frames; tlast with a frame's last, tuser[0] with a sequence's first,
+        tuser[1] with any of a sequence's last frame, which only a sequence buffer needs.
+    m_axis : out, AXI4-Stream of 16 bits for each of `output_elements`
+        int16 outputs of the last layer; tlast with a frame's last.
+    s_axil : in, AXI4-Lite
+        Registers, thresholds, counters, states and the image (see `register_map`).
     """
 
     s_axis: Any
@@ -91,15 +97,8 @@ class Accelerator(wiring.Component):
             registers.macs_done.eq(core.macs),
             registers.list_events.eq(core.event << core.event_list),
         ]
-        for memory in memories(config):
-            if memory.name == "sweeps":  # of the sequence buffer
-                continue
-            source, target = loader.memory(memory.name), getattr(core, f"load_{memory.name}")
-            m.d.comb += [
-                target.en.eq(source.en),
-                target.addr.eq(source.addr),
-                target.data.eq(source.data),
-            ]
+        for name, load in core.loads.items():
+            wiring.connect(m, loader.loads[name], load)
         return m
 
     def _direct(self, m: Module, registers: Registers, core: Core, delivered: Value) -> Value:
@@ -123,9 +122,9 @@ class Accelerator(wiring.Component):
     def _buffered(self, m: Module, registers: Registers, loader: ImageLoader, core: Core) -> Value:
         """The same with the sequence buffer between."""
         image = self.image.contents if self.image else {}
-        m.submodules.sequence = buffer = SequenceBuffer(self.config, init=image.get("sweeps", []))
+        m.submodules.sequence = buffer = SequenceBuffer(self.config, init=image.get(SWEEPS, []))
         word: Any = Signal(SequenceWord)
-        sweeps = loader.memory("sweeps")
+        wiring.connect(m, loader.loads[SWEEPS], buffer.load)
         wiring.connect(m, buffer.frames, core.i)
         wiring.connect(m, core.o, buffer.outputs)
         m.d.comb += [
@@ -139,9 +138,6 @@ class Accelerator(wiring.Component):
             buffer.restart.eq(registers.new_sequence),
             registers.new_sequence_taken.eq(buffer.restart_taken),
             core.sweep.eq(buffer.sweep),
-            buffer.w_en.eq(sweeps.en),
-            buffer.w_addr.eq(sweeps.addr),
-            buffer.w_data.eq(sweeps.data),
         ]
         self._deliver(m, buffer.o)
         m.d.sync += [

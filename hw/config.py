@@ -51,35 +51,43 @@ LIMITS = {
     "sweep_sources": (1 << SWEEP_SOURCE_BITS) - 1,
     "sequence_words": 1 << RECORD_BITS,
 }
-"""What the rescalers take, and what the fields of `layouts` can count or address."""
+"""What the rescalers take, and what the fields of `hw.words` can count or address."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AcceleratorConfig:
     """One accelerator. Any network whose image fits these numbers runs on it.
 
-    word_bits: bits of one weight word.
-    weight_bits: widths of weights, each path has one of them. The narrowest is a lane's; a wider
-        weight is spread over several lanes, digit by digit.
-    activation_bits: the largest width of a code.
-    lane_kind: "multiplier", or "shift_add": no multipliers, one power of two of a delta per cycle.
-    delta_modes: what an element that fires may send; a network says which of them.
-    drain_rows: rows drained per cycle; divides the lanes.
+    Parameters
+    ----------
+    word_bits: bits of one weight word
+    weight_bits: widths of weights, each path has one of them; the narrowest is a lane's, a wider
+        weight is spread over several lanes, digit by digit
+    activation_bits: the largest width of a code
+    lane_kind: "multiplier", or "shift_add": no multipliers, one power of two of a delta per cycle
+    delta_modes: what an element that fires may send; a network says which of them
+    drain_rows: rows drained per cycle; divides the lanes
     cell_units: units whose cell is computed per cycle, and how often the rescalers are there: they
-        take drain_rows * cell_units rows per cycle.
-    input_elements, output_elements: of a frame, per beat of the streams. All three are powers of
-        two; a beat of outputs has no more than cell_units. Beats to and from a sequence buffer have
-        one each.
-    cells: kinds of cell that the cell unit can do.
-    encoders: delta encoders for states, one per path that reads the same layer's output.
-    input_encoders: the same for the input frames.
-    lane_bits: sum of one lane; sum_bits: accumulator M.
-    pre_bits: pre-activation before its saturation.
-    shifts, quantizer_shifts: lowest and highest shift of the rescalers and of the encoders.
-    sweeps, sweep_sources: most sweeps of a network, and most sources of one (`hw.sweeps`).
-    sequence_words: depth of the sequence buffer; 0: there is none, and networks are one sweep.
-    initial: a sequence may start from a given state, not only from zero.
-    The rest are depths, in words of the memory that each names.
+        take drain_rows * cell_units rows per cycle
+    input_elements, output_elements: of a frame, per beat of the streams. Both and cell_units are
+        powers of two; a beat of outputs has no more than cell_units. Beats to and from a sequence
+        buffer have one each
+    cells: kinds of cell that the cell unit can do
+    encoders: delta encoders for states, one per path that reads the same layer's output
+    input_encoders: the same for the input frames
+    lane_bits: sum of one lane
+    sum_bits: accumulator M
+    pre_bits: pre-activation before its saturation
+    shifts, quantizer_shifts: lowest and highest shift of the rescalers and of the encoders
+    layers: depth of the table of the layers, each of which is a stage of a step (`hw.compiler`)
+    sweeps, sweep_sources: most sweeps of a network, and most sources of one (`hw.compiler.sweeps`)
+    sequence_words: depth of the sequence buffer; 0: there is none, and networks are one sweep
+    initial: a sequence may start from a given state, not only from zero
+    lists: event lists
+    weight_words, row_words, program: depths of the memories of weights, row parameters and passes
+    events, input_events: depth of each encoder's event memory, of states and of frames
+    references, input_references: depth of each encoder's reference memory
+    states: depth of the state memory
     """
 
     word_bits: int = 64

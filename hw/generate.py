@@ -13,17 +13,32 @@ from ..golden.models.network import Network
 from .accelerator import Accelerator, windows
 from .bus.axi import flat_ports
 from .bus.register_map import memory_map, register_map
-from .compiler.compile import compile_network, derive_config, longest_sequence
+from .compiler.compile import compile_plan
+from .compiler.fit import derive_config
+from .compiler.plan import Plan
 from .config import AcceleratorConfig
 from .image import Image, memories
 from .verilog import to_verilog
 
 TOP = "deltaloom"
 
+MANIFEST_FORMAT = 1
+"""Version of `manifest.json`, its field "format".
+
+It rises when a field goes or changes its meaning, so that a reader can refuse what it would
+misunderstand; a new field does not change it. A file without the field is of format 1.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """Where a design was written."""
+    """Where a design was written.
+
+    Members
+    -------
+    verilog, manifest: files
+    memories: one file for each of the image's memories, in their order
+    """
 
     verilog: Path
     manifest: Path
@@ -39,11 +54,15 @@ def generate(
 ) -> Design:
     """Write `deltaloom.v`, `manifest.json` and one `NAME.hex` per memory into `folder`.
 
-    config: None derives the smallest one. baked: the Verilog's memories hold the image from the
-    start; otherwise they are empty and the image is loaded over the bus.
+    Parameters
+    ----------
+    config: None derives the smallest one
+    baked: the Verilog's memories hold the image from the start; otherwise they are empty and the
+        image is loaded over the bus
     """
     config = config or derive_config(network)
-    image = compile_network(network, config)
+    plan = Plan.of(network, config)
+    image = compile_plan(plan)
     top = Accelerator(config, image if baked else None)
     text = to_verilog(top, TOP, flat_ports(top))
     folder.mkdir(parents=True, exist_ok=True)
@@ -55,15 +74,15 @@ def generate(
     for memory, file in zip(memories(config), design.memories, strict=True):
         _write(file, "".join(hex_lines(image.contents[memory.name], memory.width)))
     _write(design.verilog, text)
-    _write(design.manifest, json.dumps(manifest(network, config, image, top), indent=2) + "\n")
+    _write(design.manifest, json.dumps(manifest(plan, image, top), indent=2) + "\n")
     return design
 
 
-def manifest(
-    network: Network, config: AcceleratorConfig, image: Image, top: Accelerator
-) -> dict[str, Any]:
+def manifest(plan: Plan, image: Image, top: Accelerator) -> dict[str, Any]:
     """Everything about a design that a driver or a testbench must know, as plain data."""
+    network, config = plan.network, plan.config
     return {
+        "format": MANIFEST_FORMAT,
         "generator": f"deltaloom {__version__}",
         "top": TOP,
         "config": asdict(config),
@@ -86,7 +105,7 @@ def manifest(
             }
             for layer, base in zip(network.layers, image.state_bases, strict=True)
         ],
-        "sequence_frames": longest_sequence(network, config),
+        "sequence_frames": plan.sequence_frames,
         "inputs": network.inputs,
         "outputs": network.outputs,
         "x_exponent": network.x_exponent,

@@ -13,7 +13,14 @@ MULT_BIAS_BITS = 36
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Memory:
-    """One loadable memory: its name, depth in words, and word width in bits."""
+    """One loadable memory.
+
+    Members
+    -------
+    name: in the manifest, and of its file
+    depth: words
+    width: bits of a word
+    """
 
     name: str
     depth: int
@@ -22,7 +29,15 @@ class Memory:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListInfo:
-    """One event list: the path it belongs to, its size, and the threshold the image sets."""
+    """One event list.
+
+    Members
+    -------
+    path: name of the network's path that it belongs to
+    columns: elements that may fire
+    rows: of all stages that it is used for; an event stands for so many products
+    threshold: that the image sets
+    """
 
     path: str
     columns: int
@@ -32,14 +47,27 @@ class ListInfo:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Image:
-    """Memory contents as integers, by memory name; and what a driver must know to use them.
+    """What a network's memories hold, and what a driver must know to use them.
 
-    lists: by list index. state_bases: address of each layer's first unit in the state memory.
+    Members
+    -------
+    contents: words as integers, by the memory's name
+    lists: the event lists, by index
+    state_bases: address of each layer's first unit in the state memory
     """
 
     contents: dict[str, list[int]]
     lists: tuple[ListInfo, ...]
     state_bases: tuple[int, ...]
+
+
+SWEEPS = "sweeps"
+"""The memory of the sequence buffer; the others are the core's."""
+
+
+def core_memories(config: AcceleratorConfig) -> tuple[Memory, ...]:
+    """Those of the memories that lie in the core."""
+    return tuple(memory for memory in memories(config) if memory.name != SWEEPS)
 
 
 def memories(config: AcceleratorConfig) -> tuple[Memory, ...]:
@@ -50,7 +78,7 @@ def memories(config: AcceleratorConfig) -> tuple[Memory, ...]:
         ("initial_references", config.encoders * config.reference_span, config.activation_bits),
         ("initial_sums", config.row_words, config.unit_word * config.sum_bits),
     )
-    sweeps = ("sweeps", config.sweeps, sweep_record(config.sweep_sources).size)
+    sweeps = (SWEEPS, config.sweeps, sweep_record(config.sweep_sources).size)
     shapes = (
         ("weights", config.weight_words, config.word_bits),
         ("rows", config.row_words, config.unit_word * MULT_BIAS_BITS),

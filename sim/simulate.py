@@ -14,6 +14,7 @@ from ..golden.arithmetic import Ints
 from ..golden.engines import engine
 from ..golden.errors import UserError
 from ..golden.models.network import Network
+from ..hw.generate import MANIFEST_FORMAT
 from .execute import SIMULATORS, build, run
 from .job import NEW_SEQUENCE, Job, LayerState
 from .report import SimulationReport, counter_mismatch, ideal_cycles
@@ -149,6 +150,11 @@ def _manifest(manifest: Manifest | Path | None, sources: Sequence[Path]) -> Mani
     missing = [key for key in ("lists", "layers", "word_bits") if key not in facts]
     if missing:
         raise UserError(f"{manifest}: {missing[0]!r} is missing; run deltaloom generate again")
+    if (version := facts.get("format", MANIFEST_FORMAT)) != MANIFEST_FORMAT:
+        raise UserError(
+            f"{manifest}: format {version!r} is unknown, this version reads {MANIFEST_FORMAT}; "
+            "run deltaloom generate again"
+        )
     return facts  # type: ignore[no-any-return]
 
 

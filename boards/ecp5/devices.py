@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ...golden.errors import UserError
+from ...hw.estimates.ecp5 import plain_memory
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,12 +36,6 @@ DEVICES: Mapping[str, Device] = {
     )
 }
 
-BLOCK_RAM_SHAPES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
-"""(words, bits) of a DP16KD; 36 bits only with one write and one read port."""
-
-_LUTRAM_SHAPE = (16, 4)
-_LUTRAM_LUTS = 6  # four hold the bits, two the write port
-_LUTRAM_COST, _BLOCK_RAM_COST = 4, 128  # Yosys takes what is cheaper by these (memory_libmap)
 _BITS = (16, 8, 4, 2)
 
 
@@ -84,7 +79,10 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class MemoryFit:
-    """What a memory takes: block RAMs, or LUTs when it is small enough for distributed memory."""
+    """What a memory takes: block RAMs, or LUTs when it is small enough for distributed memory.
+
+    The LUTs that choose between several block RAMs count as logic.
+    """
 
     brams: int
     luts: int
@@ -100,22 +98,13 @@ class Fit:
     memories: Mapping[str, MemoryFit]
 
 
-def _tiles(depth: int, width: int, shape: tuple[int, int]) -> int:
-    return -(-depth // shape[0]) * -(-width // shape[1])
-
-
 def memory_fit(memory: Memory) -> MemoryFit:
-    """What ``memory`` takes. Block RAMs: never fewer than Yosys uses, and rarely one or two more.
-
-    (Yosys may build a remainder of columns from another shape: 5000 words of 128 bits are 40 here
-    and 38 there.)
-    """
-    brams = min(_tiles(memory.depth, memory.width, shape) for shape in BLOCK_RAM_SHAPES)
-    lutrams = _tiles(memory.depth, memory.width, _LUTRAM_SHAPE)
-    if memory.asynchronous or lutrams * _LUTRAM_COST < brams * _BLOCK_RAM_COST:
-        choices = (-(-memory.depth // _LUTRAM_SHAPE[0]) - 1) * memory.width  # the read multiplexer
-        return MemoryFit(0, memory.read_ports * (lutrams * _LUTRAM_LUTS + choices))
-    return MemoryFit(memory.read_ports * brams, 0)
+    """What ``memory`` takes, as Yosys builds it on its own (see `hw.estimates.ecp5`)."""
+    area = plain_memory(
+        memory.depth, memory.width, reads=memory.read_ports, asynchronous=memory.asynchronous
+    )
+    brams = round(area.block_rams)
+    return MemoryFit(brams=brams, luts=0 if brams else round(area.luts))
 
 
 def _way_out(

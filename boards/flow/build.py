@@ -17,7 +17,8 @@ from amaranth.lib import wiring
 from ...golden.errors import UserError
 from ...golden.models.network import Network
 from ...hw.accelerator import Accelerator
-from ...hw.compiler.compile import compile_network, derive_config
+from ...hw.compiler.compile import compile_network
+from ...hw.compiler.fit import derive_config
 from ...hw.config import AcceleratorConfig
 from ..ecp5.devices import Memory, fit
 from ..ecp5.place_and_route import Layout, place_and_route

@@ -9,6 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from ..parts.memory import MemoryWrite, load_ports
 from .register_map import Window, place_windows
 from .registers import ImageWriteSignature
 
@@ -25,15 +26,19 @@ class ImageLoader(wiring.Component):
 
     Parameters
     ----------
-    windows: the memories.
+    windows : sequence of Window
+        The memories.
 
     Members
     -------
-    image: In(ImageWriteSignature()), always ready.
-    NAME, for each window: Out(MemoryWriteSignature(window)), one write in each cycle with `en`.
+    image : in, `ImageWriteSignature`
+        Always ready.
+    load_NAME : out, `MemoryWrite`, for each window
+        `loads` has them by the windows' names.
     """
 
     image: Any
+    loads: dict[str, Any]
 
     def __init__(self, windows: Sequence[Window]) -> None:
         if not windows:
@@ -43,13 +48,10 @@ class ImageLoader(wiring.Component):
         super().__init__(
             {
                 "image": In(ImageWriteSignature()),
-                **{w.name: Out(MemoryWriteSignature(w)) for w in self.windows},
+                **{f"load_{w.name}": Out(MemoryWrite(w.depth, w.width)) for w in self.windows},
             }
         )
-
-    def memory(self, name: str) -> Any:
-        """The write port of the window of that name: addr, data, en."""
-        return getattr(self, name)
+        self.loads = load_ports(self, [window.name for window in self.windows])
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -63,7 +65,7 @@ class ImageLoader(wiring.Component):
         m.d.sync += [data.eq(image.data), row.eq(row_taken)]
         for place in self.places:
             window = place.window
-            port = self.memory(window.name)
+            port = self.loads[window.name]
             span_bits, slice_bits = ceil_log2(window.span), ceil_log2(window.stride)
             m.d.comb += [port.addr.eq(row), port.data.eq(staging)]
             m.d.sync += port.en.eq(0)
@@ -81,12 +83,3 @@ class ImageLoader(wiring.Component):
                     if s == window.slices - 1:
                         m.d.sync += port.en.eq(1)
         return m
-
-
-class MemoryWriteSignature(wiring.Signature):
-    """Writes of whole words: `data` goes to `addr` in each cycle with `en`."""
-
-    def __init__(self, window: Window) -> None:
-        super().__init__(
-            {"addr": Out(ceil_log2(window.depth)), "data": Out(window.width), "en": Out(1)}
-        )

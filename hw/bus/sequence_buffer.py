@@ -1,26 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sequence buffer: keeps a whole sequence, and runs the core over it sweep after sweep.
 
-For networks with backward layers (`hw.sweeps`). A frame's record holds its input words and what
-the sweeps made of them; the records stand one after the other, so that a sweep's way through a
-sequence is one address that rises or falls by a record.
+For networks with backward layers (`hw.compiler.sweeps`). A frame's record holds its input words
+and what the sweeps made of them; the records stand one after the other, so that a sweep's way
+through a sequence is one address that rises or falls by a record.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import AcceleratorConfig
-from ..datapath.detect.frames import FrameWord
-from ..datapath.units.outputs import OutputWord
-from ..parts.memory import block_ram
+from ..datapath.detect.words import FrameWord
+from ..datapath.units.words import OutputWord
+from ..parts.memory import MemoryWrite, block_ram, connect_write
 from ..words import RECORD_BITS, sweep_record
+from .sequence_input import SequenceInput, SequenceWord
+from .sweep_frames import SweepReader, SweepWriter
 
-SequenceWord = data.StructLayout({**FrameWord.members, "end": unsigned(1)})
-"""A word of the input stream; `end` with any word of a frame: it is its sequence's last."""
+SETTLE = 3
+"""Cycles from another sweep's number to its record here, and to the core's."""
 
 
 class SequenceBuffer(wiring.Component):
@@ -35,18 +37,32 @@ class SequenceBuffer(wiring.Component):
 
     Parameters
     ----------
-    config: the accelerator
-    init: the sweeps' records, as words
+    config : AcceleratorConfig
+    init : sequence of int
+        The sweeps' records, as words.
 
     Members
     -------
-    i: the input stream; o: the outputs, in the order of the frames
-    frames, outputs: to and from the core, frames in the order of the sweep
-    restart: the next frame starts a sequence, whatever its mark; restart_taken: one did
-    sweep: which one runs; it changes only while the core is empty
-    frame_error, cut: pulse once per malformed frame, and per sequence that was cut
-    busy: there are frames whose outputs are not all delivered
-    w_en, w_addr, w_data: loading the records
+    i : in, stream of `SequenceWord`
+        The input stream.
+    o : out, stream of `OutputWord`
+        The outputs, in the order of the frames.
+    frames : out, stream of `FrameWord`
+        To the core: frames in the order of the sweep.
+    outputs : in, stream of `OutputWord`
+        From the core.
+    restart : in, 1 bit
+        The next frame starts a sequence, whatever its mark.
+    restart_taken : out, 1 bit
+        Pulses when a frame has started one so.
+    sweep : out, range(sweeps)
+        Which one runs; it changes only while the core is empty.
+    frame_error, cut : out, 1 bit
+        Pulse once per frame of the wrong size, and per sequence that was cut.
+    busy : out, 1 bit
+        There are frames whose outputs are not all delivered.
+    load : in, `MemoryWrite(sweeps, ..)`
+        Writes the sweeps' records.
     """
 
     def __init__(self, config: AcceleratorConfig, *, init: Sequence[int] = ()) -> None:
@@ -65,9 +81,7 @@ class SequenceBuffer(wiring.Component):
                 "frame_error": Out(1),
                 "cut": Out(1),
                 "busy": Out(1),
-                "w_en": In(1),
-                "w_addr": In(range(max(config.sweeps, 2))),
-                "w_data": In(self._layout.size),
+                "load": In(MemoryWrite(config.sweeps, self._layout.size)),
             }
         )
 
@@ -81,249 +95,104 @@ class SequenceBuffer(wiring.Component):
     frame_error: Signal
     cut: Signal
     busy: Signal
-    w_en: Signal
-    w_addr: Signal
-    w_data: Signal
+    load: Any
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         record = self._record(m)
+        m.submodules.input = frames_in = SequenceInput(self._config)
+        m.submodules.reader = reader = SweepReader(self._config)
+        m.submodules.writer = writer = SweepWriter(self._config)
         memory = block_ram(signed(16), depth=self._config.sequence_words)
         m.submodules.words = memory
         write, read = memory.write_port(), memory.read_port()
 
-        running, go, end = Signal(), Signal(), Signal()
-        held = Signal(RECORD_BITS)  # frames of this sequence
-        last = Signal(RECORD_BITS)  # where the last one's record starts
-        stored: Any = Signal(data.StructLayout({"en": 1, "addr": RECORD_BITS, "value": signed(16)}))
-        waited = Signal(2)
-        settled = ~running & (waited == 0)
-        self._collect(m, record, stored, settled, go, end, held, last)
-
         # A sweep begins when its record, and the core's, has been looked up.
-        start, done = Signal(), Signal()
+        running, waited = Signal(), Signal(range(SETTLE + 1))
+        start = Signal()
         m.d.comb += [
             start.eq(running & (waited == 1)),
-            end.eq(done & record.end),
-            self.busy.eq(running | (held != 0)),
+            self.busy.eq(running | (frames_in.held != 0)),
         ]
-        with m.If(go | done):
+        with m.If(frames_in.complete | writer.done):
             m.d.sync += [
-                running.eq(go | ~record.end),
-                self.sweep.eq(Mux(go | record.end, 0, self.sweep + 1)),
-                waited.eq(3),
+                running.eq(frames_in.complete | ~record.end),
+                self.sweep.eq(Mux(frames_in.complete | record.end, 0, self.sweep + 1)),
+                waited.eq(SETTLE),
             ]
         with m.Elif(waited != 0):
             m.d.sync += waited.eq(waited - 1)
 
-        backward = record.backward
+        # Frames -> the buffer.
+        wiring.connect(m, wiring.flipped(self.i), frames_in.i)
+        m.d.comb += [
+            frames_in.record.eq(record),
+            frames_in.enable.eq(~running & (waited == 0)),
+            frames_in.end.eq(writer.done & record.end),
+            frames_in.restart.eq(self.restart),
+            self.restart_taken.eq(frames_in.restart_taken),
+            self.frame_error.eq(frames_in.frame_error),
+            self.cut.eq(frames_in.cut),
+        ]
+
+        # The buffer -> the sweep -> the buffer.
         step: Any = Signal(signed(RECORD_BITS + 1))
-        first = Signal(RECORD_BITS)
-        m.d.comb += [
-            step.eq(Mux(backward, -record.stride, record.stride)),
-            first.eq(Mux(backward, last, 0)),
-        ]
-        words = self._read(m, record, read, start, held, first, step)
-        result = self._write(m, record, stored, start, held, first, step)
-        m.d.comb += [
-            write.en.eq(stored.en),
-            write.addr.eq(stored.addr),
-            write.data.eq(stored.value),
-            self.frames.payload.eq(words.payload),
-            self.o.payload.value.eq(
-                Mux(record.compute, self.outputs.payload.value, words.payload.value)
-            ),
-            self.o.payload.last.eq(
-                Mux(record.compute, self.outputs.payload.last, words.payload.last)
-            ),
-            done.eq(result),
-        ]
-        with m.If(record.compute):
+        m.d.comb += step.eq(Mux(record.backward, -record.stride, record.stride))
+        for way in (reader, writer):
             m.d.comb += [
-                self.frames.valid.eq(words.valid),
-                words.ready.eq(self.frames.ready),
-                self.o.valid.eq(self.outputs.valid & record.emit),
-                self.outputs.ready.eq(self.o.ready | ~record.emit),
+                way.record.eq(record),
+                way.start.eq(start),
+                way.held.eq(frames_in.held),
+                way.first.eq(Mux(record.backward, frames_in.last, 0)),
+                way.step.eq(step),
             ]
-        with m.Else():
-            m.d.comb += [self.o.valid.eq(words.valid), words.ready.eq(self.o.ready)]
-        return m
-
-    def _record(self, m: Module) -> Any:
-        """The record of the sweep; what was loaded outlives a reset, as in the memories."""
-        table = block_ram(self._layout.size, depth=max(self._config.sweeps, 2), init=self._init)
-        m.submodules.records = table
-        write, read = table.write_port(), table.read_port()
         m.d.comb += [
-            write.en.eq(self.w_en),
-            write.addr.eq(self.w_addr),
-            write.data.eq(self.w_data),
-            read.addr.eq(self.sweep),
-        ]
-        record: Any = Signal(self._layout)
-        m.d.sync += Value.cast(record).eq(read.data)
-        return record
-
-    def _collect(
-        self,
-        m: Module,
-        record: Any,
-        stored: Any,
-        settled: Value,
-        go: Signal,
-        end: Value,
-        held: Signal,
-        last: Signal,
-    ) -> None:
-        """Fills the buffer; `go` when a sequence is complete, and then waits for `end`."""
-        word = self.i.payload
-        inputs = record.sources[0].units
-        index = Signal.like(inputs)
-        is_last = Signal()
-        address, base = Signal(RECORD_BITS), Signal(RECORD_BITS)
-        ended, full = Signal(), Signal()
-        complete = Signal()
-        m.d.comb += [
-            is_last.eq(index == inputs - 1),
-            full.eq(held == record.frames),
-            stored.addr.eq(address),
-            stored.value.eq(word.value),
-        ]
-        with m.If(stored.en & settled):
-            m.d.sync += [index.eq(index + 1), address.eq(address + 1)]
-        with m.If(complete):
-            m.d.sync += [
-                index.eq(0),
-                held.eq(held + 1),
-                last.eq(base),
-                base.eq(base + record.stride),
-                address.eq(base + record.stride),
-            ]
-        with m.If(end):
-            m.d.sync += [held.eq(0), base.eq(0), address.eq(0)]
-        with m.FSM(name="collect"):
-            with m.State("frame"), m.If(settled):
-                starts = word.first | self.restart
-                with m.If(ended | (self.i.valid & (held != 0) & (starts | full))):
-                    m.d.comb += [go.eq(1), self.cut.eq(~ended & ~starts)]
-                    m.d.sync += ended.eq(0)
-                    m.next = "sweeps"
-                with m.Elif(self.i.valid & (inputs != 0)):
-                    m.d.comb += self.restart_taken.eq(self.restart)
-                    m.next = "words"
-            with m.State("words"):
-                m.d.comb += [self.i.ready.eq(1), stored.en.eq(self.i.valid)]
-                with m.If(self.i.valid):
-                    m.d.sync += ended.eq(ended | word.end)
-                    with m.If(is_last):
-                        m.d.comb += [complete.eq(1), self.frame_error.eq(~word.last)]
-                        m.next = "frame"
-                        with m.If(~word.last):
-                            m.next = "drop"
-                    with m.Elif(word.last):
-                        m.d.comb += self.frame_error.eq(1)
-                        m.next = "fill"
-            with m.State("fill"):
-                m.d.comb += [stored.en.eq(1), stored.value.eq(0)]
-                with m.If(is_last):
-                    m.d.comb += complete.eq(1)
-                    m.next = "frame"
-            with m.State("drop"):
-                m.d.comb += self.i.ready.eq(1)
-                with m.If(self.i.valid):
-                    m.d.sync += ended.eq(ended | word.end)
-                    with m.If(word.last):
-                        m.next = "frame"
-            with m.State("sweeps"), m.If(end):
-                m.next = "frame"
-
-    def _read(
-        self,
-        m: Module,
-        record: Any,
-        port: Any,
-        start: Value,
-        held: Value,
-        first: Value,
-        step: Value,
-    ) -> Any:
-        """The sweep's input frames, in its order, as a stream of `FrameWord`."""
-        words: Any = stream.Signature(FrameWord).create()
-        left = Signal(RECORD_BITS)
-        base, address = Signal(RECORD_BITS), Signal(RECORD_BITS)
-        part = Signal(range(max(self._config.sweep_sources, 2)))
-        units = Signal.like(record.sources[0].units)
-        aimed = Signal()  # address and units are those of the part
-        is_first, issue, advance, ends_part, ends_frame = (Signal() for _ in range(5))
-        source = record.sources[part]
-        m.d.comb += [
-            advance.eq(~words.valid | words.ready),
-            issue.eq(advance & aimed),
-            ends_part.eq(issue & (units == 1)),
-            ends_frame.eq(ends_part & (part == record.source_count - 1)),
-            port.addr.eq(address),
-            port.en.eq(advance),
-            words.payload.value.eq(port.data),
-        ]
-        with m.If(advance):
-            m.d.sync += [
-                words.valid.eq(issue),
-                words.payload.last.eq(ends_frame),
-                words.payload.first.eq(is_first),
-            ]
-        with m.If((left != 0) & ~aimed):
-            m.d.sync += [
-                aimed.eq(1),
-                address.eq(base + source.offset),
-                units.eq(source.units),
-            ]
-        with m.If(issue):
-            m.d.sync += [is_first.eq(0), address.eq(address + 1), units.eq(units - 1)]
-        with m.If(ends_part):
-            m.d.sync += [aimed.eq(0), part.eq(part + 1)]
-        with m.If(ends_frame):
-            m.d.sync += [part.eq(0), base.eq(base + step), left.eq(left - 1)]
-        with m.If(start):
-            m.d.sync += [left.eq(held), base.eq(first), part.eq(0), is_first.eq(1)]
-        return words
-
-    def _write(
-        self,
-        m: Module,
-        record: Any,
-        stored: Any,
-        start: Value,
-        held: Value,
-        first: Value,
-        step: Value,
-    ) -> Value:
-        """Keeps what the core puts out; a pulse when the sweep's last word has gone its way."""
-        left = Signal(RECORD_BITS)
-        base, address = Signal(RECORD_BITS), Signal(RECORD_BITS)
-        taken, last = Signal(), Signal()
-        m.d.comb += [
-            taken.eq(
+            read.en.eq(reader.r_en),
+            read.addr.eq(reader.r_addr),
+            reader.r_data.eq(read.data),
+            writer.taken.eq(
                 Mux(
                     record.compute,
                     self.outputs.valid & self.outputs.ready,
                     self.o.valid & self.o.ready,
                 )
             ),
-            last.eq(self.o.payload.last & taken),
+            writer.value.eq(self.outputs.payload.value),
+            writer.last.eq(self.o.payload.last),
         ]
-        with m.If(left != 0):
+        with m.If(running):
+            connect_write(m, writer.write, write)
+        with m.Else():
+            connect_write(m, frames_in.write, write)
+        self._pass_on(m, record, reader.o)
+        return m
+
+    def _pass_on(self, m: Module, record: Any, words: stream.Interface) -> None:
+        """The sweep's words to the core, and its to the output; or straight to the output."""
+        m.d.comb += self.frames.payload.eq(words.payload)
+        with m.If(record.compute):
             m.d.comb += [
-                stored.en.eq(record.compute & ~record.emit & taken),
-                stored.addr.eq(address),
-                stored.value.eq(self.outputs.payload.value),
+                self.frames.valid.eq(words.valid),
+                words.ready.eq(self.frames.ready),
+                self.o.payload.eq(self.outputs.payload),
+                self.o.valid.eq(self.outputs.valid & record.emit),
+                self.outputs.ready.eq(self.o.ready | ~record.emit),
             ]
-            with m.If(taken):
-                m.d.sync += address.eq(address + 1)
-            with m.If(last):
-                m.d.sync += [left.eq(left - 1), base.eq(base + step), address.eq(base + step)]
-        with m.If(start):
-            target = Signal(RECORD_BITS)
-            m.d.comb += target.eq(first + record.target.offset)
-            m.d.sync += [left.eq(held), base.eq(target), address.eq(target)]
-        done: Value = last & (left == 1)
-        return done
+        with m.Else():
+            m.d.comb += [
+                self.o.payload.value.eq(words.payload.value),
+                self.o.payload.last.eq(words.payload.last),
+                self.o.valid.eq(words.valid),
+                words.ready.eq(self.o.ready),
+            ]
+
+    def _record(self, m: Module) -> Any:
+        """The record of the sweep; what was loaded outlives a reset, as in the memories."""
+        table = block_ram(self._layout.size, depth=max(self._config.sweeps, 2), init=self._init)
+        m.submodules.records = table
+        write, read = table.write_port(), table.read_port()
+        connect_write(m, self.load, write)
+        m.d.comb += read.addr.eq(self.sweep)
+        record: Any = Signal(self._layout)
+        m.d.sync += Value.cast(record).eq(read.data)
+        return record

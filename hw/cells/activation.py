@@ -10,7 +10,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ...golden.activations import FRACTION_BITS, SEGMENTS, SLOPE_BITS, Table
-from ..parts.arithmetic import delay
+from ..parts.pipeline import delay
 
 __all__ = ["Activation"]
 

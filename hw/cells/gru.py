@@ -4,7 +4,8 @@
 from amaranth.hdl import Module, Signal, signed
 
 from ...golden import activations
-from ..parts.arithmetic import delay, sat16
+from ..parts.arithmetic import sat16
+from ..parts.pipeline import delay
 from .activation import Activation
 from .base import STATE_LATENCY, Cell
 from .pieces import activate, add_rounded, blend

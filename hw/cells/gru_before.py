@@ -8,7 +8,7 @@ puts it out and leaves z in c, the second takes the candidate's pre-activations.
 from amaranth.hdl import Const, Module, Signal, signed
 
 from ...golden import activations
-from ..parts.arithmetic import delay
+from ..parts.pipeline import delay
 from .activation import Activation
 from .base import STATE_LATENCY, Cell
 from .pieces import activate, add_rounded, blend

@@ -4,7 +4,7 @@
 from amaranth.hdl import Module, Mux
 
 from ...golden import activations
-from ..parts.arithmetic import delay
+from ..parts.pipeline import delay
 from .base import STATE_LATENCY, Cell
 from .pieces import activate, blend
 

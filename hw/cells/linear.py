@@ -3,7 +3,7 @@
 
 from amaranth.hdl import Module
 
-from ..parts.arithmetic import delay
+from ..parts.pipeline import delay
 from .base import STATE_LATENCY, Cell
 
 __all__ = ["LinearCell"]

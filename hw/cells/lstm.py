@@ -7,7 +7,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 
 from ...golden import activations
 from ...golden.cells import Q3_12
-from ..parts.arithmetic import add_halves, delay, rshr, sat16
+from ..parts.arithmetic import add_halves, rshr, sat16
+from ..parts.pipeline import delay
 from .activation import Activation
 from .base import STATE_LATENCY, Cell
 from .pieces import PEEPHOLE_LATENCY, activate, peephole

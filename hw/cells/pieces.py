@@ -5,7 +5,8 @@ from amaranth.hdl import Module, Signal, Value, signed
 
 from ...golden import activations
 from ...golden.models.network import MAX_VECTOR_SHIFT
-from ..parts.arithmetic import Rescale, add_halves, delay, rescale_latency, sat, sat16
+from ..parts.arithmetic import Rescale, add_halves, rescale_latency, sat, sat16
+from ..parts.pipeline import delay
 from .activation import Activation
 
 __all__ = ["PEEPHOLE_LATENCY", "activate", "add_rounded", "blend", "peephole"]

@@ -3,7 +3,7 @@
 
 from amaranth.hdl import Const, Module, Signal, Value, signed
 
-from ..parts.arithmetic import delay
+from ..parts.pipeline import delay
 from .base import SKIP_LATENCY, STATE_LATENCY, Cell
 from .pieces import blend, peephole
 
@@ -63,7 +63,8 @@ class Sru4Cell(SruCell):
     READS = frozenset({"c", "vectors"})
 
     def _skip(self, m: Module, cycle: int) -> Value:
-        return delay(m, self.p[3], cycle, "skip")
+        skip: Value = delay(m, self.p[3], cycle, "skip")
+        return skip
 
 
 class Sru0Cell(SruCell):

@@ -6,7 +6,6 @@ a D-word holds one gate of a unit-word; the D-words of a path follow each other 
 unit-word, gate by gate, and are cut into groups of as many lanes as there are.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -15,13 +14,16 @@ import numpy as np
 from ...golden.arithmetic import WIDTHS, Ints
 from ...golden.delta import POWER_OF_TWO
 from ...golden.models.graph import h_source
-from ...golden.models.network import MULT_BITS, Layer, Network
+from ...golden.models.network import MULT_BITS, Layer
 from ..cells.base import vector_layout
 from ..config import AcceleratorConfig
 from ..image import MULT_BIAS_BITS
-from ..words import EncoderRecord, Pass, layer_record, network_record, pack, sweep_record
-from .plan import INPUT, PassPlan, PathPlan, Stage
-from .sweeps import Part, Sweep, place_parts, plan_sweeps
+from ..words import SLOTS, EncoderRecord, Pass, layer_record, network_record, pack, sweep_record
+from .passes import PassPlan
+from .paths import INPUT, PathUse
+from .plan import Plan
+from .stages import Stage
+from .sweeps import Span, Sweep
 
 
 def _rows_in_order(p: PassPlan, values: Ints, config: AcceleratorConfig) -> Ints:
@@ -35,12 +37,12 @@ def _rows_in_order(p: PassPlan, values: Ints, config: AcceleratorConfig) -> Ints
     return np.swapaxes(split, 0, 1).reshape(-1, rows, *values.shape[2:])
 
 
-def weight_words(p: PassPlan, config: AcceleratorConfig) -> list[int]:
+def weight_words(plan: Plan, p: PassPlan) -> list[int]:
     """Weight words of a pass: group by group, one word per column, lane 0 in the lowest bits.
 
     A drained word takes as many lane blocks as its weights have digits, the top digit first.
     """
-    path = p.plan.path
+    config, path = plan.config, p.use.path
     ordered = _rows_in_order(p, path.weights, config).reshape(-1, config.drain_rows, path.columns)
     digits = weight_digits(ordered, config.digits(path.weight_bits), config.digit_bits)
     lanes = np.moveaxis(digits, 0, 1).reshape(-1, path.columns)
@@ -57,15 +59,15 @@ def weight_digits(weights: Ints, count: int, bits: int) -> Ints:
     return digits
 
 
-def row_words(network: Network, p: PassPlan, config: AcceleratorConfig) -> list[int]:
+def row_words(plan: Plan, p: PassPlan) -> list[int]:
     """Row parameters of a pass: bias (on the first path that feeds the gate) and mult."""
-    path, layer = p.plan.path, network.layers[p.plan.stage.layer]
+    path, layer = p.use.path, plan.network.layers[p.use.stage.layer]
     gates = [layer.cell.gates.index(g) for g in path.gates]
     new = np.array([g not in p.gates_before for g in path.gates])
     bias = np.where(new[:, None], layer.bias[gates], 0)
     mult = path.mult & ((1 << MULT_BITS) - 1)
     both = (bias << MULT_BITS) | mult
-    return pack_words(_rows_in_order(p, both, config), MULT_BIAS_BITS)
+    return pack_words(_rows_in_order(p, both, plan.config), MULT_BIAS_BITS)
 
 
 def pack_words(values: Ints, bits: int) -> list[int]:
@@ -79,44 +81,44 @@ def pack_words(values: Ints, bits: int) -> list[int]:
     return [int.from_bytes(row.tobytes(), "little") for row in packed]
 
 
-def program_words(config: AcceleratorConfig, passes: Sequence[PassPlan]) -> list[int]:
+def program_words(plan: Plan) -> list[int]:
+    """The passes as the sequencer reads them."""
     return [
         pack(
             Pass,
             {
-                "fetch": _fetch_fields(config, p),
-                "rows": _row_fields(config, p) | {"step_start": p.first_pass},
+                "fetch": _fetch_fields(plan.config, p),
+                "rows": _row_fields(plan.config, p) | {"step_start": p.first_pass},
                 "step_end": p.last_pass,
             },
         )
-        for p in passes
+        for p in plan.passes
     ]
 
 
 def _fetch_fields(config: AcceleratorConfig, p: PassPlan) -> dict[str, Any]:
-    plan, path = p.plan, p.plan.path
-    state = plan.producer != INPUT
-    words = p.chunk.count * len(path.gates) * config.cell_units
+    use, path = p.use, p.use.path
+    words = p.d_words * config.cell_units
     group_words = config.group_words(path.weight_bits)
     return {
-        "source": plan.encoder + (config.input_encoders if state else 0),
-        "list": plan.list,
+        "source": use.encoder + (0 if use.of_frames else config.input_encoders),
+        "list": use.list,
         "recurrent": path.source == "h",
         "tally": p.first_use,
         "release": p.last_use,
-        "event_base": plan.event_base,
+        "event_base": use.event_base,
         "columns": path.columns,
         "weight_base": p.weight_base,
-        "digits": config.digits(path.weight_bits).bit_length() - 1,
+        "digits_log2": config.digits(path.weight_bits).bit_length() - 1,
         "groups": p.groups,
         "words": group_words,
         "tail_words": words - (p.groups - 1) * group_words,
-        "rows": p.chunk.units * len(path.gates),
+        "products": p.chunk.units * len(path.gates),
     }
 
 
 def _row_fields(config: AcceleratorConfig, p: PassPlan) -> dict[str, Any]:
-    path, gates = p.plan.path, p.plan.stage.gates
+    path, gates = p.use.path, p.use.stage.gates
     entries = [
         {
             "slot": gates.index(gate),
@@ -137,9 +139,9 @@ def _row_fields(config: AcceleratorConfig, p: PassPlan) -> dict[str, Any]:
         "row_base": p.row_base,
         "unit_words": p.chunk.count,
         "entries": count,
-        "entry": entries + [nothing] * (4 - count),
+        "entry": entries + [nothing] * (SLOTS - count),
         "last": p.last_path,
-        "layer": p.plan.stage.index,
+        "layer": p.use.stage.index,
         "layer_start": p.last_path and p.first_chunk,
         "layer_end": p.last_path and p.last_chunk,
         "unit_base": p.chunk.first * config.unit_word,
@@ -147,54 +149,44 @@ def _row_fields(config: AcceleratorConfig, p: PassPlan) -> dict[str, Any]:
     }
 
 
-_NO_ENCODER = dict.fromkeys(
-    (field for field, _ in EncoderRecord),
-    0,
-)
+_NO_ENCODER = dict.fromkeys((field for field, _ in EncoderRecord), 0)
 
 
-def _encoders(
-    network: Network, plans: Sequence[PathPlan], producer: int, sweep: Sweep, count: int
-) -> list[dict[str, int]]:
+def _encoders(plan: Plan, producer: int, sweep: Sweep, count: int) -> list[dict[str, int]]:
     records = [_NO_ENCODER] * count
-    for plan in plans:
-        if plan.producer == producer and plan.stage.sweep == sweep:
-            quantizer = plan.path.quantizer
-            records[plan.encoder] = {
+    for use in plan.uses:
+        if use.producer == producer and use.stage.sweep == sweep:
+            quantizer = use.path.quantizer
+            records[use.encoder] = {
                 "enable": 1,
-                "list": plan.list,
-                "event_base": plan.event_base,
-                "columns": plan.path.columns,
-                "reference_base": plan.reference_base,
+                "list": use.list,
+                "event_base": use.event_base,
+                "columns": use.path.columns,
+                "reference_base": use.reference_base,
                 "mult": quantizer.mult,
                 "shift": quantizer.shift,
                 "zero": quantizer.zero_point,
                 "width": WIDTHS.index(quantizer.bits),
-                "power_of_two": network.delta_mode == POWER_OF_TWO,
+                "power_of_two": plan.network.delta_mode == POWER_OF_TWO,
             }
     return records
 
 
-def stage_word(
-    network: Network,
-    config: AcceleratorConfig,
-    plans: Sequence[PathPlan],
-    stage: Stage,
-    state_bases: Sequence[int],
-) -> int:
-    layer = network.layers[stage.layer]
+def stage_word(plan: Plan, stage: Stage) -> int:
+    """A stage, which the hardware calls a layer, for the cell unit and the state encoders."""
+    layer, encoders = plan.network.layers[stage.layer], plan.config.encoders
     return pack(
-        layer_record(config.encoders),
+        layer_record(encoders),
         {
-            "cell": config.cells.index(stage.cell),
+            "cell": plan.config.cells.index(stage.cell),
             "c_exponent": layer.c_exponent,
-            "state_base": state_bases[stage.layer],
+            "state_base": plan.state_bases[stage.layer],
             "vector_shift": layer.vector_shift,
-            "skip_base": state_bases[stage.layer - 1] if layer.cell.reads_input else 0,
+            "skip_base": plan.state_bases[stage.layer - 1] if layer.cell.reads_input else 0,
             "skip_mult": layer.skip_mult,
             "skip_shift": layer.skip_shift,
             "output": stage.puts_out,
-            "encoders": _encoders(network, plans, stage.index, stage.sweep, config.encoders),
+            "encoders": _encoders(plan, stage.index, stage.sweep, encoders),
         },
     )
 
@@ -217,62 +209,56 @@ def state_words(layer: Layer, count: int) -> list[int]:
     return pack_words(both, 16) + [0] * (count - layer.units)
 
 
-def initial_codes(network: Network, plan: PathPlan) -> Ints:
+def initial_codes(plan: Plan, use: PathUse) -> Ints:
     """References [columns] of a path before a sequence's first step."""
-    values = np.zeros(plan.path.columns, np.int64)
-    if plan.path.source == "h":
-        source = network.layers[h_source(network.layers, plan.stage.layer)]
-        values = source.initial.get("h", values)
-    return plan.path.quantizer(values)
+    values = np.zeros(use.path.columns, np.int64)
+    if use.path.source == "h":
+        layers = plan.network.layers
+        values = layers[h_source(layers, use.stage.layer)].initial.get("h", values)
+    return use.path.quantizer(values)
 
 
-def reference_words(
-    network: Network, config: AcceleratorConfig, plans: Sequence[PathPlan]
-) -> list[int]:
+def reference_words(plan: Plan) -> list[int]:
     """The references of all state encoders before a sequence's first step."""
+    config = plan.config
     codes = np.zeros(config.encoders * config.reference_span, np.int64)
-    for plan in plans:
-        if plan.producer != INPUT:
-            base = plan.encoder * config.reference_span + plan.reference_base
-            codes[base : base + plan.path.columns] = initial_codes(network, plan)
+    for use in plan.uses:
+        if not use.of_frames:
+            base = use.encoder * config.reference_span + use.reference_base
+            codes[base : base + use.path.columns] = initial_codes(plan, use)
     return pack_words(codes[:, None], config.activation_bits)
 
 
-def sum_words(network: Network, p: PassPlan, config: AcceleratorConfig) -> list[int]:
+def sum_words(plan: Plan, p: PassPlan) -> list[int]:
     """M of a pass before a sequence's first step."""
-    path = p.plan.path
-    codes = initial_codes(network, p.plan) - path.quantizer.zero_point
-    return pack_words(_rows_in_order(p, path.weights @ codes, config), config.sum_bits)
+    path = p.use.path
+    codes = initial_codes(plan, p.use) - path.quantizer.zero_point
+    return pack_words(_rows_in_order(p, path.weights @ codes, plan.config), plan.config.sum_bits)
 
 
-def network_word(
-    network: Network,
-    config: AcceleratorConfig,
-    plans: Sequence[PathPlan],
-    sweep: Sweep,
-    program: int,
-) -> int:
-    """What the frames of a sweep need; program: the address of its first pass."""
+def network_word(plan: Plan, sweep: Sweep) -> int:
+    """What the frames of a sweep need."""
+    encoders = plan.config.input_encoders
     return pack(
-        network_record(config.input_encoders),
+        network_record(encoders),
         {
-            "inputs": sweep.inputs(network),
-            "macs": network.macs,
-            "program": program,
-            "encoders": _encoders(network, plans, INPUT, sweep, config.input_encoders),
+            "inputs": sweep.inputs(plan.network),
+            "macs": plan.network.macs,
+            "program": plan.starts.get(sweep.index, 0),
+            "encoders": _encoders(plan, INPUT, sweep, encoders),
         },
     )
 
 
-def sweep_words(network: Network, config: AcceleratorConfig) -> list[int]:
+def sweep_words(plan: Plan) -> list[int]:
     """The sweeps' records for the sequence buffer."""
-    sweeps = plan_sweeps(network)
-    record = place_parts(network, sweeps)
-    nothing = Part(offset=0, units=0)
+    config, record = plan.config, plan.record
+    nothing = Span(offset=0, units=0)
     words = []
-    for sweep in sweeps:
-        sources = [record.parts[source] for source in sweep.sources]
-        kept = record.parts.get(sweep.result) if sweep.layers else None
+    for sweep in plan.sweeps:
+        sources = [record.spans[source] for source in sweep.sources]
+        kept = record.spans.get(sweep.result) if sweep.layers else None
+        padding = [nothing] * (config.sweep_sources - len(sources))
         words.append(
             pack(
                 sweep_record(config.sweep_sources),
@@ -280,15 +266,12 @@ def sweep_words(network: Network, config: AcceleratorConfig) -> list[int]:
                     "backward": sweep.backward,
                     "compute": bool(sweep.layers),
                     "emit": kept is None,
-                    "end": sweep is sweeps[-1],
+                    "end": sweep is plan.sweeps[-1],
                     "source_count": len(sources),
-                    "sources": [
-                        asdict(part)
-                        for part in sources + [nothing] * (config.sweep_sources - len(sources))
-                    ],
+                    "sources": [asdict(span) for span in sources + padding],
                     "target": asdict(kept or nothing),
                     "stride": record.stride,
-                    "frames": config.sequence_words // record.stride,
+                    "frames": plan.sequence_frames,
                 },
             )
         )

@@ -1,256 +1,131 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an accelerator does in a step, and where: stages, paths, their event lists, and the passes.
+"""The plan of a network on an accelerator: what a step does, and where everything is.
 
-A layer is one stage of the hardware, or several that share its units' state. A unit-word is
-`unit_word` consecutive units. A pass is one path over a chunk of unit-words: in each chunk the
-path whose list is the last to be written comes last, and its D-words complete the pre-activations.
+Made once for a network and a configuration, and read by whoever needs to know: `fit` (the sizes it
+needs), `pack` and `compile` (the image), the cycle model, and simulation.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from math import ceil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import accumulate
 
-from ...golden.models.graph import h_source
-from ...golden.models.network import Network, Path, path_name
+from ...golden.arithmetic import WIDTHS
+from ...golden.errors import UserError
+from ...golden.models.network import Network
 from ..config import AcceleratorConfig
-from .sweeps import Sweep, plan_sweeps
-
-INPUT = -1
-"""Stands for the frames where a stage's number is expected."""
-
-PARTS = {"gru_before": {"gru_reset": ("r", "z"), "gru_update": ("n",)}}
-"""Kinds of layers that take several stages: the hardware's cell of each, and the gates it takes."""
-
-ORDER = ("h", "x", "rh")
-"""Sources by when their lists are written: in the step before, by the layer before, by the stage
-before."""
+from .passes import PassPlan, plan_passes
+from .paths import PathUse, plan_uses
+from .stages import Stage, plan_stages
+from .sweeps import FrameRecord, Sweep, plan_record, plan_sweeps
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Stage:
-    """One turn of the cell unit, over all units of a layer.
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Outline:
+    """As much of a plan as follows from the network alone.
 
-    index: of all stages, as the hardware counts layers. layer: index of the network's layer.
-    sweep: what runs it. puts_out: the last of its sweep.
-    cell: its name in `hw.cells.formats.CELLS`. gates: what it takes, in the order of the slots.
+    It is apart from `Plan` as a configuration names the cells of the stages and has room for the
+    sweeps: both must be known before there is a configuration. Everything else needs the lanes, the
+    rows and the units of one, but none of its sizes: these are what a plan is made to find out.
+
+    Members
+    -------
+    network: the network
+    sweeps: in their order
+    record: what is kept of a frame between sweeps
+    stages: in program order
     """
 
-    index: int
-    layer: int
-    cell: str
-    gates: tuple[str, ...]
-    sweep: Sweep
-    puts_out: bool
+    network: Network
+    sweeps: tuple[Sweep, ...]
+    record: FrameRecord
+    stages: tuple[Stage, ...]
+
+    @classmethod
+    def of(cls, network: Network) -> "Outline":
+        """The outline of `network`; UserError for widths that only golden has."""
+        _check_widths(network)
+        sweeps = plan_sweeps(network)
+        return cls(
+            network=network,
+            sweeps=sweeps,
+            record=plan_record(network, sweeps),
+            stages=plan_stages(network, sweeps),
+        )
+
+    def on(self, config: AcceleratorConfig) -> "Plan":
+        """The plan of the network on an accelerator."""
+        uses = plan_uses(self.network, self.stages, config)
+        return Plan(
+            network=self.network,
+            config=config,
+            sweeps=self.sweeps,
+            record=self.record,
+            stages=self.stages,
+            uses=uses,
+            passes=plan_passes(uses, config),
+        )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PathPlan:
-    """What a path does for a stage: its list, who writes it, and where its elements are kept.
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Plan:
+    """A network on an accelerator. That it fits is for `fit.check_fits` to say.
 
-    name: of the network's path. path: as much of it as feeds the stage's gates. list: shared by all
-    stages that the path feeds. producer: index of the stage that writes it, or INPUT.
+    Members
+    -------
+    network, config: what it is the plan of
+    sweeps, record, stages: those of `Outline`
+    uses: of paths by stages, in program order
+    passes: the program
     """
 
-    stage: Stage
-    name: str
-    path: Path
-    list: int
-    producer: int
-    encoder: int
-    event_base: int
-    reference_base: int
+    network: Network
+    config: AcceleratorConfig
+    sweeps: tuple[Sweep, ...]
+    record: FrameRecord
+    stages: tuple[Stage, ...]
+    uses: tuple[PathUse, ...]
+    passes: tuple[PassPlan, ...]
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Chunk:
-    """Unit-words `first` .. `first + count` of a layer; units: how many of them are real."""
-
-    first: int
-    count: int
-    units: int
-
-
-def plan_stages(network: Network) -> list[Stage]:
-    """The stages of every layer, in program order."""
-    stages: list[Stage] = []
-    for sweep in plan_sweeps(network):
-        for n in sweep.layers:
-            layer = network.layers[n]
-            parts = PARTS.get(layer.kind, {layer.kind: layer.cell.gates})
-            for cell, gates in parts.items():
-                stages.append(
-                    Stage(
-                        index=len(stages),
-                        layer=n,
-                        cell=cell,
-                        gates=gates,
-                        sweep=sweep,
-                        puts_out=n == sweep.result and cell == [*parts][-1],
-                    )
-                )
-    return stages
-
-
-def plan_paths(network: Network, config: AcceleratorConfig | None = None) -> list[PathPlan]:
-    """Every stage's paths with their list, producer and encoder, in program order.
-
-    config: whose slices of encoders the references are spread over; None has one of each.
-    """
-    stages = plan_stages(network)
-    first = {stage.layer: stage.index for stage in reversed(stages)}
-    last = {stage.layer: stage.index for stage in stages}
-    plans: list[PathPlan] = []
-    known: dict[tuple[int, int], PathPlan] = {}
-    used: dict[tuple[int, int], int] = {}
-    events: dict[tuple[bool, int], int] = {}
-    references: dict[tuple[bool, int], int] = {}
-    for stage in stages:
-        n, layer = stage.layer, network.layers[stage.layer]
-        late = len(stage.sweep.layers) == 1  # right before the next step
-        feedback = h_source(network.layers, n)
-        before = INPUT if n == stage.sweep.layers[0] else last[n - 1]
-        writers = {"h": last[feedback], "x": before, "rh": first[n]}
-        for k, path in sorted(enumerate(layer.paths), key=lambda item: _when(item[1], late)):
-            part = _part(path, stage.gates)
-            if part is None:
-                continue
-            if (n, k) in known:
-                plans.append(replace(known[n, k], stage=stage, path=part))
-                continue
-            producer = writers[path.source]
-            user = (producer, stage.sweep.index)
-            encoder = used.get(user, 0)
-            used[user] = encoder + 1
-            memory = (producer == INPUT, encoder)
-            known[n, k] = PathPlan(
-                stage=stage,
-                name=path_name(layer, k),
-                path=part,
-                list=len(known),
-                producer=producer,
-                encoder=encoder,
-                event_base=events.get(memory, 0),
-                reference_base=references.get(memory, 0),
-            )
-            plans.append(known[n, k])
-            events[memory] = events.get(memory, 0) + 2 * path.columns
-            slices = (
-                1
-                if config is None
-                else config.input_elements
-                if producer == INPUT
-                else config.cell_units
-            )
-            rounded = path.columns + -path.columns % slices
-            references[memory] = references.get(memory, 0) + rounded
-    return plans
-
-
-def _when(path: Path, late: bool) -> int:
-    """The place of a path's list in the order in which lists are complete.
-
-    late: a sweep's only layer, whose states are a step's last list; the next frame's is earlier.
-    """
-    return len(ORDER) if late and path.source == "h" else ORDER.index(path.source)
-
-
-def _part(path: Path, gates: Sequence[str]) -> Path | None:
-    """What of a path feeds these gates."""
-    rows = [n for n, gate in enumerate(path.gates) if gate in gates]
-    if len(rows) == len(path.gates):
-        return path
-    if not rows:
-        return None
-    scale = path.weight_scale
-    return replace(
-        path,
-        gates=tuple(path.gates[n] for n in rows),
-        weights=path.weights[rows],
-        mult=path.mult[rows],
-        shift=path.shift[rows],
-        weight_scale=scale[rows] if len(scale) == len(path.gates) else scale,
-    )
-
-
-def chunks(config: AcceleratorConfig, units: int) -> Iterator[Chunk]:
-    """A layer's unit-words in pieces of at most `chunk_words`."""
-    words = ceil(units / config.unit_word)
-    for first in range(0, words, config.chunk_words):
-        count = min(config.chunk_words, words - first)
-        start = first * config.unit_word
-        yield Chunk(first=first, count=count, units=min(count * config.unit_word, units - start))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PassPlan:
-    """One pass. groups: of lanes; words: weight words it takes.
-
-    first_chunk, last_chunk: of the stage. first_use, last_use: of the list, over all stages.
-    last_path: of the chunk. gates_before: those that an earlier path of the chunk feeds.
-    first_pass, last_pass: of a step. shares: its weights are those of an earlier pass.
-    """
-
-    plan: PathPlan
-    chunk: Chunk
-    groups: int
-    first_chunk: bool
-    last_chunk: bool
-    first_use: bool
-    last_use: bool
-    last_path: bool
-    first_pass: bool
-    last_pass: bool
-    shares: bool
-    gates_before: frozenset[str]
-    weight_base: int
-    row_base: int
+    @classmethod
+    def of(cls, network: Network, config: AcceleratorConfig) -> "Plan":
+        """The plan of `network` on the accelerator that `config` describes."""
+        return Outline.of(network).on(config)
 
     @property
-    def words(self) -> int:
-        return self.groups * self.plan.path.columns
+    def lists(self) -> tuple[tuple[PathUse, ...], ...]:
+        """The uses of each event list, by the list's index."""
+        count = 1 + max(use.list for use in self.uses)
+        return tuple(tuple(u for u in self.uses if u.list == n) for n in range(count))
+
+    @property
+    def starts(self) -> Mapping[int, int]:
+        """The address of each sweep's first pass, by the sweep's index."""
+        return {p.use.stage.sweep.index: n for n, p in enumerate(self.passes) if p.first_pass}
+
+    @property
+    def state_words(self) -> tuple[int, ...]:
+        """Words of the state memory that each layer takes: whole rows of its banks."""
+        units = self.config.cell_units
+        return tuple(layer.units + -layer.units % units for layer in self.network.layers)
+
+    @property
+    def state_bases(self) -> tuple[int, ...]:
+        """Address of each layer's first unit in the state memory."""
+        return tuple(accumulate(self.state_words[:-1], initial=0))
+
+    @property
+    def sequence_frames(self) -> int | None:
+        """Frames of a sequence that the sequence buffer holds; None: there is no buffer, and no
+        longest sequence."""
+        return self.config.sequence_words // self.record.stride if self.config.buffered else None
 
 
-def passes(network: Network, config: AcceleratorConfig) -> Iterator[PassPlan]:
-    """The program: what a step does, sweep after sweep."""
-    by_stage: dict[int, list[PathPlan]] = {}
-    uses: dict[int, list[int]] = {}
-    for plan in plan_paths(network, config):
-        by_stage.setdefault(plan.stage.index, []).append(plan)
-        uses.setdefault(plan.list, []).append(plan.stage.index)
-    stages = plan_stages(network)
-    weight_base = row_base = 0
-    bases: dict[object, int] = {}
-    for index, plans in by_stage.items():
-        sweep = stages[index].sweep
-        begins = index == 0 or stages[index - 1].sweep != sweep
-        pieces = list(chunks(config, plans[0].path.units))
-        for chunk in pieces:
-            first, last = chunk is pieces[0], chunk is pieces[-1]
-            done: set[str] = set()
-            for plan in plans:
-                path = plan.path
-                words = chunk.count * len(path.gates)
-                groups = ceil(words * config.cell_units / config.group_words(path.weight_bits))
-                weights = (path.weight_bits, path.gates, chunk.first, path.weights.tobytes())
-                key = (*weights, path.weights.shape)
-                shares = key in bases
-                item = PassPlan(
-                    plan=plan,
-                    chunk=chunk,
-                    groups=groups,
-                    first_chunk=first,
-                    last_chunk=last,
-                    first_use=first and index == uses[plan.list][0],
-                    last_use=last and index == uses[plan.list][-1],
-                    last_path=plan is plans[-1],
-                    first_pass=begins and first and plan is plans[0],
-                    last_pass=stages[index].puts_out and last and plan is plans[-1],
-                    shares=shares,
-                    gates_before=frozenset(done),
-                    weight_base=bases.setdefault(key, weight_base),
-                    row_base=row_base,
+def _check_widths(network: Network) -> None:
+    """Raise UserError for widths that only golden has."""
+    for name, path in network.paths():
+        for what, bits in (("weights", path.weight_bits), ("activations", path.quantizer.bits)):
+            if bits not in WIDTHS:
+                raise UserError(
+                    f"{name}: {what} of {bits} bits, the hardware has "
+                    f"{', '.join(map(str, WIDTHS))}; quantize to one of these"
                 )
-                done.update(plan.path.gates)
-                weight_base += 0 if shares else item.words
-                row_base += words
-                yield item

@@ -6,6 +6,7 @@ until the last sweep that reads it is through; a network whose layers are one fo
 sweep, and needs no memory between.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...golden.models.graph import FRAMES, inputs_of, outputs_of, width_of
@@ -16,9 +17,14 @@ from ...golden.models.network import Network
 class Sweep:
     """One sweep.
 
-    layers: a chain, each of which reads just the one before; none for the last sweep of a network
-        whose outputs must be put together, or turned round, from what is kept.
-    sources: layers, or FRAMES, whose outputs are its input, one after the other.
+    Members
+    -------
+    index: of all sweeps, in their order
+    layers: a chain of the network's layers, each of which reads just the one before; none for the
+        last sweep of a network whose outputs must be put together, or turned round, from what is
+        kept
+    sources: layers, or FRAMES, whose outputs are its input, one after the other
+    backward: from a sequence's last frame to its first
     """
 
     index: int
@@ -37,22 +43,28 @@ class Sweep:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
-    """Words of the record of a frame: one source's, or one sweep's outputs."""
+class Span:
+    """Words of the record of a frame: `units` of them from `offset` on."""
 
     offset: int
     units: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Record:
-    """What is kept of a frame: stride words in all, and where each source's are."""
+class FrameRecord:
+    """What the sequence buffer keeps of a frame.
+
+    Members
+    -------
+    stride: words in all
+    spans: where each source's are, by layer or FRAMES; what goes straight out is not among them
+    """
 
     stride: int
-    parts: dict[int, Part]
+    spans: Mapping[int, Span]
 
 
-def plan_sweeps(network: Network) -> list[Sweep]:
+def plan_sweeps(network: Network) -> tuple[Sweep, ...]:
     """The sweeps of a network, in their order."""
     chains: list[list[int]] = []
     for n, layer in enumerate(network.layers):
@@ -73,7 +85,7 @@ def plan_sweeps(network: Network) -> list[Sweep]:
     last, results = sweeps[-1], outputs_of(network.layers, network.puts_out)
     if last.backward or results != (last.result,):
         sweeps.append(Sweep(index=len(sweeps), layers=(), sources=results, backward=False))
-    return sweeps
+    return tuple(sweeps)
 
 
 def _only(network: Network, n: int) -> bool:
@@ -83,18 +95,18 @@ def _only(network: Network, n: int) -> bool:
     return not any(n - 1 in sources for sources in (*others, results))
 
 
-def place_parts(network: Network, sweeps: list[Sweep]) -> Record:
+def plan_record(network: Network, sweeps: Sequence[Sweep]) -> FrameRecord:
     """The record of a frame, in which what is no longer read makes room for what comes."""
     made = {FRAMES: -1} | {s.result: s.index for s in sweeps if s.layers}
     used = {source: s.index for s in sweeps for source in s.sources}
-    parts: dict[int, Part] = {}
+    spans: dict[int, Span] = {}
     for source, born in made.items():
         if source not in used:
             continue  # it goes straight out
         units = width_of(network.layers, [source])
         alive = sorted(
-            (part.offset, part.offset + part.units)
-            for other, part in parts.items()
+            (span.offset, span.offset + span.units)
+            for other, span in spans.items()
             if used[other] >= born
         )
         offset = 0
@@ -102,5 +114,6 @@ def place_parts(network: Network, sweeps: list[Sweep]) -> Record:
             if offset + units <= start:
                 break
             offset = max(offset, end)
-        parts[source] = Part(offset=offset, units=units)
-    return Record(stride=max(part.offset + part.units for part in parts.values()), parts=parts)
+        spans[source] = Span(offset=offset, units=units)
+    stride = max(span.offset + span.units for span in spans.values())
+    return FrameRecord(stride=stride, spans=spans)

@@ -1,31 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """The datapath: frames in, outputs out, and everything between, in the order of the data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Cat, Module, ResetInserter, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..cells.catalogue import most_latency, reads
+from ..cells.catalogue import reads
 from ..config import AcceleratorConfig
-from ..image import Image, memories
-from ..parts.memory import block_ram, memory_write
+from ..image import Image, core_memories
+from ..parts.memory import MemoryWrite, block_ram, connect_write, load_ports
 from ..parts.queue import Credits, Queue
 from ..parts.widths import Widen
 from ..words import LIST_BITS, network_record
 from .detect.detector import Detector
-from .detect.encoder import ThresholdWrite
-from .detect.frames import FrameInput, frame_word
+from .detect.frames import FrameInput
+from .detect.words import ThresholdWrite, frame_word
 from .fetch.fetch import Fetch
 from .fetch.sequencer import Sequencer
 from .fetch.weight_store import BlockRamStore
 from .lanes.array import MacArray
 from .rows.accumulate import Accumulate
 from .rows.layer_table import LayerTable
-from .units.outputs import Outputs, output_word
-from .units.unit import CellUnit
+from .units.outputs import Outputs
+from .units.unit import CellUnit, unit_latency
+from .units.words import output_word
 
 PASSES_AHEAD = 8
 """Passes that the fetch unit may be ahead of the accumulators."""
@@ -41,20 +42,47 @@ class Core(wiring.Component):
 
     Parameters
     ----------
-    config: what is silicon
-    image: what the memories hold after configuration; None leaves them empty, to be loaded
-    store: where the weights live, with the ports of `BlockRamStore`; None is one of those
+    config : AcceleratorConfig
+        What is built.
+    image : Image, optional
+        What the memories hold after configuration; None leaves them empty, to be loaded.
+    store : optional
+        Where the weights live, with the ports of `BlockRamStore`; None is one of those.
 
     Members
     -------
-    i: words of the input frames; o: words of the outputs
-    sweep: which one the frames belong to; it changes only while the core is empty
-    restart, restart_taken: the next frame starts a sequence; it has
-    set_threshold: from the host
-    load_NAME: write ports of the image's memories, while no frame is under way
-    state_addr, state_data: the host's view of the state memory, one cycle
-    frame: pulses when a frame starts, with its dense multiply-accumulates in dense_macs
-    frame_error, beat, macs, event, event_list: for the counters
+    i : in, stream of `frame_word(input_elements)`
+        The input frames.
+    o : out, stream of `output_word(output_elements)`
+        The outputs.
+    sweep : in, range(sweeps)
+        Which one the frames belong to; it changes only while the core is empty.
+    restart : in, 1 bit
+        The next frame starts a sequence.
+    restart_taken : out, 1 bit
+        Pulses when it has.
+    set_threshold : in, `ThresholdWrite`
+        From the host.
+    load_NAME : in, `MemoryWrite`, for each of `core_memories`
+        Writes it while no frame is under way; `loads` has these ports by the memories' names.
+    state_addr : in, range(states)
+        A word of the state memory, for the host.
+    state_data : out, 32 bits
+        That word a cycle later: c in the upper half, h in the lower one.
+    frame : out, 1 bit
+        Pulses when a frame starts.
+    dense_macs : out, 32 bits
+        With frame: the multiply-accumulates that it would take without deltas.
+    frame_error : out, 1 bit
+        Pulses once per frame of the wrong size.
+    beat : out, 1 bit
+        The MAC array is at work.
+    macs : out, 14 bits
+        Products that the events used in this cycle stand for.
+    event : out, 1 bit
+        An event is used for the first time in its step.
+    event_list : out, 5 bits
+        With event: its list.
     """
 
     def __init__(
@@ -63,7 +91,8 @@ class Core(wiring.Component):
         self._config = config
         self._store = store
         self._image = image
-        states = max(config.states, 2)
+        self._contents = image.contents if image else {}
+        of_core = core_memories(config)
         super().__init__(
             {
                 "i": In(stream.Signature(frame_word(config.input_elements))),
@@ -73,10 +102,10 @@ class Core(wiring.Component):
                 "restart_taken": Out(1),
                 "set_threshold": In(ThresholdWrite),
                 **{
-                    f"load_{memory.name}": Out(memory_write(memory.depth, memory.width))
-                    for memory in memories(config)
+                    f"load_{memory.name}": In(MemoryWrite(memory.depth, memory.width))
+                    for memory in of_core
                 },
-                "state_addr": In(range(states)),
+                "state_addr": In(range(max(config.states, 2))),
                 "state_data": Out(32),
                 "frame": Out(1),
                 "dense_macs": Out(32),
@@ -87,6 +116,7 @@ class Core(wiring.Component):
                 "event_list": Out(LIST_BITS),
             }
         )
+        self.loads = load_ports(self, [memory.name for memory in of_core])
 
     i: stream.Interface
     o: stream.Interface
@@ -94,15 +124,7 @@ class Core(wiring.Component):
     restart: Signal
     restart_taken: Signal
     set_threshold: data.View
-    load_weights: Any
-    load_rows: Any
-    load_program: Any
-    load_layers: Any
-    load_network: Any
-    load_vectors: Any
-    load_initial_states: Any
-    load_initial_references: Any
-    load_initial_sums: Any
+    loads: dict[str, Any]
     state_addr: Signal
     state_data: Signal
     frame: Signal
@@ -115,26 +137,100 @@ class Core(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        config = self._config
-        contents = self._image.contents if self._image else {}
+        config, contents = self._config, self._contents
 
+        # Frames -> change detectors, and a step of the program for each.
+        record = self._network_record(m)
+        frames, input_detectors = self._frames(m, record)
+        m.submodules.sequencer = sequencer = Sequencer(
+            depth=config.program, init=contents.get("program", [])
+        )
+        wiring.connect(m, frames.o, sequencer.i)
+        m.d.comb += sequencer.start.eq(record.program)
+
+        # Passes and event lists -> weights -> MAC array.
         m.submodules.store = store = self._store or BlockRamStore(
             depth=config.weight_words, word_bits=config.word_bits, init=contents.get("weights", [])
         )
-        group_words = config.group_words(config.digit_bits)
-        queue_words = drain_queue_words(config)
-        m.submodules.fetch = fetch = Fetch(
+        m.submodules.fetch = fetch = self._fetch(store)
+        m.submodules.array = array = self._array()
+        state_detectors = self._state_detectors(m)
+        detectors = [*input_detectors, *state_detectors]
+        for lists, detector in zip(fetch.lists, detectors, strict=True):
+            wiring.connect(m, lists, detector.lists)
+        wiring.connect(m, fetch.store, store.store)
+        m.d.comb += [
+            array.valid.eq(fetch.valid),
+            Value.cast(array.weights).eq(fetch.weights),
+            array.tag.eq(fetch.tag),
+            self.beat.eq(fetch.valid),
+            self.macs.eq(fetch.macs),
+            self.event.eq(fetch.event),
+            self.event_list.eq(fetch.event_list),
+        ]
+
+        # Sums -> accumulators -> cells.
+        m.submodules.accumulate = accumulate = Accumulate(
+            config, init=contents.get("rows", []), initial=contents.get("initial_sums", [])
+        )
+        m.submodules.cells = cells = self._cells(gap=state_detectors[0].recovery)
+        self._passes(m, sequencer, fetch, accumulate)
+        self._sums(m, array, fetch, accumulate)
+        wiring.connect(m, accumulate.o, cells.i)
+        m.d.comb += [cells.host_addr.eq(self.state_addr), self.state_data.eq(cells.host_data)]
+
+        # Cells -> change detectors, and the outputs: as the layer has it.
+        m.submodules.layers = table = LayerTable(
+            layers=config.layers, encoders=config.encoders, init=contents.get("layers", [])
+        )
+        m.submodules.outputs = outputs = Outputs(config)
+        wiring.connect(m, outputs.o, wiring.flipped(self.o))
+        m.d.comb += [
+            table.layer.eq(accumulate.layer),
+            table.step.eq(accumulate.step),
+            table.start.eq(accumulate.layer_start),
+            accumulate.layer_ready.eq(table.ready),
+            accumulate.context.eq(table.context),
+            outputs.i.valid.eq(cells.o.valid & table.output),
+            outputs.i.payload.eq(cells.o.payload),
+            outputs.take.eq(accumulate.output_take),
+            outputs.units.eq(accumulate.output_units),
+            accumulate.output_room.eq(outputs.room),
+        ]
+        self._states(m, table, cells, state_detectors)
+
+        loaded = {
+            "weights": store.load,
+            "rows": accumulate.load,
+            "program": sequencer.load,
+            "layers": table.load,
+        }
+        if reads(config.cells, "vectors"):
+            loaded["vectors"] = cells.load_vectors
+        if config.initial:
+            loaded["initial_states"] = cells.load_initial
+            loaded["initial_sums"] = accumulate.load_initial
+        for name, load in loaded.items():
+            wiring.connect(m, wiring.flipped(self.loads[name]), load)
+        return m
+
+    def _fetch(self, store: Any) -> Fetch:
+        config = self._config
+        return Fetch(
             sources=config.input_encoders + config.encoders,
             delta_bits=config.delta_bits,
-            group_words=group_words,
-            queue_words=queue_words,
+            group_words=config.group_words(config.digit_bits),
+            queue_words=drain_queue_words(config),
             address_bits=store.address_bits,
             word_bits=config.word_bits,
             store_steady=store.STEADY,
             store_outstanding=store.latency + 2,
             levels=config.levels,
         )
-        m.submodules.array = array = MacArray(
+
+    def _array(self) -> MacArray:
+        config = self._config
+        return MacArray(
             lanes=config.lanes,
             weight_bits=config.weight_bits,
             delta_bits=config.delta_bits,
@@ -143,48 +239,32 @@ class Core(wiring.Component):
             lane_bits=config.lane_bits,
             sum_bits=config.sum_bits,
         )
-        m.submodules.accumulate = accumulate = Accumulate(
-            config, init=contents.get("rows", []), initial=contents.get("initial_sums", [])
-        )
-        # A unit-word that begins to run takes its time, and so do those before it.
-        in_flight = config.drain_rows + most_latency(config.cells)
-        detectors = [
-            self._detector(m, n, frames=False, in_flight=in_flight) for n in range(config.encoders)
-        ]
-        m.submodules.cells = cells = CellUnit(
+
+    def _cells(self, *, gap: int) -> CellUnit:
+        config, contents = self._config, self._contents
+        return CellUnit(
             config.unit_word,
             cells=config.cells,
             state_depth=max(config.states, 2),
-            gap=detectors[0].recovery,
+            gap=gap,
             width=config.cell_units,
             vectors=contents.get("vectors", []),
             initial=contents.get("initial_states", []) if config.initial else None,
         )
-        m.submodules.sequencer = sequencer = Sequencer(
-            depth=config.program, init=contents.get("program", [])
-        )
-        if config.initial:
-            states, sums = self.load_initial_states, self.load_initial_sums
-            wiring.connect(m, wiring.flipped(states), cells.load_initial)
-            wiring.connect(m, wiring.flipped(sums), accumulate.load_initial)
-        m.submodules.layers = table = LayerTable(
-            layers=config.layers, encoders=config.encoders, init=contents.get("layers", [])
-        )
-        loaded = {"weights": store, "rows": accumulate, "program": sequencer, "layers": table}
-        self._load(m, loaded | ({"vectors": cells} if reads(config.cells, "vectors") else {}))
 
-        # Frames -> their change detectors.
-        record = self._network_record(m, contents.get("network", [0]))
-        frames, input_detectors = self._frames(m, record)
-        wiring.connect(m, frames.o, sequencer.i)
-        m.d.comb += sequencer.start.eq(record.program)
+    def _passes(
+        self, m: Module, sequencer: Sequencer, fetch: Fetch, accumulate: Accumulate
+    ) -> None:
+        """The passes to the fetch unit, and to the accumulators, each once for all its rounds.
 
-        # Sequencer -> passes.
-        # The fetch unit is no more than these passes ahead of the accumulators; and it begins no
-        # more rounds besides than there are D-words.
+        The fetch unit is no more than PASSES_AHEAD passes ahead of the accumulators; and it begins
+        no more rounds besides than there are D-words.
+        """
         m.submodules.ahead = ahead = Credits(total=PASSES_AHEAD, need=1)
-        depth = PASSES_AHEAD + queue_words + 4
-        m.submodules.begun = begun = Queue(fetch.begun.payload.shape(), depth=depth, straight=True)
+        depth = PASSES_AHEAD + drain_queue_words(self._config) + 4
+        m.submodules.begun = begun = Queue(
+            fetch.begun.payload.shape(), depth=depth, pass_through=True
+        )
         m.d.comb += [
             fetch.i.valid.eq(sequencer.fetch.valid & ahead.room),
             fetch.i.payload.eq(sequencer.fetch.payload),
@@ -200,105 +280,64 @@ class Core(wiring.Component):
             sequencer.rows.ready.eq(accumulate.i.ready & begun.o.valid & ~begun.o.payload.more),
             begun.o.ready.eq(accumulate.i.ready & sequencer.rows.valid),
         ]
-        if len(config.weight_bits) == 1:  # known to synthesis, too
-            m.d.comb += fetch.i.payload["pass"].digits.eq(0)
+        if len(self._config.weight_bits) == 1:
+            # One weight width: a constant 0 lets synthesis remove the logic of digits.
+            m.d.comb += fetch.i.payload["pass"].digits_log2.eq(0)
 
-        # Event lists -> weights -> MAC array -> sums -> accumulators -> cells.
-        wiring.connect(m, fetch.store, store.store)
+    def _sums(self, m: Module, array: MacArray, fetch: Fetch, accumulate: Accumulate) -> None:
+        """Drained D-words, which the array does not hold back, to the accumulators."""
+        config = self._config
         m.submodules.drained = drained = Queue(
-            array.o.payload.shape(), depth=queue_words, buffered=True, straight=True
+            array.o.payload.shape(),
+            depth=drain_queue_words(config),
+            buffered=True,
+            pass_through=True,
         )
         m.d.comb += [
-            array.valid.eq(fetch.valid),
-            Value.cast(array.weights).eq(fetch.weights),
-            array.tag.eq(fetch.tag),
             drained.i.valid.eq(array.o.valid),
             drained.i.payload.eq(array.o.payload),
             fetch.drained.eq(drained.o.valid & drained.o.ready),
         ]
         if config.cell_units == 1:
             wiring.connect(m, drained.o, accumulate.sums)
-        else:
-            m.submodules.widen = widen = Widen(
-                drained.o.payload.shape(), accumulate.sums.payload.shape(), count=config.cell_units
-            )
-            wiring.connect(m, drained.o, widen.i)
-            wiring.connect(m, widen.o, accumulate.sums)
-        wiring.connect(m, accumulate.o, cells.i)
-
-        # Cells -> change detectors, and the outputs.
-        m.submodules.outputs = outputs = Outputs(config)
-        wiring.connect(m, outputs.o, wiring.flipped(self.o))
-        m.d.comb += [
-            table.layer.eq(accumulate.layer),
-            table.step.eq(accumulate.step),
-            table.start.eq(accumulate.layer_start),
-            accumulate.layer_ready.eq(table.ready),
-            accumulate.context.eq(table.context),
-            outputs.i.valid.eq(cells.o.valid & table.output),
-            outputs.i.payload.eq(cells.o.payload),
-            outputs.take.eq(accumulate.output_take),
-            outputs.units.eq(accumulate.output_units),
-            accumulate.output_room.eq(outputs.room),
-        ]
-        self._states(m, table, cells, detectors)
-
-        # Event lists -> fetch.
-        for n, lists in enumerate([*input_detectors, *detectors]):
-            m.d.comb += [
-                lists.query.eq(fetch.query),
-                fetch.closed[n].eq(lists.closed),
-                fetch.count[n].eq(lists.count),
-                lists.release.eq(fetch.release[n]),
-                lists.release_key.eq(fetch.release_key),
-                lists.r_en.eq(fetch.r_en),
-                lists.r_addr.eq(fetch.r_addr),
-                *([lists.r_level.eq(fetch.r_level)] if config.levels else []),
-                fetch.r_data[n].eq(lists.r_data),
-            ]
-        m.d.comb += [
-            cells.host_addr.eq(self.state_addr),
-            self.state_data.eq(cells.host_data),
-            self.beat.eq(fetch.valid),
-            self.macs.eq(fetch.macs),
-            self.event.eq(fetch.event),
-            self.event_list.eq(fetch.event_list),
-        ]
-        return m
-
-    def _load(self, m: Module, loaded: Mapping[str, Any]) -> None:
-        """Connect the loader's ports to the components whose memories they write."""
-        for name, target in loaded.items():
-            port = getattr(self, f"load_{name}")
-            m.d.comb += [
-                target.w_en.eq(port.en),
-                target.w_addr.eq(port.addr),
-                target.w_data.eq(port.data),
-            ]
+            return
+        m.submodules.widen = widen = Widen(
+            drained.o.payload.shape(), accumulate.sums.payload.shape(), count=config.cell_units
+        )
+        wiring.connect(m, drained.o, widen.i)
+        wiring.connect(m, widen.o, accumulate.sums)
 
     def _renewed(self, component: wiring.Component) -> Any:
         """`component`, reset when another network is loaded: no list of the old one is left."""
-        return ResetInserter(self.load_network.en)(component)
+        return ResetInserter(self.loads["network"].en)(component)
 
     def _detector(self, m: Module, n: int, *, frames: bool, in_flight: int = 0) -> Detector:
         """The nth change detector of the frames, or of the layers' outputs."""
         detector = Detector(self._config, self._image, frames=frames, index=n, in_flight=in_flight)
         m.submodules[f"{'input' if frames else 'state'}{n}"] = detector
         m.d.comb += [
-            detector.renew.eq(self.load_network.en),
+            detector.renew.eq(self.loads["network"].en),
             detector.set_threshold.eq(self.set_threshold),
         ]
-        if self._config.initial and not frames:
-            port: Any = self.load_initial_references
-            bits = self._config.reference_span.bit_length() - 1
-            m.d.comb += [
-                detector.load.en.eq(port.en & (port.addr[bits:] == n)),
-                detector.load.addr.eq(port.addr[:bits]),
-                detector.load.data.eq(port.data),
-            ]
         return detector
 
+    def _state_detectors(self, m: Module) -> list[Detector]:
+        """Those of the layers' outputs."""
+        config = self._config
+        # A unit-word that begins to run takes its time, and so do those before it.
+        in_flight = config.drain_rows + unit_latency(config.cells)
+        detectors = [
+            self._detector(m, n, frames=False, in_flight=in_flight) for n in range(config.encoders)
+        ]
+        if config.initial:
+            load = self.loads["initial_references"]
+            bits = config.reference_span.bit_length() - 1
+            for n, detector in enumerate(detectors):
+                connect_write(m, load, detector.load, where=load.addr[bits:] == n)
+        return detectors
+
     def _frames(self, m: Module, record: Any) -> tuple[FrameInput, list[Detector]]:
+        """Frames -> their change detectors."""
         config = self._config
         elements = config.input_elements
         frames = FrameInput(encoders=config.input_encoders, sweeps=config.sweeps, elements=elements)
@@ -329,24 +368,21 @@ class Core(wiring.Component):
             ]
         return frames, detectors
 
-    def _network_record(self, m: Module, init: list[int]) -> Any:
+    def _network_record(self, m: Module) -> Any:
         """The sweep's record. Like the memories, what was loaded outlives a reset."""
+        init = self._contents.get("network", [0])
         layout = network_record(self._config.input_encoders)
         if self._config.sweeps == 1:
             start: Any = layout.from_bits(init[0])
             record: Any = Signal(layout, init=start, reset_less=True)
-            with m.If(self.load_network.en):
-                m.d.sync += Value.cast(record).eq(self.load_network.data)
+            with m.If(self.loads["network"].en):
+                m.d.sync += Value.cast(record).eq(self.loads["network"].data)
             return record
         records = block_ram(layout.size, depth=self._config.sweeps, init=init)
         m.submodules.records = records
         write, read = records.write_port(), records.read_port()
-        m.d.comb += [
-            write.en.eq(self.load_network.en),
-            write.addr.eq(self.load_network.addr),
-            write.data.eq(self.load_network.data),
-            read.addr.eq(self.sweep),
-        ]
+        connect_write(m, self.loads["network"], write)
+        m.d.comb += read.addr.eq(self.sweep)
         return data.View(layout, read.data)
 
     def _states(

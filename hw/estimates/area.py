@@ -2,7 +2,7 @@
 """LUT4s, flip-flops, multipliers and block RAMs of an accelerator on ECP5, without a synthesis.
 
 What the structure says is counted: multipliers, block RAMs, the registers and adders of lanes, rows
-and units. Control logic, and what a cell takes, is measured (`area_measured`). The reference is
+and units. Control logic, and what a cell takes, is measured (`ecp5_measured`). The reference is
 yosys as `boards.synthesis` runs it.
 """
 
@@ -14,7 +14,8 @@ from amaranth.utils import bits_for, ceil_log2
 from ..accelerator import windows
 from ..config import AcceleratorConfig
 from ..datapath.core import drain_queue_words
-from ..datapath.units.outputs import output_word, output_words
+from ..datapath.units.outputs import output_words
+from ..datapath.units.words import output_word
 from ..words import FetchPass, RowPass, layer_record, network_record, sweep_record
 from . import area_datapath
 from .ecp5 import Area, Part, fifo, memory, multiplexer, queue
@@ -25,7 +26,13 @@ __all__ = ["AreaEstimate", "components", "estimate_area"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AreaEstimate:
-    """An accelerator's area, and each component's."""
+    """An accelerator's area.
+
+    Members
+    -------
+    luts, flip_flops, multipliers, block_rams: of all; LUTs are LUT4s
+    components: each component's, by its name
+    """
 
     luts: int
     flip_flops: int

@@ -8,13 +8,17 @@ from amaranth.utils import ceil_log2
 from ...golden.delta import POWER_OF_TWO
 from ...golden.models.network import BIAS_BITS
 from ..accelerator import windows
-from ..cells.catalogue import CELLS, cell_word, most_latency, reads, vector_bits
+from ..cells.catalogue import CELLS, reads, vector_bits
 from ..config import AcceleratorConfig
 from ..datapath.detect.encoder import REFERENCE_CYCLES, recovery
 from ..datapath.detect.nearest_power import NearestPower
 from ..datapath.lanes.multiplier import TERMS_BITS, lanes_per_multiplier
+from ..datapath.rows.accumulate import QUEUE_WORDS
+from ..datapath.rows.stages import rescale_cycles
+from ..datapath.units.lane import cell_cycles
+from ..datapath.units.unit import unit_latency
+from ..datapath.units.words import gate_word
 from ..image import MULT_BIAS_BITS
-from ..parts.arithmetic import SMALL_STAGE_BITS, rescale_latency
 from ..parts.memory import BANK_WORDS
 from ..words import COLUMN_BITS, SLOTS, UNIT_BITS, FetchPass, RowPass
 from .ecp5 import Area, Part, adder, fifo, memory, multiplexer, queue, rescaler
@@ -28,7 +32,7 @@ def encoders(config: AcceleratorConfig) -> Part:
     """The change detectors of frames and states."""
     total = Area()
     measured = {"encoder slice": 0, "encoder merge": 0}
-    in_flight = config.drain_rows + most_latency(config.cells)
+    in_flight = config.drain_rows + unit_latency(config.cells)
     for kind, count, slices, depth, under_way in (
         ("input", config.input_encoders, config.input_elements, config.input_references, 0),
         ("state", config.encoders, config.cell_units, config.references, in_flight),
@@ -148,12 +152,9 @@ def array(config: AcceleratorConfig) -> Part:
 def accumulate(config: AcceleratorConfig) -> Part:
     """M, the row parameters, the rescalers and the pre-activations."""
     rows, sums, pre = config.unit_word, config.sum_bits, config.pre_bits
-    low, high = config.shifts
-    latency = rescale_latency(
-        sums, low, high, stage_bits=SMALL_STAGE_BITS, rounds=False, plain=True
-    )
+    latency = rescale_cycles(config)
     bias = min(BIAS_BITS, pre)
-    one = rescaler(sums, (low, high), pre + 1)
+    one = rescaler(sums, config.shifts, pre + 1)
     one += Area(
         luts=adder(sums) + adder(pre + 1) + adder(pre) + (18 if pre > 16 else 0),
         flip_flops=3 * sums + MULT_BIAS_BITS - BIAS_BITS + (1 + latency) * bias + 2 * pre,
@@ -162,8 +163,7 @@ def accumulate(config: AcceleratorConfig) -> Part:
     counted += memory(config.row_words, rows * sums)
     counted += memory(config.row_words, rows * MULT_BIAS_BITS)
     counted += memory(SLOTS * config.chunk_words, rows * pre, asynchronous=True)
-    word = cell_word(rows, cells=config.cells, state_depth=max(config.states, 2)).size
-    counted += queue(16, word, straight=True)
+    counted += queue(QUEUE_WORDS, gate_word(config).size, straight=True)
     if config.initial:
         counted += memory(config.row_words, rows * sums)
         counted += Area(flip_flops=rows * sums)
@@ -179,7 +179,7 @@ def cell_unit(config: AcceleratorConfig) -> Part:
     """What collects gates into units, and the states; without the cells."""
     units, rows, cells = config.cell_units, config.unit_word, config.cells
     slots = max(CELLS[name].GATES for name in cells)
-    latency = max(CELLS[name].LATENCY for name in cells)
+    latency = cell_cycles(cells)
     states = ceil_log2(max(config.states, 2))
     depth = max(2, ceil(max(config.states, 2) / units))
     kinds = ceil_log2(len(cells))
@@ -187,7 +187,7 @@ def cell_unit(config: AcceleratorConfig) -> Part:
     selected = multiplexer(ceil(rows / units), units * 16)
     counted = Area(luts=slots * selected, flip_flops=2 * slots * rows * 16)
     counted += Area(flip_flops=(latency + 1) * (states + UNIT_BITS + 2 + kinds))
-    shared = cell_word(rows, cells=cells, state_depth=max(config.states, 2)).size - 16 * rows
+    shared = gate_word(config).size - 16 * rows
     counted += Area(flip_flops=2 * (shared - UNREAD_BITS))
     lane = Area()
     for part in ("c", "h"):

@@ -7,8 +7,32 @@ import numpy as np
 import numpy.typing as npt
 
 from ...golden.errors import UserError
-from ..compiler.plan import INPUT, PassPlan
+from ..compiler.passes import PassPlan
 from ..config import AcceleratorConfig
+
+NEVER = -(10**9)
+"""A cycle long before all others, where what is asked for has not happened yet."""
+
+# Latencies that no component exports yet.
+
+FIRST_PASS = 2
+"""Cycles from a frame's first word to its step's first pass, at the fetch unit and the rows."""
+
+NEXT_PASS = 4
+"""Cycles from a pass that the sequencer hands out to the next one."""
+
+PASS_ROOM = 2
+"""Cycles from a pass that the accumulators take to the one that the fetch unit then may take."""
+
+STEP_ROOM = 3
+"""Cycles from a step's last pass that the accumulators take to the frame that then may start."""
+
+BANK_FREE = 4
+"""Cycles from the end of a list's last pass to the frame that may write its bank."""
+
+PUSHED = 2
+"""Cycles before an encoder has recovered from an element in which it pushes the element's event, or
+closes the list."""
 
 FETCH = 5
 """Cycles from an event's turn in the fetch unit to its request to the weight store."""
@@ -22,14 +46,14 @@ ASK = 2
 CREDIT = 3
 """Cycles from the D-word that makes room behind the drain to the group that may end."""
 
-SETTLE = 5
-"""Cycles from a word into M to the step, or the round, that may read M."""
-
 BUFFERED = 3
 """Cycles through a queue in block RAM, unless it is empty and its taker ready."""
 
-NEXT_PASS = 4
-"""Cycles from a pass that the sequencer hands out to the next one."""
+QUEUE_ROOM = 3
+"""Cycles from a word that the cell unit takes to the turn of a D-word that then finds room."""
+
+OUTPUT_ROOM = 4
+"""Cycles from a unit-word's last output to the turn of a D-word that then finds room."""
 
 
 def check_covered(config: AcceleratorConfig) -> None:
@@ -42,33 +66,54 @@ def check_covered(config: AcceleratorConfig) -> None:
 
 
 class PassWork:
-    """What a pass costs each of the components, in their own terms."""
+    """What a pass costs each of the components, in their own terms.
 
-    def __init__(self, item: PassPlan, config: AcceleratorConfig, gates: int, *, first: bool):
-        plan, path = item.plan, item.plan.path
-        self.list, self.name, self.columns = plan.list, plan.name, path.columns
+    Members
+    -------
+    list, name, columns: of the path, whose list it replays
+    recurrent: the list was written in the step before; frames: it is of the frames' elements
+    release: the last use of the list in a step
+    groups, words, tail: groups of rows, their D-words, and those of the last one
+    digits: cycles that a D-word drains; least: that a whole group does
+    stage: index of the stage
+    step_start: the first pass of a step
+    layer_start, layer_end: its first word for the cell unit is the stage's first, its last the last
+    last: its words go to the cell unit
+    unit_words, tail_units: unit-words, and units of the last one
+    entries, flush: D-words of a unit-word, and those of them without sums
+    """
+
+    def __init__(self, item: PassPlan, config: AcceleratorConfig, *, first: bool):
+        use, path = item.use, item.use.path
+        gates = len(use.stage.gates)
+        self.list, self.name, self.columns = use.list, use.name, path.columns
         self.recurrent = path.source == "h"
-        self.frames = plan.producer == INPUT
+        self.frames = use.of_frames
         self.release = item.last_use
         self.groups = item.groups
         self.words = config.group_words(path.weight_bits)
+        self.tail = item.d_words * config.cell_units - (item.groups - 1) * self.words
         self.digits = config.digits(path.weight_bits)
         self.least = self.words * self.digits
-        self.tail = item.chunk.count * len(path.gates) * config.cell_units
-        self.tail -= (item.groups - 1) * self.words
-        self.unit_words = item.chunk.count
-        self.last = item.last_path
-        self.flush = gates - len(path.gates) if item.last_path else 0
-        self.entries = len(path.gates) + self.flush
-        self.stage = plan.stage.index
+        self.stage = use.stage.index
         self.step_start = first
         self.layer_start = item.last_path and item.first_chunk
         self.layer_end = item.last_path and item.last_chunk
+        self.last = item.last_path
+        self.unit_words = item.chunk.count
         self.tail_units = item.chunk.units - (item.chunk.count - 1) * config.unit_word
+        self.flush = gates - len(path.gates) if item.last_path else 0
+        self.entries = len(path.gates) + self.flush
 
 
 class ListTimes:
-    """An event list's bank: when each event, in their order, is pushed, and when it closes."""
+    """A bank of an event list.
+
+    Members
+    -------
+    pushes: when each event is pushed, in their order
+    closed: when the list closes
+    """
 
     EMPTY: ClassVar["ListTimes"]
 

@@ -3,17 +3,17 @@
 
 `rshr`, `sat` and `sat16` are combinational and bear the names and the meaning of those in
 `deltaloom.golden.arithmetic`; their results are as wide as they need to be, so nothing wraps.
-`Rescale` is the pipelined rshr(value * mult, shift), `delay` a plain row of registers.
+`Rescale` is the pipelined rshr(value * mult, shift).
 """
-
-from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, ValueLike, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-__all__ = ["Rescale", "add_halves", "delay", "rshr", "sat", "sat16", "select"]
+from .pipeline import delay
+
+__all__ = ["Rescale", "add_halves", "rescale_latency", "rshr", "sat", "sat16"]
 
 LOW_BITS = 17
 """Bits of a wide factor's unsigned low part: with a zero sign bit it fills an 18-bit multiplier."""
@@ -75,25 +75,6 @@ def sat16(value: ValueLike) -> Value:
     return sat(value, 16)
 
 
-def delay(m: Module, value: ValueLike, cycles: int, name: str) -> Value:
-    """`value` as it was `cycles` (0 or more) cycles ago, through registers without reset."""
-    late: Value = Value.cast(value)
-    for stage in range(cycles):
-        register = Signal(late.shape(), name=f"{name}_{stage + 1}", reset_less=True)
-        m.d.sync += register.eq(late)
-        late = register
-    return late
-
-
-def select(values: Sequence[Value], index: Value) -> Value:
-    """values[index], as a tree of multiplexers that are right for any number of values."""
-    if len(values) == 1:
-        return values[0]
-    pairs = zip(values[::2], values[1::2], strict=False)
-    layer = [Mux(index[0], odd, even) for even, odd in pairs]
-    return select([*layer, *values[len(values) // 2 * 2 :]], index[1:])
-
-
 def _scaled(value: Value, n: int) -> Value:
     """2 * value / 2**n, rounded down: the lowest bit left is the half that decides on rounding."""
     doubled: Value = value.shift_left(1 - n) if n <= 1 else value.shift_right(n - 1)
@@ -140,9 +121,10 @@ def _shift_stages(shift_min: int, shift_max: int, stage_bits: int) -> list[tuple
 class Rescale(wiring.Component):
     """Multiply by a 16-bit mantissa and shift right with rounding: o = rshr(value * mult, shift).
 
-    One result a cycle, `latency` cycles after its operands; there is no valid and no stall. The
-    result must fit `out_bits`: the bits above are dropped, as whoever sets mult and shift proves
-    that they only repeat the sign.
+    LATENCY: `latency` cycles; there is no valid and no stall. THROUGHPUT: one result a cycle.
+
+    The result must fit `out_bits`: the bits above are dropped, as whoever sets mult and shift
+    proves that they only repeat the sign.
 
     Parameters
     ----------
@@ -165,10 +147,10 @@ class Rescale(wiring.Component):
 
     Members
     -------
-    value : In(signed(value_bits))
-    mult : In(signed(mult_bits))
-    shift : In(range(shift_min, shift_max + 1))
-    o : Out(signed(out_bits)), or of out_bits + 1
+    value : in, signed(value_bits)
+    mult : in, signed(mult_bits)
+    shift : in, range(shift_min, shift_max + 1)
+    o : out, signed(out_bits), or without `rounds` signed(out_bits + 1)
     """
 
     value: Signal

@@ -4,7 +4,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from amaranth.hdl import Elaboratable, Module, Shape, ShapeLike, Signal, Value
+from amaranth.hdl import Elaboratable, Module, Shape, ShapeLike, Signal, Value, ValueLike
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory, ReadPort, WritePort
 from amaranth.lib.wiring import In, Out
@@ -78,17 +78,65 @@ class _Slices(Elaboratable):
         return m
 
 
-def memory_write(depth: int, width: int) -> wiring.Signature:
-    """A loader's port to one memory, seen from the memory."""
-    return wiring.Signature({"en": In(1), "addr": In(range(max(depth, 2))), "data": In(width)})
+class MemoryWrite(wiring.Signature):
+    """Writes of whole words to a memory, seen from whoever writes.
+
+    Parameters
+    ----------
+    depth, width : int
+        Words of the memory, and the bits of one.
+
+    Members
+    -------
+    en : out
+        `data` goes to `addr` in each cycle with it.
+    addr : out, range(depth), of at least one bit
+    data : out, `width` bits
+    """
+
+    def __init__(self, depth: int, width: int) -> None:
+        super().__init__({"en": Out(1), "addr": Out(range(max(depth, 2))), "data": Out(width)})
+
+
+def load_ports(component: wiring.Component, names: Iterable[str]) -> dict[str, Any]:
+    """The members load_NAME of a component that has one for each of several memories."""
+    return {name: getattr(component, f"load_{name}") for name in names}
+
+
+def connect_write(
+    m: Module, load: Any, target: Any, *, where: ValueLike = 1, low_bits: int = 0
+) -> None:
+    """Pass the writes of `load` on to `target`: a memory's write port, or another `MemoryWrite`.
+
+    Of memories that share their addresses, `where` says whether an address is of this one;
+    low_bits: how many of its lowest bits tell which one it is.
+    """
+    m.d.comb += [
+        target.en.eq(load.en & where),
+        target.addr.eq(load.addr[low_bits:]),
+        target.data.eq(load.data),
+    ]
 
 
 class Table(wiring.Component):
     """A memory that is only read, but for its loading.
 
+    Parameters
+    ----------
+    shape : ShapeLike
+        Of a word.
+    depth : int
+        Words.
+    init : iterable of int
+        Initial words, as bits.
+
     Members
     -------
-    load: the loader's port, for words as bits; addr -> data: a word, one cycle later
+    load : in, `MemoryWrite`
+        Writes words, as bits.
+    addr : in, range(depth)
+    data : out, `shape`
+        The word at `addr` a cycle before.
     """
 
     load: Any
@@ -100,7 +148,7 @@ class Table(wiring.Component):
         self._memory = block_ram(width, depth=depth, init=init)
         super().__init__(
             {
-                "load": Out(memory_write(depth, width)),
+                "load": In(MemoryWrite(depth, width)),
                 "addr": In(range(max(depth, 2))),
                 "data": Out(shape),
             }
@@ -110,11 +158,6 @@ class Table(wiring.Component):
         m = Module()
         m.submodules.memory = memory = self._memory
         write, read = memory.write_port(), memory.read_port()
-        m.d.comb += [
-            write.en.eq(self.load.en),
-            write.addr.eq(self.load.addr),
-            write.data.eq(self.load.data),
-            read.addr.eq(self.addr),
-            Value.cast(self.data).eq(read.data),
-        ]
+        connect_write(m, self.load, write)
+        m.d.comb += [read.addr.eq(self.addr), Value.cast(self.data).eq(read.data)]
         return m

@@ -9,25 +9,42 @@ from amaranth.utils import ceil_log2
 
 from .memory import block_ram
 
+BUFFERED_CYCLES = 3
+"""Through a queue in block RAM: written, read, registered."""
+
 
 class Queue(wiring.Component):
-    """`depth` words; a word leaves one cycle after it came at the soonest.
+    """A queue of `depth` words.
 
     lib.fifo drops the payload's shape, and with it the sign; this keeps both.
 
+    LATENCY: 1 cycle, `BUFFERED_CYCLES` where `buffered`, none for a word that is passed through.
+    THROUGHPUT: a word a cycle.
+
     Parameters
     ----------
-    buffered: for deep or wide queues: in block RAM, two cycles more; at least 3 words
-    straight: a word that finds the queue empty and its taker ready does not wait at all
+    shape : ShapeLike
+        Of a word.
+    depth : int
+        Words; at least 3 where `buffered`.
+    buffered : bool
+        In block RAM, for deep or wide queues.
+    pass_through : bool
+        Forward a word combinationally while the queue is empty.
+
+    Members
+    -------
+    i : in, stream of `shape`
+    o : out, stream of `shape`
     """
 
     def __init__(
-        self, shape: ShapeLike, *, depth: int, buffered: bool = False, straight: bool = False
+        self, shape: ShapeLike, *, depth: int, buffered: bool = False, pass_through: bool = False
     ) -> None:
         self._shape = shape
         self._depth = depth
         self._buffered = buffered
-        self._straight = straight
+        self._pass_through = pass_through
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 
     i: stream.Interface
@@ -51,7 +68,7 @@ class Queue(wiring.Component):
 
     def _output(self, m: Module, empty: Value, valid: Value, word: Value) -> Value:
         """The queue's word, or where it is empty the one that comes; whether that is taken."""
-        if not self._straight:
+        if not self._pass_through:
             m.d.comb += [self.o.valid.eq(valid), Value.cast(self.o.payload).eq(word)]
             return Const(0)
         m.d.comb += [
@@ -103,11 +120,22 @@ class Queue(wiring.Component):
 class Credits(wiring.Component):
     """Room in a queue that is reserved before the words are on their way.
 
+    Parameters
+    ----------
+    total : int
+        Words that the queue holds.
+    need : int
+        Words that `room` stands for.
+
     Members
     -------
-    take: reserve `amount` words this cycle (only while `room` is high)
-    give: one word has left; it counts from the cycle after the next
-    room: at least `need` words can be reserved
+    take : in, 1 bit
+        Reserve `amount` words; only while `room` is high.
+    amount : in, range(total + 1)
+    give : in, 1 bit
+        One word has left; it counts from the cycle after the next.
+    room : out, 1 bit
+        At least `need` words can be reserved.
     """
 
     def __init__(self, *, total: int, need: int) -> None:

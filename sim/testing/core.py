@@ -4,7 +4,6 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -17,14 +16,15 @@ from ...golden.engines.engine import Result
 from ...golden.engines.engine import run as run_golden
 from ...golden.models.network import Layer, Network
 from ...golden.models.synthetic import make_network, make_path
-from ...hw.bus.sequence_buffer import SequenceBuffer, SequenceWord
-from ...hw.compiler.compile import compile_network, derive_config
-from ...hw.compiler.plan import chunks, plan_paths
-from ...hw.compiler.sweeps import plan_sweeps
+from ...hw.bus.sequence_buffer import SequenceBuffer
+from ...hw.bus.sequence_input import SequenceWord
+from ...hw.compiler.compile import compile_plan
+from ...hw.compiler.fit import derive_config
+from ...hw.compiler.plan import Plan
 from ...hw.config import AcceleratorConfig
 from ...hw.datapath.core import Core
-from ...hw.datapath.units.outputs import OutputWord
-from ...hw.image import Image, memories
+from ...hw.datapath.units.words import OutputWord
+from ...hw.image import Image, core_memories
 from ...hw.words import LEVEL_DIGITS
 from .streams import run, set_value
 
@@ -142,8 +142,8 @@ async def feed(
 
 async def load_image(ctx: Any, core: Core, image: Image, config: AcceleratorConfig) -> None:
     """Write an image through the core's load ports, and its thresholds."""
-    for memory in memories(config):
-        port = getattr(core, f"load_{memory.name}")
+    for memory in core_memories(config):
+        port = core.loads[memory.name]
         ctx.set(port.en, 1)
         for address, word in enumerate(image.contents[memory.name]):
             ctx.set(port.addr, address)
@@ -212,31 +212,23 @@ def run_core(
     return result
 
 
-def beats(network: Network, config: AcceleratorConfig, results: Sequence[Result]) -> int:
+def beats(plan: Plan, results: Sequence[Result]) -> int:
     """Beats that the array takes for results with terms.
 
     Every event once per group; with terms, every term, and one beat for each level without a term
     below a list's highest.
     """
     total = 0
-    for plan in plan_paths(network):
-        groups = sum(
-            ceil(
-                chunk.count
-                * config.cell_units
-                * len(plan.path.gates)
-                / config.group_words(plan.path.weight_bits)
-            )
-            for chunk in chunks(config, plan.path.units)
-        )
+    for one in plan.passes:
+        name = one.use.name
         for result in results:
-            if config.levels:
-                counts = _by_level(result.terms[plan.name])
+            if plan.config.levels:
+                counts = _by_level(result.terms[name])
                 # Without any term at a level or above it, there is no beat.
                 some = np.maximum.accumulate(counts[:, ::-1], axis=1)[:, ::-1] > 0
-                total += groups * int(np.where(some, np.maximum(counts, 1), 0).sum())
+                total += one.groups * int(np.where(some, np.maximum(counts, 1), 0).sum())
             else:
-                total += groups * int(result.events[plan.name].sum())
+                total += one.groups * int(result.events[name].sum())
     return total
 
 
@@ -269,8 +261,8 @@ def check_core(
         lane_kind=lane_kind,
         frames=longest,
     )
-    sweeps = plan_sweeps(network)
-    image = compile_network(network, config)
+    plan = Plan.of(network, config)
+    image = compile_plan(plan)
     golden = run_golden(network, sequences, terms=True)
     core = BufferedCore(config, image) if config.buffered else Core(config, image)
 
@@ -293,8 +285,8 @@ def check_core(
         raise AssertionError(f"events {found}, golden has {totals}")
     sums = {
         "macs": (result.macs, sum(rows[n] * count for n, count in totals.items())),
-        "beats": (result.beats, beats(network, config, golden)),
-        "frames": (result.frames, len(expected) * sum(bool(s.layers) for s in sweeps)),
+        "beats": (result.beats, beats(plan, golden)),
+        "frames": (result.frames, len(expected) * sum(bool(s.layers) for s in plan.sweeps)),
         "errors": (result.errors, 0),
     }
     for name, (got, want) in sums.items():

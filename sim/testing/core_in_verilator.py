@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from amaranth.back import verilog
-from amaranth.hdl import ClockSignal, Instance, Module, Signal
+from amaranth.hdl import ClockSignal, Instance, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -29,8 +29,10 @@ from ...golden.models.network import Network
 from ...hw.compiler.compile import compile_network
 from ...hw.config import AcceleratorConfig
 from ...hw.datapath.core import Core
-from ...hw.datapath.fetch.weight_store import store_latency, weight_store_signature
-from ...hw.image import memories
+from ...hw.datapath.fetch.weight_store import store_latency
+from ...hw.datapath.fetch.words import weight_store_signature
+from ...hw.image import core_memories
+from ...hw.parts.memory import MemoryWrite
 
 __all__ = ["CoreCycles", "measure_core"]
 
@@ -78,7 +80,7 @@ def measure_core(
     with tempfile.TemporaryDirectory() as name:
         run = Path(name)
         parts = []
-        for n, memory in enumerate(memories(config)):
+        for n, memory in enumerate(core_memories(config)):
             words = image.contents[memory.name]
             count = -(-memory.width // 32)
             raw = b"".join(word.to_bytes(4 * count, "little") for word in words)
@@ -120,7 +122,7 @@ def _build(config: AcceleratorConfig, workdir: Path) -> Path:
     loads = "".join(
         f"      case {n}: top->load_{memory.name}__en = 1; top->load_{memory.name}__addr = a;"
         f" put(top->load_{memory.name}__data, w); tick(); top->load_{memory.name}__en = 0; break;\n"
-        for n, memory in enumerate(memories(config))
+        for n, memory in enumerate(core_memories(config))
     )
     source += STORE
     harness = HARNESS.replace("LOADS", loads).replace("__", "___05F")  # as Verilator writes it
@@ -153,9 +155,7 @@ class _Store(wiring.Component):
 
     STEADY = True
     store: Any
-    w_en: Signal
-    w_addr: Signal
-    w_data: Signal
+    load: Any
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.latency = store_latency(config.weight_words)
@@ -165,9 +165,7 @@ class _Store(wiring.Component):
         super().__init__(
             {
                 "store": Out(weight_store_signature(**word)),
-                "w_en": In(1),
-                "w_addr": In(self.address_bits),
-                "w_data": In(config.word_bits),
+                "load": In(MemoryWrite(config.weight_words, config.word_bits)),
             }
         )
 
@@ -184,9 +182,9 @@ class _Store(wiring.Component):
             i_valid=request.valid,
             o_word=response.payload,
             o_answered=response.valid,
-            i_w_en=self.w_en,
-            i_w_addr=self.w_addr,
-            i_w_data=self.w_data,
+            i_w_en=self.load.en,
+            i_w_addr=self.load.addr,
+            i_w_data=self.load.data,
         )
         m.d.comb += request.ready.eq(1)
         return m

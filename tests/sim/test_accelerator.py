@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from deltaloom.golden.models.synthetic import make_frames, make_network, make_path
-from deltaloom.hw.compiler.compile import derive_config
+from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.generate import generate
 from deltaloom.sim.testing.accelerator import check_accelerator, load_network
 

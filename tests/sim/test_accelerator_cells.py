@@ -10,7 +10,7 @@ import pytest
 from deltaloom.golden.cells import CELLS
 from deltaloom.golden.models.synthetic import Shape, make_frames, make_network, make_path
 from deltaloom.hw.cells.catalogue import CELLS as PARTS
-from deltaloom.hw.compiler.compile import derive_config
+from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.generate import generate
 from deltaloom.sim import execute
 from deltaloom.sim.testing.accelerator import check_accelerator, load_network

@@ -4,7 +4,7 @@
 import pytest
 
 from deltaloom.golden.models.synthetic import make_frames, make_network
-from deltaloom.hw.compiler.compile import derive_config
+from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.generate import generate
 from deltaloom.sim.testing.accelerator import check_accelerator, load_network
 

@@ -92,6 +92,14 @@ def test_missing_files(tmp_path):
         simulate(file, NETWORK, FRAMES, workdir=tmp_path)
 
 
+def test_a_manifest_of_another_format_is_refused(design):
+    file = design.with_name("manifest.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"format": 2}))
+    message = r"manifest\.json: format 2 is unknown, this version reads 1; run deltaloom generate"
+    with pytest.raises(UserError, match=message):
+        simulate(design, NETWORK, FRAMES, workdir=design.parent)
+
+
 def test_missing_simulator(design, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="install it with: apt-get install iverilog"):

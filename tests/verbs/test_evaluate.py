@@ -18,7 +18,7 @@ from deltaloom.golden.evaluation.metrics import METRICS
 from deltaloom.golden.models.float_model import FloatLayer, FloatModel, FloatPath
 from deltaloom.golden.models.network import Network
 from deltaloom.golden.models.synthetic import make_network
-from deltaloom.hw.compiler.compile import derive_config
+from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.estimates.area import estimate_area
 from deltaloom.hw.estimates.cycles import estimate_cycles
 from deltaloom.terminal import options

@@ -21,7 +21,7 @@ from deltaloom.golden.engines.engine import quantize_frames
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.models.network import Network
 from deltaloom.golden.models.synthetic import make_network
-from deltaloom.hw.compiler.compile import derive_config
+from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.estimates.area import estimate_area
 from deltaloom.sim.execute import SIMULATORS
 from deltaloom.terminal.estimates import dense_cycles

@@ -5,34 +5,59 @@ from typing import Any
 
 from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In
+from amaranth.lib.wiring import In, Out
 
 from ...config import AcceleratorConfig
 from ...image import Image
+from ...parts.memory import MemoryWrite
 from ..events.event_lists import EventLists, Lists
 from ..events.term_lists import TermLists
+from ..events.words import ListReader
 from .encoder import DeltaEncoder
-from .slices import Encoders
-
-FROM_SOURCE = ("start", "context", "i", "set_threshold", "busy")
-TO_FETCH = ("query", "closed", "count", "release", "release_key", "r_en", "r_addr", "r_data")
-BETWEEN = ("open", "key", "base", "push", "event", "close")
+from .slices import SlicedEncoder
+from .words import Context, ThresholdWrite, element_word
 
 
 class Detector(wiring.Component):
-    """One of those for the frames, or for the layers' outputs: as many elements a cycle as come.
+    """The change detector of a source: of the frames, or of the layers' outputs.
+
+    LATENCY: as its encoder. THROUGHPUT: as many elements a cycle as the source gives.
 
     Parameters
     ----------
-    image: its thresholds and initial references; None leaves them 0, to be loaded
-    frames: for the frames; index: which one it is, of those for the layers' outputs
-    in_flight: elements of a slice that still come after there is no more room
+    config : AcceleratorConfig
+        The accelerator.
+    image : Image, optional
+        Its thresholds and initial references; None leaves them 0, to be loaded.
+    frames : bool
+        For the frames; otherwise for the layers' outputs.
+    index : int
+        Which one it is, of those for the layers' outputs.
+    in_flight : int
+        Beats of several elements that still come after there is no more room.
 
     Members
     -------
-    renew: forget all lists, as another network is loaded
-    taken: the list's bank in the step to come is not free yet
-    The others are those of `DeltaEncoder` or `Encoders`, and of `EventLists` or `TermLists`.
+    renew : in, 1 bit
+        Forget all lists, as another network is loaded.
+    start : in, 1 bit
+        Begins a source's step.
+    context : in, `Context`
+        With start: of the step.
+    i : in, `element_word` of the source
+        Its elements, from the cycle after the start on.
+    set_threshold : in, `ThresholdWrite`
+        From the host; taken over at the next start.
+    busy : out, 1 bit
+        No other step may start yet.
+    room : out, 1 bit
+        More elements may be sent on their way; always, where there is one a beat.
+    taken : out, 1 bit
+        The list's bank in the step to come is not free yet.
+    lists : in, `ListReader`
+        The lists, for the fetch unit.
+    load : in, `MemoryWrite`
+        Writes the initial references; only where there are any.
     """
 
     def __init__(
@@ -45,24 +70,26 @@ class Detector(wiring.Component):
         in_flight: int = 0,
     ) -> None:
         self._slices = config.input_elements if frames else config.cell_units
-        self._encoder: Any
+        self._has_initial = bool(config.initial) and not frames
+        references = config.input_references if frames else config.references
         initial = None
-        if config.initial and not frames:
+        if self._has_initial:
             every = image.contents.get("initial_references", []) if image else []
             initial = every[index * config.reference_span :][: config.references]
         thresholds = [entry.threshold for entry in image.lists] if image else []
         options: dict[str, Any] = {
-            "references": config.input_references if frames else config.references,
+            "references": references,
             "code_bits": config.activation_bits,
             "shifts": config.quantizer_shifts,
             "modes": config.delta_modes,
             "thresholds": thresholds + [0] * (config.lists - len(thresholds)),
             "initial": initial,
         }
+        self._encoder: DeltaEncoder | SlicedEncoder
         if self._slices == 1:
             self._encoder = DeltaEncoder(**options)
         else:
-            self._encoder = Encoders(slices=self._slices, in_flight=in_flight, **options)
+            self._encoder = SlicedEncoder(slices=self._slices, in_flight=in_flight, **options)
         sizes: dict[str, Any] = {
             "depth": config.input_events if frames else config.events,
             "delta_bits": config.delta_bits,
@@ -73,14 +100,21 @@ class Detector(wiring.Component):
             self._lists = TermLists(digits=config.delta_digits, levels=config.levels, **sizes)
         else:
             self._lists = EventLists(**sizes)
-
-        def some(component: wiring.Component, *names: str) -> dict[str, Any]:
-            members = component.signature.members
-            return {name: members[name] for name in names if name in members}
-
-        self._from_source = some(self._encoder, *FROM_SOURCE, "room", "load")
-        self._to_fetch = some(self._lists, "taken", *TO_FETCH, "r_level")
-        super().__init__({"renew": In(1), **self._from_source, **self._to_fetch})
+        load = {"load": In(MemoryWrite(references, config.activation_bits))}
+        super().__init__(
+            {
+                "renew": In(1),
+                "start": In(1),
+                "context": In(Context),
+                "i": In(element_word(self._slices)),
+                "set_threshold": In(ThresholdWrite),
+                "busy": Out(1),
+                "room": Out(1),
+                "taken": Out(1),
+                "lists": In(ListReader(config.delta_bits, config.levels)),
+                **(load if self._has_initial else {}),
+            }
+        )
 
     renew: Signal
     start: Signal
@@ -89,38 +123,32 @@ class Detector(wiring.Component):
     set_threshold: data.View
     busy: Signal
     room: Signal
-    load: Any
     taken: Signal
-    query: data.View
-    closed: Signal
-    count: Signal
-    release: Signal
-    release_key: data.View
-    r_en: Signal
-    r_addr: Signal
-    r_level: Signal
-    r_data: data.View
+    lists: Any
+    load: Any
 
     @property
     def recovery(self) -> int:
-        """As the encoder's."""
-        cycles: int = self._encoder.recovery
-        return cycles
+        """Least cycles from a source's last element to the first after the next start."""
+        return self._encoder.recovery
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         encoder, lists = self._encoder, self._lists
-        renewed = ResetInserter(self.renew)
+        renewed: Any = ResetInserter(self.renew)
         m.submodules.lists = renewed(lists)
         m.submodules.encoder = encoder if self._slices == 1 else renewed(encoder)
-        m.d.comb += [getattr(lists, name).eq(getattr(encoder, name)) for name in BETWEEN]
-        if self._slices > 1:  # they wait for a bank themselves
-            m.d.comb += encoder.taken.eq(lists.taken)
-        for part, members in ((encoder, self._from_source), (lists, self._to_fetch)):
-            for name, member in members.items():
-                inner, outer = getattr(part, name), getattr(self, name)
-                if name == "load":
-                    wiring.connect(m, wiring.flipped(outer), inner)
-                else:
-                    m.d.comb += inner.eq(outer) if member.flow is In else outer.eq(inner)
+        m.d.comb += [
+            encoder.start.eq(self.start),
+            encoder.context.eq(self.context),
+            encoder.i.eq(self.i),
+            encoder.set_threshold.eq(self.set_threshold),
+            self.busy.eq(encoder.busy),
+            self.room.eq(encoder.room if isinstance(encoder, SlicedEncoder) else 1),
+            self.taken.eq(lists.writer.taken),
+        ]
+        wiring.connect(m, encoder.events, lists.writer)
+        wiring.connect(m, wiring.flipped(self.lists), lists.reader)
+        if self._has_initial:
+            wiring.connect(m, wiring.flipped(self.load), encoder.load)
         return m

@@ -1,35 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames in: takes int16 words from the stream, one frame at a time, into the input encoders."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Const, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ...parts.frame_cutter import FrameCutter
 from ...words import StepTag, network_record
-from .encoder import Context, Element
-from .slices import elements as several
-
-FrameWord = data.StructLayout(
-    {
-        "value": signed(16),
-        "last": unsigned(1),  # the frame's last word
-        "first": unsigned(1),  # with a frame's first word: the frame starts a sequence
-    }
-)
-"""One word of the input stream."""
-
-
-def frame_word(count: int) -> data.StructLayout:
-    """`FrameWord` for several elements a beat; those behind a frame's last are not looked at."""
-    if count == 1:
-        return FrameWord
-    return data.StructLayout(
-        {
-            "value": data.ArrayLayout(signed(16), count),
-            "last": unsigned(1),
-            "first": unsigned(1),
-        }
-    )
+from .words import Context, element_word, frame_word
 
 
 class FrameInput(wiring.Component):
@@ -39,21 +17,46 @@ class FrameInput(wiring.Component):
     count as one frame error, and the next frame starts in step. The next frame is taken while the
     network still works on the last one, into the lists' other bank.
 
+    THROUGHPUT: a beat a cycle.
+
     Parameters
     ----------
-    encoders: how many there are; sweeps: how many ways the network takes through a sequence
+    encoders : int
+        Input encoders.
+    sweeps : int
+        Ways that the network takes through a sequence, each with frames of its own.
+    elements : int
+        Elements of a beat, a power of two.
 
     Members
     -------
-    i: the input stream
-    sweep: whose frames these are; it changes only while the network is empty
-    record: the network record (sizes and encoder parameters)
-    restart: the next frame starts a sequence, whatever its mark; restart_taken: one did
-    parity: of the next frame; free: its banks are free, and stay so until it starts
-    room: the encoders take elements; only there where a beat has several
-    start, context, element: to the encoders; busy: from them
-    o: one tag per frame, as soon as its first word is there
-    frame_error: pulses once per malformed frame
+    i : in, stream of `frame_word(elements)`
+        The input stream.
+    sweep : in, range(sweeps)
+        Whose frames these are; it changes only while the network is empty.
+    record : in, `network_record`
+        Frame size and encoder parameters; no frame is taken while its size is 0.
+    restart : in, 1 bit
+        The next frame starts a sequence, whatever its mark.
+    restart_taken : out, 1 bit
+        Pulses when a frame has started one so.
+    free : in, 1 bit
+        The banks of the next frame's lists are free, and stay so until it starts.
+    parity : out, 1 bit
+        Which of their two banks that is.
+    start : out, 1 bit
+        A frame begins: its elements follow from the next cycle on.
+    context : out, `Context` for each encoder
+        With start: of the frame.
+    element : out, `element_word(elements)`
+    room : in, 1 bit
+        The encoders take an element; only where a beat has several.
+    busy : in, 1 bit
+        An encoder is not through with the last frame.
+    o : out, stream of `StepTag`
+        One for each frame, with its start.
+    frame_error : out, 1 bit
+        Pulses once per frame of the wrong size.
     """
 
     def __init__(self, *, encoders: int, sweeps: int = 1, elements: int = 1) -> None:
@@ -71,7 +74,7 @@ class FrameInput(wiring.Component):
                 "parity": Out(1),
                 "start": Out(1),
                 "context": Out(Context).array(encoders),
-                "element": Out(Element if elements == 1 else several(elements)),
+                "element": Out(element_word(elements)),
                 **({} if elements == 1 else {"room": In(1)}),
                 "busy": In(1),
                 "o": Out(stream.Signature(StepTag)),
@@ -98,7 +101,7 @@ class FrameInput(wiring.Component):
         m = Module()
         j = Signal.like(self.record.inputs)
         count, bits = self._elements, self._elements.bit_length() - 1
-        # The last beat's j, in beats; whether it is there is known a cycle ahead.
+        # `last` is the last beat's j, in beats; whether that is the next beat is known ahead.
         last, is_last = Signal(len(j) - bits), Signal()
         m.d.sync += last.eq((self.record.inputs - 1)[bits : len(j)])
         coming = (j[bits:] + 1) == last
@@ -122,46 +125,33 @@ class FrameInput(wiring.Component):
             self.element.j.eq(j),
             self.element.end.eq(is_last),
         ]
-        filled = Signal()  # with zeros, behind the end of a frame that was too short
+        m.submodules.cutter = cutter = FrameCutter(self.i.payload.shape())
+        wiring.connect(m, wiring.flipped(self.i), cutter.i)
+        word = cutter.o.payload
         if count == 1:
-            m.d.comb += self.element.value.eq(Mux(filled, 0, self.i.payload.value))
+            m.d.comb += self.element.value.eq(word.value)
         else:
             for n in range(count):
-                m.d.comb += self.element.values[n].eq(Mux(filled, 0, self.i.payload.value[n]))
+                m.d.comb += self.element.values[n].eq(word.value[n])
                 m.d.comb += self.element.mask[n].eq((j | n) < self.record.inputs)
         # Frames wait until there is a network. Decided a cycle ahead: `busy` is high until `free`
-        # is that of the next frame.
+        # is that of the next frame. The first word waits on the stream while the step is announced.
         may_start = Signal()
         m.d.sync += may_start.eq(self.free & ~self.busy & (self.record.inputs != 0))
-        with m.FSM():
-            # The first word waits on the stream while the step is announced.
-            with m.State("idle"), m.If(self.i.valid & may_start & ~self.busy):
-                m.d.comb += self.o.valid.eq(1)
-                with m.If(self.o.ready):
-                    m.d.comb += [self.start.eq(1), self.restart_taken.eq(self.restart)]
-                    m.d.sync += [j.eq(0), is_last.eq(last == 0), fresh.eq(0)]
-                    m.next = "words"
-            with m.State("words"):
-                m.d.comb += [self.i.ready.eq(room), self.element.valid.eq(self.i.valid & room)]
-                with m.If(self.i.valid & room):
-                    m.d.sync += [j.eq(j + count), is_last.eq(coming)]
-                    with m.If(is_last):
-                        m.d.sync += turn.eq(~turn)
-                        m.next = "idle"
-                        with m.If(~self.i.payload.last):
-                            m.d.comb += self.frame_error.eq(1)
-                            m.next = "drop"
-                    with m.Elif(self.i.payload.last):
-                        m.d.comb += self.frame_error.eq(1)
-                        m.next = "fill"
-            with m.State("fill"), m.If(room):
-                m.d.comb += [self.element.valid.eq(1), filled.eq(1)]
-                m.d.sync += [j.eq(j + count), is_last.eq(coming)]
-                with m.If(is_last):
-                    m.d.sync += turn.eq(~turn)
-                    m.next = "idle"
-            with m.State("drop"):
-                m.d.comb += self.i.ready.eq(1)
-                with m.If(self.i.valid & self.i.payload.last):
-                    m.next = "idle"
+        m.d.comb += [
+            self.o.valid.eq(cutter.idle & self.i.valid & may_start & ~self.busy),
+            self.start.eq(self.o.valid & self.o.ready),
+            self.restart_taken.eq(self.start & self.restart),
+            cutter.start.eq(self.start),
+            cutter.at_last.eq(is_last),
+            cutter.o.ready.eq(room),
+            self.element.valid.eq(cutter.o.valid & room),
+            self.frame_error.eq(cutter.error),
+        ]
+        with m.If(self.start):
+            m.d.sync += [j.eq(0), is_last.eq(last == 0), fresh.eq(0)]
+        with m.If(self.element.valid):
+            m.d.sync += [j.eq(j + count), is_last.eq(coming)]
+            with m.If(is_last):
+                m.d.sync += turn.eq(~turn)
         return m

@@ -11,19 +11,29 @@ from ....golden.arithmetic import WIDTHS
 
 
 class NearestPower(wiring.Component):
-    """step = the signed power of two nearest to d, reached = reference + step; one a cycle.
+    """step = the signed power of two nearest to d, reached = reference + step.
 
     Ties, and steps that would carry the reference out of its code's range, take the next smaller
     one (docs/arithmetic.md). What comes out for d = 0 means nothing.
 
+    LATENCY: `latency` cycles. THROUGHPUT: one a cycle.
+
     Parameters
     ----------
-    code_bits: the largest code width
+    code_bits : int
+        The largest code width.
 
     Members
     -------
-    d, reference: q - reference, and the reference, both of codes of `width` (index of WIDTHS)
-    step, reached: `latency` cycles later; `width` stays the same in between
+    d : in, signed(code_bits + 1)
+        The code less the reference.
+    reference : in, signed(code_bits)
+    width : in, 2 bits
+        Of the codes, as an index into `WIDTHS`; it stays the same until the results are there.
+    step : out, signed(code_bits + 1)
+        What is sent.
+    reached : out, signed(code_bits)
+        The reference from then on.
     """
 
     latency = 3

@@ -8,52 +8,60 @@ holds its source back; but whoever replays such a list takes no more than an eve
 
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Module, Signal, signed, unsigned
+from amaranth.hdl import Array, Cat, Module, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ....golden.delta import EXACT
-from ...parts.memory import memory_write
+from ...parts.memory import MemoryWrite, connect_write
 from ...parts.queue import Queue
-from ...words import EVENT_BITS, UNIT_BITS
-from ..events.event_lists import BankKey, event_layout
-from .encoder import Context, DeltaEncoder, ThresholdWrite
+from ...words import EVENT_BITS
+from ..events.words import BankKey, ListWriter, event_layout
+from .encoder import DeltaEncoder
+from .words import Context, ThresholdWrite, element_word
 
 OPENINGS = 4
 """Lists that may be begun while an earlier one is still being merged."""
 
 
-def elements(slices: int) -> data.StructLayout:
-    """Up to `slices` neighbouring elements of a source.
+class SlicedEncoder(wiring.Component):
+    """Several `DeltaEncoder`s, one for each element of a beat, that write one list.
 
-    valid: the first one is there; mask: which are. j: index of the first, a multiple of `slices`.
-    end: they hold the source's last element of the step.
-    """
-    return data.StructLayout(
-        {
-            "valid": unsigned(1),
-            "mask": unsigned(slices),
-            "j": unsigned(UNIT_BITS),
-            "values": data.ArrayLayout(signed(16), slices),
-            "end": unsigned(1),
-        }
-    )
-
-
-class Encoders(wiring.Component):
-    """`DeltaEncoder` for `slices` elements a cycle; a power of two.
+    LATENCY: as one encoder, and until what the slices found is merged, an event a cycle.
+    THROUGHPUT: `slices` elements a cycle while there is `room`.
 
     Parameters
     ----------
-    in_flight: most elements of a slice that still come after `room` has fallen
-    The rest are the encoder's; `references` counts those of all slices.
+    slices : int
+        Encoders, a power of two.
+    in_flight : int
+        Most beats that still come after `room` has fallen.
+    references : int
+        Words of x̂ of all slices together.
+    code_bits, shifts, thresholds, modes
+        As of `DeltaEncoder`.
+    initial : list of int, optional
+        The references of all slices before a sequence's first step.
 
     Members
     -------
-    room: more elements may be sent on their way
-    taken: from the lists: the bank that `key` names is not free yet, and is not opened
-    The rest are the encoder's, `i` being several elements.
+    start : in, 1 bit
+        Begins a source's step.
+    context : in, `Context`
+        With start: of the step.
+    i : in, `element_word(slices)`
+        The source's elements.
+    events : out, `ListWriter(code_bits + 1)`
+        What changed; a list is opened only when its bank is not `taken`.
+    set_threshold : in, `ThresholdWrite`
+        From the host; taken over at the next start.
+    busy : out, 1 bit
+        No other step may start yet.
+    room : out, 1 bit
+        More elements may be sent on their way.
+    load : in, `MemoryWrite(references, code_bits)`
+        Writes the initial references; only where there are any.
     """
 
     def __init__(
@@ -89,31 +97,19 @@ class Encoders(wiring.Component):
             {
                 "start": In(1),
                 "context": In(Context),
-                "i": In(elements(slices)),
-                "open": Out(1),
-                "key": Out(BankKey),
-                "base": Out(EVENT_BITS),
-                "taken": In(1),
-                "push": Out(1),
-                "event": Out(self._event),
-                "close": Out(1),
+                "i": In(element_word(slices)),
+                "events": Out(ListWriter(code_bits + 1)),
                 "set_threshold": In(ThresholdWrite),
                 "busy": Out(1),
                 "room": Out(1),
-                **({} if initial is None else {"load": Out(memory_write(references, code_bits))}),
+                **({} if initial is None else {"load": In(MemoryWrite(references, code_bits))}),
             }
         )
 
     start: Signal
     context: data.View
     i: data.View
-    open: Signal
-    key: data.View
-    base: Signal
-    taken: Signal
-    push: Signal
-    event: data.View
-    close: Signal
+    events: Any
     set_threshold: data.View
     busy: Signal
     room: Signal
@@ -121,26 +117,26 @@ class Encoders(wiring.Component):
 
     @property
     def recovery(self) -> int:
-        """As the encoder's."""
+        """Least cycles from a source's last elements to the first after the next start."""
         return self._slices[0].recovery
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        first = self._slices[0]
+        events, first = self.events, self._slices[0]
         found_layout = data.StructLayout({"event": self._event, "end": unsigned(1)})
         opening = data.StructLayout({"key": BankKey, "base": EVENT_BITS})
         m.submodules.openings = openings = Queue(opening, depth=OPENINGS)
         m.d.comb += [
-            openings.i.valid.eq(first.open),
-            openings.i.payload.key.eq(first.key),
-            openings.i.payload.base.eq(first.base),
+            openings.i.valid.eq(first.events.open),
+            openings.i.payload.key.eq(first.events.key),
+            openings.i.payload.base.eq(first.events.base),
             self.busy.eq(first.busy | ~openings.i.ready),
         ]
 
         # Each slice's events, and a mark behind the last; the first slice has the last element's.
         queues, room = [], []
         ended = Signal()
-        m.d.sync += ended.eq(first.close)
+        m.d.sync += ended.eq(first.events.close)
         for n, encoder in enumerate(self._slices):
             m.submodules[f"slice_{n}"] = encoder
             m.submodules[f"found_{n}"] = queue = Queue(found_layout, depth=self._depth)
@@ -153,17 +149,14 @@ class Encoders(wiring.Component):
                 encoder.i.j.eq(self.i.j | n),
                 encoder.i.value.eq(self.i.values[n]),
                 encoder.i.end.eq(self.i.end),
-                queue.i.valid.eq(encoder.push | ended),
-                queue.i.payload.event.eq(encoder.event),
+                queue.i.valid.eq(encoder.events.push | ended),
+                queue.i.payload.event.eq(encoder.events.event),
                 queue.i.payload.end.eq(ended),
             ]
             if self._initial is not None:
                 bits = ceil_log2(len(self._slices))
-                m.d.comb += [
-                    encoder.load.en.eq(self.load.en & (self.load.addr[:bits] == n)),
-                    encoder.load.addr.eq(self.load.addr[bits:]),
-                    encoder.load.data.eq(self.load.data),
-                ]
+                here = self.load.addr[:bits] == n
+                connect_write(m, self.load, encoder.load, where=here, low_bits=bits)
             level = Signal(range(self._depth + 1), name=f"level_{n}")
             m.d.sync += level.eq(level + queue.i.valid - (queue.o.valid & queue.o.ready))
             room.append(level <= self._depth - self._reserve)
@@ -178,19 +171,19 @@ class Encoders(wiring.Component):
             at = (turn + k)[: len(turn)]
             with m.If(has.bit_select(at, 1)):
                 m.d.comb += chosen.eq(at)
-        events = Array(queue.o.payload.event.as_value() for queue in queues)
+        found = Array(queue.o.payload.event.as_value() for queue in queues)
         m.d.comb += [
-            self.key.eq(openings.o.payload.key),
-            self.base.eq(openings.o.payload.base),
-            self.open.eq(~is_open & ~opened & openings.o.valid & ~self.taken),
-            openings.o.ready.eq(self.open),
-            self.push.eq(is_open & has.any()),
-            self.event.as_value().eq(events[chosen]),
-            self.close.eq(is_open & all_ended),
+            events.key.eq(openings.o.payload.key),
+            events.base.eq(openings.o.payload.base),
+            events.open.eq(~is_open & ~opened & openings.o.valid & ~events.taken),
+            openings.o.ready.eq(events.open),
+            events.push.eq(is_open & has.any()),
+            events.event.as_value().eq(found[chosen]),
+            events.close.eq(is_open & all_ended),
         ]
-        m.d.sync += [opened.eq(self.open), is_open.eq((is_open | opened) & ~self.close)]
-        with m.If(self.push):
+        m.d.sync += [opened.eq(events.open), is_open.eq((is_open | opened) & ~events.close)]
+        with m.If(events.push):
             m.d.sync += turn.eq(chosen + 1)
         for n, queue in enumerate(queues):
-            m.d.comb += queue.o.ready.eq((self.push & (chosen == n)) | self.close)
+            m.d.comb += queue.o.ready.eq((events.push & (chosen == n)) | events.close)
         return m

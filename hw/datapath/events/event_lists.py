@@ -7,100 +7,58 @@ so it never fills up and nothing is ever dropped. A list may be read while it is
 written: `count` grows, and `closed` says that it is final.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In
 
 from ...parts.memory import block_ram
-from ...words import COLUMN_BITS, EVENT_BITS, LIST_BITS, UNIT_BITS
-
-BankKey = data.StructLayout({"bank": unsigned(1), "list": unsigned(LIST_BITS)})
-"""Names one bank of one list."""
-
-
-def event_layout(delta_bits: int) -> data.StructLayout:
-    """One fired delta: element index j and delta d."""
-    return data.StructLayout({"j": unsigned(UNIT_BITS), "d": signed(delta_bits)})
+from ...words import COLUMN_BITS, EVENT_BITS
+from .words import BankKey, ListReader, ListWriter, event_layout
 
 
 class Lists(wiring.Component):
-    """What the lists of one change detector are to those around it; `EventLists` and `TermLists`.
+    """What `EventLists` and `TermLists` share: the lists of one change detector.
 
     Parameters
     ----------
-    depth: events in all banks of all lists together
-    delta_bits: width of a delta
-    lists: how many lists the design has (indices are shared by all detectors)
-    count_bits, entry: what is told and what is read of a list; more: further members
+    depth : int
+        Events in all banks of all lists together.
+    delta_bits : int
+        Width of a delta.
+    lists : int
+        Lists of the design: their indices are shared by all detectors.
+    levels : int, optional
+        Levels of lists of terms; None: they are lists of events.
 
     Members
     -------
-    open, key, base: start an empty bank; push, event: append, from the second cycle after that on;
-        close: the bank is final, with an event that is pushed in this cycle
-    taken: the bank that `key` names is final and its reader not done with it
-    query -> closed, count: state of any bank
-    release, release_key: the reader is done with a bank
-    r_en, r_addr -> r_data: read an entry, two cycles with r_en later
+    writer : in, `ListWriter(delta_bits)`
+        Appends events.
+    reader : in, `ListReader(delta_bits, levels)`
+        Asks for a bank's state, and reads its entries.
     """
 
     def __init__(
-        self,
-        *,
-        depth: int,
-        delta_bits: int,
-        lists: int,
-        count_bits: int,
-        entry: data.StructLayout,
-        more: Mapping[str, Any] | None = None,
+        self, *, depth: int, delta_bits: int, lists: int, levels: int | None = None
     ) -> None:
         self._depth = depth
         self._banks = 1 << (1 + max(1, (lists - 1).bit_length()))
         super().__init__(
-            {
-                "open": In(1),
-                "key": In(BankKey),
-                "base": In(EVENT_BITS),
-                "push": In(1),
-                "event": In(event_layout(delta_bits)),
-                "close": In(1),
-                "taken": Out(1),
-                "query": In(BankKey),
-                "closed": Out(1),
-                "count": Out(count_bits),
-                "release": In(1),
-                "release_key": In(BankKey),
-                "r_en": In(1),
-                "r_addr": In(EVENT_BITS),
-                "r_data": Out(entry),
-                **(more or {}),
-            }
+            {"writer": In(ListWriter(delta_bits)), "reader": In(ListReader(delta_bits, levels))}
         )
 
-    open: Signal
-    key: data.View
-    base: Signal
-    push: Signal
-    event: data.View
-    close: Signal
-    taken: Signal
-    query: data.View
-    closed: Signal
-    count: Signal
-    release: Signal
-    release_key: data.View
-    r_en: Signal
-    r_addr: Signal
-    r_data: data.View
+    writer: Any
+    reader: Any
 
     def _finals(
         self, m: Module, close: Value, live: data.View, count: Value
     ) -> tuple[Value, Value]:
         """Bank `live` is final with `count`, where `close` says so; the queried bank's own."""
-        counts: Any = Memory(shape=len(self.count), depth=self._banks, init=[])
+        state, entries = self.reader.state, self.reader.entries
+        counts: Any = Memory(shape=len(state.count), depth=self._banks, init=[])
         m.submodules.counts = counts
         write, read = counts.write_port(), counts.read_port(domain="comb")
         is_closed = Signal(self._banks)
@@ -108,14 +66,14 @@ class Lists(wiring.Component):
             write.addr.eq(self._slot(live)),
             write.data.eq(count),
             write.en.eq(close),
-            read.addr.eq(self._slot(self.query)),
-            self.taken.eq(is_closed.bit_select(self._slot(self.key), 1)),
+            read.addr.eq(self._slot(state.query)),
+            self.writer.taken.eq(is_closed.bit_select(self._slot(self.writer.key), 1)),
         ]
-        with m.If(self.release):
-            m.d.sync += is_closed.bit_select(self._slot(self.release_key), 1).eq(0)
+        with m.If(entries.release):
+            m.d.sync += is_closed.bit_select(self._slot(entries.release_key), 1).eq(0)
         with m.If(close):
             m.d.sync += is_closed.bit_select(self._slot(live), 1).eq(1)
-        return is_closed.bit_select(self._slot(self.query), 1), read.data
+        return is_closed.bit_select(self._slot(state.query), 1), read.data
 
     def _slot(self, key: data.View) -> Value:
         """A bank's place among them: the bits of its key that can differ."""
@@ -123,20 +81,20 @@ class Lists(wiring.Component):
 
 
 class EventLists(Lists):
-    """Lists of events: one can be read, and is part of `count`, from the cycle after its push."""
+    """Lists of events: one can be read, and is part of `count`, from the cycle after its push.
+
+    Parameters and Members are those of `Lists`, without levels.
+
+    THROUGHPUT: an event written and one read in each cycle.
+    """
 
     def __init__(self, *, depth: int, delta_bits: int, lists: int) -> None:
         self._event = event_layout(delta_bits)
-        super().__init__(
-            depth=depth,
-            delta_bits=delta_bits,
-            lists=lists,
-            count_bits=COLUMN_BITS,
-            entry=self._event,
-        )
+        super().__init__(depth=depth, delta_bits=delta_bits, lists=lists)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        writer, state, entries = self.writer, self.reader.state, self.reader.entries
         memory = block_ram(self._event, depth=self._depth)
         m.submodules.memory = memory
         write = memory.write_port()
@@ -149,31 +107,27 @@ class EventLists(Lists):
         address = Signal(EVENT_BITS)
         m.d.comb += [
             write.addr.eq(address),
-            write.data.eq(self.event),
-            write.en.eq(self.push),
+            write.data.eq(writer.event),
+            write.en.eq(writer.push),
         ]
-        closed, count = self._finals(m, self.close, live, live_count + self.push)
-        opened, key, base = Signal(), Signal(BankKey), Signal.like(self.base)
-        m.d.sync += [opened.eq(self.open), key.eq(self.key), base.eq(self.base)]
+        closed, count = self._finals(m, writer.close, live, live_count + writer.push)
+        opened, key, base = Signal(), Signal(BankKey), Signal.like(writer.base)
+        m.d.sync += [opened.eq(writer.open), key.eq(writer.key), base.eq(writer.base)]
         with m.If(opened):
             m.d.sync += [live.eq(key), is_open.eq(1), live_count.eq(0), address.eq(base)]
-        with m.Elif(self.push):
+        with m.Elif(writer.push):
             m.d.sync += [live_count.eq(live_count + 1), address.eq(address + 1)]
-        with m.If(self.close):
+        with m.If(writer.close):
             m.d.sync += is_open.eq(0)
 
         # What the reader sees.
-        m.d.comb += [
-            read.addr.eq(self.r_addr),
-            read.en.eq(self.r_en),
-            self.closed.eq(closed),
-        ]
+        m.d.comb += [read.addr.eq(entries.addr), read.en.eq(entries.en), state.closed.eq(closed)]
         found: Any = Signal(self._event, reset_less=True)
-        with m.If(self.r_en):
+        with m.If(entries.en):
             m.d.sync += Value.cast(found).eq(Value.cast(read.data))
-        m.d.comb += Value.cast(self.r_data).eq(Value.cast(found))
+        m.d.comb += Value.cast(entries.data).eq(Value.cast(found))
         with m.If(closed):
-            m.d.comb += self.count.eq(count)
-        with m.Elif(is_open & (self.query == live)):
-            m.d.comb += self.count.eq(live_count)
+            m.d.comb += state.count.eq(count)
+        with m.Elif(is_open & (state.query == live)):
+            m.d.comb += state.count.eq(live_count)
         return m

@@ -7,16 +7,16 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ...parts.memory import block_ram
+from ...parts.memory import MemoryWrite, block_ram
 from ...parts.queue import Queue
-from ...words import Pass, RowPass, StepTag
-from .fetch import FetchJob
-
-RowJob = data.StructLayout({"pass": RowPass, "step": StepTag})
-"""A pass in a certain step, for the accumulators."""
+from ...words import Pass, StepTag
+from .words import FetchJob, RowJob
 
 STEPS = 4
 """Steps that may wait for a receiver."""
+
+PASS_CYCLES = 4
+"""From a pass that a receiver takes to the next one: counted, read, registered, handed out."""
 
 
 class Sequencer(wiring.Component):
@@ -25,13 +25,27 @@ class Sequencer(wiring.Component):
     Each receiver has the program's part for it to itself, and goes through it at its own pace: the
     fetch unit is some passes ahead of the rows.
 
-    THROUGHPUT: a pass every fourth cycle.
+    THROUGHPUT: a pass every `PASS_CYCLES` cycles.
+
+    Parameters
+    ----------
+    depth : int
+        Passes that the program can have.
+    init : list of int
+        Initial program, as words; or empty.
 
     Members
     -------
-    start: the first pass of the steps to come; it changes only while there is none
-    i: one tag per step; fetch, rows: the passes
-    w_en, w_addr, w_data: loading
+    start : in, range(depth)
+        The first pass of the steps to come; it changes only while there is none.
+    i : in, stream of `StepTag`
+        One per step.
+    fetch : out, stream of `FetchJob`
+        The passes, for the fetch unit.
+    rows : out, stream of `RowJob`
+        The passes, for the accumulators.
+    load : in, `MemoryWrite(depth, Pass.size)`
+        Writes the program.
     """
 
     def __init__(self, *, depth: int, init: list[int]) -> None:
@@ -43,9 +57,7 @@ class Sequencer(wiring.Component):
                 "i": In(stream.Signature(StepTag)),
                 "fetch": Out(stream.Signature(FetchJob)),
                 "rows": Out(stream.Signature(RowJob)),
-                "w_en": In(1),
-                "w_addr": In(range(max(depth, 2))),
-                "w_data": In(Pass.size),
+                "load": In(MemoryWrite(depth, Pass.size)),
             }
         )
 
@@ -53,13 +65,11 @@ class Sequencer(wiring.Component):
     i: stream.Interface
     fetch: stream.Interface
     rows: stream.Interface
-    w_en: Signal
-    w_addr: Signal
-    w_data: Signal
+    load: Any
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        queues = [self._run(m, name) for name in ("fetch", "rows")]
+        queues = [self._run(m, "fetch", self.fetch), self._run(m, "rows", self.rows)]
         taken = Signal()
         m.d.comb += [
             taken.eq(queues[0].i.ready & queues[1].i.ready),
@@ -69,24 +79,24 @@ class Sequencer(wiring.Component):
         ]
         return m
 
-    def _run(self, m: Module, name: str) -> Queue:
-        """One receiver's program; the queue of its steps."""
+    def _run(self, m: Module, name: str, out: stream.Interface) -> Queue:
+        """One receiver's program, the field `name` of `Pass`; the queue of its steps."""
         part = data.StructLayout({"pass": Pass[name].shape, "step_end": Pass["step_end"].shape})
         program = block_ram(part.size, depth=self._depth, init=[_part(w, name) for w in self._init])
         queue = Queue(StepTag, depth=STEPS)
         m.submodules[f"{name}_program"], m.submodules[f"{name}_steps"] = program, queue
         write, read = program.write_port(), program.read_port()
-        word: Any = data.View(Pass, self.w_data)
+        word: Any = data.View(Pass, self.load.data)
         instruction: Any = Signal(part, name=f"{name}_instruction", reset_less=True)
         counter = Signal(range(max(self._depth, 2)), name=f"{name}_counter")
         waits = Signal(2, init=2, name=f"{name}_waits")  # for the memory and its register
-        out, push = getattr(self, name), Signal(name=f"{name}_push")
+        push = Signal(name=f"{name}_push")
         pushed = Signal(name=f"{name}_pushed")
         between = Signal(init=1, name=f"{name}_between")  # two steps
         m.d.comb += [
-            write.en.eq(self.w_en),
-            write.addr.eq(self.w_addr),
-            write.data.eq(Value.cast(getattr(word, name)) | word.step_end << Pass[name].width),
+            write.en.eq(self.load.en),
+            write.addr.eq(self.load.addr),
+            write.data.eq(Value.cast(word[name]) | word.step_end << Pass[name].width),
             read.addr.eq(counter),
             out.valid.eq(queue.o.valid & (waits == 0) & ~pushed),
             out.payload["pass"].eq(instruction["pass"]),

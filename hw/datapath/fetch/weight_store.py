@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where weights live: the store interface, and the store in on-chip block RAM.
+"""Where weights live: the store in on-chip block RAM, behind `weight_store_signature`.
 
 A store answers requests in order, with any latency. Whoever asks may have no more requests open
 than it was built for, and takes every answer at once.
@@ -7,22 +7,13 @@ than it was built for, and takes every answer at once.
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ...parts.arithmetic import delay, select
-from ...parts.memory import BANK_BITS, BANK_WORDS, block_ram
-
-
-def weight_store_signature(*, address_bits: int, word_bits: int) -> wiring.Signature:
-    """As the store sees it: `request` carries a word's address, `response` the word."""
-    return wiring.Signature(
-        {
-            "request": In(stream.Signature(address_bits)),
-            "response": Out(stream.Signature(word_bits, always_ready=True)),
-        }
-    )
+from ...parts.memory import BANK_BITS, BANK_WORDS, MemoryWrite, block_ram, connect_write
+from ...parts.pipeline import delay, select
+from .words import weight_store_signature
 
 
 def store_latency(words: int) -> int:
@@ -37,7 +28,7 @@ def bank_levels(banks: int) -> int:
 
 
 class BlockRamStore(wiring.Component):
-    """Weights in block RAM: takes a request every cycle and answers it `latency` cycles later.
+    """Weights in block RAM.
 
     The words lie in banks, each with a register of its own behind the memory's slow output, so that
     nothing stands between the two however deep the memory is: where block RAMs have such registers,
@@ -45,16 +36,22 @@ class BlockRamStore(wiring.Component):
     chip. A bank that is no power of two would be built from two shapes and a multiplexer (yosys
     0.70).
 
+    LATENCY: `latency` cycles from a request to its answer. THROUGHPUT: a request a cycle.
+
     Parameters
     ----------
-    depth: words
-    word_bits: bits of a word
-    init: initial words, or empty
+    depth : int
+        Words.
+    word_bits : int
+        Bits of a word.
+    init : list of int
+        Initial words, or none.
 
     Members
     -------
-    store: the store interface
-    w_en, w_addr, w_data: loading, while no request is open
+    store : in, the requests, and out, the answers, of `weight_store_signature`
+    load : in, `MemoryWrite(depth, word_bits)`
+        Writes words while no request is open.
     """
 
     STEADY = True
@@ -70,16 +67,12 @@ class BlockRamStore(wiring.Component):
                 "store": Out(
                     weight_store_signature(address_bits=self.address_bits, word_bits=word_bits)
                 ),
-                "w_en": In(1),
-                "w_addr": In(self.address_bits),
-                "w_data": In(word_bits),
+                "load": In(MemoryWrite(depth, word_bits)),
             }
         )
 
     store: Any
-    w_en: Signal
-    w_addr: Signal
-    w_data: Signal
+    load: Any
 
     @property
     def latency(self) -> int:
@@ -110,10 +103,8 @@ class BlockRamStore(wiring.Component):
             m.d.comb += [
                 read.addr.eq(request.payload),
                 read.en.eq(request.payload[BANK_BITS:] == n),
-                write.en.eq(self.w_en & (self.w_addr[BANK_BITS:] == n)),
-                write.addr.eq(self.w_addr),
-                write.data.eq(self.w_data),
             ]
+            connect_write(m, self.load, write, where=self.load.addr[BANK_BITS:] == n)
             m.d.sync += word.eq(read.data)
             words.append(word)
 
@@ -127,14 +118,9 @@ class BlockRamStore(wiring.Component):
                 word.eq(select(words[4 * n : 4 * n + 4], bank)) for n, word in enumerate(chosen)
             ]
             words, bank = chosen, delay(m, bank[2:], 1, f"bank_{level}")
-        valid: Value = request.valid
-        for n in range(self.latency):
-            later = Signal(name=f"valid_{n + 1}")
-            m.d.sync += later.eq(valid)
-            valid = later
         m.d.comb += [
             request.ready.eq(1),
-            response.valid.eq(valid),
+            response.valid.eq(delay(m, request.valid, self.latency, "valid", reset=True)),
             response.payload.eq(words[0]),
         ]
         return m

@@ -7,94 +7,96 @@ paths feed collects their parts; the chunk's last path hands p = sat16(total) to
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ...cells.catalogue import cell_word
 from ...config import AcceleratorConfig
 from ...image import MULT_BIAS_BITS
-from ...parts.arithmetic import SMALL_STAGE_BITS, Rescale, add_halves, delay, sat16
-from ...parts.memory import Table, block_ram, memory_write
+from ...parts.memory import MemoryWrite
 from ...parts.queue import Credits, Queue
-from ...words import (
-    CELL_BITS,
-    LAYER_BITS,
-    SHIFT_BITS,
-    SLOTS,
-    STATE_BITS,
-    VECTOR_SHIFT_BITS,
-    StepTag,
-)
-from ..fetch.fetch import Round
-from ..fetch.sequencer import RowJob
-from .schedule import RowWalk, valid_pipe
-
-RowParameters = data.StructLayout({"mult": signed(16), "bias": signed(20)})
-"""One row of a path."""
-
-assert RowParameters.size == MULT_BIAS_BITS
+from ...words import LAYER_BITS, StepTag
+from ..fetch.words import Round, RowJob
+from ..units.words import gate_word
+from .gates import Gates
+from .scale import Scale
+from .schedule import RowSchedule
+from .sums import Sums
+from .words import LayerContext, sums_layout
 
 QUEUE_WORDS = 16
 """Room towards the cell unit: what is on its way through the rescalers, and a few more."""
 
-LayerContext = data.StructLayout(
-    {
-        "cell": CELL_BITS,
-        "c_exponent": 4,
-        "state_base": STATE_BITS,
-        "output": 1,
-        "vector_shift": VECTOR_SHIFT_BITS,
-        "skip_base": STATE_BITS,
-        "skip_mult": signed(16),
-        "skip_shift": SHIFT_BITS,
-    }
-)
-"""What the cell unit must know of the layer whose units it is sent, as `layer_record` has it."""
-
 
 class Accumulate(wiring.Component):
-    """Read-modify-write of M, the rescalers, and the pre-activation buffer; a D-word a cycle.
+    """The accumulators: `RowSchedule`, then `Sums`, `Scale` and `Gates` as one pipeline.
+
+    A D-word in its stages; r is the cycles of the rescalers (`stages` has the numbers):
+
+        cycle   0        1        2        3          4 + r      5 + r
+        stage   TURN     READ     ADD      SCALE      COLLECT    COMPLETE
+        sum     taken    held     added
+        M       address  word     M + sum  written
+        part                               M * mult   + bias
+        gate                                          + part     sat16, to the queue
 
     Nothing stalls behind the first stage: room in the queue to the cell unit is reserved before a
     D-word is taken.
 
+    LATENCY: `complete_stage` cycles from a D-word's turn to the queue; a word that finds it empty
+    leaves in the same cycle. THROUGHPUT: a D-word a cycle.
+
     Parameters
     ----------
-    config: the accelerator
-    init: initial row parameters, as words
-    initial: M before a sequence's first step, as words; it is 0 unless config.initial
+    config : AcceleratorConfig
+    init : list of int
+        Initial row parameters, as words.
+    initial : list of int
+        M before a sequence's first step, as words; it is 0 unless config.initial.
 
     Members
     -------
-    i: rounds of passes, round: as `Fetch` has begun them; sums: drained D-words; o: words for the
-        cell unit
-    layer, step: of the pass that has yet to begin
-    layer_start: it asks for its layer's context, until layer_ready: `context` is the layer's from
-        the next cycle on
-    context: of the layer whose units are being sent
-    output_room: room for the outputs of two unit-words; output_take, output_units: reserves it
-    w_en, w_addr, w_data: loading row parameters
-    load_initial: for M before the first step, with config.initial
+    i : in, stream of `RowJob`
+        Passes in their steps, each once for every one of its rounds, as `Fetch` has begun them.
+    round : in, `Round`
+        Which round i is.
+    sums : in, stream of unit_word sums of sum_bits
+        Drained D-words.
+    o : out, stream of `cell_word`
+        Gates for the cell unit.
+    layer_start : out, 1 bit
+        The next round waits only for its layer's context.
+    layer, step : out, 5 bits, `StepTag`
+        Of the round that is next to begin.
+    layer_ready : in, 1 bit
+        With layer_start: `context` is the layer's from the next cycle on.
+    context : in, `LayerContext`
+        Of the layer whose gates are being sent.
+    output_room : in, 1 bit
+        The outputs of two unit-words fit into the output queue.
+    output_take, output_units : out, 1 bit, range(unit_word + 1)
+        Reserves room there for so many units' outputs.
+    load : in, `MemoryWrite(row_words, ..)`
+        Writes row parameters, while nothing is under way.
+    load_initial : in, `MemoryWrite(row_words, ..)`
+        Writes M before the first step; only with config.initial.
     """
 
     def __init__(
         self, config: AcceleratorConfig, *, init: list[int], initial: list[int] | None = None
     ) -> None:
         self._config = config
-        self._initial = initial or []
         self._init = init
+        self._initial = initial
         rows = config.unit_word
-        self._parameters = data.ArrayLayout(RowParameters, rows)
-        self._sums = data.ArrayLayout(signed(config.sum_bits), rows)
-        self._word = cell_word(rows, cells=config.cells, state_depth=max(config.states, 2))
-        load = memory_write(config.row_words, self._sums.size)
+        sums = sums_layout(config)
+        self._word = gate_word(config)
+        load_initial = In(MemoryWrite(config.row_words, sums.size))
         super().__init__(
             {
                 "i": In(stream.Signature(RowJob)),
                 "round": In(Round),
-                "sums": In(stream.Signature(self._sums)),
+                "sums": In(stream.Signature(sums)),
                 "o": Out(stream.Signature(self._word)),
                 "layer_start": Out(1),
                 "layer": Out(LAYER_BITS),
@@ -104,10 +106,8 @@ class Accumulate(wiring.Component):
                 "output_room": In(1),
                 "output_take": Out(1),
                 "output_units": Out(range(rows + 1)),
-                "w_en": In(1),
-                "w_addr": In(range(max(config.row_words, 2))),
-                "w_data": In(rows * MULT_BIAS_BITS),
-                **({"load_initial": Out(load)} if config.initial else {}),
+                "load": In(MemoryWrite(config.row_words, rows * MULT_BIAS_BITS)),
+                **({"load_initial": load_initial} if config.initial else {}),
             }
         )
 
@@ -123,178 +123,55 @@ class Accumulate(wiring.Component):
     output_room: Signal
     output_take: Signal
     output_units: Signal
-    w_en: Signal
-    w_addr: Signal
-    w_data: Signal
+    load: Any
     load_initial: Any
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        config, rows = self._config, self._config.unit_word
-        rescalers = [
-            Rescale(
-                value_bits=config.sum_bits,
-                shift_min=config.shifts[0],
-                shift_max=config.shifts[1],
-                out_bits=config.pre_bits,
-                stage_bits=SMALL_STAGE_BITS,
-                rounds=False,
-                plain=True,
-            )
-            for _ in range(rows)
-        ]
-        for n, rescaler in enumerate(rescalers):
-            m.submodules[f"rescale_{n}"] = rescaler
+        config = self._config
+        m.submodules.schedule = schedule = RowSchedule(config)
+        m.submodules.sums = sums = Sums(config, initial=self._initial)
+        m.submodules.scale = scale = Scale(config, init=self._init)
+        m.submodules.gates = gates = Gates(config)
         m.submodules.queue = queue = Queue(
-            self._word, depth=QUEUE_WORDS, buffered=True, straight=True
+            self._word, depth=QUEUE_WORDS, buffered=True, pass_through=True
         )
         m.submodules.credits = credits = Credits(total=QUEUE_WORDS, need=2)
-        wiring.connect(m, wiring.flipped(self.o), queue.o)
-        m.d.comb += credits.give.eq(queue.o.valid & queue.o.ready)
 
-        # 3 + the rescalers, and the two sums behind them.
-        to_queue = 3 + rescalers[0].latency + 2
-        m.submodules.walk = walk = RowWalk(config, to_queue=to_queue)
-        issue, tag = walk.issue, walk.tag
-        wiring.connect(m, wiring.flipped(self.i), walk.i)
+        # Passes -> turns, each when there is room for the gate that it completes.
+        wiring.connect(m, wiring.flipped(self.i), schedule.i)
         m.d.comb += [
-            walk.round.eq(self.round),
-            walk.sums_valid.eq(self.sums.valid),
-            self.sums.ready.eq(walk.sums_ready),
-            self.layer_start.eq(walk.layer_start),
-            self.layer.eq(walk.layer),
-            self.step.eq(walk.step),
-            walk.layer_ready.eq(self.layer_ready),
-            walk.to_output.eq(self.context.output),
-            walk.room.eq(credits.room),
-            walk.output_room.eq(self.output_room),
-            self.output_take.eq(walk.output_take),
-            self.output_units.eq(tag.count),
-            credits.take.eq(issue & tag.last),
+            schedule.round.eq(self.round),
+            schedule.sums_valid.eq(self.sums.valid),
+            self.sums.ready.eq(schedule.sums_ready),
+            self.layer_start.eq(schedule.layer_start),
+            self.layer.eq(schedule.layer),
+            self.step.eq(schedule.step),
+            schedule.layer_ready.eq(self.layer_ready),
+            schedule.to_output.eq(self.context.output),
+            schedule.output_room.eq(self.output_room),
+            self.output_take.eq(schedule.output_take),
+            self.output_units.eq(schedule.tag.count),
+            schedule.room.eq(credits.room),
+            credits.take.eq(schedule.turn & schedule.tag.completes_gate),
             credits.amount.eq(1),
+            credits.give.eq(queue.o.valid & queue.o.ready),
         ]
 
-        # 1: the sum, while M and the row's parameters are being read; 2: those.
-        memory = block_ram(self._sums, depth=config.row_words)
-        m.submodules.sums = memory
-        parameters = block_ram(self._parameters.size, depth=config.row_words, init=self._init)
-        m.submodules.parameters = parameters
-        valid = valid_pipe(m, issue, 4 + rescalers[0].latency + 3)
-        tags = _tag_pipe(m, tag, 3 + rescalers[0].latency + 2)
-        m_read, m_write = memory.read_port(), memory.write_port()
-        p_read, p_write = parameters.read_port(), parameters.write_port()
+        # Sums -> M -> parts -> gates -> the cell unit.
         m.d.comb += [
-            m_read.addr.eq(tag.address),
-            p_read.addr.eq(tag.row),
-            p_write.en.eq(self.w_en),
-            p_write.addr.eq(self.w_addr),
-            p_write.data.eq(self.w_data),
+            sums.i.valid.eq(schedule.turn),
+            sums.i.payload.tag.eq(schedule.tag),
+            sums.i.payload.values.eq(self.sums.payload),
+            scale.row.eq(schedule.tag.row),
+            gates.context.eq(self.context),
+            queue.i.valid.eq(gates.o.valid),
+            queue.i.payload.eq(gates.o.payload),
         ]
-        fresh = Signal(self._sums, reset_less=True)
-        m.d.sync += Value.cast(fresh).eq(Mux(tag.void, 0, Value.cast(self.sums.payload)))
-        old: Any = Signal(self._sums, reset_less=True)
-        first: Any = Signal(self._sums, reset_less=True)
-        added: Any = Signal(self._sums, reset_less=True)
-        row: Any = Signal(self._parameters, reset_less=True)
-        m.d.sync += [
-            Value.cast(old).eq(Value.cast(m_read.data)),
-            Value.cast(first).eq(self._start(m, tag, tags[1])),
-            added.eq(fresh),
-            Value.cast(row).eq(p_read.data),
-        ]
-
-        # 3: M, from 0 in a first step, written back and rescaled; its parameters go along, to the
-        # multipliers.
-        total: Any = Signal(self._sums, reset_less=True)
-        row_later: Any = Signal(self._parameters, reset_less=True)
-        m.d.sync += row_later.eq(row)
-        writes = Signal()
-        m.d.sync += writes.eq(valid[2] & ~tags[2].flush)
-        for n in range(rows):
-            m.d.sync += total[n].eq(Mux(tags[2].zero, first[n], old[n]) + added[n])
-        m.d.comb += [
-            m_write.addr.eq(tags[3].address),
-            m_write.data.eq(total),
-            m_write.en.eq(writes),
-        ]
-        at = 3 + rescalers[0].latency
-        part: Any = Signal(data.ArrayLayout(signed(config.pre_bits), rows), reset_less=True)
-        for n, rescaler in enumerate(rescalers):
-            m.d.comb += [
-                rescaler.value.eq(total[n]),
-                rescaler.mult.eq(row_later[n].mult),
-                rescaler.shift.eq(tags[3].shift),
-            ]
-            bias = Mux(tags[3].flush, 0, row_later[n].bias)
-            late = delay(m, bias, rescaler.latency, f"bias_{n}")
-            m.d.sync += part[n].eq(add_halves(late, rescaler.o))
-
-        # Collect the gate's parts. Read, add and write in one cycle, so that the same gate may
-        # follow at once.
-        at += 1
-        collected: Any = Memory(
-            shape=data.ArrayLayout(signed(config.pre_bits), rows),
-            depth=SLOTS * config.chunk_words,
-            init=[],
-        )
-        m.submodules.collected = collected
-        c_read, c_write = collected.read_port(domain="comb"), collected.write_port()
-        both: Any = Signal(data.ArrayLayout(signed(config.pre_bits), rows))
-        done: Any = Signal(data.ArrayLayout(signed(config.pre_bits), rows), reset_less=True)
-        here = tags[at]
-        m.d.comb += [
-            c_read.addr.eq(Cat(here.slot, here.unit_word)),
-            c_write.addr.eq(c_read.addr),
-            c_write.data.eq(both),
-            c_write.en.eq(valid[at] & ~here.partial),
-        ]
-        for n in range(rows):
-            m.d.comb += both[n].eq(Mux(here.init, 0, c_read.data[n]) + part[n])
-        m.d.sync += done.eq(both)
-
-        # Complete: saturate, and on to the cell unit.
-        begin = Signal()
-        m.d.sync += begin.eq(here.unit == 0)
-        at += 1
-        here = tags[at]
-        word: Any = queue.i.payload
-        m.d.comb += [
-            queue.i.valid.eq(valid[at] & here.last),
-            word.slot.eq(here.slot),
-            word.last.eq(here.completes),
-            word.unit.eq(here.unit),
-            word.count.eq(here.count),
-            word.first.eq(here.first),
-            word.begin.eq(begin),
-            word.end.eq(here.end),
-            word.state.eq(self.context.state_base + here.unit),
-            *(
-                word[name].eq(self.context[name])
-                for name in LayerContext.members
-                if name in self._word.members
-            ),
-        ]
-        if "skip" in self._word.members:
-            m.d.comb += word.skip.eq(self.context.skip_base + here.unit)
-        m.d.comb += [word.p[n].eq(sat16(done[n])) for n in range(rows)]
+        wiring.connect(m, sums.o, scale.i)
+        wiring.connect(m, scale.o, gates.i)
+        wiring.connect(m, wiring.flipped(self.load), scale.load)
+        if config.initial:
+            wiring.connect(m, wiring.flipped(self.load_initial), sums.load_initial)
+        wiring.connect(m, queue.o, wiring.flipped(self.o))
         return m
-
-    def _start(self, m: Module, tag: data.View, later: data.View) -> Value:
-        """M before a sequence's first step, in the cycle of `later`."""
-        if not self._config.initial:
-            return Const(0)
-        table = Table(self._sums.size, depth=self._config.row_words, init=self._initial)
-        m.submodules.initial = table
-        wiring.connect(m, wiring.flipped(self.load_initial), table.load)
-        m.d.comb += table.addr.eq(tag.address)
-        return Mux(later.flush, 0, table.data)
-
-
-def _tag_pipe(m: Module, tag: data.View, cycles: int) -> list[data.View]:
-    """`tag` and what it was 1, 2, .. `cycles` cycles ago."""
-    pipe = [tag]
-    for n in range(cycles):
-        later: Any = Signal(tag.shape(), name=f"tag_{n + 1}", reset_less=True)
-        m.d.sync += later.eq(pipe[-1])
-        pipe.append(later)
-    return pipe

@@ -8,30 +8,65 @@ from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ...parts.memory import block_ram
+from ...parts.memory import MemoryWrite, block_ram, connect_write
 from ...words import LAYER_BITS, StepTag, layer_record
-from ..detect.encoder import Context
-from .accumulate import LayerContext
+from ..detect.words import Context
+from .words import LayerContext
+
+LOOK_UP = 2
+"""Cycles from a layer's number to its record: a layer can be ready so many cycles later."""
 
 
 class LayerTable(wiring.Component):
     """The records of all layers, looked up for one after the other.
 
-    The accumulators begin a layer while units of the one before are still on their way. Its record
-    stays until the encoders are through with those, and begin.
+    The accumulators begin a layer while units of the one before are still on their way. The new
+    record is held until the encoders are through with those, and begin:
+
+        cycle      0      1      2      3      n      n + 1
+        layer      B                    C
+        start                    high
+        ready                    high
+        context                         B ..
+        busy       high   high   high   high   low
+        begin                                  high
+        contexts                        B ..   B
+        output                                        B ..
+
+    LATENCY: `LOOK_UP` cycles from `layer` to `ready`, where nothing else is waited for.
 
     Parameters
     ----------
-    layers: depth; encoders: of states; init: initial words
+    layers : int
+        Depth of the table.
+    encoders : int
+        State encoders.
+    init : sequence of int
+        Initial records, as words.
 
     Members
     -------
-    layer, step: whose turn is next; known as early as possible, as looking up takes two cycles
-    start, ready: the accumulators want to begin it, and may: its context is there a cycle later
-    busy: an encoder is not through with the layer before
-    begin: the encoders begin, with `contexts`
-    output: the layer whose units leave the cells is the last
-    w_en, w_addr, w_data: loading records
+    layer : in, 5 bits
+        The layer that is next; known as early as possible, for the look-up.
+    step : in, `StepTag`
+        With start: the step in which it is.
+    start : in, 1 bit
+        The accumulators want to begin the layer.
+    ready : out, 1 bit
+        With start: they may.
+    context : out, `LayerContext`
+        What the cell unit must know of it: `output` from the cycle after ready on, the other
+        fields a cycle later.
+    busy : in, 1 bit
+        An encoder is not through with the layer before.
+    begin : out, 1 bit
+        The encoders begin the layer.
+    contexts : out, `Context` for each encoder
+        With begin.
+    output : out, 1 bit
+        The layer whose units leave the cells is the last: they go out.
+    load : in, `MemoryWrite(layers, ..)`
+        Writes the records.
     """
 
     def __init__(self, *, layers: int, encoders: int, init: Sequence[int]) -> None:
@@ -49,9 +84,7 @@ class LayerTable(wiring.Component):
                 "begin": Out(1),
                 "contexts": Out(Context).array(encoders),
                 "output": Out(1),
-                "w_en": In(1),
-                "w_addr": In(range(max(layers, 2))),
-                "w_data": In(self._layout.size),
+                "load": In(MemoryWrite(layers, self._layout.size)),
             }
         )
 
@@ -64,9 +97,7 @@ class LayerTable(wiring.Component):
     begin: Signal
     contexts: list[data.View]
     output: Signal
-    w_en: Signal
-    w_addr: Signal
-    w_data: Signal
+    load: Any
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -74,30 +105,27 @@ class LayerTable(wiring.Component):
             self._layout.size, depth=self._depth, init=list(self._init), force=True
         )
         write, read = memory.write_port(), memory.read_port()
-        m.d.comb += [
-            write.en.eq(self.w_en),
-            write.addr.eq(self.w_addr),
-            write.data.eq(self.w_data),
-            read.addr.eq(self.layer),
-        ]
+        connect_write(m, self.load, write)
+        m.d.comb += read.addr.eq(self.layer)
 
-        # The record is that of two cycles ago, unless it has to stay.
+        # The record is that of two cycles ago, unless it is held for the encoders. The layer must
+        # have been the same since, and the record not held.
         record: Any = Signal(self._layout, reset_less=True)
-        pending, free = Signal(), Signal()
+        held, free = Signal(), Signal()
         asked, same = Signal.like(self.layer), Signal()
         m.d.sync += [
-            free.eq(~pending),
+            free.eq(~held),
             asked.eq(self.layer),
             same.eq(self.layer == asked),
         ]
-        with m.If(~pending):
+        with m.If(~held):
             m.d.sync += Value.cast(record).eq(read.data)
         m.d.comb += [
-            self.ready.eq(self.start & same & (self.layer == asked) & free & ~pending),
-            self.begin.eq(pending & ~self.busy),
+            self.ready.eq(self.start & same & (self.layer == asked) & free & ~held),
+            self.begin.eq(held & ~self.busy),
         ]
 
-        # What is asked for at once is there at once; the rest has as long as the rescalers take.
+        # `output` is asked for at once; the other fields have as long as the rescalers take.
         step: Any = Signal(StepTag)
         taken = Signal()
         m.d.sync += taken.eq(self.ready)
@@ -106,9 +134,9 @@ class LayerTable(wiring.Component):
             m.d.sync += [self.context[name].eq(record[name]) for name in later]
         with m.If(self.ready):
             m.d.sync += self.context.output.eq(record.output)
-            m.d.sync += [pending.eq(1), step.eq(self.step)]
+            m.d.sync += [held.eq(1), step.eq(self.step)]
         with m.Elif(self.begin):
-            m.d.sync += [pending.eq(0), self.output.eq(record.output)]
+            m.d.sync += [held.eq(0), self.output.eq(record.output)]
         for n, context in enumerate(self.contexts):
             m.d.comb += [
                 context.record.eq(record.encoders[n]),

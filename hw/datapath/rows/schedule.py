@@ -3,68 +3,77 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...config import AcceleratorConfig
-from ...words import LAYER_BITS, SLOTS, UNIT_BITS, Entry, StepTag
-from ..fetch.fetch import Round
-from ..fetch.sequencer import RowJob
+from ...words import LAYER_BITS, StepTag
+from ..fetch.words import Round, RowJob
+from .interlock import Interlock
+from .position import RowPosition
+from .words import row_tag
 
 
-def row_tag(config: AcceleratorConfig) -> data.StructLayout:
-    """What goes along with a D-word through the accumulators."""
-    return data.StructLayout(
-        {
-            "address": range(max(config.row_words, 2)),
-            "row": range(max(config.row_words, 2)),  # the same, for other memories
-            "slot": range(SLOTS),
-            "shift": range(config.shifts[0], config.shifts[1] + 1),
-            "zero": 1,  # M starts from 0
-            "init": 1,
-            "flush": 1,
-            "void": 1,  # no sum comes
-            "last": 1,  # of the last path: completes its slot
-            "partial": 1,  # not the pass's last round
-            "unit_word": range(max(config.chunk_words, 2)),
-            "unit": UNIT_BITS,
-            "count": range(config.unit_word + 1),
-            "completes": 1,
-            "first": 1,
-            "end": 1,
-        }
-    )
+class RowSchedule(wiring.Component):
+    """Gives each D-word its turn as soon as its sums are there, and room for what it completes.
 
+    A round of a pass begins when nothing that it relies on is still on its way. One that reads
+    sums which the step or the round before has changed waits until they are written; the last
+    path of a layer waits until the gates of the layer before are queued, and then asks for its
+    context. A round that waits for nothing (P) follows the one before without a gap; Q waits:
 
-class RowWalk(wiring.Component):
-    """Takes D-words, each as soon as there are its sums, and room for what it completes.
+        cycle          0       1        2        3        4        5
+        i taken        P                Q
+        holds_round            P        P        Q        Q        Q
+        layer_start                              high     high
+        layer_ready                                       high
+        has_begun              high     high                       high
+        turn                   P's 1st  P's last                   Q's 1st
+
+    THROUGHPUT: a D-word a cycle.
 
     Parameters
     ----------
-    config: the accelerator
-    to_queue: cycles from a D-word's turn to the queue to the cell unit
+    config : AcceleratorConfig
 
     Members
     -------
-    i, round: rounds of passes, as `Fetch` has begun them
-    sums_valid, sums_ready: a D-word has drained, and is taken
-    issue, tag: it is a D-word's turn (one without sums, or with), and what there is to know of it
-    layer, step, layer_start, layer_ready: see `Accumulate`
-    to_output: the layer's outputs leave; room: in the queue to the cell unit, output_room: for the
-        outputs of two unit-words, which output_take takes
+    i : in, stream of `RowJob`
+        Passes in their steps, each once for every one of its rounds.
+    round : in, `Round`
+        Which round i is.
+    sums_valid, sums_ready : in, out, 1 bit
+        A D-word's sums have drained; they are taken.
+    turn : out, 1 bit
+        It is a D-word's turn, with its sums or without.
+    tag : out, `row_tag`
+        With turn: what goes along with the D-word.
+    layer_start : out, 1 bit
+        The next round waits only for its layer's context, which is asked for.
+    layer, step : out, 5 bits, `StepTag`
+        Of the round that is next to begin.
+    layer_ready : in, 1 bit
+        With layer_start: the context is there from the next cycle on.
+    to_output : in, 1 bit
+        What the running layer puts out leaves the accelerator.
+    room : in, 1 bit
+        Two words fit into the queue to the cell unit.
+    output_room : in, 1 bit
+        The outputs of two unit-words fit into the output queue.
+    output_take : out, 1 bit
+        With turn: reserves room for the outputs of the D-word's unit-word.
     """
 
-    def __init__(self, config: AcceleratorConfig, *, to_queue: int) -> None:
+    def __init__(self, config: AcceleratorConfig) -> None:
         self._config = config
-        self._to_queue = to_queue
         super().__init__(
             {
                 "i": In(stream.Signature(RowJob)),
                 "round": In(Round),
                 "sums_valid": In(1),
                 "sums_ready": Out(1),
-                "issue": Out(1),
+                "turn": Out(1),
                 "tag": Out(row_tag(config)),
                 "layer_start": Out(1),
                 "layer": Out(LAYER_BITS),
@@ -81,7 +90,7 @@ class RowWalk(wiring.Component):
     round: data.View
     sums_valid: Signal
     sums_ready: Signal
-    issue: Signal
+    turn: Signal
     tag: data.View
     layer_start: Signal
     layer: Signal
@@ -94,146 +103,100 @@ class RowWalk(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        current: Any = Signal(RowJob)
-        running, started, active = Signal(), Signal(), Signal()
-        empty, partial, again = Signal(), Signal(), Signal()  # no sums; into M only; not the first
-        unit_word = Signal(range(max(self._config.chunk_words, 2)))
-        entry_index = Signal(range(SLOTS))
-        address = Signal(range(max(self._config.row_words, 2)))
-        # Another register, which synthesis does not take for the same one: both have far to go.
-        row = Signal.like(address, reset_less=True)
-        unit = Signal(UNIT_BITS)
-        job, coming = current["pass"], self.i.payload["pass"]
-        # The entry whose turn it is, and whether it ends anything, is decided a cycle ahead; so is
-        # whether it waits for sums, and whether it may complete anything: there is room, with what
-        # may be taken in between.
-        entry: Any = Signal(Entry)
-        first_entry, last_entry, last_word, final = Signal(), Signal(), Signal(), Signal()
-        no_sums, may = Signal(), Signal()
+        m.submodules.position = position = RowPosition(self._config)
+        m.submodules.interlock = interlock = Interlock(self._config)
+        job, coming = position.job, self.i.payload["pass"]
+        step: Any = Signal(StepTag)
+        holds_round, has_begun, runs = Signal(), Signal(), Signal()  # runs: both of them
+        sums_only = Signal()  # the pass has another round
+        continues_pass = Signal()  # the pass has had another round
+        takes_round = Signal()
 
-        issue, finish, completes = self.issue, Signal(), Signal()
-        has_room = self.room & self.output_room
-        m.d.sync += may.eq(has_room | ~completes)
+        # Whether there is room is known a cycle late: `room` is for one word more, which may have
+        # its turn in between.
+        completes_gate, has_room, fits = Signal(), Signal(), Signal()
+        m.d.sync += fits.eq(has_room | ~completes_gate)
         m.d.comb += [
-            completes.eq(job.last & ~partial),
-            issue.eq(active & (no_sums | self.sums_valid) & may),
-            self.sums_ready.eq(active & ~no_sums & may),
-            finish.eq(issue & final),
-            self.output_take.eq(issue & (completes & self.to_output & first_entry)),
+            completes_gate.eq(job.last & ~sums_only),
+            has_room.eq(self.room & self.output_room),
+            self.turn.eq(runs & (position.no_sums | self.sums_valid) & fits),
+            self.sums_ready.eq(runs & ~position.no_sums & fits),
+            self.output_take.eq(
+                self.turn & (completes_gate & self.to_output & position.first_entry)
+            ),
+            position.advance.eq(self.turn),
+            interlock.turn.eq(self.turn),
+            interlock.completes_gate.eq(completes_gate),
+            takes_round.eq((self.turn & position.last) | ~holds_round),
         ]
-        following: Any = Signal(Entry)
-        m.d.comb += following.eq(job.entry[(entry_index + 1)[: len(entry_index)]])
-        with m.If(last_entry):
-            m.d.comb += following.eq(job.entry[0])
-        with m.If(issue):
-            m.d.sync += [
-                entry_index.eq(entry_index + 1),
-                entry.eq(following),
-                no_sums.eq(following.flush | empty),
-                first_entry.eq(last_entry),
-                last_entry.eq(job.entries == entry_index + 2),
-                final.eq((job.entries == entry_index + 2) & last_word),
-            ]
-            with m.If(~entry.flush):
-                m.d.sync += [address.eq(address + 1), row.eq(address + 1)]
-            with m.If(last_entry):
-                m.d.sync += [
-                    entry_index.eq(0),
-                    last_entry.eq(job.entries == 1),
-                    last_word.eq(job.unit_words == unit_word + 2),
-                    final.eq((job.entries == 1) & (job.unit_words == unit_word + 2)),
-                    unit_word.eq(unit_word + 1),
-                    unit.eq(unit + self._config.unit_word),
-                ]
 
-        # A layer's last path waits until no word of the layer before is on its way to the queue;
-        # M's, for their last round.
-        after_sums, after_layer, settled = Signal(), Signal(), Signal()
-        written, through = Signal(init=1), Signal(init=1)
-        recent = valid_pipe(m, issue, 3)
-        on_its_way = Signal(range(self._to_queue))
-        m.d.sync += written.eq(~Cat(*recent).any())
-        with m.If(issue & completes):
-            m.d.sync += [on_its_way.eq(self._to_queue - 1), through.eq(0)]
-        with m.Else():
-            m.d.sync += [
-                through.eq(on_its_way == 0),
-                on_its_way.eq(Mux(on_its_way == 0, 0, on_its_way - 1)),
-            ]
-        # What waits for neither begins in the next cycle, and so does what need not wait any more.
-        needs_sums, needs_layer = coming.step_start | partial, coming.layer_start & ~self.round.more
-        waits, idle = Signal(), Signal()
+        # A round that waits for nothing begins in the next cycle, and so does one whose wait is
+        # over when it comes. The round before left a pass unfinished where `sums_only` is still
+        # high: this one is the pass's next, and reads the same sums again.
+        needs_sums = coming.step_start | sums_only
+        needs_layer = coming.layer_start & ~self.round.more
+        waits_for_sums, waits_for_layer = Signal(), Signal()
+        waits, arrives, may_begin, begins = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            waits.eq(running & ~started),
-            idle.eq(~running & self.i.valid),
+            waits.eq(holds_round & ~has_begun),
+            arrives.eq(~holds_round & self.i.valid),
             self.layer.eq(Mux(waits, job.layer, coming.layer)),
-            self.step.eq(Mux(waits, current.step, self.i.payload.step)),
-            settled.eq(
+            self.step.eq(Mux(waits, step, self.i.payload.step)),
+            may_begin.eq(
                 Mux(
                     waits,
-                    (written | ~after_sums) & (through | ~after_layer),
-                    idle & (written | ~needs_sums) & (through | ~needs_layer),
+                    (interlock.sums_written | ~waits_for_sums)
+                    & (interlock.gates_queued | ~waits_for_layer),
+                    arrives
+                    & (interlock.sums_written | ~needs_sums)
+                    & (interlock.gates_queued | ~needs_layer),
                 )
             ),
-            self.layer_start.eq(settled & Mux(waits, after_layer, needs_layer)),
+            self.layer_start.eq(may_begin & Mux(waits, waits_for_layer, needs_layer)),
+            begins.eq(may_begin & (~self.layer_start | self.layer_ready)),
         ]
-        begins = settled & (~self.layer_start | self.layer_ready)
         with m.If(waits & begins):
-            m.d.sync += [started.eq(1), active.eq(1)]
+            m.d.sync += [has_begun.eq(1), runs.eq(1)]
 
-        with m.If(finish | ~running):
-            m.d.comb += self.i.ready.eq(1)
+        m.d.comb += [
+            self.i.ready.eq(takes_round),
+            position.load.eq(takes_round),
+            position.coming.eq(coming),
+            position.coming_empty.eq(self.round.empty),
+        ]
+        with m.If(takes_round):
+            waits_for_nothing = begins | ~(needs_sums | needs_layer)
             m.d.sync += [
-                running.eq(self.i.valid),
-                current.eq(self.i.payload),
-                empty.eq(self.round.empty),
-                started.eq(begins | ~(needs_sums | needs_layer)),
-                active.eq(self.i.valid & (begins | ~(needs_sums | needs_layer))),
-                after_sums.eq(needs_sums),
-                after_layer.eq(needs_layer),
-                may.eq(has_room | ~coming.last | self.round.more),
-                unit_word.eq(0),
-                last_word.eq(coming.unit_words == 1),
-                entry_index.eq(0),
-                entry.eq(coming.entry[0]),
-                no_sums.eq(coming.entry[0].flush | self.round.empty),
-                first_entry.eq(1),
-                last_entry.eq(coming.entries == 1),
-                final.eq((coming.entries == 1) & (coming.unit_words == 1)),
-                address.eq(coming.row_base),
-                row.eq(coming.row_base),
-                unit.eq(coming.unit_base),
+                holds_round.eq(self.i.valid),
+                has_begun.eq(waits_for_nothing),
+                runs.eq(self.i.valid & waits_for_nothing),
+                waits_for_sums.eq(needs_sums),
+                waits_for_layer.eq(needs_layer),
+                step.eq(self.i.payload.step),
+                fits.eq(has_room | ~coming.last | self.round.more),
             ]
             with m.If(self.i.valid):
-                m.d.sync += [partial.eq(self.round.more), again.eq(partial)]
+                m.d.sync += [sums_only.eq(self.round.more), continues_pass.eq(sums_only)]
 
+        entry: Any = position.entry
+        count = Mux(position.last_unit_word, job.tail_units, self._config.unit_word)
         tag: Any = self.tag
         m.d.comb += [
-            tag.address.eq(address),
-            tag.row.eq(row),
+            tag.address.eq(position.address),
+            tag.row.eq(position.row),
             tag.slot.eq(entry.slot),
             tag.shift.eq(entry.shift),
-            tag.zero.eq((current.step.first & ~again) | entry.flush),
+            tag.from_zero.eq((step.first & ~continues_pass) | entry.flush),
             tag.init.eq(entry.init),
             tag.flush.eq(entry.flush),
-            tag.void.eq(entry.flush | empty),
-            tag.last.eq(completes),
-            tag.partial.eq(partial),
-            tag.unit_word.eq(unit_word),
-            tag.unit.eq(unit),
-            tag.count.eq(Mux(last_word, job.tail_units, self._config.unit_word)),
-            tag.completes.eq(last_entry),
-            tag.first.eq(current.step.first),
-            tag.end.eq(job.layer_end & last_word),
+            tag.no_sums.eq(entry.flush | position.empty),
+            tag.completes_gate.eq(completes_gate),
+            tag.sums_only.eq(sums_only),
+            tag.unit_word.eq(position.unit_word),
+            tag.unit.eq(position.unit),
+            tag.count.eq(count),
+            tag.completes_unit_word.eq(position.last_entry),
+            tag.first_step.eq(step.first),
+            tag.ends_layer.eq(job.layer_end & position.last_unit_word),
         ]
         return m
-
-
-def valid_pipe(m: Module, valid: Value, cycles: int) -> list[Value]:
-    """`valid` and what it was 1, 2, .. `cycles` cycles ago."""
-    pipe = [valid]
-    for n in range(cycles):
-        later = Signal(name=f"valid_{n + 1}")
-        m.d.sync += later.eq(pipe[-1])
-        pipe.append(later)
-    return pipe

@@ -1,36 +1,77 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From unit-words to units: collects the gates of some units, then hands the units out in turn."""
+"""From unit-words to units: gathers the gates of some units, then hands the units out in turn."""
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.wiring import In, Out
 
-from ...parts.arithmetic import select
+from ...parts.pipeline import select
+
+COLLECT_CYCLES = 2
+"""From a unit-word's last word to its first unit: taken, chosen."""
+
+
+_RUN = StructLayout(
+    {
+        "more_units": 1,  # the running unit-word has units after those of this cycle
+        "ends_layer": 1,  # those of this cycle are in their layer's last unit-word
+        "begins_layer": 1,  # the unit-word that waits is its layer's first
+        "in_gap": 1,  # a layer has ended, and the next one may not begin yet
+    }
+)
+"""What decides whether a unit-word may begin to run."""
 
 
 class Collect(wiring.Component):
-    """`width` units a cycle, of one unit-word after the other; see `CellUnit`.
+    """Gather the gates of a unit-word, then hand its units out, `width` a cycle.
+
+    Two unit-words are kept: one whose units run, and the next one, which is being collected.
+
+        cycle     0         1        2        3        4
+        i         A's last  B        B        B's last
+        load                A                          B
+        running                      A        A        A
+        p                            A 0      A 1      A 2
+
+    LATENCY: `COLLECT_CYCLES`. THROUGHPUT: a unit-word takes max(its words, its count / width)
+    cycles.
 
     Parameters
     ----------
-    drain_rows: units of a unit-word; slots: most gates of a unit
-    word: what comes, `formats.cell_word`
-    gap: least cycles between the units of two layers
+    drain_rows : int
+        Units of a unit-word.
+    width : int
+        Units a cycle; it divides drain_rows.
+    slots : int
+        Most gates of a unit.
+    word : StructLayout
+        What comes, a `cell_word`.
+    gap : int
+        Least cycles from a layer's last unit to the next one's first, at least 2; 0 is none.
 
     Members
     -------
-    i: words; stall: no unit-word begins to run in the next cycle
-    running: there are units in this cycle; mask: which of the `width`
-    p: pre-activations by unit and slot; unit: the rest of their word, for the first of them, `end`
-        with the layer's last one
+    i : in, stream of word
+    stall : in, 1 bit
+        No unit-word begins to run in the next cycle.
+    running : out, 1 bit
+        There are units.
+    mask : out, `width` bits
+        With running: which of them.
+    p : out, signed 16 bits by unit and slot
+        With running: their pre-activations.
+    unit : out, word without p, slot and begin
+        With running: the rest of their word, for the first of them; `end` with the layer's last.
     """
 
     def __init__(
         self, *, drain_rows: int, width: int, slots: int, word: StructLayout, gap: int
     ) -> None:
+        if gap == 1 or gap < 0:
+            raise ValueError(f"gap must be 0 or at least 2, got {gap!r}")
         self.drain_rows = drain_rows
         self.width = width
         self.slots = slots
@@ -60,100 +101,106 @@ class Collect(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        collected = [
-            [
-                Signal(signed(16), name=f"collected_{s}_{k}", reset_less=True)
-                for k in range(self.drain_rows)
-            ]
-            for s in range(self.slots)
-        ]
         shared = self.unit.shape()
-        waiting: Any = Signal(shared, reset_less=True)
-        unit: Any = Signal(shared, reset_less=True)
-        full = Signal()
-        running = self.running
-        load = Signal()
+        waiting: Any = Signal(shared, reset_less=True)  # of the unit-word that is collected
+        full = Signal()  # it is complete
+        load, taken = Signal(), Signal()
+        m.d.comb += taken.eq(self.i.valid & self.i.ready)
+        collected = self._gates(m, taken)
 
-        # `more`: the running unit-word has units after the one that runs now; `leaves`: that one is
-        # in its layer's last unit-word; `starts`: the unit-word that waits is a layer's first. What
-        # they are in the next cycle says whether a unit-word may begin to run then.
-        following = {
-            name: Signal(name=f"{name}_next") for name in ("more", "leaves", "starts", "resting")
-        }
-        more, leaves, starts, resting = (
-            Signal(name=name) for name in ("more", "leaves", "starts", "resting")
-        )
+        # Whether a unit-word may begin to run is decided a cycle ahead, from what holds then.
+        now: Any = Signal(_RUN)
+        after: Any = Signal(_RUN)
         may_load = Signal(init=1)
         m.d.sync += [
-            *(now.eq(following[now.name]) for now in (more, leaves, starts, resting)),
+            now.eq(after),
             may_load.eq(
-                ~following["more"]
-                & ~(following["starts"] & (following["leaves"] | following["resting"]))
+                ~after.more_units & ~(after.begins_layer & (after.ends_layer | after.in_gap))
             ),
         ]
         m.d.comb += [
             load.eq(full & may_load & ~self.stall),
             self.i.ready.eq(~full | (may_load & ~self.stall)),
-            *(following[now.name].eq(now) for now in (starts, resting)),
+            after.begins_layer.eq(now.begins_layer),
         ]
         with m.If(load):
             m.d.sync += full.eq(0)
-        with m.If(self.i.valid & self.i.ready):
+        with m.If(taken):
             m.d.sync += full.eq(self.i.p.last)
             m.d.sync += [waiting[name].eq(self.i.p[name]) for name in shared.members]
             if self.gap:
-                m.d.comb += following["starts"].eq(self.i.p.begin)
-            for slot, rows in enumerate(collected):
-                with m.If(self.i.p.slot == slot):
-                    m.d.sync += [row.eq(self.i.p.p[k]) for k, row in enumerate(rows)]
+                m.d.comb += after.begins_layer.eq(self.i.p.begin)
 
-        # The rows in turn; what follows the last valid unit is never used. The first ones are taken
-        # while the others are put aside, so that the next unit-word can be collected.
-        turn = Signal(range(max(self.drain_rows // self.width, 2)))
-        m.d.sync += turn.eq(Mux(following["more"], turn + 1, 0))
-        streamed = []
-        for slot, rows in enumerate(collected):
-            rest = [Signal.like(row, name=f"rest_{slot}_{k}") for k, row in enumerate(rows)]
-            with m.If(load):
-                m.d.sync += [later.eq(row) for later, row in zip(rest, rows, strict=True)]
-            taken = [*rows[: self.width], *rest[self.width :]]
-            streamed.append(
-                [Signal.like(row, name=f"p_{slot}_{n}") for n, row in enumerate(rows[: self.width])]
-            )
-            for lane, p in enumerate(streamed[-1]):
-                m.d.sync += p.eq(select(taken[lane :: self.width], turn))
+        unit: Any = Signal(shared, reset_less=True)
         with m.If(load):
-            m.d.sync += [
-                unit.eq(waiting),
-                running.eq(1),
-            ]
+            m.d.sync += [unit.eq(waiting), self.running.eq(1)]
             m.d.comb += [
-                following["more"].eq(waiting.count > self.width),
-                following["leaves"].eq(waiting.end),
+                after.more_units.eq(waiting.count > self.width),
+                after.ends_layer.eq(waiting.end),
             ]
         with m.Else():
+            steps = ["unit", "state", *(["skip"] if "skip" in shared.members else [])]
             m.d.sync += [
-                running.eq(more),
+                self.running.eq(now.more_units),
                 unit.count.eq(unit.count - self.width),
-                unit.unit.eq(unit.unit + self.width),
-                unit.state.eq(unit.state + self.width),
+                *(unit[name].eq(unit[name] + self.width) for name in steps),
             ]
             m.d.comb += [
-                following["more"].eq(more & (unit.count > 2 * self.width)),
-                following["leaves"].eq(more & leaves),
+                after.more_units.eq(now.more_units & (unit.count > 2 * self.width)),
+                after.ends_layer.eq(now.more_units & now.ends_layer),
             ]
-            if "skip" in shared.members:
-                m.d.sync += unit.skip.eq(unit.skip + self.width)
-        m.d.comb += [self.unit.eq(unit), self.unit.end.eq(unit.end & ~more)]
+        m.d.comb += [
+            self.unit.eq(unit),
+            self.unit.end.eq(unit.end & ~now.more_units),
+            *(self.mask[lane].eq(unit.count > lane) for lane in range(self.width)),
+        ]
         if self.gap:
-            left = Signal(range(self.gap))
-            with m.If(leaves & ~more):
-                m.d.sync += left.eq(self.gap - 2)
-                m.d.comb += following["resting"].eq(self.gap != 2)
-            with m.Elif(left != 0):
-                m.d.sync += left.eq(left - 1)
-                m.d.comb += following["resting"].eq(left != 1)
-        for lane in range(self.width):
-            m.d.comb += self.mask[lane].eq(unit.count > lane)
-            m.d.comb += [self.p[lane][slot].eq(rows[lane]) for slot, rows in enumerate(streamed)]
+            self._rest(m, now, after)
+        self._choose(m, collected, load, after.more_units)
         return m
+
+    def _gates(self, m: Module, taken: Signal) -> list[list[Signal]]:
+        """The pre-activations of the unit-word that is collected, by slot and unit."""
+        collected = [
+            [
+                Signal(signed(16), name=f"collected_{slot}_{k}", reset_less=True)
+                for k in range(self.drain_rows)
+            ]
+            for slot in range(self.slots)
+        ]
+        with m.If(taken):
+            for slot, units in enumerate(collected):
+                with m.If(self.i.p.slot == slot):
+                    m.d.sync += [unit.eq(self.i.p.p[k]) for k, unit in enumerate(units)]
+        return collected
+
+    def _choose(
+        self, m: Module, collected: list[list[Signal]], load: Signal, more_units: Value
+    ) -> None:
+        """Hand out `width` units after the other; what follows the last valid one is never used.
+
+        The first ones are taken while the others are put aside, so that the next unit-word can be
+        collected.
+        """
+        turn = Signal(range(max(self.drain_rows // self.width, 2)))
+        m.d.sync += turn.eq(Mux(more_units, turn + 1, 0))
+        for slot, units in enumerate(collected):
+            aside = [Signal.like(unit, name=f"aside_{slot}_{k}") for k, unit in enumerate(units)]
+            with m.If(load):
+                m.d.sync += [later.eq(unit) for later, unit in zip(aside, units, strict=True)]
+            sources = [*units[: self.width], *aside[self.width :]]
+            for lane in range(self.width):
+                p = Signal.like(units[lane], name=f"p_{slot}_{lane}")
+                m.d.sync += p.eq(select(sources[lane :: self.width], turn))
+                m.d.comb += self.p[lane][slot].eq(p)
+
+    def _rest(self, m: Module, now: Any, after: Any) -> None:
+        """Hold the next layer's first unit-word back for the gap."""
+        left = Signal(range(self.gap))
+        m.d.comb += after.in_gap.eq(now.in_gap)
+        with m.If(now.ends_layer & ~now.more_units):
+            m.d.sync += left.eq(self.gap - 2)
+            m.d.comb += after.in_gap.eq(self.gap != 2)
+        with m.Elif(left != 0):
+            m.d.sync += left.eq(left - 1)
+            m.d.comb += after.in_gap.eq(left != 1)

@@ -3,30 +3,20 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal, Value, signed, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.hdl import Module, Signal, Value
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ...cells.catalogue import cell_output
 from ...config import AcceleratorConfig
 from ...parts.queue import Credits, Queue
 from ...parts.widths import Narrow, parts
-
-OutputWord = data.StructLayout({"value": signed(16), "last": unsigned(1)})
-"""One word of the output stream; `last` ends a frame."""
+from .words import OutputWord, cell_output, output_word
 
 OUTPUT_WORDS = 128
-"""Outputs that may wait for their reader before the network does, at the least."""
+"""Least outputs that may wait for their reader before the network has to."""
 
 UNIT_WORDS = 12
-"""Unit-words whose outputs have room: those on their way through the cells, and two ahead."""
-
-
-def output_word(elements: int) -> data.StructLayout:
-    """`OutputWord` for several values a beat, those behind a frame's last one undefined."""
-    if elements == 1:
-        return OutputWord
-    return data.StructLayout({"value": data.ArrayLayout(signed(16), elements), "last": unsigned(1)})
+"""Unit-words whose outputs fit at least: those on their way through the cells, and two ahead."""
 
 
 def output_words(config: AcceleratorConfig) -> int:
@@ -37,10 +27,28 @@ def output_words(config: AcceleratorConfig) -> int:
 class Outputs(wiring.Component):
     """Units from the cells, `cell_units` at a time, to beats of `output_elements`.
 
+    The cells never wait, so places in the queue are reserved before a unit-word is on its way to
+    them; room is known a cycle late where it is used, so it stands for two unit-words.
+
+    LATENCY: three cycles, as the queue is in block RAM. THROUGHPUT: a beat a cycle.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
     Members
     -------
-    i: units of the last layer; there must be room; o: beats
-    room: for the outputs of two unit-words; take, units: reserves it for so many units
+    i : in, stream of `cell_output(cell_units)`, always ready
+        Units of the last layer, for which places are reserved.
+    o : out, stream of `output_word(output_elements)`
+        The output stream.
+    room : out, 1 bit
+        The outputs of at least two unit-words fit into the queue, beside all that is reserved.
+    take : in, 1 bit
+        Reserves places for the outputs of `units` units: of one unit-word, before its gates are on
+        their way to the cell unit.
+    units : in, range(unit_word + 1)
+        With take: how many.
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
@@ -75,7 +83,7 @@ class Outputs(wiring.Component):
             m.d.comb += word.value.eq(unit.h)
             wiring.connect(m, queue.o, wiring.flipped(self.o))
         else:
-            # The beats that hold a unit: those up to the last one of the mask.
+            # Beats up to that of the mask's last unit are there.
             m.submodules.narrow = narrow = Narrow(
                 self.o.payload.shape(), width=16 * elements, count=beats
             )

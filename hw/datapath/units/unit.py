@@ -4,39 +4,47 @@
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Array, Module, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.memory import Memory
+from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from ....golden.models.network import MAX_SHIFT
-from ...cells.base import SKIP_LATENCY, STATE_LATENCY
-from ...cells.catalogue import CELLS, cell_output, cell_word, reads, vector_bits
-from ...parts.arithmetic import Rescale, delay, sat16
-from ...parts.memory import Table, block_ram, memory_write
-from .collect import Collect
+from ...cells.base import STATE_LATENCY
+from ...cells.catalogue import CELLS, reads, vector_bits
+from ...parts.memory import MemoryWrite, connect_write
+from ...parts.pipeline import delay
+from .collect import COLLECT_CYCLES, Collect
+from .lane import RESULT_CYCLES, CellLane, cell_cycles
+from .words import cell_output, cell_word
 
-__all__ = ["CellUnit"]
+__all__ = ["CellUnit", "unit_latency"]
+
+
+def unit_latency(cells: Sequence[str]) -> int:
+    """Cycles from the last word of a unit-word to its first unit's h."""
+    return COLLECT_CYCLES + cell_cycles(cells) + RESULT_CYCLES
 
 
 class CellUnit(wiring.Component):
     """Collect the gates of some units, then run them through their cell, `width` units a cycle.
 
-    While the units of one unit-word run, the next unit-word is collected: a unit-word takes
-    max(its words, its count / width) cycles. `i.ready` falls only when both are taken.
+    While the units of one unit-word run, the next unit-word is collected: `i.ready` falls only
+    when both are taken. Each of the `width` lanes has a bank of the states and one of each cell.
 
-    The first unit's `o.valid` comes `latency` cycles after the cycle in which its last word was
-    accepted, or up to drain_rows - 1 cycles later behind another unit-word. Its state is written
-    in the cycle of `o.valid`, with no interlock: a unit-word may name a state address again,
-    as its own or as a skip, only if its last word is accepted `reuse_distance` or more cycles after
-    that of the unit-word whose state it was. One that is accepted after `o` has shown the unit
-    always satisfies this.
+    A unit's state is written in the cycle of `o.valid`, with no interlock: a unit-word may name a
+    state address again, as its own or as a skip, only if its last word is accepted
+    `reuse_distance` or more cycles after that of the unit-word whose state it was. One that is
+    accepted after `o` has shown the unit always satisfies this.
 
     Between the last unit of a layer and the first of the next (its unit 0) there are `gap` cycles,
     if any: then no layer meets a state of the one before too early.
 
     Every unit writes its state, those of a stateless cell too (c = 0, h = output).
+
+    LATENCY: `unit_latency` cycles from the last word of a unit-word to its first unit, up to
+    drain_rows - 1 more behind another unit-word.
+    THROUGHPUT: a unit-word takes max(its words, its count / width) cycles.
 
     Parameters
     ----------
@@ -60,18 +68,19 @@ class CellUnit(wiring.Component):
 
     Members
     -------
-    i : In(stream.Signature(cell_word(...)))
-    o : Out(stream.Signature(cell_output(), always_ready=True))
-        In the order of the units; never waits.
-    stall : In(1)
+    i : in, stream of `cell_word`
+        Gates of units.
+    o : out, stream of `cell_output(width)`, always ready
+        Units, in the order in which they came.
+    stall : in, 1 bit
         No unit-word begins to run in the next cycle.
-    host_addr : In(ceil_log2(state_depth))
-    host_data : Out(32)
+    host_addr : in, range(state_depth)
+    host_data : out, 32 bits
         {c[31:16], h[15:0]} of the state memory word that host_addr named a cycle before;
         undefined if that word was written in that cycle.
-    w_en : In(1), w_addr : In(ceil_log2(state_depth)), w_data : In(32)
-        Loads the vector memory, while no unit is under way; only with that memory.
-    load_initial : Out(memory_write(state_depth, 32))
+    load_vectors : in, `MemoryWrite(state_depth, vector_bits(cells))`
+        Writes the vector memory, while no unit is under way; only with that memory.
+    load_initial : in, `MemoryWrite(state_depth, 32)`
         The same for the initial states.
     """
 
@@ -80,9 +89,7 @@ class CellUnit(wiring.Component):
     stall: Signal
     host_addr: Signal
     host_data: Signal
-    w_en: Signal
-    w_addr: Signal
-    w_data: Signal
+    load_vectors: Any
     load_initial: Any
 
     def __init__(
@@ -115,7 +122,11 @@ class CellUnit(wiring.Component):
         self.initial = initial
         word = cell_word(drain_rows, cells=cells, state_depth=state_depth)
         address = ceil_log2(state_depth)
-        load = {"w_en": In(1), "w_addr": In(address), "w_data": In(vector_bits(cells))}
+        loads = {}
+        if reads(cells, "vectors"):
+            loads["load_vectors"] = In(MemoryWrite(state_depth, vector_bits(cells)))
+        if initial is not None:
+            loads["load_initial"] = In(MemoryWrite(state_depth, 32))
         super().__init__(
             {
                 "i": In(stream.Signature(word)),
@@ -123,8 +134,7 @@ class CellUnit(wiring.Component):
                 "stall": In(1),
                 "host_addr": In(address),
                 "host_data": Out(32),
-                **(load if reads(cells, "vectors") else {}),
-                **({} if initial is None else {"load_initial": Out(memory_write(state_depth, 32))}),
+                **loads,
             }
         )
 
@@ -135,8 +145,8 @@ class CellUnit(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Cycles from the last word of a unit-word to its first unit's h."""
-        return 2 + self._cell_latency + 1
+        """`unit_latency` of these cells."""
+        return unit_latency(self.cells)
 
     @property
     def reuse_distance(self) -> int:
@@ -146,11 +156,7 @@ class CellUnit(wiring.Component):
     @property
     def state_distance(self) -> int:
         """Least cycles from a unit that runs to one that runs on the same state."""
-        return self._cell_latency + 2
-
-    @property
-    def _cell_latency(self) -> int:
-        return max(CELLS[name].LATENCY for name in self.cells)
+        return cell_cycles(self.cells) + RESULT_CYCLES + 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -162,184 +168,65 @@ class CellUnit(wiring.Component):
             gap=self.gap,
         )
         wiring.connect(m, wiring.flipped(self.i), collect.i)
-        m.d.comb += collect.stall.eq(self.stall)
-        running, mask, unit = collect.running, collect.mask, collect.unit
+        unit, cycles = collect.unit, cell_cycles(self.cells)
         continues = [n for n, name in enumerate(self.cells) if CELLS[name].CONTINUES]
         starts = unit.first & ~unit.cell.matches(*continues) if continues else unit.first
-        zero = delay(m, starts, STATE_LATENCY - 1, "zero")
 
         # What travels beside the cells; only the valid bit is ever reset.
-        fields = ("cell", "state", "layer", "unit", "end")
-        late = dict(zip(fields, self._late(m, [unit[field] for field in fields]), strict=True))
-        valid = running
-        for cycle in range(self._cell_latency + 1):
-            register = Signal(name=f"valid_{cycle + 1}")
-            m.d.sync += register.eq(valid)
-            valid = register
-        out = {field: delay(m, late[field], 1, f"{field}_out") for field in fields[1:]}
+        out_cycle = cycles + RESULT_CYCLES
+        valid = delay(m, collect.running, out_cycle, "valid", reset=True)
+        out = {
+            field: delay(m, unit[field], out_cycle, f"{field}_out")
+            for field in ("layer", "unit", "end", "state")
+        }
         m.d.comb += [
+            collect.stall.eq(self.stall),
             self.o.valid.eq(valid),
             *(self.o.p[field].eq(out[field]) for field in ("layer", "unit", "end")),
         ]
+        starts_late = delay(m, starts, STATE_LATENCY - 1, "starts")
+        cell_late = delay(m, unit.cell, cycles, "cell")
 
-        host = []
-        for lane in range(self.width):
-            running_late: Value = valid
-            if self.width > 1:
-                there = delay(m, mask[lane], self._cell_latency + 1, f"there_{lane}")
-                m.d.comb += self.o.p.mask[lane].eq(there)
-                running_late = valid & there
-            suffix = f"_{lane}" if self.width > 1 else ""
-            address = out["state"][self._bank_bits :]
-            h, word = self._lane(
-                m, suffix, lane, collect.p[lane], unit, zero, late["cell"], address, running_late
-            )
-            m.d.comb += (self.o.p.h if self.width == 1 else self.o.p.h[lane]).eq(h)
-            host.append(word)
-        asked = delay(m, self.host_addr[: self._bank_bits], 1, "host_bank")
-        m.d.comb += self.host_data.eq(host[0] if self.width == 1 else Array(host)[asked])
+        bits = ceil_log2(self.width)  # of an address: which bank
+        lanes = [self._lane(m, n, unit.shape()) for n in range(self.width)]
+        for n, lane in enumerate(lanes):
+            if self.width == 1:
+                done = valid
+                m.d.comb += self.o.p.h.eq(lane.h)
+            else:
+                there = delay(m, collect.mask[n], out_cycle, f"mask_{n}")
+                done = valid & there
+                m.d.comb += [self.o.p.h[n].eq(lane.h), self.o.p.mask[n].eq(there)]
+            m.d.comb += [
+                *(lane.p[slot].eq(value) for slot, value in enumerate(collect.p[n])),
+                lane.unit.eq(unit),
+                lane.state.eq(unit.state[bits:]),
+                lane.starts.eq(starts_late),
+                lane.cell.eq(cell_late),
+                lane.done.eq(done),
+                lane.done_state.eq(out["state"][bits:]),
+                lane.host_addr.eq(self.host_addr[bits:]),
+            ]
+            if reads(self.cells, "skip"):
+                m.d.comb += lane.skip.eq(unit.skip[bits:])
+        asked = delay(m, self.host_addr[:bits], 1, "host_bank")
+        m.d.comb += self.host_data.eq(Array(lane.host_data for lane in lanes)[asked])
         return m
 
-    def _lane(
-        self,
-        m: Module,
-        suffix: str,
-        lane: int,
-        p: list[Value],
-        unit: Any,
-        zero: Value,
-        cell_late: Value,
-        address: Value,
-        valid: Value,
-    ) -> tuple[Value, Value]:
-        """One unit's cells, between its banks' words: (what it puts out, the host's state word).
-
-        cell_late, address, valid: of the unit whose results are there.
-        """
-        # The state of the running unit, STATE_LATENCY cycles later.
-        memories, host = self._state(m, suffix)
-        start = self._start(m, suffix, lane, unit)
-        inputs: dict[str, Value] = {}
-        for part, memory in memories.items():
-            if reads(self.cells, part):
-                port = memory.read_port()
-                inputs[part] = Signal(signed(16), name=f"{part}{suffix}", reset_less=True)
-                m.d.comb += port.addr.eq(unit.state[self._bank_bits :])
-                read = delay(m, port.data, STATE_LATENCY - 2, f"{part}_read{suffix}")
-                m.d.sync += inputs[part].eq(Mux(zero, start[part], read))
-        if reads(self.cells, "vectors"):
-            inputs["vectors"] = self._vectors(m, suffix, lane, unit)
-        if reads(self.cells, "skip"):
-            inputs["skip"] = self._skip(m, suffix, unit, memories["h"])
-
-        # All cells run on whatever comes, each padded to the slowest.
-        results: dict[str, list[Value]] = {"c": [], "h": []}
-        if any(CELLS[name].HAS_OUT for name in self.cells):
-            results["out"] = []
-        for name in self.cells:
-            m.submodules[f"{name}{suffix}"] = cell = CELLS[name]()
-            m.d.comb += [gate.eq(p[slot]) for slot, gate in enumerate(cell.p)]
-            m.d.comb += cell.c_exponent.eq(unit.c_exponent)
-            m.d.comb += [
-                Value.cast(getattr(cell, what)).eq(value)
-                for what, value in inputs.items()
-                if what in cell.READS
-            ]
-            if "vectors" in cell.READS:
-                m.d.comb += cell.vector_shift.eq(unit.vector_shift)
-            padding = self._cell_latency - cell.LATENCY
-            found = {"c": cell.c_next, "h": cell.h_next}
-            found["out"] = cell.out if cell.HAS_OUT else cell.h_next
-            for part, values in results.items():
-                values.append(delay(m, found[part], padding, f"{name}_{part}{suffix}"))
-
-        after = {}
-        for part, values in results.items():
-            after[part] = Signal(signed(16), name=f"{part}_after{suffix}", reset_less=True)
-            m.d.sync += after[part].eq(Array(values)[cell_late])
-        for part, memory in memories.items():
-            write = memory.write_port()
-            m.d.comb += [
-                write.addr.eq(address),
-                write.data.eq(after[part]),
-                write.en.eq(valid),
-            ]
-        return after.get("out", after["h"]), host
-
-    @property
-    def _rows(self) -> range:
-        return range(self.drain_rows)
-
-    @property
-    def _bank_bits(self) -> int:
-        return ceil_log2(self.width)
-
-    @property
-    def _bank_depth(self) -> int:
-        return max(2, -(-self.state_depth // self.width))
-
-    def _state(self, m: Module, suffix: str) -> tuple[dict[str, Any], Value]:
-        """A lane's memories of h and, where a cell reads it, c, and the host's word of them."""
-        memories, host = {}, {"c": Const(0, 16)}
-        for part in ("c", "h"):
-            if part == "h" or reads(self.cells, part):
-                # No cell reads a word while it is written (`reuse_distance`).
-                memory = block_ram(signed(16), depth=self._bank_depth)
-                m.submodules[f"{part}_memory{suffix}"] = memories[part] = memory
-                port = memory.read_port()
-                m.d.comb += port.addr.eq(self.host_addr[self._bank_bits :])
-                host[part] = port.data
-        return memories, Cat(host["h"], host["c"])
-
-    def _start(self, m: Module, suffix: str, lane: int, unit: Any) -> dict[str, Value]:
-        """The running unit's state before the first step, STATE_LATENCY - 1 cycles later."""
-        if self.initial is None:
-            return {"c": Const(0), "h": Const(0)}
-        m.submodules[f"initial{suffix}"] = table = Table(
-            32, depth=self._bank_depth, init=self.initial[lane :: self.width]
+    def _lane(self, m: Module, n: int, unit: StructLayout) -> CellLane:
+        """The nth lane, with its bank of the states, and what is loaded into it."""
+        lane = CellLane(
+            cells=self.cells,
+            unit=unit,
+            depth=max(2, -(-self.state_depth // self.width)),
+            vectors=self.vectors[n :: self.width],
+            initial=None if self.initial is None else self.initial[n :: self.width],
         )
-        load = self.load_initial
-        m.d.comb += [
-            table.load.en.eq(load.en & (load.addr[: self._bank_bits] == lane)),
-            table.load.addr.eq(load.addr[self._bank_bits :]),
-            table.load.data.eq(load.data),
-            table.addr.eq(unit.state[self._bank_bits :]),
-        ]
-        word = delay(m, table.data, STATE_LATENCY - 2, f"initial{suffix}")
-        return {"c": word[16:], "h": word[:16]}
-
-    def _vectors(self, m: Module, suffix: str, lane: int, unit: Any) -> Value:
-        """The running unit's word of the vector memory, STATE_LATENCY cycles later."""
-        # Nothing runs while it is loaded.
-        m.submodules[f"vectors{suffix}"] = memory = block_ram(
-            vector_bits(self.cells),
-            depth=self._bank_depth,
-            init=self.vectors[lane :: self.width],
-        )
-        write, read = memory.write_port(), memory.read_port()
-        m.d.comb += [
-            write.en.eq(self.w_en & (self.w_addr[: self._bank_bits] == lane)),
-            write.addr.eq(self.w_addr[self._bank_bits :]),
-            write.data.eq(self.w_data),
-            read.addr.eq(unit.state[self._bank_bits :]),
-        ]
-        return delay(m, read.data, STATE_LATENCY - 1, f"vectors{suffix}")
-
-    def _skip(self, m: Module, suffix: str, unit: Any, h_memory: Memory) -> Value:
-        """The running unit's skip, SKIP_LATENCY cycles later."""
-        m.submodules[f"skip{suffix}"] = rescale = Rescale(
-            value_bits=16, shift_min=0, shift_max=MAX_SHIFT, out_bits=32
-        )
-        port = h_memory.read_port()
-        m.d.comb += [
-            port.addr.eq(unit.skip[self._bank_bits :]),
-            rescale.value.eq(port.data),
-            rescale.mult.eq(delay(m, unit.skip_mult, 1, f"skip_mult{suffix}")),
-            rescale.shift.eq(delay(m, unit.skip_shift, 1, f"skip_shift{suffix}")),
-        ]
-        rest = SKIP_LATENCY - 1 - rescale.latency
-        return delay(m, sat16(rescale.o), rest, f"skip{suffix}")
-
-    def _late(self, m: Module, values: list[Value]) -> list[Value]:
-        """`values` as they were when the results that now leave the cells entered them."""
-        return [delay(m, v, self._cell_latency, f"late_{n}") for n, v in enumerate(values)]
+        m.submodules[f"lane_{n}"] = lane
+        bits = ceil_log2(self.width)
+        loads = [("vectors", reads(self.cells, "vectors")), ("initial", self.initial is not None)]
+        for name, there in loads:
+            if there:
+                load, target = getattr(self, f"load_{name}"), getattr(lane, f"load_{name}")
+                connect_write(m, load, target, where=load.addr[:bits] == n, low_bits=bits)
+        return lane

@@ -9,6 +9,7 @@ from ..golden.errors import UserError
 if TYPE_CHECKING:
     from ..golden.data import Dataset
     from ..golden.models.network import Network
+    from ..hw.compiler.plan import Plan
     from ..hw.config import AcceleratorConfig
     from ..hw.estimates.area import AreaEstimate
 
@@ -26,59 +27,65 @@ def estimated_cycles(
     `network` would get; None where there is no hardware for it, or none that the estimate covers,
     or Amaranth is not installed.
     """
-    config = _accelerator(network, word_bits)
-    if config is None:
+    plan = _plan(network, word_bits)
+    if plan is None:
         return None
     from ..golden.engines.engine import quantize_frames, run
-    from ..hw.estimates.cycles import estimate_cycles
+    from ..hw.estimates.cycles import estimate_plan
 
     frames, left = [], STEPS
     for features in data.features:
         if left:
             frames.append(quantize_frames(network, features[:left]))
             left -= len(frames[-1])
-    dense = dense_cycles(network, config)
+    dense = _dense_cycles(plan)
     if dense is None:
         return None
     events = [result.events for result in run(network, frames)]
-    return dense, estimate_cycles(network, config, events).cycles_per_step
+    return dense, estimate_plan(plan, events).cycles_per_step
 
 
-def _accelerator(network: "Network", word_bits: int) -> "AcceleratorConfig | None":
-    """The accelerator that `network` would get; None where there is none."""
+def _plan(network: "Network", word_bits: int) -> "Plan | None":
+    """The plan of `network` on the accelerator that it would get; None where there is none."""
     if find_spec("amaranth") is None:
         return None
-    from ..hw.compiler.compile import check_fits, derive_config
-    from ..hw.compiler.plan import plan_paths
+    from ..hw.compiler.fit import check_fits, derive_config
+    from ..hw.compiler.plan import Plan
 
     try:
-        config = derive_config(network, word_bits=word_bits)
-        check_fits(network, config, plan_paths(network, config))
+        plan = Plan.of(network, derive_config(network, word_bits=word_bits))
+        check_fits(plan)
     except UserError:
         return None
-    return config
+    return plan
 
 
 def estimated_area(network: "Network", word_bits: int) -> "AreaEstimate | None":
     """What the accelerator that `network` would get takes of an ECP5, buses included; None where
     there is no hardware for it, or Amaranth is not installed.
     """
-    config = _accelerator(network, word_bits)
-    if config is None:
+    plan = _plan(network, word_bits)
+    if plan is None:
         return None
     from ..hw.estimates.area import estimate_area
 
-    return estimate_area(config)
+    return estimate_area(plan.config)
 
 
 def dense_cycles(network: "Network", config: "AcceleratorConfig") -> float | None:
     """Cycles of a step where every element changes in every step, a sequence's first ones apart;
     None where the estimate does not cover the accelerator.
     """
-    from ..hw.estimates.cycles import dense_events, estimate_cycles
+    from ..hw.compiler.plan import Plan
+
+    return _dense_cycles(Plan.of(network, config))
+
+
+def _dense_cycles(plan: "Plan") -> float | None:
+    from ..hw.estimates.cycles import dense_events, estimate_plan
 
     try:
-        ends = estimate_cycles(network, config, [dense_events(network, DENSE_STEPS)]).ends
+        ends = estimate_plan(plan, [dense_events(plan.network, DENSE_STEPS)]).ends
     except UserError:
         return None
     return ends[-1] - ends[-2]

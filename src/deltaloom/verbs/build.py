@@ -86,7 +86,7 @@ class Build:
         from ..boards.flow.build import build, find_board
         from ..golden import storage
         from ..golden.models.network import Network
-        from ..hw.compiler.compile import derive_config
+        from ..hw.compiler.fit import derive_config
         from ..hw.estimates.area import estimate_area
 
         clock, cycles = _positive(args, "clock"), _positive(args, "cycles_per_step")

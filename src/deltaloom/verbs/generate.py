@@ -55,7 +55,7 @@ class Generate:
 
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.models.network import Network
-        from ..hw.compiler.compile import derive_config
+        from ..hw.compiler.fit import derive_config
         from ..hw.generate import generate
 
         check_folder("-o", args.output)
@@ -120,7 +120,7 @@ def _print(network: "Network", config: "AcceleratorConfig", design: "Design") ->
     from rich.markup import escape
     from rich.table import Table
 
-    from ..hw.compiler.compile import longest_sequence
+    from ..hw.compiler.fit import longest_sequence
     from ..hw.image import memories
 
     console = Console()

@@ -198,7 +198,7 @@ def generate_verilog(
 
     longest: frames of a sequence, where the network must keep them.
     """
-    from ..hw.compiler.compile import derive_config
+    from ..hw.compiler.fit import derive_config
     from ..hw.generate import generate
 
     config = derive_config(network, word_bits=word_bits, lane_kind=lane_kind, frames=longest)

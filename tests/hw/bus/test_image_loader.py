@@ -27,7 +27,7 @@ def run(dut, writes, *, gap=0.0, seed=0):
     order, errors = [], []
 
     async def watch(ctx):
-        ports = {w.name: dut.memory(w.name) for w in dut.windows}
+        ports = {w.name: dut.loads[w.name] for w in dut.windows}
         signals = [s for p in ports.values() for s in (p.en, p.addr, p.data)]
         async for _, _, *values in ctx.tick().sample(*signals):
             for n, name in enumerate(ports):

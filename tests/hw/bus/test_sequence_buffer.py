@@ -7,9 +7,10 @@ import pytest
 from deltaloom.golden.engines.engine import run as run_golden
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.models.synthetic import Shape, make_frames, make_network
-from deltaloom.hw.compiler.compile import compile_network, derive_config, longest_sequence
-from deltaloom.hw.compiler.plan import passes
-from deltaloom.hw.compiler.sweeps import FRAMES, Part, place_parts, plan_sweeps
+from deltaloom.hw.compiler.compile import compile_network
+from deltaloom.hw.compiler.fit import derive_config, longest_sequence
+from deltaloom.hw.compiler.plan import Plan
+from deltaloom.hw.compiler.sweeps import FRAMES, Span, plan_record, plan_sweeps
 from deltaloom.sim.testing.core import BufferedCore, check_core, feed, run_core
 from deltaloom.sim.testing.streams import set_value
 
@@ -60,13 +61,13 @@ def test_a_projection_stays_in_the_sweep_of_its_layer():
 def test_what_is_read_no_more_makes_room():
     """By hand: frames 0..2 and both directions 2..12; then 0 and 1 only read frames no more."""
     network = make_network([both("lstm", 5), both("gru", 2), ("linear", 2)], 2)
-    record = place_parts(network, plan_sweeps(network))
-    assert record.parts == {
-        FRAMES: Part(offset=0, units=2),
-        0: Part(offset=2, units=5),
-        1: Part(offset=7, units=5),
-        2: Part(offset=0, units=2),
-        3: Part(offset=12, units=2),
+    record = plan_record(network, plan_sweeps(network))
+    assert record.spans == {
+        FRAMES: Span(offset=0, units=2),
+        0: Span(offset=2, units=5),
+        1: Span(offset=7, units=5),
+        2: Span(offset=0, units=2),
+        3: Span(offset=12, units=2),
     }
     assert record.stride == 14
 
@@ -78,7 +79,8 @@ def test_shared_weights_are_stored_once():
     words = len(compile_network(alone, config).contents["weights"])
     config = derive_config(pair, word_bits=32)
     assert len(compile_network(pair, config).contents["weights"]) == words
-    assert [p.shares for p in passes(pair, config)].count(True) == len([*passes(pair, config)]) / 2
+    passes = Plan.of(pair, config).passes
+    assert [p.shares for p in passes].count(True) == len(passes) / 2
 
 
 CELLS = ("lstm", "lstm_cifg", "lstm_peephole", "gru", "gru_before", "ligru", "sru4", "sru0")

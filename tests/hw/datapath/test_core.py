@@ -7,7 +7,9 @@ from amaranth.hdl import ResetInserter, Signal
 
 from deltaloom.golden.engines.engine import run as run_golden
 from deltaloom.golden.models.synthetic import make_frames, make_network
-from deltaloom.hw.compiler.compile import compile_network, derive_config
+from deltaloom.hw.compiler.compile import compile_network
+from deltaloom.hw.compiler.fit import derive_config
+from deltaloom.hw.compiler.plan import Plan
 from deltaloom.hw.datapath.core import Core
 from deltaloom.sim.testing.core import (
     beats,
@@ -344,6 +346,6 @@ def test_dense_steps_take_the_ideal_cycles_within_one_percent():
     frames = make_frames(24, 4, seed=1)
     result = check_core(network, [frames], word_bits=16, drain_rows=2)
     config = derive_config(network, word_bits=16, drain_rows=2)
-    before = beats(network, config, run_golden(network, [frames[:2]]))
+    before = beats(Plan.of(network, config), run_golden(network, [frames[:2]]))
     ideal = result.beats - before
     assert result.ends[3] - result.ends[1] <= 1.01 * ideal

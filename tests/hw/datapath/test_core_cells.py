@@ -11,7 +11,8 @@ from deltaloom.golden.engines.engine import run as run_golden
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.models.synthetic import make_frames, make_network, make_path
 from deltaloom.hw.cells.catalogue import CELLS as HARDWARE
-from deltaloom.hw.compiler.compile import compile_network, derive_config
+from deltaloom.hw.compiler.compile import compile_network
+from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.datapath.core import Core
 from deltaloom.hw.image import memories
 from deltaloom.sim.testing.core import check_core, feed, load_image, run_core

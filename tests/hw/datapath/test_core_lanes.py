@@ -13,7 +13,9 @@ from deltaloom.golden.engines.engine import run as run_golden
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.models.network import Network
 from deltaloom.golden.models.synthetic import Shape, make_frames, make_network, make_path
-from deltaloom.hw.compiler.compile import compile_network, derive_config
+from deltaloom.hw.compiler.compile import compile_network
+from deltaloom.hw.compiler.fit import derive_config
+from deltaloom.hw.compiler.plan import Plan
 from deltaloom.hw.config import AcceleratorConfig
 from deltaloom.sim.testing.core import beats, check_core
 
@@ -128,7 +130,7 @@ def test_dense_steps_of_terms_take_their_beats_and_little_more():
     frames = make_frames(24, 4, seed=1)
     result = check_core(network, [frames], word_bits=16, drain_rows=2, lane_kind="shift_add")
     config = derive_config(network, word_bits=16, drain_rows=2, lane_kind="shift_add")
-    before = beats(network, config, run_golden(network, [frames[:2]], terms=True))
+    before = beats(Plan.of(network, config), run_golden(network, [frames[:2]], terms=True))
     ideal = result.beats - before
     assert result.ends[3] - result.ends[1] <= 1.03 * ideal
 

@@ -10,7 +10,8 @@ from deltaloom.golden.delta import DELTA_MODES
 from deltaloom.golden.engines.engine import run as run_golden
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.models.synthetic import Shape, make_frames, make_network
-from deltaloom.hw.compiler.compile import compile_network, derive_config
+from deltaloom.hw.compiler.compile import compile_network
+from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.config import AcceleratorConfig
 from deltaloom.hw.datapath.core import Core
 from deltaloom.hw.words import LANE_KINDS

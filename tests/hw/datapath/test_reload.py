@@ -7,7 +7,8 @@ from amaranth.hdl import ResetInserter, Signal
 
 from deltaloom.golden.engines.engine import run as run_golden
 from deltaloom.golden.models.synthetic import make_frames, make_network
-from deltaloom.hw.compiler.compile import compile_network, derive_config
+from deltaloom.hw.compiler.compile import compile_network
+from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.datapath.core import Core
 from deltaloom.sim.testing.core import feed, load_image, run_core
 

@@ -12,7 +12,7 @@ from deltaloom.golden.models.synthetic import Shape, make_network
 from deltaloom.hw.accelerator import Accelerator
 from deltaloom.hw.bus.axi import flat_ports
 from deltaloom.hw.cells.catalogue import CELLS
-from deltaloom.hw.compiler.compile import derive_config
+from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.config import AcceleratorConfig
 from deltaloom.hw.estimates.area import components, estimate_area
 from deltaloom.hw.estimates.ecp5 import Area, memory, rescaler

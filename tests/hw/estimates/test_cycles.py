@@ -9,7 +9,7 @@ import pytest
 from deltaloom.golden.engines.engine import StepModel, run
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.models.synthetic import make_frames, make_network
-from deltaloom.hw.compiler.compile import derive_config
+from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.estimates.cycles import dense_events, estimate_cycles
 from deltaloom.sim.testing.core import check_core
 from deltaloom.terminal.estimates import dense_cycles

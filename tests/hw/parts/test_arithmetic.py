@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deltaloom.golden import arithmetic as golden
-from deltaloom.hw.parts.arithmetic import Rescale, delay, rshr, sat, sat16
+from deltaloom.hw.parts.arithmetic import Rescale, rshr, sat, sat16
 from deltaloom.sim.testing.streams import run, set_value
 
 UNUSED = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
@@ -138,24 +138,6 @@ def test_rounded_then_saturated_wide_values(value, n, bits):
     value >>= 7 if n < 0 else 0  # golden's int64 holds 2**62
     expected = int(golden.sat(golden.rshr(value, n), bits))
     assert evaluate(signed(48), lambda v: sat(rshr(v, n), bits), [value]) == [expected]
-
-
-@pytest.mark.parametrize("cycles", [0, 1, 3])
-def test_delay(cycles):
-    m = Module()
-    i = Signal(8)
-    o = delay(m, i, cycles, "o")
-    m.d.sync += Signal().eq(0)
-    outputs = []
-
-    async def testbench(ctx):
-        for value in range(10):
-            set_value(ctx, i, value + 100)
-            outputs.append(ctx.get(o))
-            await ctx.tick()
-
-    run(m, testbench, cycles=20)
-    assert outputs == [0] * cycles + list(range(100, 110 - cycles))
 
 
 def rescale(operands, **parameters):

@@ -10,13 +10,13 @@ from deltaloom.sim.testing.streams import receive, run, send
 SHAPE = data.StructLayout({"value": signed(7), "flag": 1})
 
 
-@pytest.mark.parametrize("straight", [False, True])
+@pytest.mark.parametrize("pass_through", [False, True])
 @pytest.mark.parametrize("buffered", [False, True])
 @pytest.mark.parametrize(("slow_in", "slow_out"), [(0, 0), (3, 0), (0, 3), (2, 2)])
-def test_words_keep_their_order_shape_and_sign(buffered, straight, slow_in, slow_out):
+def test_words_keep_their_order_shape_and_sign(buffered, pass_through, slow_in, slow_out):
     rng = np.random.default_rng(slow_in + 4 * slow_out)
     words = [{"value": int(v), "flag": int(v) & 1} for v in rng.integers(-64, 64, 40)]
-    dut = Queue(SHAPE, depth=5, buffered=buffered, straight=straight)
+    dut = Queue(SHAPE, depth=5, buffered=buffered, pass_through=pass_through)
     received = []
 
     async def source(ctx):
@@ -30,10 +30,10 @@ def test_words_keep_their_order_shape_and_sign(buffered, straight, slow_in, slow
     assert received == words
 
 
-@pytest.mark.parametrize("straight", [False, True])
+@pytest.mark.parametrize("pass_through", [False, True])
 @pytest.mark.parametrize("buffered", [False, True])
-def test_holds_exactly_its_depth(buffered, straight):
-    dut = Queue(signed(8), depth=6, buffered=buffered, straight=straight)
+def test_holds_exactly_its_depth(buffered, pass_through):
+    dut = Queue(signed(8), depth=6, buffered=buffered, pass_through=pass_through)
     taken = 0
 
     async def testbench(ctx):
@@ -63,9 +63,9 @@ def test_a_word_leaves_the_cycle_after_it_came_and_one_every_cycle():
 
 
 @pytest.mark.parametrize("buffered", [False, True])
-def test_a_straight_one_passes_words_on_at_once_while_it_is_empty(buffered):
+def test_words_pass_through_at_once_while_it_is_empty(buffered):
     """Then one that is not taken waits, and those behind it keep their place."""
-    dut = Queue(signed(8), depth=6, buffered=buffered, straight=True)
+    dut = Queue(signed(8), depth=6, buffered=buffered, pass_through=True)
     seen = []
 
     async def testbench(ctx):

@@ -46,7 +46,8 @@ async def step(ctx, dut, fields, values, *, first=0, parity=0, gaps=None):
     words = [(j, int(v)) for j, v in enumerate(values)]
     busy = 1
     while busy:
-        signals = dut.open, dut.key, dut.base, dut.push, dut.event, dut.close
+        said = dut.events
+        signals = said.open, said.key, said.base, said.push, said.event, said.close
         _, _, opened, key, base, push, event, close = await ctx.tick().sample(*signals)
         ctx.set(dut.start, 0)
         set_value(ctx, dut.context, {"record": record(ANY, 1), "first": 0, "parity": 0})

@@ -4,22 +4,23 @@ import numpy as np
 from deltaloom.hw.datapath.events.event_lists import EventLists
 from deltaloom.sim.testing.streams import run, set_value
 
-PULSES = ("open", "push", "close", "release")
-
 
 def key(number, bank=0):
     return {"list": number, "bank": bank}
 
 
 async def cycle(ctx, dut, **fields):
-    """One clock cycle with these inputs, and no other pulses."""
-    for name in PULSES:
-        ctx.set(getattr(dut, name), 0)
+    """One clock cycle with these inputs of `writer` or `reader.entries`, and no other pulses."""
+    writer, entries = dut.writer, dut.reader.entries
+    pulses = writer.open, writer.push, writer.close, entries.release
+    for pulse in pulses:
+        ctx.set(pulse, 0)
     for name, value in fields.items():
-        set_value(ctx, getattr(dut, name), value)
+        ports = writer if name in writer.signature.members else entries
+        set_value(ctx, getattr(ports, name), value)
     await ctx.tick()
-    for name in PULSES:
-        ctx.set(getattr(dut, name), 0)
+    for pulse in pulses:
+        ctx.set(pulse, 0)
 
 
 async def write(ctx, dut, number, bank, base, events, close=True):
@@ -34,23 +35,23 @@ async def write(ctx, dut, number, bank, base, events, close=True):
 async def read(ctx, dut, base, count):
     found = []
     for n in range(count):
-        await cycle(ctx, dut, r_en=1, r_addr=base + n)
-        await cycle(ctx, dut, r_en=1, r_addr=0)
-        event = ctx.get(dut.r_data)
+        await cycle(ctx, dut, en=1, addr=base + n)
+        await cycle(ctx, dut, en=1, addr=0)
+        event = ctx.get(dut.reader.entries.data)
         found.append((event.j, event.d))
     return found
 
 
 async def state(ctx, dut, number, bank=0):
     """(closed, count) as the reader sees them a cycle from now."""
-    set_value(ctx, dut.query, key(number, bank))
+    set_value(ctx, dut.reader.state.query, key(number, bank))
     await ctx.tick()
-    return ctx.get(dut.closed), ctx.get(dut.count)
+    return ctx.get(dut.reader.state.closed), ctx.get(dut.reader.state.count)
 
 
 def taken(ctx, dut, number, bank=0):
-    set_value(ctx, dut.key, key(number, bank))
-    return ctx.get(dut.taken)
+    set_value(ctx, dut.writer.key, key(number, bank))
+    return ctx.get(dut.writer.taken)
 
 
 def simulate(testbench, *, depth=16, lists=5):
@@ -116,9 +117,9 @@ def test_the_last_event_comes_with_the_close():
 def test_push_and_read_in_the_same_cycle():
     async def testbench(ctx, dut):
         await write(ctx, dut, 0, 0, 0, [(7, -8)], close=False)
-        await cycle(ctx, dut, push=1, event={"j": 9, "d": 1}, r_en=1, r_addr=0)
-        await cycle(ctx, dut, r_en=1, r_addr=1)
-        event = ctx.get(dut.r_data)
+        await cycle(ctx, dut, push=1, event={"j": 9, "d": 1}, en=1, addr=0)
+        await cycle(ctx, dut, en=1, addr=1)
+        event = ctx.get(dut.reader.entries.data)
         assert (event.j, event.d) == (7, -8)
         assert await read(ctx, dut, 1, 1) == [(9, 1)]
 
@@ -129,8 +130,8 @@ def test_read_data_stays_while_not_enabled():
     async def testbench(ctx, dut):
         await write(ctx, dut, 0, 0, 0, [(1, 1), (2, 2)])
         await read(ctx, dut, 0, 1)
-        await cycle(ctx, dut, r_en=0, r_addr=1)
-        assert ctx.get(dut.r_data).j == 1
+        await cycle(ctx, dut, en=0, addr=1)
+        assert ctx.get(dut.reader.entries.data).j == 1
 
     simulate(testbench)
 

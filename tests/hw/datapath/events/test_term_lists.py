@@ -7,7 +7,6 @@ from deltaloom.hw.datapath.events.term_lists import TermLists
 from deltaloom.hw.words import term_levels
 from deltaloom.sim.testing.streams import run, set_value
 
-PULSES = ("open", "push", "close", "release")
 COUNT_BITS = 13
 
 
@@ -24,14 +23,17 @@ def by_level(events, digits):
 
 
 async def cycle(ctx, dut, **fields):
-    """One clock cycle with these inputs, and no other pulses."""
-    for name in PULSES:
-        ctx.set(getattr(dut, name), 0)
+    """One clock cycle with these inputs of `writer` or `reader.entries`, and no other pulses."""
+    writer, entries = dut.writer, dut.reader.entries
+    pulses = writer.open, writer.push, writer.close, entries.release
+    for pulse in pulses:
+        ctx.set(pulse, 0)
     for name, value in fields.items():
-        set_value(ctx, getattr(dut, name), value)
+        ports = writer if name in writer.signature.members else entries
+        set_value(ctx, getattr(ports, name), value)
     await ctx.tick()
-    for name in PULSES:
-        ctx.set(getattr(dut, name), 0)
+    for pulse in pulses:
+        ctx.set(pulse, 0)
 
 
 async def write(ctx, dut, number, bank, base, events):
@@ -48,18 +50,20 @@ async def read(ctx, dut, base, level, count):
     """One term a cycle, each two cycles after it was asked for."""
     found = []
     for n in range(count + 1):
-        await cycle(ctx, dut, r_en=1, r_addr=base + min(n, count - 1), r_level=level)
-        found.append(ctx.get(dut.r_data))
+        await cycle(ctx, dut, en=1, addr=base + min(n, count - 1), level=level)
+        found.append(ctx.get(dut.reader.entries.data))
     return [(word.j, word.twice, word.negative, word.head) for word in found[1:]]
 
 
 async def state(ctx, dut, number, bank):
-    set_value(ctx, dut.query, {"list": number, "bank": bank})
+    set_value(ctx, dut.reader.state.query, {"list": number, "bank": bank})
     await ctx.tick()
-    count = ctx.get(dut.count)
-    levels = len(dut.count) // COUNT_BITS
+    count = ctx.get(dut.reader.state.count)
+    levels = len(dut.reader.state.count) // COUNT_BITS
     mask = (1 << COUNT_BITS) - 1
-    return ctx.get(dut.closed), [count >> (COUNT_BITS * n) & mask for n in range(levels)]
+    return ctx.get(dut.reader.state.closed), [
+        count >> (COUNT_BITS * n) & mask for n in range(levels)
+    ]
 
 
 def make(bits=8, digits=None, depth=600):
@@ -134,9 +138,9 @@ def test_taken_from_close_to_release():
     async def testbench(ctx):
         await write(ctx, dut, 1, 0, 0, [(3, 5)])
         await cycle(ctx, dut)
-        assert ctx.get(dut.taken)
-        set_value(ctx, dut.key, {"list": 1, "bank": 1})
-        assert not ctx.get(dut.taken)
+        assert ctx.get(dut.writer.taken)
+        set_value(ctx, dut.writer.key, {"list": 1, "bank": 1})
+        assert not ctx.get(dut.writer.taken)
         await cycle(ctx, dut, release=1, release_key={"list": 1, "bank": 0})
         assert (await state(ctx, dut, 1, 0))[0] == 0
 
@@ -149,13 +153,13 @@ def test_a_word_that_is_read_stays_while_the_reader_waits():
     async def testbench(ctx):
         await write(ctx, dut, 0, 0, 0, [(1, 1), (2, 1), (3, 1)])
         await cycle(ctx, dut)
-        await cycle(ctx, dut, r_en=1, r_addr=0, r_level=0)
-        await cycle(ctx, dut, r_en=1, r_addr=1, r_level=0)
-        assert ctx.get(dut.r_data).j == 1
+        await cycle(ctx, dut, en=1, addr=0, level=0)
+        await cycle(ctx, dut, en=1, addr=1, level=0)
+        assert ctx.get(dut.reader.entries.data).j == 1
         for _ in range(3):
-            await cycle(ctx, dut, r_en=0, r_addr=2, r_level=1)
-            assert ctx.get(dut.r_data).j == 1
-        await cycle(ctx, dut, r_en=1, r_addr=2, r_level=0)
-        assert ctx.get(dut.r_data).j == 2
+            await cycle(ctx, dut, en=0, addr=2, level=1)
+            assert ctx.get(dut.reader.entries.data).j == 1
+        await cycle(ctx, dut, en=1, addr=2, level=0)
+        assert ctx.get(dut.reader.entries.data).j == 2
 
     run(dut, testbench, cycles=100)

@@ -52,11 +52,11 @@ class Pass:
             "event_base": self.event_base,
             "columns": self.columns,
             "weight_base": self.weight_base,
-            "digits": self.digits,
+            "digits_log2": self.digits,
             "groups": self.groups,
             "words": words,
             "tail_words": self.tail,
-            "rows": 5 * self.groups,
+            "products": 5 * self.groups,
         }
         step = {"first": first, "fresh": fresh, "parity": parity}
         return {"pass": fields, "step": step}
@@ -125,17 +125,7 @@ class Bench:
         self.sources = [self._lists() for _ in range(2)]
         for n, lists in enumerate(self.sources):
             m.submodules[f"lists{n}"] = lists
-            m.d.comb += [
-                lists.query.eq(fetch.query),
-                fetch.closed[n].eq(lists.closed),
-                fetch.count[n].eq(lists.count),
-                lists.release.eq(fetch.release[n]),
-                lists.release_key.eq(fetch.release_key),
-                lists.r_en.eq(fetch.r_en),
-                lists.r_addr.eq(fetch.r_addr),
-                *([lists.r_level.eq(fetch.r_level)] if self.terms else []),
-                fetch.r_data[n].eq(lists.r_data),
-            ]
+            wiring.connect(m, fetch.lists[n], lists.reader)
         self.steps = len(next(iter(self.lists.values())))
         self.total = self._count()
         self.seen = Seen()
@@ -237,7 +227,7 @@ class Bench:
         await send(ctx, self.fetch.i, jobs)
 
     def _writer(self, source):
-        lists = self.sources[source]
+        lists = self.sources[source].writer
         mine = {one.list: one for one in self.program if one.source == source}
         rng = np.random.default_rng(self.seed)
 
@@ -291,14 +281,16 @@ class Bench:
                     d, nothing = (d.negative, d.twice, d["raise"]), d.nothing
                     d = (0, 0, d[2]) if nothing else d
                 word = None if nothing else weights
-                seen.beats.append((word, d, tag.first, tag.last, tag.words, tag.digits))
+                seen.beats.append((word, d, tag.first, tag.last, tag.words, tag.digits_log2))
                 seen.cycles.append(cycle)
                 if tag.last:
                     if seen.ends:
                         before, draining = seen.ends[-1]
                         assert cycle - before >= draining
-                    seen.ends.append((cycle, tag.words << tag.digits))
-                    arriving.extend(cycle + LATENCY + (n << tag.digits) for n in range(tag.words))
+                    seen.ends.append((cycle, tag.words << tag.digits_log2))
+                    arriving.extend(
+                        cycle + LATENCY + (n << tag.digits_log2) for n in range(tag.words)
+                    )
             if event:
                 seen.events[number] += 1
             if begins:

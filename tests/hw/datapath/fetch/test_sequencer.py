@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from deltaloom.golden.models.synthetic import make_network
-from deltaloom.hw.compiler.compile import compile_network, derive_config
+from deltaloom.hw.compiler.compile import compile_network
+from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.datapath.fetch.sequencer import Sequencer
 from deltaloom.hw.words import Pass
 from deltaloom.sim.testing.streams import receive, run, send
@@ -30,11 +31,11 @@ def check(program, *, depth=None, loaded=False, tags=0, fetch=0, rows=0):
 
     async def load(ctx):
         for addr, word in enumerate(program if loaded else []):
-            ctx.set(dut.w_en, 1)
-            ctx.set(dut.w_addr, addr)
-            ctx.set(dut.w_data, word)
+            ctx.set(dut.load.en, 1)
+            ctx.set(dut.load.addr, addr)
+            ctx.set(dut.load.data, word)
             await ctx.tick()
-        ctx.set(dut.w_en, 0)
+        ctx.set(dut.load.en, 0)
         await send(ctx, dut.i, STEPS, lambda: int(rng.integers(tags + 1)))
 
     def sink(name, most):

@@ -38,12 +38,12 @@ def test_loaded_words_are_answered():
     answers = []
 
     async def testbench(ctx):
-        ctx.set(dut.w_en, 1)
+        ctx.set(dut.load.en, 1)
         for address, word in enumerate(WORDS):
-            ctx.set(dut.w_addr, address)
-            ctx.set(dut.w_data, word)
+            ctx.set(dut.load.addr, address)
+            ctx.set(dut.load.data, word)
             await ctx.tick()
-        ctx.set(dut.w_en, 0)
+        ctx.set(dut.load.en, 0)
         ctx.set(dut.store.request.valid, 1)
         for address in range(len(WORDS)):
             ctx.set(dut.store.request.payload, address)

@@ -6,8 +6,10 @@ import pytest
 
 from deltaloom.golden.arithmetic import rshr, sat16
 from deltaloom.golden.models.synthetic import make_network
-from deltaloom.hw.compiler.compile import compile_network, derive_config
-from deltaloom.hw.datapath.rows.accumulate import Accumulate, RowParameters
+from deltaloom.hw.compiler.compile import compile_network
+from deltaloom.hw.compiler.fit import derive_config
+from deltaloom.hw.datapath.rows.accumulate import Accumulate
+from deltaloom.hw.datapath.rows.words import RowParameters
 from deltaloom.hw.words import Pass
 from deltaloom.sim.testing.core import network_of_paths
 from deltaloom.sim.testing.streams import run, send, set_value

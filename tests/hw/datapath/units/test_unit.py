@@ -286,12 +286,12 @@ def test_vectors_are_loaded():
     ]
 
     async def load(ctx):
-        set_value(ctx, dut.w_en, 1)
+        set_value(ctx, dut.load_vectors.en, 1)
         for address, word in enumerate(words):
-            set_value(ctx, dut.w_addr, address)
-            set_value(ctx, dut.w_data, word)
+            set_value(ctx, dut.load_vectors.addr, address)
+            set_value(ctx, dut.load_vectors.data, word)
             await ctx.tick()
-        set_value(ctx, dut.w_en, 0)
+        set_value(ctx, dut.load_vectors.en, 0)
 
     result = simulate(dut, unit_words, before=load)
     dut.vectors = words
@@ -303,7 +303,7 @@ def test_what_no_cell_reads_is_not_there():
     members = [dut.i.p.shape().members.keys() for dut in (plain, vectors, skip)]
     assert members[1] - members[0] == {"vector_shift"}
     assert members[2] - members[1] == {"skip", "skip_mult", "skip_shift"}
-    assert [hasattr(dut, "w_en") for dut in (plain, vectors, skip)] == [False, True, True]
+    assert [hasattr(dut, "load_vectors") for dut in (plain, vectors, skip)] == [False, True, True]
     for dut in (plain, vectors, skip):
         Fragment.get(dut, None)
 

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which accelerator a network needs, and whether it fits a given one."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from ...golden.delta import DELTA_MODES, POWER_OF_TWO
+from ...golden.errors import UserError
+from ...golden.models.network import Network, Path
+from ..cells.catalogue import CELLS
+from ..config import MAX_GROUP_WORDS, AcceleratorConfig, divisor_up_to
+from ..words import UNIT_BITS
+from .pack import weight_digits
+from .plan import Outline, Plan
+
+SEQUENCE_FRAMES = 128
+"""The longest sequence of a network with backward layers where nobody says more."""
+
+WORD_BITS = 256
+"""The weight word of a network where nobody says otherwise, if its weights' widths allow it."""
+
+
+def derive_config(
+    network: Network,
+    *others: Network,
+    word_bits: int | None = None,
+    drain_rows: int | None = None,
+    lane_kind: str = "multiplier",
+    frames: int = SEQUENCE_FRAMES,
+    cell_units: int = 1,
+    input_elements: int = 1,
+    output_elements: int = 1,
+) -> AcceleratorConfig:
+    """The smallest accelerator that each of the networks fits.
+
+    Parameters
+    ----------
+    word_bits: None picks 256
+    drain_rows: None picks the largest divisor of the lanes up to 8
+    frames: the longest sequence, for networks with backward layers
+    lane_kind, cell_units, input_elements, output_elements: see `AcceleratorConfig`
+    """
+    if frames < 1:
+        raise UserError(f"longest sequence: {frames} is not possible, it must be at least 1 frame")
+    networks = (network, *others)
+    outlines = [Outline.of(each) for each in networks]
+    paths = [path for each in networks for _, path in each.paths()]
+    widths = tuple(sorted({path.weight_bits for path in paths}))
+    bits = _word_bits(word_bits, widths[-1])
+    modes = {each.delta_mode for each in networks}
+    # What a plan depends on; the sizes, which it leads to, follow.
+    shape = AcceleratorConfig(
+        word_bits=bits,
+        weight_bits=widths,
+        lane_kind=lane_kind,
+        delta_modes=tuple(mode for mode in DELTA_MODES if mode in modes),
+        drain_rows=drain_rows or divisor_up_to(bits // widths[-1], _most_rows(networks, bits)),
+        cell_units=cell_units,
+        input_elements=input_elements,
+        output_elements=output_elements,
+        cells=tuple(dict.fromkeys(stage.cell for one in outlines for stage in one.stages)),
+        initial=any(_begins(each) for each in networks),
+        shifts=_span(int(s) for path in paths for s in path.shift),
+        quantizer_shifts=_span(path.quantizer.shift for path in paths),
+    )
+    needs = [_needs(outline.on(shape)) for outline in outlines]
+    sizes: dict[str, Any] = {name: max(need[name] for need in needs) for name in needs[0]}
+    if sizes["sequence_words"]:
+        sizes["sequence_words"] *= frames
+    return replace(shape, **sizes)
+
+
+def _word_bits(wanted: int | None, width: int) -> int:
+    """Bits of a weight word, for weights up to this width."""
+    bits = WORD_BITS if wanted is None else wanted
+    if bits < width or bits % width:
+        raise UserError(
+            f"word_bits: {bits} is not possible, it must be a multiple of the weight width "
+            f"{width}; try {max(width, bits - bits % width)}"
+        )
+    return bits
+
+
+def _most_rows(networks: Iterable[Network], word_bits: int) -> int:
+    """The most rows that are drained per cycle where nobody says more.
+
+    Up to 8, but no more than the units of the largest layer, and at least as many as a group of
+    MAX_GROUP_WORDS needs.
+    """
+    units = max(layer.units for network in networks for layer in network.layers)
+    narrowest = min(path.weight_bits for network in networks for _, path in network.paths())
+    most = min(8, 1 << (units - 1).bit_length())
+    return max(most, ceil(word_bits // narrowest / MAX_GROUP_WORDS))
+
+
+def _begins(network: Network) -> bool:
+    """Whether its sequences begin with a state that is not zero."""
+    return any(state.any() for layer in network.layers for state in layer.initial.values())
+
+
+def _span(values: Iterable[int]) -> tuple[int, int]:
+    seen = list(values)
+    return min(seen), max(seen)
+
+
+def _needs(plan: Plan) -> dict[str, int]:
+    """The sizes that a plan needs at the least."""
+    network = plan.network
+    frames = [use for use in plan.uses if use.of_frames]
+    states = [use for use in plan.uses if not use.of_frames]
+    paths = [use.path for use in plan.uses]
+    return {
+        "activation_bits": max(path.quantizer.bits for path in paths),
+        "encoders": max((use.encoder + 1 for use in states), default=1),
+        "input_encoders": max(use.encoder + 1 for use in frames),
+        "lane_bits": max(_lane_bits(path, network.delta_mode, plan.config) for path in paths),
+        # The sum of one step's events spans twice the accumulator's range.
+        "sum_bits": max(path.bound for path in paths).bit_length() + 2,
+        "pre_bits": _pre_bits(network),
+        "lists": len(plan.lists),
+        "layers": len(plan.stages),
+        "weight_words": sum(p.weight_words for p in plan.passes if not p.shares),
+        "row_words": sum(p.d_words for p in plan.passes),
+        "program": len(plan.passes),
+        "sweeps": len(plan.sweeps),
+        "sweep_sources": max(len(sweep.sources) for sweep in plan.sweeps),
+        # Of one frame; a configuration has room for some of them.
+        "sequence_words": plan.record.stride if len(plan.sweeps) > 1 else 0,
+        "events": max((use.event_base + 2 * use.path.columns for use in states), default=1),
+        "input_events": max(use.event_base + 2 * use.path.columns for use in frames),
+        "references": max((use.reference_base + use.path.columns for use in states), default=1),
+        "input_references": max(use.reference_base + use.path.columns for use in frames),
+        "states": sum(plan.state_words),
+    }
+
+
+def _pre_bits(network: Network) -> int:
+    """Width in which no pre-activation ever overflows, whatever the inputs."""
+    worst = 0
+    for layer in network.layers:
+        total = np.abs(layer.bias).astype(object)
+        for path in layer.paths:
+            rows = [layer.cell.gates.index(g) for g in path.gates]
+            products = path.bound * np.abs(path.mult).astype(object)
+            total[rows] += [
+                [(int(v) >> int(s)) + 1 for v in row]
+                for row, s in zip(products, path.shift, strict=True)
+            ]
+        worst = max(worst, int(total.max()))
+    return worst.bit_length() + 1
+
+
+def _lane_bits(path: Path, delta_mode: str, config: AcceleratorConfig) -> int:
+    """Width of a lane's sum over one step's events: of a weight's digit times a delta."""
+    digits = weight_digits(path.matrix, config.digits(path.weight_bits), config.digit_bits)
+    largest = int(np.abs(digits).sum(axis=-1).max(initial=0))
+    bits = path.quantizer.bits
+    step = 1 << (bits - 1) if delta_mode == POWER_OF_TWO else (1 << bits) - 1
+    return (largest * step).bit_length() + 1
+
+
+def check_fits(plan: Plan) -> None:
+    """Raise UserError where a network does not fit the accelerator that it was planned on.
+
+    The line names the parameter, what is needed, what there is, and a way out.
+    """
+    _check_paths(plan)
+    _check_layers(plan)
+    _check_sequences(plan)
+    _check_sizes(plan)
+
+
+def _check_paths(plan: Plan) -> None:
+    """The kinds of deltas and weights."""
+    network, config = plan.network, plan.config
+    if network.delta_mode not in config.delta_modes:
+        raise UserError(
+            f"delta mode: {network.delta_mode}, the accelerator has "
+            f"{', '.join(config.delta_modes)}; quantize with one of these"
+        )
+    for name, path in network.paths():
+        if path.weight_bits not in config.weight_bits:
+            raise UserError(
+                f"{name}: weights of {path.weight_bits} bits, the accelerator has "
+                f"{', '.join(map(str, config.weight_bits))}; quantize to one of these"
+            )
+
+
+def _check_layers(plan: Plan) -> None:
+    """The cells, and what they are fed with."""
+    layers, config = plan.network.layers, plan.config
+    for layer in layers:
+        fed = {gate for path in layer.paths for gate in path.gates}
+        for gate in layer.cell.gates:
+            if gate not in fed:
+                raise UserError(
+                    f"{layer.name}: no path feeds gate {gate!r}, the hardware needs one; "
+                    "add it to a path's gates, with weights of 0"
+                )
+    for stage in plan.stages:
+        layer = layers[stage.layer]
+        if stage.cell not in config.cells:
+            raise UserError(
+                f"{layer.name}: cell {stage.cell!r}, the accelerator has {', '.join(config.cells)}"
+            )
+        most = CELLS[stage.cell].MAX_C_EXPONENT
+        if layer.cell.has_c and layer.c_exponent > most:
+            raise UserError(
+                f"{layer.name}: c exponent {layer.c_exponent}, the hardware takes 0.."
+                f"{most}; quantize with other data, or scale the model down"
+            )
+    if layers[0].cell.reads_input:
+        raise UserError(
+            f"{layers[0].name}: cell {layers[0].kind!r} cannot be the first layer, "
+            "the hardware keeps no frames to read; use 'sru4' with a diagonal gate s, or 'sru0'"
+        )
+
+
+def _check_sequences(plan: Plan) -> None:
+    """The sequence buffer, and the state before a sequence."""
+    if len(plan.sweeps) > 1 and not plan.config.buffered:
+        raise UserError(
+            "sequence_words: 0, the network has layers that need a whole sequence (backward, or "
+            "several that are read together); use a configuration with a sequence buffer"
+        )
+    for layer in plan.network.layers:
+        if not plan.config.initial and any(state.any() for state in layer.initial.values()):
+            raise UserError(
+                f"{layer.name}: an initial state that is not zero, the accelerator starts from "
+                "zero; use a configuration with initial"
+            )
+
+
+def _check_sizes(plan: Plan) -> None:
+    """What can be counted, and everything else that is a number of the configuration."""
+    config = plan.config
+    for use in plan.uses:
+        size = max(use.path.columns, use.path.units)
+        if size > 1 << UNIT_BITS:
+            raise UserError(
+                f"{use.name}: {size} columns or units, the hardware takes {1 << UNIT_BITS}"
+            )
+    for name, value in _needs(plan).items():
+        limit = getattr(config, name)
+        if value > limit:
+            raise UserError(
+                f"{name}: the network needs {value}, the accelerator has {limit}; "
+                "use a larger configuration, fewer units or fewer bits"
+            )
+    for name, (lowest, highest) in (
+        ("shifts", _span(int(s) for use in plan.uses for s in use.path.shift)),
+        ("quantizer_shifts", _span(use.path.quantizer.shift for use in plan.uses)),
+    ):
+        low, high = getattr(config, name)
+        if lowest < low or highest > high:
+            raise UserError(
+                f"{name}: the network has {lowest}..{highest}, the accelerator takes {low}..{high}"
+            )
+
+
+def longest_sequence(network: Network, config: AcceleratorConfig) -> int | None:
+    """Frames of a sequence that the sequence buffer holds; None where there is none, and no end."""
+    return config.sequence_words // Outline.of(network).record.stride if config.buffered else None

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stages of an accelerator's step: a layer is one of them, or several that share its state."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...golden.models.network import Network
+from .sweeps import Sweep
+
+STAGE_CELLS = {"gru_before": {"gru_reset": ("r", "z"), "gru_update": ("n",)}}
+"""Kinds of layers that take several stages: the hardware's cell of each, and the gates it takes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stage:
+    """One turn of the cell unit, over all units of a layer.
+
+    Members
+    -------
+    index: of all stages; the hardware's words and `AcceleratorConfig` count stages as layers
+    layer: index of the network's layer
+    cell: its name in `hw.cells.catalogue.CELLS`
+    gates: what it takes, in the order of the slots
+    sweep: what runs it
+    puts_out: it is the last of its sweep
+    """
+
+    index: int
+    layer: int
+    cell: str
+    gates: tuple[str, ...]
+    sweep: Sweep
+    puts_out: bool
+
+
+def plan_stages(network: Network, sweeps: Sequence[Sweep]) -> tuple[Stage, ...]:
+    """The stages of every layer, in program order."""
+    stages: list[Stage] = []
+    for sweep in sweeps:
+        for n in sweep.layers:
+            layer = network.layers[n]
+            cells = STAGE_CELLS.get(layer.kind, {layer.kind: layer.cell.gates})
+            for cell, gates in cells.items():
+                stages.append(
+                    Stage(
+                        index=len(stages),
+                        layer=n,
+                        cell=cell,
+                        gates=gates,
+                        sweep=sweep,
+                        puts_out=n == sweep.result and cell == [*cells][-1],
+                    )
+                )
+    return tuple(stages)

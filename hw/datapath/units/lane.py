@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One lane of the cell unit: every kind of cell, between the memories of the lane's states."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import wiring
+from amaranth.lib.data import ArrayLayout, StructLayout
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from ....golden.models.network import MAX_SHIFT
+from ...cells.base import SKIP_LATENCY, STATE_LATENCY
+from ...cells.catalogue import CELLS, reads, vector_bits
+from ...parts.arithmetic import Rescale, sat16
+from ...parts.memory import MemoryWrite, Table, block_ram, connect_write
+from ...parts.pipeline import delay
+
+RESULT_CYCLES = 1
+"""From the results of the cells to that of the unit's own kind, in a register."""
+
+
+def cell_cycles(cells: Sequence[str]) -> int:
+    """Cycles through the slowest of these cells, and so through each of them."""
+    return max(CELLS[name].LATENCY for name in cells)
+
+
+class CellLane(wiring.Component):
+    """Take one unit a cycle: read its state, run its cell, write the state back.
+
+    All cells run on whatever comes, each padded to the slowest; the unit's kind chooses the result.
+    Nothing waits, and nothing keeps a unit from reading a state that is still under way.
+
+    LATENCY: `cell_cycles` + `RESULT_CYCLES`. THROUGHPUT: a unit a cycle.
+
+    Parameters
+    ----------
+    cells : sequence of str
+        Names in `CELLS`.
+    unit : StructLayout
+        What comes with a unit: the fields of `cell_word` that the cells and the memories read.
+    depth : int
+        Words of the lane's memories, at least 2: one a unit. State addresses are in these words.
+    vectors : sequence of int
+        Initial words of the vector memory, which exists only where one of the cells reads it.
+    initial : sequence of int
+        The state before a sequence's first step, {c[31:16], h[15:0]}; None: 0, without a memory.
+
+    Members
+    -------
+    p : in, signed 16 bits for each slot
+        The unit's pre-activations.
+    unit : in, `unit`
+        With p.
+    state, skip : in, range(depth)
+        With p: addresses of the unit's state, and of the h that its skip reads; skip only where
+        one of the cells reads it.
+    starts : in, 1 bit
+        STATE_LATENCY - 1 cycles after p: the state is the initial one.
+    cell : in, range(len(cells))
+        `cell_cycles` after p: the unit's kind.
+    done : in, 1 bit
+        A cycle later: there is a unit whose state is to be written.
+    done_state : in, range(depth)
+        With done: its address.
+    h : out, signed 16 bits
+        With done: the unit's h, or what its cell puts out instead.
+    host_addr : in, range(depth)
+    host_data : out, 32 bits
+        {c[31:16], h[15:0]} of the word that host_addr named a cycle before.
+    load_vectors, load_initial : in, `MemoryWrite`
+        Write the vectors and the initial states, while no unit is under way; each only with its
+        memory.
+    """
+
+    def __init__(
+        self,
+        *,
+        cells: Sequence[str],
+        unit: StructLayout,
+        depth: int,
+        vectors: Sequence[int] = (),
+        initial: Sequence[int] | None = None,
+    ) -> None:
+        self.cells = tuple(cells)
+        self.depth = depth
+        self._vectors_init = vectors
+        self._initial = initial
+        self._cycles = cell_cycles(cells)
+        self._has_vectors, self._has_skip = reads(cells, "vectors"), reads(cells, "skip")
+        slots = max(CELLS[name].GATES for name in cells)
+        address = ceil_log2(depth)
+        optional: dict[str, Any] = {}
+        if self._has_vectors:
+            optional["load_vectors"] = In(MemoryWrite(depth, vector_bits(cells)))
+        if initial is not None:
+            optional["load_initial"] = In(MemoryWrite(depth, 32))
+        if self._has_skip:
+            optional["skip"] = In(address)
+        super().__init__(
+            {
+                "p": In(ArrayLayout(signed(16), slots)),
+                "unit": In(unit),
+                "state": In(address),
+                "starts": In(1),
+                "cell": In(range(len(cells))),
+                "done": In(1),
+                "done_state": In(address),
+                "h": Out(signed(16)),
+                "host_addr": In(address),
+                "host_data": Out(32),
+                **optional,
+            }
+        )
+
+    p: Any
+    unit: Any
+    state: Signal
+    skip: Signal
+    starts: Signal
+    cell: Signal
+    done: Signal
+    done_state: Signal
+    h: Signal
+    host_addr: Signal
+    host_data: Signal
+    load_vectors: Any
+    load_initial: Any
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        memories = self._memories(m)
+        inputs = self._states(m, memories)
+        if self._has_vectors:
+            inputs["vectors"] = self._vectors(m)
+        if self._has_skip:
+            inputs["skip"] = self._skip(m, memories["h"])
+
+        results: dict[str, list[Value]] = {"c": [], "h": []}
+        if any(CELLS[name].HAS_OUT for name in self.cells):
+            results["out"] = []
+        for name in self.cells:
+            m.submodules[name] = cell = CELLS[name]()
+            m.d.comb += [gate.eq(self.p[slot]) for slot, gate in enumerate(cell.p)]
+            m.d.comb += cell.c_exponent.eq(self.unit.c_exponent)
+            m.d.comb += [
+                Value.cast(getattr(cell, what)).eq(value)
+                for what, value in inputs.items()
+                if what in cell.READS
+            ]
+            if "vectors" in cell.READS:
+                m.d.comb += cell.vector_shift.eq(self.unit.vector_shift)
+            found = {"c": cell.c_next, "h": cell.h_next}
+            found["out"] = cell.out if cell.HAS_OUT else cell.h_next
+            padding = self._cycles - cell.LATENCY
+            for part, values in results.items():
+                values.append(delay(m, found[part], padding, f"{name}_{part}"))
+
+        after = {}
+        for part, values in results.items():
+            after[part] = Signal(signed(16), name=f"{part}_after", reset_less=True)
+            m.d.sync += after[part].eq(Array(values)[self.cell])
+        for part, memory in memories.items():
+            write = memory.write_port()
+            m.d.comb += [
+                write.addr.eq(self.done_state),
+                write.data.eq(after[part]),
+                write.en.eq(self.done),
+            ]
+        m.d.comb += self.h.eq(after.get("out", after["h"]))
+        return m
+
+    def _memories(self, m: Module) -> dict[str, Any]:
+        """The memories of h and, where a cell reads it, c; with the host's view of both."""
+        memories, host = {}, {"c": Const(0, 16)}
+        for part in ("c", "h"):
+            if part == "h" or reads(self.cells, part):
+                # No cell reads a word while it is written (`CellUnit.reuse_distance`).
+                memory = block_ram(signed(16), depth=self.depth)
+                m.submodules[f"{part}_memory"] = memories[part] = memory
+                port = memory.read_port()
+                m.d.comb += port.addr.eq(self.host_addr)
+                host[part] = port.data
+        m.d.comb += self.host_data.eq(Cat(host["h"], host["c"]))
+        return memories
+
+    def _states(self, m: Module, memories: dict[str, Any]) -> dict[str, Value]:
+        """The unit's c and h, as far as a cell reads them, STATE_LATENCY cycles after p."""
+        start = self._start(m)
+        states: dict[str, Value] = {}
+        for part, memory in memories.items():
+            if reads(self.cells, part):
+                port = memory.read_port()
+                states[part] = Signal(signed(16), name=part, reset_less=True)
+                m.d.comb += port.addr.eq(self.state)
+                read = delay(m, port.data, STATE_LATENCY - 2, f"{part}_read")
+                m.d.sync += states[part].eq(Mux(self.starts, start[part], read))
+        return states
+
+    def _start(self, m: Module) -> dict[str, Value]:
+        """The unit's state before the first step, STATE_LATENCY - 1 cycles after p."""
+        if self._initial is None:
+            return {"c": Const(0), "h": Const(0)}
+        m.submodules.initial = table = Table(32, depth=self.depth, init=self._initial)
+        connect_write(m, self.load_initial, table.load)
+        m.d.comb += table.addr.eq(self.state)
+        word = delay(m, table.data, STATE_LATENCY - 2, "initial")
+        return {"c": word[16:], "h": word[:16]}
+
+    def _vectors(self, m: Module) -> Value:
+        """The unit's word of the vector memory, STATE_LATENCY cycles after p."""
+        bits = vector_bits(self.cells)
+        m.submodules.vectors = table = Table(bits, depth=self.depth, init=self._vectors_init)
+        connect_write(m, self.load_vectors, table.load)
+        m.d.comb += table.addr.eq(self.state)
+        word: Value = delay(m, table.data, STATE_LATENCY - 1, "vectors")
+        return word
+
+    def _skip(self, m: Module, h_memory: Any) -> Value:
+        """The unit's skip, sat16(rshr(x * skip_mult, skip_shift)), SKIP_LATENCY cycles after p."""
+        m.submodules.rescale_skip = rescale = Rescale(
+            value_bits=16, shift_min=0, shift_max=MAX_SHIFT, out_bits=32
+        )
+        port = h_memory.read_port()
+        m.d.comb += [
+            port.addr.eq(self.skip),
+            rescale.value.eq(port.data),
+            rescale.mult.eq(delay(m, self.unit.skip_mult, 1, "skip_mult")),
+            rescale.shift.eq(delay(m, self.unit.skip_shift, 1, "skip_shift")),
+        ]
+        rest = SKIP_LATENCY - 1 - rescale.latency
+        return delay(m, sat16(rescale.o), rest, "skip")

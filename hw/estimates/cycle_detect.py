@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cycle model of datapath/detect and datapath/events: when the events of a list can be read."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from math import ceil
+
+import numpy as np
+import numpy.typing as npt
+
+from ...golden.arithmetic import Ints
+from ..compiler.paths import INPUT
+from ..compiler.plan import Plan
+from ..datapath.detect.encoder import recovery
+from ..datapath.fetch.sequencer import STEPS
+from .cycle_parts import BANK_FREE, NEVER, PUSHED, STEP_ROOM, ListTimes
+
+Cycles = npt.NDArray[np.int64]
+
+
+class DetectModel:
+    """The frames' words, and the lists that their encoders and those of the states write.
+
+    Members
+    -------
+    recovery: cycles from a source's last element to the next source
+    encoded: when the encoders are through with the stage that was the last to be encoded
+    """
+
+    def __init__(self, plan: Plan, fired: Mapping[str, Sequence[int | Ints]]) -> None:
+        config = plan.config
+        self.recovery = recovery(config.quantizer_shifts, config.delta_modes)
+        self.encoded = NEVER
+        self._config = config
+        self._inputs = plan.network.inputs
+        self._fired = fired
+        self._uses = [users[0] for users in plan.lists]
+        self._lists: dict[tuple[int, int], ListTimes] = {}
+        self._frame_end = NEVER
+        # When the banks of a step's frames are free again; when the rows had taken the last pass.
+        self._released: list[int] = []
+        self._finished: deque[int] = deque([NEVER] * STEPS, maxlen=STEPS)
+
+    def frame(self, t: int) -> int:
+        """Writes the lists of step t's frame; the cycle of its first word."""
+        start = max(0, self._frame_end + self.recovery + 1, self._finished[0] + STEP_ROOM)
+        free = self._released[t - 2] + BANK_FREE if t > 1 else 0
+        elements = self._config.input_elements
+        if elements == 1:
+            start = max(start, free)
+        words = ceil(self._inputs / elements)
+        self._frame_end = start + words - 1
+        coming = start + np.arange(words)
+        for use in self._uses:
+            if use.producer == INPUT:
+                at = coming[self._elements(use.name, t, use.path.columns) // elements]
+                self._write(use.list, t, at, self._frame_end, elements, free)
+        return start
+
+    def end_step(self, *, released: int, finished: int) -> None:
+        """A step is through: the fetch unit has released the frames' lists, the rows have taken its
+        last pass."""
+        self._released.append(released)
+        self._finished.append(finished)
+
+    def encode(self, stage: int, t: int, unit_words: Sequence[int], end: int) -> None:
+        """Writes the lists of a stage's states in step t.
+
+        unit_words: when the first unit of each comes; end: when the last of all units does
+        """
+        config, times = self._config, np.array(unit_words)
+        self.encoded = end + self.recovery - 1
+        for use in self._uses:
+            if use.producer == stage:
+                unit = self._elements(use.name, t + (use.path.source == "h"), use.path.columns)
+                row = unit % config.unit_word // config.cell_units
+                at = times[unit // config.unit_word] + row
+                self._write(use.list, t, at, end, config.cell_units, NEVER)
+
+    def bank_of(self, n: int, bank: int) -> ListTimes | None:
+        """A bank of list n; None: since reset, nothing has been written to it."""
+        return self._lists.get((n, bank))
+
+    def _write(self, n: int, t: int, at: Cycles, end: int, slices: int, free: int) -> None:
+        """A list: its events' elements came at `at`, the source's last one at `end`."""
+        early = self.recovery - PUSHED
+        pushes, closed = at + early, end + early
+        if slices > 1:
+            # One event a cycle out of the slices' queues, and the list is opened before.
+            order = np.arange(len(at))
+            pushes = np.maximum(pushes + 1, free) - order
+            pushes = np.maximum.accumulate(pushes) + order
+            closed = max(closed + 2, free, int(pushes[-1]) + 1 if len(at) else 0)
+        self._lists[n, t & 1] = ListTimes(pushes, closed)
+
+    def _elements(self, name: str, t: int, columns: int) -> Cycles:
+        """Which elements of a path's source fire in a step: spread evenly where it is not known."""
+        fired = self._fired[name][t] if t < len(self._fired[name]) else 0
+        if isinstance(fired, np.ndarray):
+            return fired
+        return (2 * np.arange(int(fired)) + 1) * columns // (2 * max(int(fired), 1))

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cycle model of datapath/units: unit-words through their cells, to the encoders and out."""
+
+from collections import deque
+from math import ceil
+
+from ..compiler.plan import Plan
+from ..datapath.rows.accumulate import QUEUE_WORDS
+from ..datapath.units.collect import COLLECT_CYCLES
+from ..datapath.units.outputs import output_words
+from ..datapath.units.unit import unit_latency
+from .cycle_detect import DetectModel
+from .cycle_parts import BUFFERED, NEVER, OUTPUT_ROOM, QUEUE_ROOM, PassWork
+
+
+class UnitsModel:
+    """The queue to the cell unit, the cell unit, and the output stream.
+
+    Members
+    -------
+    output: when the last output up to now has left
+    """
+
+    def __init__(self, plan: Plan, detect: DetectModel) -> None:
+        config = plan.config
+        self.output = -1  # none leaves before cycle 0
+        self._config = config
+        self._detect = detect
+        self._last_stage = len(plan.stages) - 1
+        # From a unit-word's last word to where it begins to run, and from there to its first h;
+        # between two stages.
+        self._to_load = COLLECT_CYCLES - 1
+        self._to_h = unit_latency(config.cells) - self._to_load
+        self._gap = max(detect.recovery, self._to_h)
+        # When the latest words for the cell unit were accepted, and those of the unit-word.
+        self._accepted: deque[int] = deque([NEVER] * QUEUE_WORDS, maxlen=QUEUE_WORDS)
+        # When the last unit-word began to run, and its cycles; the first h of the stage's.
+        self._load, self._runs = NEVER, 0
+        self._left: list[int] = []
+        # When the outputs of the latest unit-words had left, for as many as there is room.
+        room = max(1, output_words(config) // config.unit_word - 1)
+        self._outputs: deque[int] = deque([NEVER] * room, maxlen=room)
+
+    def room(self, p: PassWork, cycle: int, *, begins: bool, completed: int) -> int:
+        """The first cycle from `cycle` on in which there is room for a D-word's result.
+
+        begins: it is the first of a unit-word; completed: when the one before it had its turn
+        """
+        # Room is known a cycle late, so there must be some for the word before, too.
+        if completed < cycle - 1 or self._accepted[0] + QUEUE_ROOM > cycle:
+            cycle = max(cycle, self._accepted[1] + QUEUE_ROOM)
+        if begins and p.stage == self._last_stage:
+            cycle = max(cycle, self._outputs[0] + OUTPUT_ROOM)
+        return cycle
+
+    def accept(self, came: int, *, begins: bool) -> None:
+        """A word has come to the queue; begins: it is the first of its unit-word."""
+        free = self._load if begins else 0
+        if came < free or came <= self._accepted[-1]:
+            came = max(came + BUFFERED, free, self._accepted[-1] + 1)
+        self._accepted.append(came)
+
+    def run(self, p: PassWork, t: int, *, last: bool) -> None:
+        """A unit-word is complete, and runs through its cell; last: it is the pass's last."""
+        config = self._config
+        load = max(self._accepted[-1] + self._to_load, self._load + self._runs)
+        if not self._left:
+            load = max(load, self._load + self._runs + self._gap - 1)
+        units = p.tail_units if last else config.unit_word
+        self._load, self._runs = load, ceil(units / config.cell_units)
+        first = load + self._to_h
+        self._left.append(first)
+        if p.stage == self._last_stage:
+            beats = ceil(units / config.output_elements)
+            each = config.cell_units // config.output_elements
+            self.output = max(self.output + beats, first + BUFFERED + self._runs + each - 2)
+            self._outputs.append(self.output)
+        if last and p.layer_end:
+            self._detect.encode(p.stage, t, self._left, first + self._runs - 1)
+            self._left = []
