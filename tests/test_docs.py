@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every Markdown page against the tree: its links, the files it names, its place on the site."""
+
+import ast
+import re
+import runpy
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+FOLDERS = ("golden", "hw", "boards", "sim")
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_CODE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
+_NAMED = re.compile(
+    r"`((?:(?:golden|hw|boards|sim|src|tests|docs|benchmarks|examples)/[\w./-]*[\w-]\.\w+)"
+    r"|(?:[A-Z]+\.md|Makefile|pyproject\.toml))`"
+)
+
+
+def pages():
+    """Every Markdown file of ours, as a path from the root."""
+    yield from (place.name for place in ROOT.glob("*.md"))
+    for folder in ROOT.iterdir():
+        ours = folder.name == ".github" or not folder.name.startswith((".", "build"))
+        if folder.is_dir() and ours:
+            yield from (place.relative_to(ROOT).as_posix() for place in folder.rglob("*.md"))
+
+
+PAGES = sorted(pages())
+
+
+def anchors(text):
+    """What a code host calls the headings of a page."""
+    seen, found = Counter(), []
+    for heading in re.findall(r"^#+ +(.*?) *$", _CODE.sub("", text), re.MULTILINE):
+        words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
+        name = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
+        found.append(f"{name}-{seen[name]}" if seen[name] else name)
+        seen[name] += 1
+    return found
+
+
+def broken_links(page):
+    """The links of a page that lead nowhere in the tree."""
+    broken = []
+    for link in _LINK.findall(_CODE.sub("", page.read_text("utf-8"))):
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        if link.startswith(("https://", "http://", "mailto:")):
+            continue
+        if not target.exists() or (anchor and anchor not in anchors(target.read_text("utf-8"))):
+            broken.append(link)
+    return broken
+
+
+def missing_files(text):
+    """Files that a page names in code quotes and that are not there."""
+    return [name for name in _NAMED.findall(text) if not (ROOT / name).exists()]
+
+
+def table_rows(text):
+    """The cells of every row of a page's tables, without the headings."""
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    cells = [re.split(r"(?<!\\)\|", row.strip("|")) for row in rows]
+    named = [[cell.strip() for cell in row] for row in cells]
+    rules = {n for n, row in enumerate(named) if set("".join(row)) <= {"-", ":"}}
+    return [row for n, row in enumerate(named) if n not in rules and n + 1 not in rules]
+
+
+def test_broken_links_and_missing_files_are_seen(tmp_path):
+    (tmp_path / "there.md").write_text("# A `b`, c\n\n## Twice\n\n## Twice\n")
+    page = tmp_path / "page.md"
+    good = "[a](there.md) [b](there.md#a-b-c) [c](there.md#twice-1) [d](#title) [e](https://x.y)"
+    page.write_text(f"# Title\n\n{good} [f](gone.md) [g](there.md#gone) [h](#gone)\n")
+    assert broken_links(page) == ["gone.md", "there.md#gone", "#gone"]
+    assert missing_files("`hw/words.py` `hw/gone.py` `NOWHERE.md`") == ["hw/gone.py", "NOWHERE.md"]
+
+
+def test_tables_are_read():
+    assert table_rows("text\n\n| a | b |\n|---|---|\n| `x` | \\|d\\| |\n") == [["`x`", "\\|d\\|"]]
+
+
+def test_pages_were_found():
+    assert {"README.md", "CONTRIBUTING.md", "docs/words.md", "tests/README.md"} <= set(PAGES)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links(page):
+    assert broken_links(ROOT / page) == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])
+def test_named_files(page):
+    assert missing_files((ROOT / page).read_text("utf-8")) == []
+
+
+def test_every_word_has_one_line_and_one_file():
+    rows = table_rows((DOCS / "words.md").read_text("utf-8"))
+    words = [word for word, _, _ in rows]
+    assert len(words) == len({word.lower() for word in words})
+    assert len(words) >= 35
+    for word, meaning, file in rows:
+        assert meaning, word
+        assert len(_LINK.findall(file)) == 1, f"{word}: {file}"
+
+
+def test_architecture_has_the_folders_and_their_imports():
+    """The table says what tests/test_import_contract.py checks."""
+    text = (DOCS / "architecture.md").read_text("utf-8")
+    rows = {row[1]: row for row in table_rows(text) if row[1].startswith("`deltaloom")}
+    assert list(rows) == [*(f"`deltaloom.{name}`" for name in FOLDERS), "`deltaloom`"]
+    for n, name in enumerate(FOLDERS):
+        allowed = rows[f"`deltaloom.{name}`"][-1]
+        assert allowed == (", ".join(FOLDERS[:n]) or "nothing of ours")
+    contract = (ROOT / "tests" / "test_import_contract.py").read_text("utf-8")
+    top = re.search(r"^TOP = (\(.*\))$", contract, re.MULTILINE)
+    assert ast.literal_eval(top[1]) == FOLDERS
+
+
+def test_datapath_has_a_section_for_each_folder():
+    found = [p.name for p in (ROOT / "hw" / "datapath").iterdir() if (p / "__init__.py").exists()]
+    headings = anchors((DOCS / "datapath.md").read_text("utf-8"))
+    assert len(found) == 6
+    assert [name for name in headings if name in found] == sorted(found)
+
+
+def test_every_page_is_on_the_site_once():
+    names = runpy.run_path(str(DOCS / "conf.py"))  # it needs no Sphinx
+    listed = [names["FRONT"], *(page for some in names["PAGES"].values() for page in some)]
+    hosted = [page for page in PAGES if page.startswith(".github/")]
+    assert sorted(f"{page}.md" for page in listed) == [p for p in PAGES if p not in hosted]
