@@ -72,7 +72,7 @@ suppress_warnings = ["myst.header"]  # headings may begin at any level
 
 html_theme = "furo"
 html_title = f"deltaloom {version}"
-html_show_sourcelink = False
+html_copy_source = False
 
 autodoc_typehints = "none"  # signatures show them
 autodoc_member_order = "bysource"

@@ -61,6 +61,30 @@ def missing_files(text):
     return [name for name in _NAMED.findall(text) if not (ROOT / name).exists()]
 
 
+def quotes(text):
+    """The Python blocks of a page that begin with a file's name: (file, the pieces between ...)."""
+    for indent, block in re.findall(
+        r"^( *)```python\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL
+    ):
+        first, *lines = [line.removeprefix(indent).rstrip() for line in block.splitlines()]
+        if first.startswith("# ") and first.endswith(".py"):
+            marked = "\n".join("..." if line.strip() == "..." else line for line in lines)
+            yield first[2:], [piece.strip("\n") for piece in marked.split("\n...\n")]
+
+
+def wrong_quotes(text, root=ROOT):
+    """The pieces of a page's quotes that are not in the file that they are said to be from."""
+    wrong = []
+    for name, pieces in quotes(text):
+        source = (root / name).read_text("utf-8")
+        for piece in pieces:
+            at = source.find(piece)
+            if at < 0:
+                wrong.append(f"{name}: {piece}")
+            source = source[at + len(piece) :] if at >= 0 else source
+    return wrong
+
+
 def table_rows(text):
     """The cells of every row of a page's tables, without the headings."""
     rows = [line for line in text.splitlines() if line.startswith("|")]
@@ -77,6 +101,20 @@ def test_broken_links_and_missing_files_are_seen(tmp_path):
     page.write_text(f"# Title\n\n{good} [f](gone.md) [g](there.md#gone) [h](#gone)\n")
     assert broken_links(page) == ["gone.md", "there.md#gone", "#gone"]
     assert missing_files("`hw/words.py` `hw/gone.py` `NOWHERE.md`") == ["hw/gone.py", "NOWHERE.md"]
+
+
+def test_wrong_quotes_are_seen(tmp_path):
+    (tmp_path / "a.py").write_text("def f(x):\n    y = x\n    z = y\n    return z\n")
+    block = "   ```python\n   # a.py\n   def f(x):\n       ...\n       return {}\n   ```\n"
+    assert wrong_quotes(block.format("z"), tmp_path) == []
+    assert wrong_quotes(block.format("x"), tmp_path) == ["a.py:     return x"]
+    assert len(list(quotes(block))) == 1
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "/howto/" in page])
+def test_quotes(page):
+    """What a recipe shows of the tree is what is there."""
+    assert wrong_quotes((ROOT / page).read_text("utf-8")) == []
 
 
 def test_tables_are_read():
@@ -125,6 +163,28 @@ def test_datapath_has_a_section_for_each_folder():
     headings = anchors((DOCS / "datapath.md").read_text("utf-8"))
     assert len(found) == 6
     assert [name for name in headings if name in found] == sorted(found)
+
+
+def without_tests(files, text):
+    """Files that have neither a test file in their place nor a line in the tests' map."""
+    named = set(_NAMED.findall(text))
+    own = {f: ROOT / "tests" / Path(f).parent / f"test_{Path(f).name}" for f in files}
+    return sorted(file for file in files if file not in named and not own[file].is_file())
+
+
+def test_every_file_of_the_hardware_is_in_the_map_of_tests():
+    text = (ROOT / "tests" / "README.md").read_text("utf-8")
+    files = [p.relative_to(ROOT).as_posix() for p in (ROOT / "hw").rglob("*.py")]
+    files = [file for file in files if not file.endswith("__init__.py")]
+    assert without_tests(["hw/new.py", "hw/parts/queue.py"], text) == ["hw/new.py"]
+    assert without_tests(files, text) == []
+
+
+def test_the_map_of_tests_names_no_file_that_has_its_own():
+    text = (ROOT / "tests" / "README.md").read_text("utf-8")
+    listed = [row[0] for row in table_rows(text) if row[0].startswith("`hw/")]
+    named = [name for cell in listed for name in _NAMED.findall(cell)]
+    assert without_tests(named, "") == sorted(named)
 
 
 def test_every_page_is_on_the_site_once():
