@@ -65,7 +65,7 @@ root_doc = FRONT
 source_suffix = {".md": "markdown"}
 include_patterns = [f"{page}.md" for page in [FRONT, *chain(*PAGES.values())]]
 exclude_patterns = [".*", "build", "src"]
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
 
 myst_heading_anchors = 4
 suppress_warnings = ["myst.header"]  # headings may begin at any level
@@ -74,29 +74,57 @@ html_theme = "furo"
 html_title = f"deltaloom {version}"
 html_copy_source = False
 
-autodoc_typehints = "none"  # signatures show them
+autodoc_preserve_defaults = True
+autodoc_typehints = "signature"
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 90
 autodoc_member_order = "bysource"
-napoleon_google_docstring = False
-napoleon_use_rtype = False
-napoleon_custom_sections = [("Members", "params_style")]
 default_role = "code"
 
 _CODE = re.compile(r"(`+[^`]+`+)")
+_ITEM = re.compile(r"(\w+(?:, \w+)*): (?=\S)")
 
 
-def plain_to_rst(lines: list[str]) -> None:
-    """Our docstrings are plain text with `code`: nothing else in them is markup."""
-    for n, line in enumerate(lines):
-        pieces = _CODE.split(line)
-        pieces[::2] = [re.sub(r"([*|]|(?<=\w)_(?!\w))", r"\\\1", piece) for piece in pieces[::2]]
-        lines[n] = "".join(pieces)
+def rst(docstring: str) -> list[str]:
+    """Our docstrings for Sphinx: paragraphs, sections, lists of `name: text`, indented code."""
+    lines = []
+    for block in re.split(r"\n\s*\n", docstring.strip("\n")):
+        heading, *rest = block.split("\n")
+        if rest and rest[0] and not rest[0].strip("-"):
+            lines += [f"**{heading}**", "", *_list(rest[1:])]
+        elif heading.startswith(" "):
+            lines += ["::", "", *block.split("\n")]
+        elif _ITEM.match(heading):
+            lines += _list([heading, *rest])
+        else:
+            lines += [_escaped(line.strip()) for line in (heading, *rest)]
+        lines.append("")
+    return lines
+
+
+def _list(lines: list[str]) -> list[str]:
+    items = []
+    for line in lines:
+        item = _ITEM.match(line)
+        if item:
+            items.append(f"- `{item[1]}`: {_escaped(line[item.end() :])}")
+        else:
+            items.append(f"  {_escaped(line.strip())}")
+    return items
+
+
+def _escaped(text: str) -> str:
+    """Nothing in it is markup but `code`."""
+    pieces = _CODE.split(text)
+    pieces[::2] = [re.sub(r"([\\*|]|(?<=\w)_(?!\w))", r"\\\1", piece) for piece in pieces[::2]]
+    return "".join(pieces)
 
 
 def setup(app: Any) -> None:
     for name in getattr(deltaloom, "__all__", ()):  # what is imported at its first use
         setattr(deltaloom, name, getattr(deltaloom, name))
     app.connect("source-read", _contents)
-    app.connect("autodoc-process-docstring", _docstring, priority=100)
+    app.connect("autodoc-process-docstring", _docstring)
     app.connect("build-finished", _index)
 
 
@@ -109,7 +137,7 @@ def _contents(app: Any, page: str, source: list[str]) -> None:
 
 
 def _docstring(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    plain_to_rst(lines)
+    lines[:] = rst("\n".join(lines))
 
 
 def _index(app: Any, exception: Exception | None) -> None:

@@ -165,6 +165,27 @@ def test_datapath_has_a_section_for_each_folder():
     assert [name for name in headings if name in found] == sorted(found)
 
 
+def test_docstrings_become_sphinx_text():
+    rst = runpy.run_path(str(DOCS / "conf.py"))["rst"]
+    start = "One *line*, |d| of x_.\n\n    code = 1\n\n"
+    text = f"{start}Parameters\n----------\na, b: one,\n    `two`\nc: x"
+    assert rst(text) == [
+        r"One \*line\*, \|d\| of x\_.",
+        "",
+        "::",
+        "",
+        "    code = 1",
+        "",
+        "**Parameters**",
+        "",
+        "- `a, b`: one,",
+        "  `two`",
+        "- `c`: x",
+        "",
+    ]
+    assert rst("names: of all\n    outputs") == ["- `names`: of all", "  outputs", ""]
+
+
 def without_tests(files, text):
     """Files that have neither a test file in their place nor a line in the tests' map."""
     named = set(_NAMED.findall(text))
