@@ -82,11 +82,11 @@ autodoc_member_order = "bysource"
 default_role = "code"
 
 _CODE = re.compile(r"(`+[^`]+`+)")
-_ITEM = re.compile(r"(\w+(?:, \w+)*): (?=\S)")
+_ITEM = re.compile(r"(\w+(?:, \w+)*) ?: (?=\S)")
 
 
 def rst(docstring: str) -> list[str]:
-    """Our docstrings for Sphinx: paragraphs, sections, lists of `name: text`, indented code."""
+    """Our docstrings for Sphinx: paragraphs, sections, lists of names, indented code."""
     lines = []
     for block in re.split(r"\n\s*\n", docstring.strip("\n")):
         heading, *rest = block.split("\n")
