@@ -18,6 +18,7 @@ _NAMED = re.compile(
     r"`((?:(?:golden|hw|boards|sim|src|tests|docs|benchmarks|examples)/[\w./-]*[\w-]\.\w+)"
     r"|(?:[A-Z]+\.md|Makefile|pyproject\.toml))`"
 )
+_MAKE = re.compile(r"(?:`|^    )make ([a-z-]+)", re.MULTILINE)
 
 
 def pages():
@@ -133,6 +134,15 @@ def test_links(page):
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])
 def test_named_files(page):
     assert missing_files((ROOT / page).read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_make_targets(page):
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    named = set(_MAKE.findall((ROOT / page).read_text("utf-8")))
+    assert {"docs", "test-slow"} <= targets and named <= targets
+    assert named or page != "CONTRIBUTING.md"
 
 
 def test_every_word_has_one_line_and_one_file():
