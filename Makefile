@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Our own tests and products are small: NumPy's threads would only wait for each other.
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help setup demo test test-slow lint format bench bench-fpga tables clean clean-venv
+.PHONY: help setup demo test test-slow lint format docs bench bench-fpga tables clean clean-venv
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -31,6 +31,11 @@ lint: setup ## style and types
 format: setup ## bring the code into its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: setup ## the site in build/site; a warning or a broken link is an error
+	@$(BIN)/python -c 'import furo, myst_parser, sphinx' 2>/dev/null || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs -d build/doctrees -b html $(ARGS) . build/site
 
 bench: setup ## cycles and speed of the software, some minutes; one suite: make bench ARGS=speech
 	$(BIN)/python benchmarks/run.py $(ARGS)
