@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from deltaloom import cli
-from deltaloom.boards.ecp5.timing import Usage
-from deltaloom.boards.flow.build import BOARDS
+from deltaloom.boards.family.results import Usage
 from deltaloom.boards.flow.report import BuildReport
+from deltaloom.boards.registry import BOARDS
 from deltaloom.boards.tools import toolchain
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.engines.engine import quantize_frames
@@ -308,7 +308,7 @@ def test_build_that_misses_its_clock(files, tmp_path, capsys, builds):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--board", "abacus"], "board 'abacus' is unknown: use one of ulx3s_12f"),
+        (["--board", "abacus"], "board 'abacus' is unknown: use one of colorlight_i5, "),
         (["--clock", "-1"], "clock: -1.0 is not possible, it must be a number above 0"),
         (["--cycles-per-step", "nan"], "cycles per step: nan is not possible"),
         (["--word-bits", 20], "word_bits: 20 is not possible"),
