@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a network or a core to a board's report and bitstream.
 
-Amaranth's platform gives RTLIL and constraints, the board's family runs the tools. They are run from
-here and not by Amaranth's build scripts, so that caching, progress and reports are the same for
-boards and for benchmarks out of context.
+Amaranth's platform gives RTLIL and constraints, the board's family runs the tools. These are run
+from here and not by Amaranth's build scripts, so that caching, progress and reports are the same
+for boards and for benchmarks out of context.
 """
 
 import re

@@ -32,7 +32,7 @@ def test_pll_says_what_it_could_make(clock: float, advice: str) -> None:
 
 
 @pytest.mark.parametrize("crystal", [25.0, 48.0, 50.0, 100.0])
-@pytest.mark.parametrize("clock", [60.0, 75.0, 90.0, 96.0, 100.0, 120.0, 132.0, 150.0])
+@pytest.mark.parametrize("clock", [60.0, 80.0, 90.0, 100.0, 120.0, 150.0])
 def test_dividers_stay_within_the_limits_from_any_crystal(crystal: float, clock: float) -> None:
     settings = pll_settings(crystal, clock, speed=6)
     assert settings.output_mhz == pytest.approx(clock, rel=1e-3)
@@ -45,7 +45,7 @@ def test_dividers_stay_within_the_limits_from_any_crystal(crystal: float, clock:
 
 @pytest.mark.parametrize(("speed", "limit"), [(6, 257), (7, 303), (8, 370)])
 def test_the_speed_grade_limits_the_clock(speed: int, limit: int) -> None:
-    assert pll_settings(25.0, 250.0, speed=speed).output_mhz == 250.0
+    assert pll_settings(25.0, 250.0, speed=speed).output_mhz == pytest.approx(250.0)
     with pytest.raises(
         UserError, match=f"clock 375 MHz: .* speed grade {speed} carries at most {limit} MHz"
     ):
@@ -59,5 +59,5 @@ def test_a_crystal_out_of_range() -> None:
 
 def test_the_component_knows_its_rate() -> None:
     pll = Ecp5Pll(pll_settings(48.0, 120.0))
-    assert pll.output_mhz == 120.0
+    assert pll.output_mhz == pytest.approx(120.0)
     pll.elaborate(None)
