@@ -67,8 +67,7 @@ def _way_out(
                 break
     fitting = [other for other, board in others.items() if board.brams >= total and other != name]
     if fitting:
-        other = min(fitting, key=lambda other: others[other].brams)
-        ways.append(f"build for {other} ({others[other].brams})")
+        ways.append(f"build for {fitting[0]} ({others[fitting[0]].brams})")
     ways.append("use fewer units")
     return " or ".join((", ".join(ways[:-1]), ways[-1])) if len(ways) > 1 else ways[0]
 
@@ -91,7 +90,7 @@ def fit(
     luts, dsps
         Estimates of the logic (without the memories) and of the multipliers.
     others
-        What else could be built for, by name: errors suggest the smallest that fits.
+        What else could be built for, by name: errors suggest the first that fits.
 
     Raises
     ------

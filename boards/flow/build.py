@@ -100,9 +100,9 @@ def _label_weights(memories: Sequence[Memory], config: AcceleratorConfig) -> lis
 
 
 def _others(board: Board) -> dict[str, Device]:
-    """What else could be built for, by name: boards of the same series first."""
+    """What else could be built for, by name: the same series first, smaller ones first."""
     same = [other for other in BOARDS.values() if other.family == board.family]
-    same.sort(key=lambda other: other.series != board.series)
+    same.sort(key=lambda other: (other.series != board.series, other.device.brams))
     return {other.name: other.device for other in same}
 
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from deltaloom import cli
-from deltaloom.boards.family.results import Usage
+from deltaloom.boards.ecp5.timing import Usage
+from deltaloom.boards.flow.build import BOARDS
 from deltaloom.boards.flow.report import BuildReport
-from deltaloom.boards.registry import BOARDS
 from deltaloom.boards.tools import toolchain
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.engines.engine import quantize_frames
