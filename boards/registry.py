@@ -17,10 +17,9 @@ _NO_BOARDS = ("board", "registry")
 
 
 def _found() -> Iterator[Board]:
-    package = __name__.rpartition(".")[0] if __name__ != "__main__" else "deltaloom.boards"
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         if not module.ispkg and module.name not in _NO_BOARDS:
-            yield from importlib.import_module(f"{package}.{module.name}").BOARDS
+            yield from importlib.import_module(f"{__package__}.{module.name}").BOARDS
 
 
 BOARDS: Mapping[str, Board] = {board.name: board for board in _found()}

@@ -124,6 +124,15 @@ def test_the_page_has_the_registrys_table() -> None:
     assert facts_table() in page
 
 
+def test_the_howtos_code_is_the_projects() -> None:
+    page = (ROOT / "docs" / "howto" / "add-a-board.md").read_text("utf-8")
+    files = (ROOT / "boards" / "icepi_zero.py", TESTS / "test_icepi_zero.py")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.S)
+    assert len(blocks) == len(files) and len(page.splitlines()) <= 60
+    for block, file in zip(blocks, files, strict=True):
+        assert block in file.read_text("utf-8")
+
+
 def test_families_are_known_by_their_names() -> None:
     assert {board.family for board in BOARDS.values()} <= FAMILIES.keys()
     assert all(name == family.name for name, family in FAMILIES.items())
