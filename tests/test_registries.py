@@ -14,7 +14,8 @@ from deltaloom import verbs
 from deltaloom.golden.cells import CELLS
 from deltaloom.golden.evaluation.operations import ELEMENTWISE, eliminated_as_published
 from deltaloom.golden.models.synthetic import make_network
-from deltaloom.hw.compiler.compile import compile_network, derive_config
+from deltaloom.hw.compiler.compile import compile_network
+from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.estimates.area import estimate_area
 from deltaloom.hw.estimates.cycles import dense_events, estimate_cycles
 from deltaloom.hw.estimates.ecp5_measured import CELL_BLOCKS

@@ -308,7 +308,7 @@ def test_build_that_misses_its_clock(files, tmp_path, capsys, builds):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--board", "abacus"], "board 'abacus' is unknown: use one of ulx3s_12f"),
+        (["--board", "abacus"], "board 'abacus' is unknown: use one of colorlight_i5, "),
         (["--clock", "-1"], "clock: -1.0 is not possible, it must be a number above 0"),
         (["--cycles-per-step", "nan"], "cycles per step: nan is not possible"),
         (["--word-bits", 20], "word_bits: 20 is not possible"),

@@ -11,7 +11,8 @@ from deltaloom.golden.engines.float_engine import run_float_batch
 from deltaloom.golden.quantization.calibration import observe
 from deltaloom.golden.quantization.cell_formats import MAX_C_EXPONENT
 from deltaloom.golden.quantization.quantize import Scheme, quantize
-from deltaloom.hw.compiler.compile import compile_network, derive_config
+from deltaloom.hw.compiler.compile import compile_network
+from deltaloom.hw.compiler.fit import derive_config
 
 
 def counting(model):
