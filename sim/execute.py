@@ -103,7 +103,7 @@ def run(
             "simulator": design.simulator,
             "build": str(design.folder),
             "folder": str(folder),
-            "seed": job.seed,
+            "seed": job.stimulus.seed,
             "waves": str(waves) if design.waves else "",
         },
         design.environment,

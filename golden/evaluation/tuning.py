@@ -20,6 +20,7 @@ from typing import Any
 from ..errors import UserError
 from ..models.network import Network
 from .pareto import knee, pareto_front
+from .result import columns
 from .thresholds import CANDIDATES, LADDER, groups_of, input_paths, scaled
 from .trials import Trial, Trials
 
@@ -53,6 +54,16 @@ class Tuning:
     chosen: Trial
     evaluations: float
     network: Network
+
+    def __str__(self) -> str:
+        """The front as a table, a line a trial, with the chosen one marked."""
+        unit = f", {self.unit}" if self.unit else ""
+        rows = [(f"{self.metric}{unit}", "eliminated, %", "thresholds")]
+        for trial in self.front:
+            thresholds = " ".join(map(str, trial.thresholds.values()))
+            mark = " <- chosen" if trial == self.chosen else ""
+            rows.append((f"{trial.error:.2f}", f"{trial.eliminated:.1f}", thresholds + mark))
+        return columns(rows, align=">><")
 
     def plain(self) -> dict[str, Any]:
         """All but the network, as lists, dicts, texts and numbers."""

@@ -29,6 +29,14 @@ def estimated_cycles(
     config = _accelerator(network, word_bits)
     if config is None:
         return None
+    dense, delta = dense_cycles(network, config), data_cycles(network, config, data)
+    return None if dense is None or delta is None else (dense, delta)
+
+
+def data_cycles(network: "Network", config: "AcceleratorConfig", data: "Dataset") -> float | None:
+    """Cycles per step with the events of the data's first frames; None where the estimate does not
+    cover the accelerator.
+    """
     from ..golden.engines.engine import quantize_frames, run
     from ..hw.estimates.cycles import estimate_cycles
 
@@ -37,11 +45,11 @@ def estimated_cycles(
         if left:
             frames.append(quantize_frames(network, features[:left]))
             left -= len(frames[-1])
-    dense = dense_cycles(network, config)
-    if dense is None:
-        return None
     events = [result.events for result in run(network, frames)]
-    return dense, estimate_cycles(network, config, events).cycles_per_step
+    try:
+        return estimate_cycles(network, config, events).cycles_per_step
+    except UserError:
+        return None
 
 
 def _accelerator(network: "Network", word_bits: int) -> "AcceleratorConfig | None":

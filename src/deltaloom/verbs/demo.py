@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..terminal.folders import check_folder
-from ..terminal.stages import Beside, Command, Stages
+from ..terminal.beside import Beside, Command
+from ..terminal.outputs import check_folder, write_json
+from ..terminal.progress import Stages
 from .build import REPORT as BOARD_REPORT
 from .simulate import MISMATCH, SIMULATORS, check_simulator
 
 if TYPE_CHECKING:
-    from ..golden.evaluation.evaluate import Evaluation
+    from ..golden.evaluation.result import Evaluation
     from ..golden.evaluation.trials import Trial
     from ..golden.evaluation.tuning import Tuning
 
@@ -125,7 +126,6 @@ def run_demo(cell: str, folder: Path, budget: Budget, data: Path = SPEECH) -> di
     """
     import json
 
-    from ..golden import storage
     from ..golden.data import Dataset
     from ..golden.evaluation.evaluate import evaluate
     from ..golden.evaluation.trials import Trials
@@ -170,8 +170,7 @@ def run_demo(cell: str, folder: Path, budget: Budget, data: Path = SPEECH) -> di
         board = _board_report(folder) if budget.board else {}
     report = _report(cell, budget, curve, evaluation, runs, board)
     report |= {"stage_seconds": stages.seconds, "units": UNITS}
-    with storage.replacing(folder / REPORT) as temporary:
-        temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_json(report, folder / REPORT)
     return report
 
 
