@@ -45,7 +45,7 @@ class RunningLayer:
         self._dtype: type = np.float64 if all(map(_fits_double, layer.paths)) else np.int64
         self.outputs = np.zeros((frames, layer.units), np.int16)
         self.state = State(*(np.tile(part, (batch, 1)) for part in first_state(layer)))
-        self.stateless = not (layer.cell.recurrent or layer.cell.has_c)
+        self.stateless = not layer.cell.state
         self.counts: dict[str, Ints] = {}
         self._paths: dict[str, list[_RunningPath]] = {source: [] for source in ("x", "h", "rh")}
         self._numbers = layer.numbers(np.zeros((1, layer.inputs), np.int64))

@@ -144,8 +144,8 @@ def check_layer(layer: Node) -> None:
             f"{layer.name} h_from: {layer.h_from!r} is not possible, {layer.kind} has no "
             "projection, only LSTMs have; leave it out"
         )
-    own_h = "h" in cell.feeds and not layer.h_from
-    has = {"c": cell.has_c, "h": own_h or not (cell.recurrent or cell.has_c)}
+    own_h = "h" in cell.state and not layer.h_from
+    has = {"c": "c" in cell.state, "h": own_h or not cell.state}
     for name, state in layer.initial.items():
         if not has.get(name):
             text = ", ".join(key for key, there in has.items() if there)
@@ -178,7 +178,7 @@ def check_graph(layers: Layers, puts_out: Sequence[str]) -> None:
                 f"of {layers[h_source(layers, n)].name}"
             )
         projects = n > 0 and bool(layers[n - 1].h_from)
-        if "h" in layer.initial and "h" not in layer.cell.feeds and not projects:
+        if "h" in layer.initial and "h" not in layer.cell.state and not projects:
             raise UserError(
                 f"{layer.name} initial h: no step reads what {layer.kind} puts out in the step "
                 "before; leave it out"

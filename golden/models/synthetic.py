@@ -172,9 +172,8 @@ def _initial(rng: np.random.Generator, one: Shape, layer: Layer) -> dict[str, In
     """A random state, as far as the layer has one that its next step reads."""
     if not one.initial:
         return {}
-    names = ["c"] if layer.cell.has_c else []
-    own_h = "h" in layer.cell.feeds and not layer.h_from
-    if own_h or (one.projection and layer.kind == "linear"):
+    names = [name for name in layer.cell.state if name == "c" or not layer.h_from]
+    if one.projection and layer.kind == "linear":
         names.append("h")
     return {name: rng.integers(-32768, 32768, layer.units) for name in names}
 
