@@ -33,7 +33,8 @@ from ..hw.bus.register_map import (
     STATUS_BUSY,
     VERSION_VALUE,
 )
-from .job import PLUSARG, Job, Mismatch, Outcome, Progress, batches
+from .job import Job, Mismatch, Outcome, Progress, batches
+from .names import PLUSARG
 
 INPUTS = (
     *(f"s_axis_{name}" for name in ("tdata", "tvalid", "tlast", "tuser")),

@@ -14,9 +14,6 @@ from ..golden.arithmetic import Ints
 from ..golden.cells import State
 from .stimulus import Stimulus
 
-PLUSARG = "deltaloom_job"
-"""The simulator's plusarg that names the job's folder."""
-
 INTERVAL = 0.2
 """Seconds between two reports of progress, and between two looks at them."""
 

@@ -1,13 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes into a design under simulation: frames of a data set, and how they are driven."""
+"""How a design's streams are driven under simulation."""
 
 from dataclasses import dataclass
 
-from ..golden.arithmetic import Ints
-from ..golden.data import Dataset
-from ..golden.engines.engine import quantize_frames
 from ..golden.errors import UserError
-from ..golden.models.network import Network
 
 NEW_SEQUENCE = ("tuser", "register")
 """How the bench announces a new sequence: on the stream, or by the CONTROL register."""
@@ -55,24 +51,3 @@ STALLED = Stimulus()
 """Both streams rest in three cycles of ten."""
 FULL_SPEED = Stimulus(idle=0.0, backpressure=0.0)
 """Both streams are always ready: the design's own speed."""
-
-
-def choose_frames(network: Network, dataset: Dataset, frames: int) -> list[Ints]:
-    """The network's int16 words for `frames` frames of `dataset`, or for all if it has fewer.
-
-    From the first sequences in their order, of each at most half of the frames, so that there are
-    two where the data has two: what starts a sequence is worth a test.
-    """
-    if frames < 1:
-        raise UserError(f"frames: {frames} is not possible, it must be at least 1")
-    dataset.check_width(network.inputs)
-    if not dataset.frames:
-        raise UserError("data set: no frames; give at least one")
-    chosen = []
-    left = frames
-    for features in dataset.features:
-        part = features[: min(left, -(-frames // 2))]
-        if len(part):
-            chosen.append(quantize_frames(network, part))
-            left -= len(part)
-    return chosen

@@ -197,8 +197,9 @@ def simulate(
     workdir: folder for builds, logs and waveforms; None: "simulation" beside the Verilog.
     progress: called with (frames done, frames in all).
     """
+    from .sim.frames import choose_frames
     from .sim.simulate import simulate
-    from .sim.stimulus import Stimulus, choose_frames
+    from .sim.stimulus import Stimulus
 
     return simulate(
         design.verilog,

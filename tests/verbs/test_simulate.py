@@ -12,7 +12,7 @@ from deltaloom.golden.data import Dataset
 from deltaloom.golden.engines.engine import quantize_frames
 from deltaloom.golden.models.synthetic import make_network
 from deltaloom.sim.execute import SIMULATORS
-from deltaloom.sim.stimulus import choose_frames
+from deltaloom.sim.frames import choose_frames
 from deltaloom.verbs import simulate as simulate_verb
 from deltaloom.verbs.simulate import plan_runs
 

@@ -82,7 +82,7 @@ class Simulate:
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.data import Dataset
         from ..golden.models.network import Network
-        from ..sim.stimulus import choose_frames
+        from ..sim.frames import choose_frames
 
         check_folder("--workdir", args.workdir)
         check_simulator(args.sim)
