@@ -29,6 +29,8 @@ KEYS = ("features", "lengths", "labels", "label_names", "task", "names", "target
 class Dataset:
     """Sequences of frames.
 
+    Members
+    -------
     features: one float32 array [steps, inputs] per sequence; a sequence may have no frames.
     labels: one int array [steps] per sequence, -1 where a frame is not scored; None: unlabelled.
     label_names: names of the classes or outputs, or empty.

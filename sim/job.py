@@ -20,7 +20,14 @@ INTERVAL = 0.2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerState:
-    """Where a layer's states are, and what is compared: c only where the cell has one."""
+    """Where a layer's states are.
+
+    Members
+    -------
+    name: the layer's.
+    base: the first unit's word in the state memory.
+    has_c: whether c is compared; h always is.
+    """
 
     name: str
     base: int
@@ -104,8 +111,11 @@ class Job:
 class Mismatch:
     """The first place where the hardware is not as golden has it.
 
+    Members
+    -------
     what: "output", "frame length", "stall", "surplus output", "state c", "state h", "register" or
-    "counter"; where: the layer, path, register or counter, where there is one.
+        "counter".
+    where: the layer, path, register or counter, where there is one.
     sequence, step, index: of the output word, or the unit of a state; -1 where there is none.
     """
 
@@ -136,8 +146,12 @@ class Mismatch:
 class Outcome:
     """What the bench saw.
 
-    words: output words that were compared. frame_ends: clock cycle of each output frame's last
-    word. counters: by register name. events: by list index.
+    Members
+    -------
+    words: output words that were compared.
+    frame_ends: clock cycle of each output frame's last word.
+    counters: by register name.
+    events: by list index.
     """
 
     words: int = 0

@@ -27,8 +27,19 @@ class Sending(NamedTuple):
 class RunningLayer:
     """A layer between steps of packed sequences.
 
-    outputs: [frames, units] int16; counts: by path name, as `Outcome` has them; state: over
-    [sequences, units]. stateless: no step needs another's.
+    Parameters
+    ----------
+    network, index: whose layer it is, and which.
+    packing: of the sequences of all settings, one after the other.
+    settings: thresholds of all its paths, by name.
+    sending: what an element that fires sends, and whether terms are counted.
+
+    Members
+    -------
+    outputs: [frames, units] int16.
+    counts: by path name, as `Outcome` has them.
+    state: over [sequences, units].
+    stateless: no step needs another's.
     """
 
     def __init__(
@@ -81,6 +92,8 @@ class RunningLayer:
     def step(self, at: slice, x: Ints | None, h: Ints) -> Ints:
         """The outputs [n, units] of the rows `at`, from the h that its paths read.
 
+        Parameters
+        ----------
         x: the input, unless `add_input` had it.
         """
         n = len(h)
@@ -133,8 +146,10 @@ class RunningLayer:
 class _RunningPath:
     """A path's references, step by step, as codes less the zero point in the product's type.
 
-    thresholds, first: by row of the batch, and [.., columns]. count: [frames, 1 + digits], filled
-    with events and, where they are asked for, terms.
+    Parameters
+    ----------
+    thresholds, first: by row of the batch, and [.., columns].
+    count: [frames, 1 + digits], filled with events and, where they are asked for, terms.
     """
 
     def __init__(
@@ -211,7 +226,14 @@ class _Product:
     """A path's part of the pre-activations, from its references.
 
     Integers in floating point, for BLAS; the path's own bound proves that nothing is rounded.
-    dtype: of the references. pre: of the pre-activations, float64 only where `_fits_double`.
+
+    Parameters
+    ----------
+    pre: of the pre-activations, float64 only where `_fits_double`.
+
+    Members
+    -------
+    dtype: of the references.
     """
 
     def __init__(self, layer: Layer, path: Path, pre: type) -> None:

@@ -34,7 +34,16 @@ def evaluate(
 ) -> Evaluation:
     """Run `network` dense and with its thresholds, and `model` where given, over `dataset`.
 
+    Parameters
+    ----------
+    network: what is evaluated.
+    dataset: sequences; without labels or targets there are no errors.
+    model: the float model that the network was quantized from; None: no float errors.
+    word_bits: bits of a weight word, for the ideal cycles.
+    progress: called with what is being done and the part that is done, 0..1.
     metrics: what the errors are; without any, the metric of the data set's task.
+
+    Raises UserError where data, model or word bits do not fit the network.
     """
     check_word_bits(network, word_bits)
     if model is not None and (model.inputs, model.outputs) != (network.inputs, network.outputs):
@@ -92,8 +101,11 @@ def evaluate(
 class Totals:
     """A network over a data set.
 
-    outputs: [steps, outputs] per sequence; events: by path, of all sequences; first_events: those
-    in the first two steps of each.
+    Members
+    -------
+    outputs: [steps, outputs] per sequence.
+    events: by path, of all sequences.
+    first_events: those in the first two steps of each.
     """
 
     outputs: list[Ints]
@@ -119,7 +131,16 @@ def run_dataset(
     delta: bool = True,
     progress: Progress = ignore_progress,
 ) -> Totals:
-    """The golden model over all sequences, some at a time."""
+    """The golden model over all sequences, some at a time.
+
+    Parameters
+    ----------
+    network, dataset: what runs, over what.
+    delta: False ignores the thresholds and the delta mode.
+    progress: called with what is being done and the part that is done, 0..1.
+
+    Raises UserError where the data does not fit the network or has no frame.
+    """
     (totals,) = run_dataset_settings(network, dataset, [{} if delta else DENSE], progress)
     return totals
 
@@ -214,6 +235,13 @@ def ideal_cycles(
     """Cycles of an average step if the weight port never waits: one word of rows a cycle.
 
     The sum over paths of columns (dense) or events per step * ceil(rows * lane_bits / word_bits).
+
+    Parameters
+    ----------
+    network: whose paths these are.
+    word_bits: bits of a weight word.
+    events: by path name, of `steps` steps; None: every element of every step.
+    steps: how many steps the events are of.
     """
     return sum(
         (path.columns if events is None else events[name] / steps)

@@ -117,6 +117,8 @@ class Evaluation:
 def columns(rows: Sequence[Sequence[str]], align: str = "") -> str:
     """Rows as lines of text, in columns.
 
+    Parameters
+    ----------
     align: "<" or ">" for each column; without it, the first is left-aligned, the others right.
     """
     align = align or "<".ljust(len(rows[0]), ">")

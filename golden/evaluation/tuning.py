@@ -38,10 +38,17 @@ Ladders = dict[str, tuple[int, ...]]
 class Tuning:
     """A search and its result.
 
-    metric, unit: of the errors. allowed: error over that of thresholds 0, base. trials: all on the
-    whole data, by rising error; front: those that no other beats; chosen: that of the front which
-    eliminates most within what is allowed. evaluations: runs over the whole data set, those over
-    a part of it counted as that part. network: with the chosen thresholds.
+    Members
+    -------
+    method: one of `METHODS`.
+    metric, unit: of the errors.
+    allowed: error over that of thresholds 0, in the unit.
+    base: the trial with thresholds 0.
+    trials: all on the whole data, by rising error.
+    front: those that no other beats.
+    chosen: that of the front which eliminates most within what is allowed.
+    evaluations: runs over the whole data set, those over a part of it counted as that part.
+    network: with the chosen thresholds.
     """
 
     method: str
@@ -87,10 +94,17 @@ def tune(
 ) -> Tuning:
     """Choose the thresholds that eliminate most with an error of at most `allowed` more.
 
-    candidates: by activation bits, in codes; for other bits `CANDIDATES` ("groups") or `LADDER`,
-        for the range. keep_input: the input frames keep threshold 0, as they do in "groups".
-    rounds: of "greedy", how often single steps from the best setting are tried.
     Tune on data that the network was not trained on, and report on other data.
+
+    Parameters
+    ----------
+    trials: measures the network's thresholds.
+    method: one of `METHODS`, which the module describes.
+    allowed: error over that of thresholds 0, in the metric's unit.
+    candidates: by activation bits, in codes; for other bits `CANDIDATES` ("groups") or `LADDER`,
+        for the range.
+    keep_input: the input frames keep threshold 0, as they do in "groups".
+    rounds: of "greedy", how often single steps from the best setting are tried.
     """
     if method not in METHODS:
         raise UserError(f"method: {method!r} is not known, it must be one of {', '.join(METHODS)}")

@@ -37,6 +37,8 @@ class Layered(Protocol):
 class StoredLayer:
     """Layer n of a file.
 
+    Members
+    -------
     entry: what the header says of it; keys that older versions did not write have defaults.
     tensors: all of the file.
     """
@@ -81,8 +83,10 @@ def save(
 ) -> None:
     """Write `model` and, into the header, what else there is to it.
 
+    Parameters
+    ----------
     pack: a layer's entry in the header, without its place, and all its arrays as the file holds
-    them, `initial.STATE` among them.
+        them, `initial.STATE` among them.
     """
     tensors: dict[str, np.ndarray] = {}
     entries = []
@@ -107,6 +111,8 @@ def load(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What `save` wrote: the fields that both kinds have, and the header.
 
+    Parameters
+    ----------
     unpack: makes a layer. Raises UserError where the file is anything else.
     """
     tensors, header = storage.load(file, kind, made_by=made_by)

@@ -29,9 +29,11 @@ KIND = "float model"
 class FloatPath:
     """One matrix-vector product of `gates`, read from `source`.
 
+    Members
+    -------
     weights: [gates, units, columns].
-    scale: [gates, units], applied to the product (BatchNorm's gamma / sqrt(var + eps), which is
-        not folded into the weights); None: 1.
+    scale: [gates, units], applied to the product (BatchNorm's gamma / sqrt(var + eps), which is not
+        folded into the weights); None: 1.
     """
 
     source: str
@@ -44,8 +46,12 @@ class FloatPath:
 class FloatLayer:
     """A cell, its paths and its numbers.
 
+    Members
+    -------
+    name, kind: the layer's own name, and its cell's in `CELLS`.
     paths: a source may have several, which feed different gates.
-    bias: [cell gates, units]. vectors: the cell's, by name, [units].
+    bias: [cell gates, units].
+    vectors: the cell's, by name, [units].
     skip_scale: of a cell that reads the input, its factor; 0 for other cells.
     reads: names of the earlier layers whose outputs, one after the other, are its input; "frames"
         are the network's; none is the layer before.
@@ -180,10 +186,15 @@ class FloatLayer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FloatModel:
-    """Layers, in an order in which they can run. labels: names of the outputs, or empty.
+    """Layers, in an order in which they can run.
 
+    Members
+    -------
+    layers: see `FloatLayer`.
+    labels: names of the outputs, or empty.
     puts_out: names of the layers whose outputs, one after the other, are the model's; none is the
         last.
+    origin: the checkpoint's name, for reports; it does not count for equality.
 
     Raises UserError where a layer does not take what those that it reads put out.
     """
@@ -265,8 +276,12 @@ def _unpack(stored: StoredLayer) -> FloatLayer:
 class Trace:
     """What one layer did over a sequence.
 
-    x: its input [steps, inputs]; p: the gates' pre-activations [steps, gates, units];
-    c, h [steps, units]; rh: the values of source "rh" [steps, units], None where there is none.
+    Members
+    -------
+    x: its input [steps, inputs].
+    p: the gates' pre-activations [steps, gates, units].
+    c, h: its state after each step, [steps, units].
+    rh: the values of source "rh" [steps, units], None where there is none.
     """
 
     x: Reals
@@ -277,9 +292,16 @@ class Trace:
 
 
 def run_float(model: FloatModel, sequence: npt.ArrayLike) -> tuple[Reals, list[Trace]]:
-    """Run the float model over one sequence [steps, inputs], in float64.
+    """Run the float model over one sequence, in float64.
 
     Returns its output [steps, outputs] and one `Trace` per layer, by frame whatever its direction.
+
+    Parameters
+    ----------
+    model: what runs.
+    sequence: real features [steps, inputs].
+
+    Raises UserError for another shape, and for a value that is not finite.
     """
     x = np.asarray(sequence, np.float64)
     if x.ndim != 2 or x.shape[1] != model.inputs:

@@ -22,6 +22,8 @@ FRAMES_NAME = "frames"
 class Node(Protocol):
     """What these rules need to know of a layer, float or quantized.
 
+    Members
+    -------
     signature: what besides its parameters makes two layers compute the same.
     arrays: all its parameters but the initial state, by their names in a file.
     """

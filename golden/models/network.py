@@ -51,10 +51,18 @@ KIND = "quantized network"
 class Network:
     """Quantized layers, in an order in which they can run.
 
-    x_exponent: input frames are int16 Q(e).(15-e). labels: names of the outputs, or empty.
-    puts_out: names of the layers whose outputs, one after the other, are the network's; none is
-        the last. Like layers that are read together, these share one h exponent.
+    Members
+    -------
+    layers: see `Layer`.
+    x_exponent: input frames are int16 Q(e).(15-e).
+    labels: names of the outputs, or empty.
+    puts_out: names of the layers whose outputs, one after the other, are the network's; none is the
+        last. Like layers that are read together, these share one h exponent.
+    origin: the checkpoint's name, for reports; it does not count for equality.
     delta_mode: what an element that fires sends, see `golden.delta`.
+
+    Raises UserError where a layer does not take what those that it reads put out, or a number has
+    no place in its format.
     """
 
     layers: tuple[Layer, ...]
