@@ -4,6 +4,9 @@
 BIN := .venv/bin
 # Our own tests and products are small: NumPy's threads would only wait for each other.
 export OPENBLAS_NUM_THREADS := 1
+# Each half of the tests in its order, so that most modules' fixtures are made once; who is done
+# first takes over what is left.
+BESIDE := -n 2 --dist worksteal
 
 .PHONY: help setup demo test test-slow lint format docs bench bench-fpga tables clean clean-venv
 .DEFAULT_GOAL := help
@@ -18,10 +21,10 @@ demo: setup ## the whole flow on the shipped speech model; figures and report in
 	$(BIN)/deltaloom demo -o build/demo
 
 test: setup ## all tests but place and route (make test ARGS="-m fpga") and the slow ones
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest $(BESIDE) $(ARGS)
 
 test-slow: setup ## the slow ones: simulations that take minutes together
-	$(BIN)/python -m pytest -n 2 -m slow $(ARGS)
+	$(BIN)/python -m pytest $(BESIDE) -m slow $(ARGS)
 
 lint: setup ## style and types
 	$(BIN)/ruff check .

@@ -33,18 +33,20 @@ Part = tuple[tuple[str, ...], Bits]
 class Scheme:
     """How to quantize.
 
+    Members
+    -------
     weight_bits, activation_bits: 2..16; the hardware has 2, 4, 8 and 16.
     granularity: a weight scale per "row" (a unit's gate) or per "tensor" (a gate's whole matrix).
-    clipping: where weights are cut, a rule of `clipping`; activation_clipping: where activations
-        are, None: by the same rule.
+    clipping: where weights are cut, a rule of `clipping`.
+    activation_clipping: where activations are, None: by the same rule.
     activation_range: the rule is for the values of "all" calibration sequences together, or it is
         the "median" of what the rule gives for each.
-    activation_codes: "symmetric", or "asymmetric" with a zero point, from the lowest to the
-        highest value. 16-bit codes are always the words themselves.
+    activation_codes: "symmetric", or "asymmetric" with a zero point, from the lowest to the highest
+        value. 16-bit codes are always the words themselves.
     rounding: of weights, to the "nearest" code, or by "gptq" where that lowers a path's error.
-    skip: which recurrent layers keep 16 bits in the recurrent path of their candidate (LSTM g,
-        GRU n, LiGRU a): "none", "all", or "part", the first half, rounded up; the two directions
-        of a bidirectional layer count as one.
+    skip: which recurrent layers keep 16 bits in the recurrent path of their candidate (LSTM g, GRU
+        n, LiGRU a): "none", "all", or "part", the first half, rounded up; the two directions of a
+        bidirectional layer count as one.
     delta_mode: what an element that fires sends: "exact" (the difference) or "power_of_two" (the
         signed power of two nearest to it).
     input_scale: a scale per input feature: "none", "feature", or "auto", where their ranges differ

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..data import Dataset
-from ..evaluation.evaluate import Evaluation
+from ..evaluation.result import Evaluation
 from ..evaluation.sweep import Sweep
 from ..evaluation.trials import Trial
 from ..evaluation.tuning import Tuning

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
+from ..terminal.accelerator_options import add_lanes, add_longest, add_word_bits
 from ..terminal.estimates import dense_cycles
-from ..terminal.folders import check_folder
+from ..terminal.options import add_network
+from ..terminal.outputs import check_folder
 from ..terminal.phases import phase_lines
-from .generate import add_lanes, add_longest, add_word_bits
 
 if TYPE_CHECKING:
     from ..boards.flow.report import BuildReport
@@ -36,9 +37,7 @@ class Build:
             "results are kept in DIR: what is there already is not built again. Exit code "
             f"{NOT_MET} where the clock was not reached."
         )
-        parser.add_argument(
-            "network", type=Path, metavar="NET", help="network that `deltaloom quantize` wrote"
-        )
+        add_network(parser)
         parser.add_argument(
             "--board",
             default=BOARD,

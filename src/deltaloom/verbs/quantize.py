@@ -5,10 +5,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..golden.errors import UserError
-from ..terminal.options import add_data
+from ..terminal.options import add_data, add_model
+from ..terminal.outputs import add_report, check_output, report_file, write_report
 from ..terminal.progress import progress_bars
-from ..terminal.reports import add_report, report_file, write_report
 from ..terminal.scheme_options import add_scheme, read_options
 
 if TYPE_CHECKING:
@@ -22,9 +21,7 @@ class Quantize:
     help = "quantize a float model after training, with typical data to calibrate on"
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument(
-            "model", type=Path, metavar="MODEL", help="float model that `deltaloom import` wrote"
-        )
+        add_model(parser)
         add_data(parser, "typical sequences to calibrate on; labels are not needed")
         parser.add_argument(
             "-o",
@@ -55,8 +52,7 @@ class Quantize:
         from ..golden.reports.paths import describe
         from ..golden.reports.sections import quantize_sections
 
-        if args.output.exists() and any(args.output.samefile(f) for f in (args.model, args.data)):
-            raise UserError(f"-o {args.output}: is an input itself; name another file")
+        check_output(args.output, args.model, args.data)
         page = report_file(args, args.output, args.model, args.data)
         scheme = read_options(args)
         model = FloatModel.load(args.model)
