@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints in: finds the layers of a trained network among named tensors.
+"""Checkpoints in: the float model of a trained network.
 
-A file holds tensors, not a graph (ONNX, see `onnx`, is the exception): which layers there
-are follows from names and shapes (`tensors.layouts`), and their order from the widths. What stands
-between layers (dropout, an activation after a linear layer) is not in the file and is taken to be
+A file holds tensors, or a graph (ONNX, see `onnx`). Of tensors, which layers there are follows
+from names and shapes (`tensors.layouts`), and their order from the widths. What stands between
+layers (dropout, an activation after a linear layer) is not in such a file and is taken to be
 nothing.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import UserError
@@ -16,13 +17,28 @@ from .candidate import with_candidate_scale
 from .chain import chain, named_order, settled
 from .modules import find_modules
 from .onnx.graph import SUFFIX as ONNX_SUFFIX
-from .onnx.graph import read_stages as read_onnx_stages
+from .onnx.graph import Part, read_part
 from .options import NOTHING_SAID, ImportOptions
-from .tensors.directions import Stage, link
+from .tensors.directions import Stage, link, with_names
 from .tensors.files import read_tensors
 from .tensors.sru import without_input_skip
 
-__all__ = ["ImportOptions", "import_checkpoint"]
+__all__ = ["ImportOptions", "Imported", "import_checkpoint", "read_checkpoint"]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A float model, and what a file says besides.
+
+    before, after: ONNX files with what stands on either side of the network, b"" for nothing.
+    where: (node, "before" | "network" | "after") of a graph. notes: sentences on what was left.
+    """
+
+    model: FloatModel
+    before: bytes = b""
+    after: bytes = b""
+    where: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def import_checkpoint(
@@ -31,27 +47,57 @@ def import_checkpoint(
     order: Sequence[str] = (),
     options: ImportOptions = NOTHING_SAID,
 ) -> FloatModel:
-    """The float model in a checkpoint: PyTorch, safetensors, npz, Keras .h5 or .onnx.
+    """The float model in a checkpoint: PyTorch, safetensors, npz, Keras or .onnx.
 
     labels: names of the outputs, or none.
     order: the modules' names from input to output, needed only where shapes fit several orders.
     Raises UserError, which names the tensor, its shape and what was expected, for anything that
-    is not wholly understood.
+    is not wholly understood, and for a graph of which something is left over.
     """
+    return read_checkpoint(file, labels, order, options, cut=False).model
+
+
+def read_checkpoint(
+    file: Path,
+    labels: Sequence[str] = (),
+    order: Sequence[str] = (),
+    options: ImportOptions = NOTHING_SAID,
+    *,
+    cut: bool = True,
+) -> Imported:
+    """The same with what is left over of a graph, which is cut off."""
     if file.suffix.lower() == ONNX_SUFFIX:
-        if order:
-            raise UserError(f"{file}: order: a graph tells it; leave --order out")
-        stages = read_onnx_stages(file)
-        if options.bidirectional:
-            raise UserError(f"{file}: bidirectional: a graph tells it; leave --bidirectional out")
-    else:
-        stages = _stages_of_tensors(file, order, options)
+        _check_graph_options(file, order, options)
+        part = read_part(file, options, cut=cut)
+        model = _model(file, part.stages, labels, options)
+        return _with_sides(file, model, part, options)
+    if options.start or options.end or options.zero_state:
+        raise UserError(f"{file}: --from, --to and --zero-state are for graphs; leave them out")
+    stages = _stages_of_tensors(file, order, options)
+    return Imported(_model(file, stages, labels, options))
+
+
+def _check_graph_options(file: Path, order: Sequence[str], options: ImportOptions) -> None:
+    if order:
+        raise UserError(f"{file}: order: a graph tells it; leave --order out")
+    if options.bidirectional:
+        raise UserError(f"{file}: bidirectional: a graph tells it; leave --bidirectional out")
+    if options.only or options.ignore:
+        raise UserError(
+            f"{file}: only, ignore: are for files of tensors; of a graph, --from NODE and --to "
+            "NODE choose a part"
+        )
+
+
+def _model(
+    file: Path, stages: list[Stage], labels: Sequence[str], options: ImportOptions
+) -> FloatModel:
     try:
         stages = with_candidate_scale(stages, options.candidate_scale)
         if options.without_skip and not any(s.chains[0][-1].kind == "sru0" for s in stages):
             raise UserError("without skip: there is no SRU layer; leave --without-skip out")
         stages[0] = stages[0].change(without_input_skip)
-        layers, puts_out = link(stages)
+        layers, puts_out = link(with_names(stages))
         if labels and len(labels) != stages[-1].outputs:
             raise UserError(
                 f"{len(labels)} labels for the {stages[-1].outputs} outputs of "
@@ -62,10 +108,26 @@ def import_checkpoint(
         raise UserError(f"{file}: {error}") from error
 
 
+def _with_sides(file: Path, model: FloatModel, part: Part, options: ImportOptions) -> Imported:
+    """The model after it was checked against its graph, and what the graph has besides."""
+    checked = "not checked against its graph (--no-check)"
+    if options.check:
+        try:
+            checked = part.check(model)
+        except UserError as error:
+            raise UserError(f"{file}: {error}") from error
+    notes = (*part.notes, checked)
+    before, after = (
+        b"" if side is None else side.SerializeToString() for side in (part.before, part.after)
+    )
+    model = replace(model, notes=notes)
+    return Imported(model, before, after, tuple(part.where()), notes)
+
+
 def _stages_of_tensors(file: Path, order: Sequence[str], options: ImportOptions) -> list[Stage]:
-    stored = read_tensors(file)
+    stored = read_tensors(file, options.most_bytes)
     try:
-        modules = find_modules(stored.arrays, options)
+        modules = find_modules(options.wanted(stored.arrays), options)
         modules = named_order(modules, order) if order else chain(modules, stored.ordered)
     except UserError as error:
         raise UserError(f"{file}: {error}") from error

@@ -21,6 +21,8 @@ from .tensors.refusals import refusal
 from .tensors.sru import build_sru
 
 Tensors = Mapping[str, np.ndarray]
+MOST_LISTED = 12
+"""Tensors that an error names."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +63,24 @@ class _Group:
 
 
 def find_modules(tensors: Tensors, options: ImportOptions) -> list[Module]:
+    """All modules. Raises UserError, which names all tensors that belong to none."""
     groups: dict[tuple[str, str], _Group] = {}
+    left: list[str] = []
     for name, array in tensors.items():
         layout, place = next(((a, at) for a in LAYOUTS if (at := _place(a, name))), (None, None))
+        what = None
         if layout is None or layout.kind == "linear" or layout.separator == "/":
             what = refusal(name, array.shape)
-            if what:
-                raise UserError(f"{shown(name, array)} belongs to {what}; {SUPPORTED}")
-        if layout is None or place is None:
-            raise UserError(f"{shown(name, array)} is not a tensor of any known layer; {SUPPORTED}")
+        if layout is None or place is None or what:
+            why = f"belongs to {what}" if what else "is not a tensor of any known layer"
+            left.append(f"{shown(name, array)} {why}")
+            continue
         prefix, number, tensor, backward = place
+        if number >= len(tensors):
+            raise UserError(
+                f"{shown(name, array)} is of layer {number}, but the file has {len(tensors)} "
+                "tensors; save the whole module"
+            )
         family = layout.family or layout.title
         same = [other for other in LAYOUTS if (other.family or other.title) == family]
         group = groups.setdefault((prefix, family), _Group(prefix, same))
@@ -79,6 +89,10 @@ def find_modules(tensors: Tensors, options: ImportOptions) -> list[Module]:
         suffix = layout.reverse if backward else ""
         found = half.setdefault(number, Found(prefix, number, name, suffix))
         found.add(tensor, name, array)
+    if left:
+        raise UserError(_left_over(left))
+    if not groups:
+        raise UserError(f"there is no layer in it; {SUPPORTED}")
     names: set[str] = set()
     modules = [_module(group, names, options) for group in groups.values()]
     if options.bidirectional and not any(_may_be_both(group) for group in groups.values()):
@@ -87,6 +101,14 @@ def find_modules(tensors: Tensors, options: ImportOptions) -> list[Module]:
             "--bidirectional out"
         )
     return modules
+
+
+def _left_over(left: Sequence[str]) -> str:
+    """One line of all tensors that belong to no layer, with the way out."""
+    listed = "; ".join(left[:MOST_LISTED])
+    more = f"; and {len(left) - MOST_LISTED} more" if len(left) > MOST_LISTED else ""
+    these = "it" if len(left) == 1 else "them"
+    return f"{listed}{more}; {SUPPORTED}; --ignore PATTERN leaves {these} out of the network"
 
 
 def _place(layout: Layout, name: str) -> tuple[str, int, str, bool | None] | None:

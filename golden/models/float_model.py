@@ -184,6 +184,7 @@ class FloatModel:
 
     puts_out: names of the layers whose outputs, one after the other, are the model's; none is the
         last.
+    notes: how it was imported, in sentences: what was left off, and what it was checked against.
 
     Raises UserError where a layer does not take what those that it reads put out.
     """
@@ -192,6 +193,7 @@ class FloatModel:
     labels: tuple[str, ...] = ()
     puts_out: tuple[str, ...] = ()
     origin: str = field(default="", compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -232,6 +234,8 @@ class FloatModel:
             "puts_out": list(self.puts_out),
             "origin": self.origin,
         }
+        if self.notes:
+            header["notes"] = list(self.notes)
         storage.save(file, KIND, tensors, header)
 
     @classmethod
@@ -247,6 +251,7 @@ class FloatModel:
                 labels=tuple(header["labels"]),
                 puts_out=stored_texts("puts_out", header.get("puts_out", [])),
                 origin=header["origin"],
+                notes=stored_texts("notes", header.get("notes", [])),
             )
 
 
