@@ -99,7 +99,7 @@ def _try(
     trace = trace_of(graph, options, name, shape, features, 0)
     outputs = main_outputs(trace)
     found = _exit(trace, outputs, options, cut=cut)
-    if found is None:
+    if found is None or (trace.doubts and not options.end):
         return None, _problems(trace, outputs)
     left = _left(graph, found[1], name)
     if left and not (options.end or options.start):

@@ -43,7 +43,7 @@ class Trace:
 
     entry: name of the region's input, axes: its own. features: the one that holds them. end: the
     node after which nothing more is taken. flows: values that the network can make, in order.
-    problems: why it does not go on, one for each place.
+    problems: why it does not go on, one for each place. doubts: those that look like mistakes.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Trace:
         self.flows: dict[str, Flow] = {entry: Flow(axes, features)}
         self.opaque: dict[str, Opaque] = {}
         self.problems: list[str] = []
+        self.doubts: list[str] = []
         self._names: set[str] = set()
         for node in graph.nodes:
             if entry not in node.output:
@@ -386,10 +387,11 @@ class Trace:
     def _softmax(self, node: Any, flow: Flow) -> Flow:
         number = self.graph.attributes(node).get("axis", -1 if self.graph.opset >= 13 else 1)
         if flow.axes.at(number) != len(flow.axes) - 1 or not flow.joined:
-            raise UserError(
+            self.doubts.append(
                 f"{title(node)}: runs over axis {number}, not over the classes in the last one; "
-                "only that keeps the winning class"
+                "only that keeps the winning class; --to NODE, the node before it, leaves it out"
             )
+            raise UserError(self.doubts[-1])
         return replace(flow, softmax=title(node), state=False)
 
 
