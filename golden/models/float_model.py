@@ -196,6 +196,7 @@ class FloatModel:
         last.
     input_scale: [inputs], what each feature is divided by before the layers see it; None: 1.
     origin: the checkpoint's name, for reports; it does not count for equality.
+    notes: how it was imported, in sentences: what was left off, and what it was checked against.
 
     Raises UserError where a layer does not take what those that it reads put out.
     """
@@ -205,6 +206,7 @@ class FloatModel:
     puts_out: tuple[str, ...] = ()
     input_scale: Floats | None = None
     origin: str = field(default="", compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -235,14 +237,15 @@ class FloatModel:
 
     def save(self, file: AnyPath) -> None:
         """Write the model to one safetensors file."""
-        files.save(file, KIND, self, _pack)
+        notes = {"notes": list(self.notes)} if self.notes else {}
+        files.save(file, KIND, self, _pack, **notes)
 
     @classmethod
     def load(cls, file: AnyPath) -> "FloatModel":
         """Read a model that `save` wrote. Raises UserError where the file is anything else."""
-        fields, _ = files.load(file, KIND, "deltaloom import", _unpack)
+        fields, header = files.load(file, KIND, "deltaloom import", _unpack)
         with reading(file):
-            return cls(**fields)
+            return cls(**fields, notes=stored_texts("notes", header.get("notes", [])))
 
 
 def _pack(layer: FloatLayer) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from ..cells import Cell
-from ..errors import UserError
+from ..errors import UserError, printable
 
 FRAMES = -1
 """Stands for the input frames where a layer's index is expected."""
@@ -141,6 +141,10 @@ def check_layer(layer: Node) -> None:
     Whether a linear layer, which may be a projection, has a state is for `check_graph` to tell.
     """
     cell = layer.cell
+    if not layer.name.isprintable():
+        raise UserError(
+            f"{printable(layer.name)}: a layer's name must be printable; give it another"
+        )
     if layer.h_from and not (cell.has_c and "h" in cell.feeds):
         raise UserError(
             f"{layer.name} h_from: {layer.h_from!r} is not possible, {layer.kind} has no "
