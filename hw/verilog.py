@@ -18,6 +18,21 @@ from amaranth.lib import wiring
 INTERNAL = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
 """Attributes that say how a design was made; `src` would be a path of whoever made it."""
 
+_RESERVED = """
+    always and assign begin buf bufif0 bufif1 case casex casez cell config deassign default
+    defparam design disable edge else end endcase endconfig endfunction endgenerate endmodule
+    endprimitive endspecify endtable endtask event for force forever fork function generate
+    genvar if ifnone incdir include initial inout input instance integer join large liblist
+    library localparam macromodule medium module nand negedge nmos nor not notif0 notif1 or
+    output parameter pmos posedge primitive pull0 pull1 pulldown pullup rcmos real realtime reg
+    release repeat rnmos rpmos rtran rtranif0 rtranif1 scalared showcancelled signed small
+    specify specparam strong0 strong1 supply0 supply1 table task time tran tranif0 tranif1 tri
+    tri0 tri1 triand trior trireg unsigned use vectored wait wand weak0 weak1 while wire wor
+    xnor xor bit byte logic int interface package program class do enum struct union
+"""
+KEYWORDS = frozenset(_RESERVED.split())
+"""Of Verilog 2005 (annex B of IEEE 1364), and those of SystemVerilog that look like names."""
+
 
 def to_verilog(top: wiring.Component, name: str, ports: Mapping[str, Any]) -> str:
     """`top` as one Verilog text, whose modules are `name` and NAME.PART, and so on.

@@ -31,8 +31,15 @@ class Generate:
             metavar="DIR",
             required=True,
             default=argparse.SUPPRESS,
-            help="folder to write to: deltaloom.v (top module `deltaloom`), one .hex file per "
-            "memory, and manifest.json (ports, registers, memory map)",
+            help="folder to write to: NAME.v, one .hex file per memory, and manifest.json (ports, "
+            "registers, memory map)",
+        )
+        parser.add_argument(
+            "--name",
+            metavar="NAME",
+            default="deltaloom",
+            help="name of the top module; the others' begin with it, too, so that accelerators of "
+            "different names go into one design",
         )
         add_word_bits(parser)
         add_lanes(parser)
@@ -69,7 +76,9 @@ class Generate:
         )
         with progress_bars() as progress:
             progress("Verilog", 0)
-            design = generate(network, args.output, config=config, baked="no_bake" not in args)
+            design = generate(
+                network, args.output, config=config, baked="no_bake" not in args, name=args.name
+            )
         _print(network, config, design)
 
 
