@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """One cell in Amaranth's simulator beside its golden step, for tests of cells."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ...golden import activations
-from ...golden.arithmetic import Ints, rshr, sat16
+from ...golden.arithmetic import Ints
 from ...golden.cells import CELLS as LAYERS
-from ...golden.cells import Cell, Numbers, State
+from ...golden.cells import Cell, Numbers, Stage, State
 from ...hw.cells.base import SKIP_LATENCY, STATE_LATENCY
 from ...hw.cells.catalogue import CELLS
 from .streams import run, set_value
@@ -19,28 +18,40 @@ from .streams import run, set_value
 __all__ = ["GOLDEN", "check_cell", "output"]
 
 
-def _reset(p: Mapping[str, Ints], state: State, numbers: Numbers) -> State:
-    return State(activations.sigmoid()(p["z"]), state.h)
+@dataclass(frozen=True, kw_only=True)
+class Golden:
+    """What a cell of the hardware, a stage of golden's, does in integers.
+
+    gates: that it takes. vectors, reads_input: as in `golden.cells.Cell`. has_c: it leaves a c.
+    step: (p, state before, numbers) -> state after. middle: what goes out besides, or None.
+    """
+
+    gates: tuple[str, ...]
+    vectors: tuple[str, ...]
+    reads_input: bool
+    has_c: bool
+    step: Callable[[Mapping[str, Ints], State, Numbers], State]
+    middle: Callable[[Mapping[str, Ints], State], Ints] | None
 
 
-def _update(p: Mapping[str, Ints], state: State, numbers: Numbers) -> State:
-    n = activations.tanh()(p["n"])
-    return State(0 * state.c, sat16(n + rshr(state.c * (state.h - n), 15)))
+def _golden_stage(cell: Cell, stage: Stage) -> Golden:
+    return Golden(
+        gates=stage.gates,
+        vectors=stage.vectors,
+        reads_input="skip" in stage.inputs,
+        has_c="c" in stage.outputs or not stage.first,
+        step=lambda p, state, numbers: stage.step(p, state, numbers)[0],
+        middle=None if stage.last else cell.middle,
+    )
 
 
-_BEFORE = LAYERS["gru_before"]
-
-GOLDEN: Mapping[str, Cell] = {
-    **{name: cell for name, cell in LAYERS.items() if name in CELLS},
-    "gru_reset": replace(_BEFORE, formats={"r": "gate", "z": "gate"}, step=_reset, has_c=True),
-    "gru_update": replace(
-        _BEFORE, formats={"n": "gate"}, step=_update, has_c=True, middle=None, float_middle=None
-    ),
+GOLDEN: Mapping[str, Golden] = {
+    stage.name: _golden_stage(cell, stage) for cell in LAYERS.values() for stage in cell.stages
 }
 """What each cell of the hardware does in integers; a stage's `middle` is what it puts out."""
 
 
-def output(cell: Cell, p: Mapping[str, Ints], before: State, after: State) -> Ints:
+def output(cell: Golden, p: Mapping[str, Ints], before: State, after: State) -> Ints:
     """What leaves the cell unit for the encoders."""
     return after.h if cell.middle is None else cell.middle(p, before)
 
