@@ -2,7 +2,7 @@
 """The LSTM cells (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000)."""
 
 from .cell import describe
-from .values import GATE, C, H, Value, rshr, sat16, sigmoid, tanh
+from .values import GATE, C, H, Value, hard_sigmoid, rshr, sat16, sigmoid, tanh
 
 Values = dict[str, Value]
 
@@ -39,3 +39,10 @@ def lstm_peephole(
     c = _new_c(i, f, tanh(g), c)
     o = sigmoid(sat16(o + rshr(v_o * c, GATE)))
     return {"c": c, "h": _new_h(o, c)}
+
+
+@describe(x="i f g o", h="i f g o", bounded=True, candidate="g")
+def lstm_hard(i: Value, f: Value, g: Value, o: Value, c: Value) -> Values:
+    """Hard sigmoids, 0.2 p + 1/2 within 0..1, as in ONNX and older versions of Keras."""
+    c = _new_c(hard_sigmoid(i), hard_sigmoid(f), tanh(g), c)
+    return {"c": c, "h": _new_h(hard_sigmoid(o), c)}

@@ -131,7 +131,7 @@ class _Build:
         return sat(total[: op.wide].as_signed(), op.bits)
 
     def _relu(self, op: Op, v: Value) -> Value:
-        return (v & ~v[-1].replicate(len(v)))[: op.bits].as_signed()
+        return Mux(v[-1], 0, v)[: op.bits].as_signed()  # the registers' reset, in FPGAs
 
     def _clip(self, op: Op, v: Value) -> Value:
         return sat(v[: op.wide].as_signed(), op.bits)
@@ -150,7 +150,7 @@ class _Build:
     def _amount(self, op: Op, e_c: Value, s: Value) -> Value:
         assert op.shift is not None
         shift = op.shift
-        return (shift.c * e_c + shift.s * s + (shift.fixed - shift.low))[: op.bits]
+        return (_times(e_c, shift.c) + _times(s, shift.s) + shift.fixed - shift.low)[: op.bits]
 
     def _shift(self, op: Op) -> Value:
         """Twice the value, shifted by 3 bits of the amount a cycle, the coarsest first."""
@@ -159,8 +159,9 @@ class _Build:
         value, amount = (self._operand(ref, start) for ref in op.args)
         bits = (shift.high - shift.low).bit_length()
         if op.args[1].op is not None and op.args[1].op.kind != "amount":
+            rest = shift.fixed - shift.low
             factor = shift.c or shift.s
-            amount = factor * amount + (shift.fixed - shift.low)
+            amount = rest - amount if factor == -1 else _times(amount, factor) + rest
         amount = amount[:bits]
         low = shift.low
         doubled = value.shift_left(1 - low) if low <= 1 else value.shift_right(low - 1)
@@ -177,6 +178,13 @@ class _Build:
                 self._m.d.sync += [value.eq(doubled), left.eq(amount)]
                 doubled, amount = value, left
         return doubled[: op.bits].as_signed()
+
+
+def _times(value: Value, factor: int) -> Value:
+    """A product with a small constant, which needs no multiplier."""
+    powers = [value << n for n in range(abs(factor).bit_length()) if abs(factor) >> n & 1]
+    total = sum(powers[1:], powers[0])
+    return -total if factor < 0 else total
 
 
 def _signed(value: Value) -> Value:
