@@ -43,10 +43,11 @@ def pipeline(stage: Stage) -> type[Pipeline]:
     reads = stage.inputs & {"c", "h", "skip"} | ({"vectors"} if stage.vectors else set())
     shifts = any(op.name == "c_exponent" for op in plan.start)
     attributes: dict[str, Any] = {
-        "__doc__": f"The stage {stage.name!r}: {plan.multipliers} multipliers, "
-        f"{plan.block_rams} block RAMs.",
+        "__doc__": f"The stage {stage.name!r}: {plan.size.multipliers} multipliers, "
+        f"{plan.size.tables} block RAMs.",
         "STAGE": stage,
         "SCHEDULE": plan,
+        "SIZE": plan.size,
         "GATES": len(stage.gates),
         "READS": frozenset(reads),
         "VECTORS": stage.vectors,

@@ -7,11 +7,12 @@ costs their registers, and spares its result's: each is tried, one after the oth
 any more.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from .base import STATE_LATENCY
 from .operations import Op, Ref
+from .size import Size
 
 __all__ = ["Schedule", "schedule"]
 
@@ -22,132 +23,123 @@ OPEN = ("sum", "round", "relu", "clip")
 @dataclass(frozen=True, eq=False, slots=True)
 class Schedule:
     """outputs: by name. start: the cycle that each operation takes its operands in, in an order in
-    which these come first. latency: the cycle in which the outputs hold.
+    which these come first. latency: the cycle in which the outputs hold. registers: flip-flops that
+    hold results, and those inside shifters.
     """
 
     outputs: Mapping[str, Ref]
     start: Mapping[Op, int]
     latency: int
-
-    def count(self, *kinds: str) -> int:
-        return sum(op.kind in kinds for op in self.start)
-
-    @property
-    def multipliers(self) -> int:
-        return self.count("mul", "table")
-
-    @property
-    def block_rams(self) -> int:
-        return self.count("table")
-
-    def ready(self, op: Op) -> int:
-        """The cycle in which a result is there."""
-        return self.start[op] + op.latency
+    registers: int
 
     def opens(self, op: Op) -> bool:
         """Whether the outputs take it before its registers."""
         return op.kind in OPEN and self.start[op] == self.latency
 
+    @property
+    def size(self) -> Size:
+        ops = [*self.start]
+        sums = [op for op in ops if op.kind in ("sum", "round")]
+        narrowed = [op for op in [*sums, *_of(ops, "clip")] if op.wide > op.bits]
+        return Size(
+            tables=len(_of(ops, "table")),
+            multipliers=len(_of(ops, "table")) + len(_of(ops, "mul")),
+            registers=self.registers,
+            added=sum(max(op.wide, op.bits) + 1 for op in sums),
+            saturated=sum(op.bits for op in narrowed),
+            shifted=sum(op.bits * op.latency for op in _of(ops, "shift")),
+        )
+
 
 def schedule(outputs: Mapping[str, Ref]) -> Schedule:
     """The schedule of what these need."""
-    ops = _in_order(outputs)
-    start: dict[Op, int] = {}
-    for op in ops:
-        start[op] = max((_ready(start, arg.op) for arg in op.args if arg.op), default=0)
-    held = [ref.op for ref in outputs.values() if ref.op]
-    latency = max(STATE_LATENCY, *(_held(start, op) for op in held)) if held else STATE_LATENCY
-    users: dict[Op, list[Op]] = {op: [] for op in ops}
-    for op in ops:
-        for arg in op.args:
-            if arg.op:
-                users[arg.op].append(op)
-    least = start
-    for first in (start, _latest(ops, users, held, latency)):
-        found = _fewest(ops, users, held, dict(first), latency)
-        if first is start or _cost(ops, users, held, found, latency) < _cost(
-            ops, users, held, least, latency
-        ):
-            least = found
-    return Schedule(outputs, least, latency)
+    search = _Search(outputs)
+    found = [search.fewest(start) for start in (search.earliest(), search.latest())]
+    start = min(found, key=search.cost)
+    inside = sum(op.bits * (op.latency - 1) for op in _of(search.ops, "shift"))
+    own = sum(op.bits for op in _of(search.ops, "mul"))
+    return Schedule(outputs, start, search.latency, search.cost(start) + inside - own)
 
 
-def _in_order(outputs: Mapping[str, Ref]) -> list[Op]:
-    order: dict[Op, None] = {}
+class _Search:
+    """All operations that some outputs need, arguments first, and who takes their results."""
 
-    def visit(op: Op | None) -> None:
-        if op is not None and op not in order:
+    def __init__(self, outputs: Mapping[str, Ref]) -> None:
+        self.held = {ref.op for ref in outputs.values() if ref.op}
+        order: dict[Op, None] = {}
+
+        def visit(op: Op) -> None:
+            if op not in order:
+                for arg in op.args:
+                    if arg.op:
+                        visit(arg.op)
+                order[op] = None
+
+        for ref in outputs.values():
+            if ref.op:
+                visit(ref.op)
+        self.ops = [*order]
+        self.users: dict[Op, list[Op]] = {op: [] for op in self.ops}
+        for op in self.ops:
             for arg in op.args:
-                visit(arg.op)
-            order[op] = None
+                if arg.op:
+                    self.users[arg.op].append(op)
+        start = self.earliest()
+        self.latency = max([STATE_LATENCY, *(start[op] + self._to_output(op) for op in self.held)])
 
-    for ref in outputs.values():
-        visit(ref.op)
-    return [*order]
+    def earliest(self) -> dict[Op, int]:
+        start: dict[Op, int] = {}
+        for op in self.ops:
+            start[op] = self._from(op, start)
+        return start
+
+    def latest(self) -> dict[Op, int]:
+        start: dict[Op, int] = {}
+        for op in reversed(self.ops):
+            start[op] = 0 if op.kind == "source" else self._until(op, start)
+        return start
+
+    def cost(self, start: Mapping[Op, int]) -> int:
+        """Flip-flops that hold results."""
+        return sum(self._registers(op, start) for op in self.ops)
+
+    def fewest(self, start: dict[Op, int]) -> dict[Op, int]:
+        """From these, the starts that no single move makes better."""
+        best, moved = self.cost(start), True
+        while moved:
+            moved = False
+            for op in [*self.ops, *reversed(self.ops)]:
+                if op.kind == "source":
+                    continue
+                for cycle in range(self._from(op, start), self._until(op, start) + 1):
+                    before, start[op] = start[op], cycle
+                    cost = self.cost(start)
+                    if cost < best:
+                        best, moved = cost, True
+                    else:
+                        start[op] = before
+        return start
+
+    def _from(self, op: Op, start: Mapping[Op, int]) -> int:
+        """The first cycle in which all operands are there."""
+        return max((start[arg.op] + arg.op.latency for arg in op.args if arg.op), default=0)
+
+    def _until(self, op: Op, start: Mapping[Op, int]) -> int:
+        """The last cycle in which its result is not too late."""
+        ends = [start[user] - op.latency for user in self.users[op]]
+        if op in self.held:
+            ends.append(self.latency - self._to_output(op))
+        return min(ends)
+
+    def _to_output(self, op: Op) -> int:
+        return 0 if op.kind in OPEN else op.latency
+
+    def _registers(self, op: Op, start: Mapping[Op, int]) -> int:
+        ends = [start[user] for user in self.users[op]]
+        if op in self.held:
+            ends.append(self.latency)
+        return op.bits * (max(ends) - start[op] - op.last)
 
 
-def _ready(start: Mapping[Op, int], op: Op) -> int:
-    return start[op] + op.latency
-
-
-def _held(start: Mapping[Op, int], op: Op) -> int:
-    """The first cycle in which an output may hold."""
-    return start[op] + (0 if op.kind in OPEN else op.latency)
-
-
-Users = Mapping[Op, list[Op]]
-
-
-def _bounds(
-    op: Op, users: Users, held: list[Op], start: Mapping[Op, int], latency: int
-) -> tuple[int, int]:
-    low = max((_ready(start, arg.op) for arg in op.args if arg.op), default=0)
-    ends = [start[user] - op.latency for user in users[op]]
-    if op in held:
-        ends.append(latency - (0 if op.kind in OPEN else op.latency))
-    return low, min(ends)
-
-
-def _latest(ops: list[Op], users: Users, held: list[Op], latency: int) -> dict[Op, int]:
-    start: dict[Op, int] = {}
-    for op in reversed(ops):
-        ends = [start[user] - op.latency for user in users[op]]
-        if op in held:
-            ends.append(latency - (0 if op.kind in OPEN else op.latency))
-        start[op] = 0 if op.kind == "source" else min(ends)
-    return start
-
-
-def _registers(op: Op, users: Users, held: list[Op], start: Mapping[Op, int], latency: int) -> int:
-    """Flip-flops that hold an operation's result."""
-    ends = [start[user] for user in users[op]]
-    if op in held:
-        ends.append(latency)
-    return op.bits * (max(ends) - start[op] - op.last)
-
-
-def _cost(
-    ops: list[Op], users: Users, held: list[Op], start: Mapping[Op, int], latency: int
-) -> int:
-    return sum(_registers(op, users, held, start, latency) for op in ops)
-
-
-def _fewest(
-    ops: list[Op], users: Users, held: list[Op], start: dict[Op, int], latency: int
-) -> dict[Op, int]:
-    best = _cost(ops, users, held, start, latency)
-    moved = True
-    while moved:
-        moved = False
-        for op in [*ops, *reversed(ops)]:
-            if op.kind == "source":
-                continue
-            low, high = _bounds(op, users, held, start, latency)
-            for cycle in range(low, high + 1):
-                before, start[op] = start[op], cycle
-                cost = _cost(ops, users, held, start, latency)
-                if cost < best:
-                    best, moved = cost, True
-                else:
-                    start[op] = before
-    return start
+def _of(ops: Iterable[Op], kind: str) -> list[Op]:
+    return [op for op in ops if op.kind == kind]

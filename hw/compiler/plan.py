@@ -18,9 +18,6 @@ from .sweeps import Sweep, plan_sweeps
 INPUT = -1
 """Stands for the frames where a stage's number is expected."""
 
-PARTS = {"gru_before": {"gru_reset": ("r", "z"), "gru_update": ("n",)}}
-"""Kinds of layers that take several stages: the hardware's cell of each, and the gates it takes."""
-
 ORDER = ("h", "x", "rh")
 """Sources by when their lists are written: in the step before, by the layer before, by the stage
 before."""
@@ -32,7 +29,7 @@ class Stage:
 
     index: of all stages, as the hardware counts layers. layer: index of the network's layer.
     sweep: what runs it. puts_out: the last of its sweep.
-    cell: its name in `hw.cells.formats.CELLS`. gates: what it takes, in the order of the slots.
+    cell: its name in `hw.cells.catalogue.CELLS`. gates: what it takes, in the order of the slots.
     """
 
     index: int
@@ -76,16 +73,15 @@ def plan_stages(network: Network) -> list[Stage]:
     for sweep in plan_sweeps(network):
         for n in sweep.layers:
             layer = network.layers[n]
-            parts = PARTS.get(layer.kind, {layer.kind: layer.cell.gates})
-            for cell, gates in parts.items():
+            for part in layer.cell.stages:
                 stages.append(
                     Stage(
                         index=len(stages),
                         layer=n,
-                        cell=cell,
-                        gates=gates,
+                        cell=part.name,
+                        gates=part.gates,
                         sweep=sweep,
-                        puts_out=n == sweep.result and cell == [*parts][-1],
+                        puts_out=n == sweep.result and part.last,
                     )
                 )
     return stages

@@ -174,7 +174,7 @@ def test_cells(kind):
     )
 
 
-LATENCY = {
+FIGURES = {
     "lstm": (14, 8, 5),
     "lstm_cifg": (15, 7, 4),
     "lstm_peephole": (25, 11, 5),
@@ -193,10 +193,10 @@ LATENCY = {
 """Cycles, multipliers and block RAMs, by stage."""
 
 
-def test_latencies():
+def test_cycles_multipliers_and_block_rams():
     found = {}
     for cell in CELLS.values():
         for stage in cell.stages:
             plan = pipeline(stage).SCHEDULE
-            found[stage.name] = plan.latency, plan.multipliers, plan.block_rams
-    assert {name: found[name] for name in LATENCY} == LATENCY
+            found[stage.name] = plan.latency, plan.size.multipliers, plan.size.tables
+    assert {name: found[name] for name in FIGURES} == FIGURES
