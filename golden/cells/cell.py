@@ -216,21 +216,21 @@ def _check_values(
         raise UserError(
             f"{place}: stages {cell.stage_names}, one name is needed for each; a source makes two"
         )
-    read = {value.attr for value in _read(values.values())}
+    read = _read(values.values())
     if unused := [each for each in parameters if each not in read]:
         raise UserError(f"{place}: {', '.join(unused)} is never read; leave it out")
 
 
-def _read(values: Iterable[Value]) -> set[Value]:
-    """The inputs that these need."""
-    found: set[Value] = set()
+def _read(values: Iterable[Value]) -> set[object]:
+    """Names of the inputs that these need."""
+    seen: dict[int, Value] = {}
     left = [*values]
     while left:
         value = left.pop()
-        if value.op == "input":
-            found.add(value)
-        left += value.args
-    return found
+        if id(value) not in seen:
+            seen[id(value)] = value
+            left += value.args
+    return {value.attr for value in seen.values() if value.op == "input"}
 
 
 def _nodes(cell: Cell) -> dict[str, Node]:

@@ -27,7 +27,7 @@ class _Writer:
     def __init__(self, cell: Cell) -> None:
         self._gates = cell.gates
         self._uses: dict[int, int] = {}
-        self._names = {id(_bare(value)): key for key, value in reversed(cell.values.items())}
+        self._names = {id(_bare(value)): key for key, value in [*cell.values.items()][::-1]}
         self._done: set[int] = set()
         self.lines: list[str] = []
         _count(cell.values.values(), self._uses)
@@ -55,9 +55,10 @@ class _Writer:
 
     def _plain(self, value: Value, *, inner: bool) -> str:
         if value.op == "input":
-            mark = "'" if value.attr in ("c", "h") else ""
-            return f"p_{value.attr}" if value.attr in self._gates else f"{value.attr}{mark}"
-        if value.op == "const":
+            own = str(value.attr)
+            mark = "'" if own in ("c", "h") else ""
+            return f"p_{own}" if own in self._gates else own + mark
+        if isinstance(value.attr, float):
             return f"{value.attr:g}"
         if value.op in SIGNS:
             last = value.op != "add"  # a - (b + c), a * (b + c)

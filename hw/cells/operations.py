@@ -75,6 +75,7 @@ class _Lowering:
     def __init__(self, stage: Stage) -> None:
         self._ready = dict.fromkeys(stage.gates, 0) | {"skip": SKIP_LATENCY}
         self._ops: dict[object, Op] = {}
+        self._found: dict[Op, int] = {}
 
     def whole(self, node: Node) -> Ref:
         """The node's value."""
@@ -134,7 +135,7 @@ class _Lowering:
                 "sum", (args[0], _minus(args[1], subtract)), bits, 1, node=node, wide=node.bits
             )
         # The later one is rounded in the adder, the other one before it.
-        late = max(rounded, key=lambda n: earliest(self._doubled(n)))
+        late = max(rounded, key=lambda n: self._earliest(self._doubled(n).op))
         other = b if late is a else a
         halves = self._doubled(late)
         most = max(other.bits, bits) + 1
@@ -167,6 +168,15 @@ class _Lowering:
             self._ops[key] = Op("shift", args, node.bits + 1, stages, node=node, shift=shift)
         return Ref(self._ops[key], rounds=True)
 
+    def _earliest(self, op: Op | None) -> int:
+        """The first cycle in which a result is there."""
+        if op is None:
+            return 0
+        if op not in self._found:
+            first = max((self._earliest(arg.op) for arg in op.args), default=0)
+            self._found[op] = first + op.latency
+        return self._found[op]
+
     def _amount(self, name: str, bits: int) -> Op:
         self._ready[name] = 0
         return self._source(name, bits)
@@ -179,11 +189,3 @@ def _rounds(node: Node) -> bool:
 
 def _minus(ref: Ref, subtract: bool) -> Ref:
     return Ref(ref.op, ref.right, ref.rounds, subtract, ref.constant)
-
-
-def earliest(ref: Ref) -> int:
-    """The first cycle in which an operand is there."""
-    op = ref.op
-    if op is None:
-        return 0
-    return op.latency + max((earliest(arg) for arg in op.args), default=0)
