@@ -230,4 +230,4 @@ def sru(config: AcceleratorConfig) -> Part:
     one, again = cell(config, first), len(others) * config.cell_units
     size = CELLS[first].SIZE
     rest = Area(multipliers=size.multipliers - 2, block_rams=size.tables)
-    return Part(counted=one.counted + rest * again, measured=one.measured | {"sru again": again})
+    return Part(counted=one.counted + rest * again, measured={**one.measured, "sru again": again})
