@@ -9,19 +9,6 @@ PUBLISHED_DENSITY = 0.97
 """What Rezk et al. charge for skipped paths and elementwise operations: 3 % of them eliminated."""
 DENSE_STEPS = 2
 """The first steps of a sequence, which they count as dense."""
-ELEMENTWISE: Mapping[str, int] = {
-    "lstm": 3,  # f * c', i * g, o * tanh(c)
-    "lstm_cifg": 3,
-    "lstm_peephole": 6,  # and v * c three times
-    "gru": 3,  # r * n_h, (1 - z) * n, z * h'
-    "gru_before": 3,
-    "ligru": 2,  # (1 - z) * a, z * h'
-    "sru": 7,  # v_f * c', v_r * c', f * c', (1 - f) * p_u, r * c, (1 - r) * skip, and the skip's
-    "sru4": 6,
-    "sru0": 5,
-    "linear": 0,
-}
-"""Multiplications per unit and step outside the matrix-vector products, by cell."""
 
 
 def eliminated(network: Network, events: Mapping[str, int], steps: int) -> float:
@@ -64,7 +51,7 @@ def eliminated_as_published(
     """
     done = operations = 0.0
     for layer in network.layers:
-        elementwise = ELEMENTWISE[layer.kind] * layer.units
+        elementwise = layer.cell.products * layer.units
         operations += elementwise
         done += PUBLISHED_DENSITY * elementwise
         for n, path in enumerate(layer.paths):

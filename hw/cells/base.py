@@ -10,6 +10,7 @@ from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.wiring import In, Out
 
 from ..words import VECTOR_SHIFT_BITS
+from .size import Size
 
 __all__ = ["SKIP_LATENCY", "STATE_LATENCY", "Cell", "vector_layout"]
 
@@ -28,16 +29,15 @@ def vector_layout(names: Sequence[str]) -> StructLayout:
 class Cell(wiring.Component):
     """Turn one unit's pre-activations and state into its next state, one unit a cycle.
 
-    To add a cell, subclass this with the attributes below and an `elaborate`, and add it to
-    `hw.cells.formats.CELLS` under the name it has in `golden.cells.CELLS`.
+    `pipeline` makes a subclass of each stage of a cell in `golden.cells.CELLS`.
 
     A unit's p, c_exponent and vector_shift come in cycle 0, its c, h and vectors in cycle
     STATE_LATENCY, its skip in cycle SKIP_LATENCY; its c_next and h_next must hold in cycle LATENCY.
     The cell unit registers them, so one adder may still stand between them and the cell's last
     register. There is no valid and no stall.
 
-    A golden cell may take several of these, run one after the other over the layer's units: see
-    `hw.plan.PARTS`. They hand each other what they need in c and h.
+    A golden cell may take several of these, run one after the other over the layer's units: its
+    stages. They hand each other what they need in c and h.
 
     Attributes
     ----------
@@ -54,6 +54,8 @@ class Cell(wiring.Component):
         Largest e_c that the cell takes.
     CONTINUES : bool
         The state is what another cell left in the same step, so it is never read as 0.
+    SIZE : Size
+        What takes area, for estimates.
     HAS_OUT : bool
         `out` goes out, to the encoders and the output stream, instead of h_next.
 
@@ -84,6 +86,7 @@ class Cell(wiring.Component):
     MAX_C_EXPONENT: ClassVar[int] = 15
     CONTINUES: ClassVar[bool] = False
     HAS_OUT: ClassVar[bool] = False
+    SIZE: ClassVar[Size]
 
     p: Any
     c_exponent: Signal

@@ -1,30 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every kind of cell."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from ...golden.cells import CELLS as LAYERS
+from ...golden.cells import Stage
 from .base import Cell
-from .gru import GruCell
-from .gru_before import GruResetCell, GruUpdateCell
-from .ligru import LigruCell
-from .linear import LinearCell
-from .lstm import LstmCell, LstmCifgCell, LstmPeepholeCell
-from .sru import Sru0Cell, Sru4Cell, SruCell
+from .pipeline import pipeline
 
-CELLS: Mapping[str, type[Cell]] = {
-    "lstm": LstmCell,
-    "lstm_cifg": LstmCifgCell,
-    "lstm_peephole": LstmPeepholeCell,
-    "gru": GruCell,
-    "gru_reset": GruResetCell,
-    "gru_update": GruUpdateCell,
-    "ligru": LigruCell,
-    "sru": SruCell,
-    "sru4": Sru4Cell,
-    "sru0": Sru0Cell,
-    "linear": LinearCell,
-}
-"""Every cell that there is, by its name in `golden.cells.CELLS` or `hw.plan.PARTS`."""
+
+class _Cells(Mapping[str, type[Cell]]):
+    """Made when it is asked for: cells may be added to golden's at any time."""
+
+    def __getitem__(self, name: str) -> type[Cell]:
+        return pipeline(self._stages()[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stages())
+
+    def __len__(self) -> int:
+        return len(self._stages())
+
+    def _stages(self) -> dict[str, Stage]:
+        return {stage.name: stage for cell in LAYERS.values() for stage in cell.stages}
+
+
+CELLS: Mapping[str, type[Cell]] = _Cells()
+"""Every cell that there is, by the name of its stage: the cell's in `golden.cells.CELLS`, or, where
+it has several stages, one of their own."""
 
 
 def reads(cells: Sequence[str], what: str) -> bool:

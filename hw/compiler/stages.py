@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from ...golden.models.network import Network
 from .sweeps import Sweep
 
-STAGE_CELLS = {"gru_before": {"gru_reset": ("r", "z"), "gru_update": ("n",)}}
-"""Kinds of layers that take several stages: the hardware's cell of each, and the gates it takes."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stage:
@@ -39,16 +36,15 @@ def plan_stages(network: Network, sweeps: Sequence[Sweep]) -> tuple[Stage, ...]:
     for sweep in sweeps:
         for n in sweep.layers:
             layer = network.layers[n]
-            cells = STAGE_CELLS.get(layer.kind, {layer.kind: layer.cell.gates})
-            for cell, gates in cells.items():
+            for part in layer.cell.stages:
                 stages.append(
                     Stage(
                         index=len(stages),
                         layer=n,
-                        cell=cell,
-                        gates=gates,
+                        cell=part.name,
+                        gates=part.gates,
                         sweep=sweep,
-                        puts_out=n == sweep.result and cell == [*cells][-1],
+                        puts_out=n == sweep.result and part.last,
                     )
                 )
     return tuple(stages)

@@ -22,7 +22,7 @@ from ..image import MULT_BIAS_BITS
 from ..parts.memory import BANK_WORDS
 from ..words import COLUMN_BITS, SLOTS, UNIT_BITS, FetchPass, RowPass
 from .ecp5 import Area, Part, adder, fifo, memory, multiplexer, queue, rescaler
-from .ecp5_measured import CELL_BLOCKS, SRU_CELLS
+from .ecp5_measured import SRU_CELLS
 
 UNREAD_BITS = 9
 """Bits of a word for the cell unit that nobody reads beyond its collecting, or at all."""
@@ -212,16 +212,22 @@ def cell_unit(config: AcceleratorConfig) -> Part:
 
 def cell(config: AcceleratorConfig, name: str) -> Part:
     """One kind of cell, as often as there are units."""
-    multipliers, block_rams = CELL_BLOCKS[name]
-    counted = Area(multipliers=multipliers, block_rams=block_rams)
-    return Part(counted=counted * config.cell_units, measured={name: config.cell_units})
+    size, units = CELLS[name].SIZE, config.cell_units
+    counted = Area(flip_flops=size.registers, multipliers=size.multipliers, block_rams=size.tables)
+    measured = {
+        "table": size.tables,
+        "added LUTs": size.added,
+        "saturated LUTs": size.saturated,
+        "shifted LUTs": size.shifted,
+    }
+    used = {what: amount * units for what, amount in measured.items() if amount}
+    return Part(counted=counted * units, measured=used)
 
 
 def sru(config: AcceleratorConfig) -> Part:
     """All kinds of SRU cells: yosys finds that their gates' products with c are the same."""
-    again = sum(name in SRU_CELLS for name in config.cells) - 1
-    multipliers, block_rams = CELL_BLOCKS["sru"]
-    counted = Area(multipliers=multipliers, block_rams=block_rams)
-    counted += Area(multipliers=multipliers - 2, block_rams=block_rams) * again
-    units = config.cell_units
-    return Part(counted=counted * units, measured={"sru": units, "sru again": again * units})
+    first, *others = (name for name in config.cells if name in SRU_CELLS)
+    one, again = cell(config, first), len(others) * config.cell_units
+    size = CELLS[first].SIZE
+    rest = Area(multipliers=size.multipliers - 2, block_rams=size.tables)
+    return Part(counted=one.counted + rest * again, measured={**one.measured, "sru again": again})

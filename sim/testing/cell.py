@@ -1,46 +1,59 @@
 # SPDX-License-Identifier: Apache-2.0
 """One cell in Amaranth's simulator beside its golden step, for tests of cells."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ...golden import activations
-from ...golden.arithmetic import Ints, rshr, sat16
+from ...golden.arithmetic import Ints
 from ...golden.cells import CELLS as LAYERS
-from ...golden.cells import Cell, Numbers, State
+from ...golden.cells import Cell, Numbers, Stage, State
 from ...hw.cells.base import SKIP_LATENCY, STATE_LATENCY
+from ...hw.cells.base import Cell as HardwareCell
 from ...hw.cells.catalogue import CELLS
 from .streams import run, set_value
 
-__all__ = ["GOLDEN", "check_cell", "output"]
+__all__ = ["GOLDEN", "check_cell", "check_hardware", "golden_stage", "output"]
 
 
-def _reset(p: Mapping[str, Ints], state: State, numbers: Numbers) -> State:
-    return State(activations.sigmoid()(p["z"]), state.h)
+@dataclass(frozen=True, kw_only=True)
+class Golden:
+    """What a cell of the hardware, a stage of golden's, does in integers.
+
+    gates: that it takes. vectors, reads_input: as in `golden.cells.Cell`. has_c: it leaves a c.
+    step: (p, state before, numbers) -> state after. middle: what goes out besides, or None.
+    """
+
+    gates: tuple[str, ...]
+    vectors: tuple[str, ...]
+    reads_input: bool
+    has_c: bool
+    step: Callable[[Mapping[str, Ints], State, Numbers], State]
+    middle: Callable[[Mapping[str, Ints], State], Ints] | None
 
 
-def _update(p: Mapping[str, Ints], state: State, numbers: Numbers) -> State:
-    n = activations.tanh()(p["n"])
-    return State(0 * state.c, sat16(n + rshr(state.c * (state.h - n), 15)))
+def golden_stage(cell: Cell, stage: Stage) -> Golden:
+    """One of a cell's stages."""
+    return Golden(
+        gates=stage.gates,
+        vectors=stage.vectors,
+        reads_input="skip" in stage.inputs,
+        has_c="c" in stage.outputs or not stage.first,
+        step=lambda p, state, numbers: stage.step(p, state, numbers)[0],
+        middle=None if stage.last else cell.middle,
+    )
 
 
-_BEFORE = LAYERS["gru_before"]
-
-GOLDEN: Mapping[str, Cell] = {
-    **{name: cell for name, cell in LAYERS.items() if name in CELLS},
-    "gru_reset": replace(_BEFORE, formats={"r": "gate", "z": "gate"}, step=_reset, has_c=True),
-    "gru_update": replace(
-        _BEFORE, formats={"n": "gate"}, step=_update, has_c=True, middle=None, float_middle=None
-    ),
+GOLDEN: Mapping[str, Golden] = {
+    stage.name: golden_stage(cell, stage) for cell in LAYERS.values() for stage in cell.stages
 }
 """What each cell of the hardware does in integers; a stage's `middle` is what it puts out."""
 
 
-def output(cell: Cell, p: Mapping[str, Ints], before: State, after: State) -> Ints:
+def output(cell: Golden, p: Mapping[str, Ints], before: State, after: State) -> Ints:
     """What leaves the cell unit for the encoders."""
     return after.h if cell.middle is None else cell.middle(p, before)
 
@@ -60,6 +73,32 @@ def check_cell(
 
     p: [units, gates]. Everything else is [units], or one value for all.
     """
+    return check_hardware(
+        GOLDEN[kind],
+        CELLS[kind],
+        p,
+        c=c,
+        h=h,
+        c_exponent=c_exponent,
+        vectors=vectors,
+        vector_shift=vector_shift,
+        skip=skip,
+    )
+
+
+def check_hardware(
+    golden: Golden,
+    hardware: type[HardwareCell],
+    p: npt.ArrayLike,
+    *,
+    c: npt.ArrayLike = 0,
+    h: npt.ArrayLike = 0,
+    c_exponent: npt.ArrayLike = 0,
+    vectors: Mapping[str, npt.ArrayLike] | None = None,
+    vector_shift: npt.ArrayLike = 0,
+    skip: npt.ArrayLike = 0,
+) -> State:
+    """The same for a cell of the hardware that need not be among `CELLS`."""
     gates = np.asarray(p, np.int64)
     each = {name: _spread(value, len(gates)) for name, value in (vectors or {}).items()}
     inputs = {
@@ -69,8 +108,8 @@ def check_cell(
         "vector_shift": _spread(vector_shift, len(gates)),
         "skip": _spread(skip, len(gates)),
     }
-    expected, out = _golden(kind, gates, inputs, each)
-    got, got_out = _simulate(kind, gates, inputs, each)
+    expected, out = _golden(golden, gates, inputs, each)
+    got, got_out = _simulate(hardware, gates, inputs, each)
     np.testing.assert_array_equal(got.h, expected.h)
     np.testing.assert_array_equal(got.c, expected.c)
     np.testing.assert_array_equal(got_out, out)
@@ -82,10 +121,9 @@ def _spread(value: npt.ArrayLike, units: int) -> Ints:
 
 
 def _golden(
-    kind: str, p: Ints, inputs: dict[str, Ints], vectors: dict[str, Ints]
+    cell: Golden, p: Ints, inputs: dict[str, Ints], vectors: dict[str, Ints]
 ) -> tuple[State, Ints]:
     """The states after, and what goes out."""
-    cell = GOLDEN[kind]
     c, h, out = np.zeros((3, len(p)), np.int64)
     settings = np.stack([inputs["c_exponent"], inputs["vector_shift"]])
     for e_c, shift in np.unique(settings, axis=1).T:
@@ -107,9 +145,9 @@ def _golden(
 
 
 def _simulate(
-    kind: str, p: Ints, inputs: dict[str, Ints], vectors: dict[str, Ints]
+    hardware: type[HardwareCell], p: Ints, inputs: dict[str, Ints], vectors: dict[str, Ints]
 ) -> tuple[State, Ints]:
-    cell = CELLS[kind]()
+    cell = hardware()
     results = cell.c_next, cell.h_next, cell.out if cell.HAS_OUT else cell.h_next
     rows: list[list[int]] = []
     late = {"c": STATE_LATENCY, "h": STATE_LATENCY, "c_exponent": 0}

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
 from . import __version__
@@ -43,6 +44,12 @@ def make_parser(names: Iterable[str] = VERBS) -> argparse.ArgumentParser:
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         )
         verb.configure(sub)
+        sub.add_argument(
+            "--cells",
+            type=Path,
+            metavar="FILE",
+            help="Python file that describes cells of your own (docs/howto/add-a-cell.md)",
+        )
         sub.set_defaults(run=verb.run)
     return parser
 
@@ -60,6 +67,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         try:
             args = make_parser(wanted).parse_args(words)
+            if args.cells is not None:
+                from .golden.cells import load_cells  # NumPy, after the line above
+
+                load_cells(args.cells)
             args.run(args)
         finally:  # here, where a closed pipe is caught, and not at Python's exit
             sys.stdout.flush()

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When each operation of a cell's pipeline starts: as early as the results allow, then with the
+fewest registers.
+
+A value is delayed once, for all who take it. So moving an operation later saves its operands' or
+costs their registers, and spares its result's: each is tried, one after the other, until none saves
+any more.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from .base import STATE_LATENCY
+from .operations import Op, Ref
+from .size import Size
+
+__all__ = ["Schedule", "schedule"]
+
+OPEN = ("sum", "round", "relu", "clip")
+"""What may stand behind a cell's last registers: the cell unit registers it."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Schedule:
+    """outputs: by name. start: the cycle that each operation takes its operands in, in an order in
+    which these come first. latency: the cycle in which the outputs hold. registers: flip-flops that
+    hold results, and those inside shifters.
+    """
+
+    outputs: Mapping[str, Ref]
+    start: Mapping[Op, int]
+    latency: int
+    registers: int
+
+    def opens(self, op: Op) -> bool:
+        """Whether the outputs take it before its registers."""
+        return op.kind in OPEN and self.start[op] == self.latency
+
+    @property
+    def size(self) -> Size:
+        ops = [*self.start]
+        sums = [op for op in ops if op.kind in ("sum", "round")]
+        narrowed = [op for op in [*sums, *_of(ops, "clip")] if op.wide > op.bits]
+        return Size(
+            tables=len(_of(ops, "table")),
+            multipliers=len(_of(ops, "table")) + len(_of(ops, "mul")),
+            registers=self.registers,
+            added=sum(max(op.wide, op.bits) + 1 for op in sums),
+            saturated=sum(op.bits for op in narrowed),
+            shifted=sum(op.bits * op.latency for op in _of(ops, "shift")),
+        )
+
+
+def schedule(outputs: Mapping[str, Ref]) -> Schedule:
+    """The schedule of what these need."""
+    search = _Search(outputs)
+    found = [search.fewest(start) for start in (search.earliest(), search.latest())]
+    start = min(found, key=search.cost)
+    inside = sum(op.bits * (op.latency - 1) for op in _of(search.ops, "shift"))
+    own = sum(op.bits for op in _of(search.ops, "mul"))
+    return Schedule(outputs, start, search.latency, search.cost(start) + inside - own)
+
+
+class _Search:
+    """All operations that some outputs need, arguments first, and who takes their results."""
+
+    def __init__(self, outputs: Mapping[str, Ref]) -> None:
+        self.held = {ref.op for ref in outputs.values() if ref.op}
+        order: dict[Op, None] = {}
+
+        def visit(op: Op) -> None:
+            if op not in order:
+                for arg in op.args:
+                    if arg.op:
+                        visit(arg.op)
+                order[op] = None
+
+        for ref in outputs.values():
+            if ref.op:
+                visit(ref.op)
+        self.ops = [*order]
+        self.users: dict[Op, list[Op]] = {op: [] for op in self.ops}
+        for op in self.ops:
+            for arg in op.args:
+                if arg.op:
+                    self.users[arg.op].append(op)
+        start = self.earliest()
+        self.latency = max([STATE_LATENCY, *(start[op] + self._to_output(op) for op in self.held)])
+
+    def earliest(self) -> dict[Op, int]:
+        start: dict[Op, int] = {}
+        for op in self.ops:
+            start[op] = self._from(op, start)
+        return start
+
+    def latest(self) -> dict[Op, int]:
+        start: dict[Op, int] = {}
+        for op in reversed(self.ops):
+            start[op] = 0 if op.kind == "source" else self._until(op, start)
+        return start
+
+    def cost(self, start: Mapping[Op, int]) -> int:
+        """Flip-flops that hold results."""
+        return sum(self._registers(op, start) for op in self.ops)
+
+    def fewest(self, start: dict[Op, int]) -> dict[Op, int]:
+        """From these, the starts that no single move makes better."""
+        best, moved = self.cost(start), True
+        while moved:
+            moved = False
+            for op in [*self.ops, *reversed(self.ops)]:
+                if op.kind == "source":
+                    continue
+                for cycle in range(self._from(op, start), self._until(op, start) + 1):
+                    before, start[op] = start[op], cycle
+                    cost = self.cost(start)
+                    if cost < best:
+                        best, moved = cost, True
+                    else:
+                        start[op] = before
+        return start
+
+    def _from(self, op: Op, start: Mapping[Op, int]) -> int:
+        """The first cycle in which all operands are there."""
+        return max((start[arg.op] + arg.op.latency for arg in op.args if arg.op), default=0)
+
+    def _until(self, op: Op, start: Mapping[Op, int]) -> int:
+        """The last cycle in which its result is not too late."""
+        ends = [start[user] - op.latency for user in self.users[op]]
+        if op in self.held:
+            ends.append(self.latency - self._to_output(op))
+        return min(ends)
+
+    def _to_output(self, op: Op) -> int:
+        return 0 if op.kind in OPEN else op.latency
+
+    def _registers(self, op: Op, start: Mapping[Op, int]) -> int:
+        ends = [start[user] for user in self.users[op]]
+        if op in self.held:
+            ends.append(self.latency)
+        return op.bits * (max(ends) - start[op] - op.last)
+
+
+def _of(ops: Iterable[Op], kind: str) -> list[Op]:
+    return [op for op in ops if op.kind == kind]
