@@ -29,15 +29,20 @@ class Accelerator(wiring.Component):
 
     Parameters
     ----------
-    config: what is silicon
-    image: the network that is there from the start; None for one that is loaded over s_axil
+    config : AcceleratorConfig
+        What is built.
+    image : Image, optional
+        The network that is there from the start; None for one that is loaded over s_axil.
 
     Members
     -------
-    s_axis: int16 elements of frames; tlast with a frame's last, tuser[0] with a sequence's first;
-        tuser[1] with any of a sequence's last frame, which only a sequence buffer needs
-    m_axis: int16 outputs of the last layer; tlast with a frame's last
-    s_axil: registers, thresholds, counters, states and the image (see `register_map`)
+    s_axis : in, AXI4-Stream of 16 bits for each of `input_elements`
+        int16 elements of frames; tlast with a frame's last, tuser[0] with a sequence's first,
+        tuser[1] with any of a sequence's last frame, which only a sequence buffer needs.
+    m_axis : out, AXI4-Stream of 16 bits for each of `output_elements`
+        int16 outputs of the last layer; tlast with a frame's last.
+    s_axil : in, AXI4-Lite
+        Registers, thresholds, counters, states and the image (see `register_map`).
     """
 
     s_axis: Any

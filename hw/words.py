@@ -53,11 +53,11 @@ FetchPass = data.StructLayout(
         "event_base": unsigned(EVENT_BITS),  # of bank 0; bank 1 follows `columns` further
         "columns": unsigned(COLUMN_BITS),
         "weight_base": unsigned(WEIGHT_BITS),
-        "digits": unsigned(2),  # log2 of the lanes that one weight takes
+        "digits_log2": unsigned(2),  # log2 of the lanes that one weight takes
         "groups": unsigned(12),
         "words": unsigned(WORD_COUNT_BITS),  # D-words of a group
         "tail_words": unsigned(WORD_COUNT_BITS),  # D-words of the last group
-        "rows": unsigned(14),  # MACs per event
+        "products": unsigned(14),  # that an event stands for
     }
 )
 """What the fetch unit needs of a pass: one path over a chunk of units."""

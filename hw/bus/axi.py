@@ -23,8 +23,18 @@ class AxiStreamSignature(wiring.Signature):
 
     Parameters
     ----------
-    width: bits of tdata (unsigned; take `.as_signed()` inside).
-    user: bits of tuser; 0 for no such port.
+    width : int
+        Bits of tdata, unsigned; take `.as_signed()` inside.
+    user : int
+        Bits of tuser; 0 for no such port.
+
+    Members
+    -------
+    tdata : out, `width` bits
+    tvalid : out, 1 bit
+    tready : in, 1 bit
+    tlast : out, 1 bit
+    tuser : out, `user` bits
     """
 
     def __init__(self, width: int, *, user: int = 0) -> None:
@@ -122,7 +132,8 @@ class AxiLite(wiring.Component):
 
     Members
     -------
-    axil: In(AxiLiteSignature()); bus: Out(RegisterBusSignature()).
+    axil : in, `AxiLiteSignature`
+    bus : out, `RegisterBusSignature`
     """
 
     axil: Any

@@ -33,14 +33,23 @@ class Counters(wiring.Component):
 
     Parameters
     ----------
-    amounts: width of each counter's amount, unsigned
+    amounts : sequence of int
+        Width of each counter's amount, unsigned.
 
     Members
     -------
-    amount_N: In, added to counter N in every cycle
-    clear: In(1), pulse: all counters are 0 in the next cycle
-    ask: In(1), pulse: read the counter `index`, which holds until `valid`; `value` with `valid` is
-        what it held some cycle in between
+    amount_N : in, of the Nth width
+        Added to counter N in every cycle.
+    clear : in, 1 bit, pulse
+        All counters are 0 in the next cycle.
+    ask : in, 1 bit, pulse
+        Read the counter `index`.
+    index : in, range(counters)
+        Which one; it holds until `valid`.
+    valid : out, 1 bit, pulse
+        With the answer.
+    value : out, 64 bits
+        What the counter held in some cycle since it was asked for.
     """
 
     clear: Signal

@@ -26,7 +26,8 @@ class ImageLoader(wiring.Component):
 
     Parameters
     ----------
-    windows: the memories.
+    windows : sequence of Window
+        The memories.
 
     Members
     -------

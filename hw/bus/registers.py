@@ -20,6 +20,9 @@ from .register_map import REGISTER
 WIDE = ("STEPS", "CYCLES", "BUSY", "MACS_DONE", "MACS_DENSE")
 """The 64-bit counters."""
 
+NARROW = ("FRAME_ERRORS", "SEQUENCE_CUTS")
+"""The 32-bit counters."""
+
 
 class ImageWriteSignature(wiring.Signature):
     """Writes into the image window, from the side that writes.
@@ -67,28 +70,43 @@ class Registers(wiring.Component):
 
     Parameters
     ----------
-    thresholds: the initial threshold of every list, 0..65535; their number is the number of lists.
-    state_words: words in the state memory.
-    lanes: the most multiply-accumulates that one cycle can do.
+    thresholds : sequence of int
+        The initial threshold of every list, 0..65535; their number is the number of lists.
+    state_words : int
+        Words in the state memory.
+    lanes : int
+        The most multiply-accumulates that one cycle can do.
 
     Members
     -------
-    bus: In(RegisterBusSignature()).
-    busy: In(1), level: a frame has begun to arrive and its outputs are not all delivered.
-    step_done: In(1), pulse: a frame's last output word was delivered.
-    dense_macs: In(32), multiply-accumulates of one dense step; added at step_done.
-    beat: In(1), level: a weight word enters the MAC array in this cycle.
-    macs_done: In(range(lanes + 1)), multiply-accumulates of this cycle; 0 when there are none.
-    frame_error: In(1), pulse: a frame's tlast was early or late.
-    sequence_cut: In(1), pulse: a sequence was longer than the sequence buffer.
-    list_events: In(number of lists), bit n is a pulse: one event of list n.
-    new_sequence: Out(1), level: the next frame starts a new sequence, asked for by CONTROL.
-    new_sequence_taken: In(1), pulse: the frame that starts has begun; lowers new_sequence.
-    set_threshold: Out(ThresholdWrite): a list's new threshold, one cycle after the bus wrote it.
-        After a reset every list's initial one comes, one every third cycle, and the bus waits.
-    state: Out(StateReadSignature(state_words)). The reader of the bus waits while `ready` is low,
-        so the core must not withhold it for ever.
-    image: Out(ImageWriteSignature()). Writes while busy are answered SLVERR and not passed on.
+    bus : in, `RegisterBusSignature`
+    busy : in, 1 bit, level
+        A frame has begun to arrive and its outputs are not all delivered.
+    step_done : in, 1 bit, pulse
+        A frame's last output word was delivered.
+    dense_macs : in, 32 bits
+        Multiply-accumulates of one dense step; added at step_done.
+    beat : in, 1 bit, level
+        A weight word enters the MAC array in this cycle.
+    macs_done : in, range(lanes + 1)
+        Multiply-accumulates of this cycle; 0 when there are none.
+    frame_error : in, 1 bit, pulse
+        A frame's tlast was early or late.
+    sequence_cut : in, 1 bit, pulse
+        A sequence was longer than the sequence buffer.
+    list_events : in, 1 bit for each list
+        Bit n is a pulse: one event of list n.
+    new_sequence : out, 1 bit, level
+        The next frame starts a new sequence, asked for by CONTROL.
+    new_sequence_taken : in, 1 bit, pulse
+        The frame that starts has begun; lowers new_sequence.
+    set_threshold : out, `ThresholdWrite`
+        A list's new threshold, one cycle after the bus wrote it. After a reset every list's initial
+        one comes, one every third cycle, and the bus waits.
+    state : out, `StateReadSignature(state_words)`
+        The reader of the bus waits while `ready` is low, so the core must not withhold it for ever.
+    image : out, `ImageWriteSignature`
+        Writes while busy are answered SLVERR and not passed on.
     """
 
     bus: Any
@@ -228,64 +246,64 @@ class Registers(wiring.Component):
                     bus.w_error.eq(image.error),
                 ]
 
+    def _named(self, m: Module) -> dict[str, Signal]:
+        """Which register the bus's address names, a cycle after it is there."""
+        address = self.bus.r_addr
+        byte, start = address << 2, REGISTER["STATE"].address
+        number, block = address[:LIST_BITS], address[LIST_BITS:]
+        here: dict[str, Value] = {"STATE": (byte >= start) & (byte < start + 4 * self.state_words)}
+        for name in ("EVENTS", "THRESHOLD"):
+            first = REGISTER[name].address >> 2 >> LIST_BITS
+            here[name] = (block == first) & (number < self.lists)
+        for name in ("ID", "VERSION", "STATUS", *WIDE, *NARROW):
+            here[name] = address == REGISTER[name].address >> 2
+        for name in WIDE:
+            here[f"{name}_HIGH"] = address == (REGISTER[name].address >> 2) + 1
+        named = {name: Signal(name=f"at_{name}") for name in here}
+        m.d.sync += [named[name].eq(value) for name, value in here.items()]
+        return named
+
     def _reads(
         self, m: Module, place: Value, found: Signal, telling: Signal, counters: Counters
     ) -> None:
+        """place, found: a threshold's address in the memory; it, two cycles later."""
         bus, state = self.bus, self.state
-        number, block = bus.r_addr[:LIST_BITS], bus.r_addr[LIST_BITS:]
-        is_list = number < self.lists
-        answer = Signal(32)
-        high = Signal(32)
+        number = bus.r_addr[:LIST_BITS]
+        answer, high = Signal(32), Signal(32)
         word = Signal(32, reset_less=True)
         m.d.sync += word.eq(state.data)
         m.d.comb += bus.r_data.eq(answer)
         with m.If(~telling):
             m.d.comb += place.eq(number)
 
-        # What the address names, a cycle after it is there.
-        byte, start = bus.r_addr << 2, REGISTER["STATE"].address
-        here: dict[str, Value] = {
-            "STATE": (byte >= start) & (byte < start + 4 * self.state_words),
-            **{
-                name: (block == REGISTER[name].address >> 2 >> LIST_BITS) & is_list
-                for name in ("EVENTS", "THRESHOLD")
-            },
+        # By register: where its value comes from, and what is set for that.
+        sources: dict[str, tuple[str, Any]] = {
+            "ID": ("ANSWER", answer.eq(rmap.ID_VALUE)),
+            "VERSION": ("ANSWER", answer.eq(rmap.VERSION_VALUE)),
+            "STATUS": ("ANSWER", answer.eq(self.busy)),
+            **{n: ("COUNT", counters.index.eq(self._index[n])) for n in (*WIDE, *NARROW)},
+            **{f"{name}_HIGH": ("ANSWER", answer.eq(high)) for name in WIDE},
+            "EVENTS": ("COUNT", counters.index.eq(self._index[0] + number)),
+            "THRESHOLD": ("THRESHOLD", []),
+            "STATE": ("STATE", []),
         }
-        for name in ("ID", "VERSION", "STATUS", *WIDE, "FRAME_ERRORS", "SEQUENCE_CUTS"):
-            here[name] = bus.r_addr == REGISTER[name].address >> 2
-            if name in WIDE:
-                here[f"{name}_HIGH"] = bus.r_addr == (REGISTER[name].address >> 2) + 1
-        at = {name: Signal(name=f"at_{name}") for name in here}
-        m.d.sync += [at[name].eq(value) for name, value in here.items()]
-
+        named = self._named(m)
         with m.FSM(name="reader"):
             with m.State("IDLE"), m.If(bus.r_en):
                 m.next = "FIND"
             with m.State("FIND"):
                 m.next = "ERROR"
-                for name, value in (
-                    ("ID", rmap.ID_VALUE),
-                    ("VERSION", rmap.VERSION_VALUE),
-                    ("STATUS", self.busy),
-                ):
-                    with m.If(at[name]):
-                        m.d.sync += answer.eq(value)
-                        m.next = "ANSWER"
-                for name in (*WIDE, "FRAME_ERRORS", "SEQUENCE_CUTS"):
-                    with m.If(at[name]):
-                        m.d.sync += counters.index.eq(self._index[name])
-                        m.next = "COUNT"
-                    if name in WIDE:
-                        with m.If(at[f"{name}_HIGH"]):
-                            m.d.sync += answer.eq(high)
-                            m.next = "ANSWER"
-                with m.If(at["EVENTS"]):
-                    m.d.sync += counters.index.eq(self._index[0] + number)
-                    m.next = "COUNT"
-                with m.If(at["THRESHOLD"]):
-                    m.next = "THRESHOLD"
-                with m.If(at["STATE"]):
-                    m.next = "STATE"
+                for name, (source, sets) in sources.items():
+                    with m.If(named[name]):
+                        m.d.sync += sets
+                        m.next = source
+            with m.State("ANSWER"):
+                m.d.comb += bus.r_valid.eq(1)
+                m.next = "IDLE"
+            with m.State("ERROR"):
+                m.d.comb += [bus.r_valid.eq(1), bus.r_error.eq(1)]
+                m.next = "IDLE"
+            # A counter, whose upper half is kept for the read that follows.
             with m.State("COUNT"):
                 m.d.comb += counters.ask.eq(1)
                 m.next = "COUNTED"
@@ -294,6 +312,7 @@ class Registers(wiring.Component):
                 with m.If(counters.index < len(WIDE)):
                     m.d.sync += high.eq(counters.value[32:])
                 m.next = "ANSWER"
+            # A threshold: address, memory, register.
             with m.State("THRESHOLD"), m.If(~telling):
                 m.next = "LOOKED_UP"
             with m.State("LOOKED_UP"):
@@ -301,12 +320,7 @@ class Registers(wiring.Component):
             with m.State("FOUND"):
                 m.d.sync += answer.eq(found)
                 m.next = "ANSWER"
-            with m.State("ANSWER"):
-                m.d.comb += bus.r_valid.eq(1)
-                m.next = "IDLE"
-            with m.State("ERROR"):
-                m.d.comb += [bus.r_valid.eq(1), bus.r_error.eq(1)]
-                m.next = "IDLE"
+            # A word of the state memory: address, memory, register.
             with m.State("STATE"):
                 m.d.comb += [state.en.eq(1), state.addr.eq(bus.r_addr)]
                 with m.If(state.ready):

@@ -109,11 +109,11 @@ def _fetch_fields(config: AcceleratorConfig, p: PassPlan) -> dict[str, Any]:
         "event_base": use.event_base,
         "columns": path.columns,
         "weight_base": p.weight_base,
-        "digits": config.digits(path.weight_bits).bit_length() - 1,
+        "digits_log2": config.digits(path.weight_bits).bit_length() - 1,
         "groups": p.groups,
         "words": group_words,
         "tail_words": words - (p.groups - 1) * group_words,
-        "rows": p.chunk.units * len(path.gates),
+        "products": p.chunk.units * len(path.gates),
     }
 
 

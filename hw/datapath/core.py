@@ -282,7 +282,7 @@ class Core(wiring.Component):
         ]
         if len(self._config.weight_bits) == 1:
             # One weight width: a constant 0 lets synthesis remove the logic of digits.
-            m.d.comb += fetch.i.payload["pass"].digits.eq(0)
+            m.d.comb += fetch.i.payload["pass"].digits_log2.eq(0)
 
     def _sums(self, m: Module, array: MacArray, fetch: Fetch, accumulate: Accumulate) -> None:
         """Drained D-words, which the array does not hold back, to the accumulators."""

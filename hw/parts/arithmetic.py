@@ -121,9 +121,10 @@ def _shift_stages(shift_min: int, shift_max: int, stage_bits: int) -> list[tuple
 class Rescale(wiring.Component):
     """Multiply by a 16-bit mantissa and shift right with rounding: o = rshr(value * mult, shift).
 
-    One result a cycle, `latency` cycles after its operands; there is no valid and no stall. The
-    result must fit `out_bits`: the bits above are dropped, as whoever sets mult and shift proves
-    that they only repeat the sign.
+    LATENCY: `latency` cycles; there is no valid and no stall. THROUGHPUT: one result a cycle.
+
+    The result must fit `out_bits`: the bits above are dropped, as whoever sets mult and shift
+    proves that they only repeat the sign.
 
     Parameters
     ----------
@@ -146,10 +147,10 @@ class Rescale(wiring.Component):
 
     Members
     -------
-    value : In(signed(value_bits))
-    mult : In(signed(mult_bits))
-    shift : In(range(shift_min, shift_max + 1))
-    o : Out(signed(out_bits)), or of out_bits + 1
+    value : in, signed(value_bits)
+    mult : in, signed(mult_bits)
+    shift : in, range(shift_min, shift_max + 1)
+    o : out, signed(out_bits), or without `rounds` signed(out_bits + 1)
     """
 
     value: Signal

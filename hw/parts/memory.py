@@ -121,6 +121,15 @@ def connect_write(
 class Table(wiring.Component):
     """A memory that is only read, but for its loading.
 
+    Parameters
+    ----------
+    shape : ShapeLike
+        Of a word.
+    depth : int
+        Words.
+    init : iterable of int
+        Initial words, as bits.
+
     Members
     -------
     load : in, `MemoryWrite`

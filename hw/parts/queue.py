@@ -9,14 +9,17 @@ from amaranth.utils import ceil_log2
 
 from .memory import block_ram
 
+BUFFERED_CYCLES = 3
+"""Through a queue in block RAM: written, read, registered."""
+
 
 class Queue(wiring.Component):
     """A queue of `depth` words.
 
     lib.fifo drops the payload's shape, and with it the sign; this keeps both.
 
-    LATENCY: 1 cycle, 3 where `buffered`, none for a word that is passed through. THROUGHPUT: a word
-    a cycle.
+    LATENCY: 1 cycle, `BUFFERED_CYCLES` where `buffered`, none for a word that is passed through.
+    THROUGHPUT: a word a cycle.
 
     Parameters
     ----------

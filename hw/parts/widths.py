@@ -9,7 +9,22 @@ from amaranth.lib.wiring import In, Out
 
 
 class Widen(wiring.Component):
-    """Puts `count` words together, the first at the bottom; the last one is not held back."""
+    """Puts words together, the first at the bottom; the last one is not held back.
+
+    LATENCY: none from the last word. THROUGHPUT: a narrow word a cycle.
+
+    Parameters
+    ----------
+    shape, wide : ShapeLike
+        Of a narrow word, and of `count` of them.
+    count : int
+        Narrow words of a wide one.
+
+    Members
+    -------
+    i : in, stream of `shape`
+    o : out, stream of `wide`
+    """
 
     def __init__(self, shape: ShapeLike, wide: ShapeLike, *, count: int) -> None:
         self._count = count
@@ -47,7 +62,22 @@ def parts(width: int, count: int) -> data.StructLayout:
 
 
 class Narrow(wiring.Component):
-    """Gives a word's parts one after the other, with `last` on the last one."""
+    """Gives a word's parts one after the other, with `last` on the last one.
+
+    LATENCY: none. THROUGHPUT: a part a cycle.
+
+    Parameters
+    ----------
+    shape : ShapeLike
+        Of a part and, above it, `last`.
+    width, count : int
+        Bits of a part, and the most of them that a word has.
+
+    Members
+    -------
+    i : in, stream of `parts(width, count)`
+    o : out, stream of `shape`
+    """
 
     def __init__(self, shape: ShapeLike, *, width: int, count: int) -> None:
         self._count = count

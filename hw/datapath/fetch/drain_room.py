@@ -29,11 +29,11 @@ class DrainRoom(wiring.Component):
         A group's last beat is issued.
     words : in, 10 bits
         With end: its D-words.
-    digits : in, 2 bits
+    digits_log2 : in, 2 bits
         With end: log2 of the cycles that each of them takes to drain.
     arrived : in, 1 bit
         A group's last beat has reached the array.
-    arrived_words, arrived_digits : in
+    arrived_words, arrived_digits_log2 : in
         With arrived: the same of that group.
     drained : in, 1 bit
         One D-word has left the queue behind the array.
@@ -48,10 +48,10 @@ class DrainRoom(wiring.Component):
             {
                 "end": In(1),
                 "words": In(WORD_COUNT_BITS),
-                "digits": In(2),
+                "digits_log2": In(2),
                 "arrived": In(1),
                 "arrived_words": In(WORD_COUNT_BITS),
-                "arrived_digits": In(2),
+                "arrived_digits_log2": In(2),
                 "drained": In(1),
                 "may_end": Out(1),
             }
@@ -59,10 +59,10 @@ class DrainRoom(wiring.Component):
 
     end: Signal
     words: Signal
-    digits: Signal
+    digits_log2: Signal
     arrived: Signal
     arrived_words: Signal
-    arrived_digits: Signal
+    arrived_digits_log2: Signal
     drained: Signal
     may_end: Signal
 
@@ -71,7 +71,7 @@ class DrainRoom(wiring.Component):
         m.submodules.credits = credits = self._credits
         drain = Signal(WORD_COUNT_BITS + 3)
         spacing = Signal.like(drain)
-        m.d.comb += [drain.eq(self.words << self.digits), credits.give.eq(self.drained)]
+        m.d.comb += [drain.eq(self.words << self.digits_log2), credits.give.eq(self.drained)]
         m.d.sync += [credits.take.eq(self.end), credits.amount.eq(self.words)]
         with m.If(spacing != 0):
             m.d.sync += spacing.eq(spacing - 1)
@@ -86,5 +86,8 @@ class DrainRoom(wiring.Component):
         with m.If(self.end):
             m.d.sync += on_its_way.eq(1)
         with m.If(self.arrived):
-            m.d.sync += [on_its_way.eq(0), spacing.eq(self.arrived_words << self.arrived_digits)]
+            m.d.sync += [
+                on_its_way.eq(0),
+                spacing.eq(self.arrived_words << self.arrived_digits_log2),
+            ]
         return m

@@ -24,7 +24,7 @@ from .words import FetchJob, Round, weight_store_signature
 class Fetch(wiring.Component):
     """Turns passes into beats for the MAC array, pass after pass without a gap.
 
-    LATENCY: 6 cycles and the store's from a pass whose list is known to its first beat.
+    LATENCY: `REQUEST_CYCLES` and the store's, from an entry's turn to its beat.
     THROUGHPUT: a beat a cycle; an empty list takes none.
 
     Parameters
@@ -160,10 +160,10 @@ class Fetch(wiring.Component):
         m.d.comb += [
             room.end.eq(rounds.use.last),
             room.words.eq(rounds.use.words),
-            room.digits.eq(rounds.use.digits),
+            room.digits_log2.eq(rounds.use.digits_log2),
             room.arrived.eq(self.valid & self.tag.last),
             room.arrived_words.eq(self.tag.words),
-            room.arrived_digits.eq(self.tag.digits),
+            room.arrived_digits_log2.eq(self.tag.digits_log2),
             room.drained.eq(self.drained),
             rounds.may_end.eq(room.may_end),
         ]

@@ -16,6 +16,9 @@ from .words import entry_use, weight_store_signature
 READ_CYCLES = 3
 """From an entry's address to the entry in a register: address, memory, register."""
 
+REQUEST_CYCLES = 1 + READ_CYCLES + 1
+"""From an entry's use to its request to the weight store: asked for, read, added to the group's."""
+
 
 class BeatReader(wiring.Component):
     """Reads events, asks for their weights, and sends both to the MAC array.
@@ -24,7 +27,7 @@ class BeatReader(wiring.Component):
     weight store takes no request; answers come in the order of the requests, and each finds its
     tag in a queue.
 
-    LATENCY: 5 cycles from a use to its request. THROUGHPUT: a beat a cycle.
+    LATENCY: `REQUEST_CYCLES` cycles from a use to its request. THROUGHPUT: a beat a cycle.
 
     Parameters
     ----------
@@ -116,7 +119,7 @@ class BeatReader(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         # What is in each stage: an address; the memory, twice; the event; the weight's address.
-        valid = Signal(READ_CYCLES + 2)
+        valid = Signal(REQUEST_CYCLES)
         uses: list[Any] = [Signal(self._use, name=f"use_{n}") for n in range(READ_CYCLES + 1)]
         asked, reading, got = uses[0], uses[-2], uses[-1]
         event: Any = Signal(self._event)
@@ -131,7 +134,7 @@ class BeatReader(wiring.Component):
                 beat.first.eq(got.first),
                 beat.last.eq(got.last),
                 beat.words.eq(got.words),
-                beat.digits.eq(got.digits),
+                beat.digits_log2.eq(got.digits_log2),
             ]
             self._factor(m, beat, event, got)
         # A bank is free when its last event has been read, however long the store has held that up.

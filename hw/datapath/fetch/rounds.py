@@ -35,7 +35,7 @@ Inquiry = data.StructLayout(
         "void": unsigned(1),
         "start": COLUMN_BITS,
         "words": WORD_COUNT_BITS,
-        "digits": unsigned(2),
+        "digits_log2": unsigned(2),
     }
 )
 """valid: a pass wants to know its list's state. start: what it has had of it; the others are the
@@ -112,7 +112,7 @@ class ListPoll(wiring.Component):
         ]
         stays = ~(self.take | self.finish)
         words = Mux(asked.following, following.words, current.words)
-        digits = Mux(asked.following, following.digits, current.digits)
+        digits_log2 = Mux(asked.following, following.digits_log2, current.digits_log2)
         count = Array(each.count for each in self.lists)[source]
         answer: Any = Signal(self._answer)
         m.d.comb += self.answer.eq(answer)
@@ -121,7 +121,7 @@ class ListPoll(wiring.Component):
             answer.following.eq(asked.following & ~self.take),
             answer.closed.eq(Array(each.closed for each in self.lists)[source]),
             answer.count.eq(Mux(asked.void, 0, count)),
-            answer.least.eq(Mux(asked.following, 0, current.start) + (words << digits)),
+            answer.least.eq(Mux(asked.following, 0, current.start) + (words << digits_log2)),
         ]
         return m
 
@@ -219,7 +219,7 @@ class Rounds(wiring.Component):
                 inquiry.source.eq(each["pass"].source),
                 inquiry.void.eq(each.void),
                 inquiry.words.eq(each["pass"].words),
-                inquiry.digits.eq(each["pass"].digits),
+                inquiry.digits_log2.eq(each["pass"].digits_log2),
             ]
         m.d.comb += [
             poll.current.valid.eq(running & ~at.set),
@@ -302,9 +302,9 @@ class Rounds(wiring.Component):
             use.source.eq(current["pass"].source),
             use.list.eq(current["pass"].list),
             use.key.eq(current.key),
-            use.digits.eq(current["pass"].digits),
+            use.digits_log2.eq(current["pass"].digits_log2),
             use.tally.eq(current["pass"].tally),
-            use.products.eq(current["pass"].rows),
+            use.products.eq(current["pass"].products),
         ]
         if self._levels:
             m.d.comb += [

@@ -15,6 +15,9 @@ from .words import FetchJob, RowJob
 STEPS = 4
 """Steps that may wait for a receiver."""
 
+PASS_CYCLES = 4
+"""From a pass that a receiver takes to the next one: counted, read, registered, handed out."""
+
 
 class Sequencer(wiring.Component):
     """Reads the program from `start` to the pass marked `step_end`, for every step.
@@ -22,7 +25,7 @@ class Sequencer(wiring.Component):
     Each receiver has the program's part for it to itself, and goes through it at its own pace: the
     fetch unit is some passes ahead of the rows.
 
-    THROUGHPUT: a pass every fourth cycle.
+    THROUGHPUT: a pass every `PASS_CYCLES` cycles.
 
     Parameters
     ----------
@@ -66,7 +69,7 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        queues = [self._run(m, name) for name in ("fetch", "rows")]
+        queues = [self._run(m, "fetch", self.fetch), self._run(m, "rows", self.rows)]
         taken = Signal()
         m.d.comb += [
             taken.eq(queues[0].i.ready & queues[1].i.ready),
@@ -76,8 +79,8 @@ class Sequencer(wiring.Component):
         ]
         return m
 
-    def _run(self, m: Module, name: str) -> Queue:
-        """One receiver's program; the queue of its steps."""
+    def _run(self, m: Module, name: str, out: stream.Interface) -> Queue:
+        """One receiver's program, the field `name` of `Pass`; the queue of its steps."""
         part = data.StructLayout({"pass": Pass[name].shape, "step_end": Pass["step_end"].shape})
         program = block_ram(part.size, depth=self._depth, init=[_part(w, name) for w in self._init])
         queue = Queue(StepTag, depth=STEPS)
@@ -87,13 +90,13 @@ class Sequencer(wiring.Component):
         instruction: Any = Signal(part, name=f"{name}_instruction", reset_less=True)
         counter = Signal(range(max(self._depth, 2)), name=f"{name}_counter")
         waits = Signal(2, init=2, name=f"{name}_waits")  # for the memory and its register
-        out, push = getattr(self, name), Signal(name=f"{name}_push")
+        push = Signal(name=f"{name}_push")
         pushed = Signal(name=f"{name}_pushed")
         between = Signal(init=1, name=f"{name}_between")  # two steps
         m.d.comb += [
             write.en.eq(self.load.en),
             write.addr.eq(self.load.addr),
-            write.data.eq(Value.cast(getattr(word, name)) | word.step_end << Pass[name].width),
+            write.data.eq(Value.cast(word[name]) | word.step_end << Pass[name].width),
             read.addr.eq(counter),
             out.valid.eq(queue.o.valid & (waits == 0) & ~pushed),
             out.payload["pass"].eq(instruction["pass"]),

@@ -83,7 +83,7 @@ def entry_use(levels: int | None) -> data.StructLayout:
             "first": unsigned(1),  # of its group
             "last": unsigned(1),
             "words": WORD_COUNT_BITS,  # D-words of the group
-            "digits": unsigned(2),  # log2 of the lanes that one weight takes
+            "digits_log2": unsigned(2),  # log2 of the lanes that one weight takes
             "used": unsigned(1),  # for the first time in this pass
             "tally": unsigned(1),  # and in this step
             "products": unsigned(14),  # that the event stands for in this pass

@@ -38,20 +38,35 @@ def array_latency(widths: Sequence[int]) -> int:
 class MacArray(wiring.Component):
     """Lanes of one kind, their drain, and what puts digits together.
 
-    THROUGHPUT: one beat a cycle, never stalls. The caller keeps the last beats of two groups
-    as many cycles apart as the first of them has D-words times digits to drain.
+    LATENCY: `latency` cycles from a group's last beat to its first D-word. THROUGHPUT: one beat a
+    cycle, never stalls. The caller keeps the last beats of two groups as many cycles apart as the
+    first of them has D-words times digits to drain.
 
     Parameters
     ----------
-    lanes: products per cycle; drain_rows: D, divides the lanes by the most digits
-    lane_kind: one of LANE_KINDS
-    weight_bits: widths of weights, rising; the first is a lane's
-    delta_bits, lane_bits, sum_bits: widths of a delta, of a lane's sum, and of a row's sum
+    lanes : int
+        Products per cycle.
+    weight_bits : tuple of int
+        Widths of weights, rising; the first is a lane's.
+    delta_bits : int
+        Width of a delta.
+    drain_rows : int
+        D, sums that leave a cycle; divides the lanes by the most digits.
+    lane_bits, sum_bits : int
+        Widths of a lane's sum, and of a row's.
+    lane_kind : str
+        One of `LANE_KINDS`.
 
     Members
     -------
-    valid, weights, tag: one beat; an empty group is one beat with d = 0, or without a term
-    o: D sums of a group, word after word
+    valid : in, 1 bit
+        A beat: an event's weights of one group. An empty group is one beat with d = 0, or without
+        a term.
+    weights : in, a digit of weight_bits[0] bits for each lane
+    tag : in, `beat_tag`
+        The delta, or a term of it, and the group's marks.
+    o : out, stream of D sums of sum_bits, always ready
+        D-words: a group's sums, word after word.
     """
 
     def __init__(
@@ -118,7 +133,7 @@ class MacArray(wiring.Component):
                     name=n,
                     totals=[sums[k] for k in some],
                     digits=[Value.cast(self.weights[k]) for k in some],
-                    top=self._is_top(n // self._rows, self.tag.digits),
+                    top=self._is_top(n // self._rows, self.tag.digits_log2),
                     coming=self.tag,
                     now=tag,
                     later=later[0],
@@ -139,11 +154,11 @@ class MacArray(wiring.Component):
         left, some = Signal(WORD_COUNT_BITS + 1), Signal()  # some: left != 0
         digits = Signal(2)
         count = Signal.like(left)
-        m.d.comb += count.eq(tag.words << tag.digits)
+        m.d.comb += count.eq(tag.words << tag.digits_log2)
         with m.If(load):
             m.d.sync += [
                 held.eq(sums[step:]),
-                digits.eq(tag.digits),
+                digits.eq(tag.digits_log2),
                 left.eq(count),
                 some.eq(1),
                 index.eq(count > 1),

@@ -12,12 +12,22 @@ from amaranth.lib import data
 class LaneBlock:
     """D neighbouring lanes: totals[k] += digits[k] * delta, for the beat's delta or a term of it.
 
-    m: where they are built; name: the first lane's number.
-    totals: their sums, registers; the lanes drive them.
-    digits: of weights, unsigned, of the beat whose tag is `coming`. top: whether they are their
-    weights' top digits, and so signed; None: they always are.
-    coming, now, later: the beat's tag in three cycles that follow each other.
-    add: in `later`'s cycle, whether there is a beat.
+    Members
+    -------
+    m : Module
+        Where the lanes are built.
+    name : int
+        The first lane's number.
+    totals : out, signed
+        Their sums, registers that the lanes drive.
+    digits : in, unsigned
+        Of the weights of the beat whose tag is `coming`.
+    top : in, 1 bit
+        They are their weights' top digits, and so signed; None: they always are.
+    coming, now, later : in, `beat_tag`
+        The beat's tag in three cycles that follow each other.
+    add : in, 1 bit
+        In `later`'s cycle: there is a beat.
     """
 
     m: Module

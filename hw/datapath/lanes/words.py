@@ -30,6 +30,6 @@ def beat_tag(delta: ShapeLike) -> data.StructLayout:
             "first": unsigned(1),
             "last": unsigned(1),
             "words": unsigned(WORD_COUNT_BITS),  # D-words to drain after the last beat
-            "digits": unsigned(2),  # log2 of the lanes that one weight takes
+            "digits_log2": unsigned(2),  # log2 of the lanes that one weight takes
         }
     )

@@ -68,7 +68,7 @@ class Decoded:
         real = [entry for entry in entries if not entry.flush]
         total = rows.unit_words * len(real)
         assert total == (fetch.groups - 1) * fetch.words + fetch.tail_words
-        digits = 1 << fetch.digits
+        digits = 1 << fetch.digits_log2
         assert digits * config.digit_bits == path.weight_bits
         for n in range(fetch.groups * fetch.words):
             group, place = divmod(n, fetch.words)
@@ -162,7 +162,7 @@ def test_program_marks_steps_layers_and_lists():
     assert [p.fetch.release for p in passes] == [0, 0, 0, 0, 1, 1, 1]
     assert [p.fetch.recurrent for p in passes] == [1, 0, 1, 0, 1, 0, 0]
     assert [p.fetch.list for p in passes] == [0, 1, 0, 1, 0, 1, 2]
-    rows = [p.fetch.rows for p in passes]
+    rows = [p.fetch.products for p in passes]
     assert rows == [64, 64, 64, 64, 32, 32, 3]
     assert [p.rows.tail_units for p in passes] == [4] * 6 + [3]
 
@@ -186,7 +186,7 @@ def test_program_of_a_layer_that_takes_two_stages():
     assert [p.fetch.tally for p in passes] == [1, 1, 0, 0, 0, 1, 0, 0, 1]
     assert [p.fetch.release for p in passes] == [0, 0, 1, 0, 0, 0, 1, 1, 1]
     assert [p.fetch.recurrent for p in passes] == [1, 0, 1, 0, 0, 0, 0, 0, 0]
-    assert [p.fetch.rows for p in passes] == [32, 32, 8, 8, 16, 16, 4, 4, 3]
+    assert [p.fetch.products for p in passes] == [32, 32, 8, 8, 16, 16, 4, 4, 3]
     assert [p.rows.entries for p in passes] == [2] * 4 + [1] * 5
     assert {e.path: (e.columns, e.rows) for e in image.lists[2:]} == {
         "gru_before1.h": (20, 40),

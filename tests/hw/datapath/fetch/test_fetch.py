@@ -52,11 +52,11 @@ class Pass:
             "event_base": self.event_base,
             "columns": self.columns,
             "weight_base": self.weight_base,
-            "digits": self.digits,
+            "digits_log2": self.digits,
             "groups": self.groups,
             "words": words,
             "tail_words": self.tail,
-            "rows": 5 * self.groups,
+            "products": 5 * self.groups,
         }
         step = {"first": first, "fresh": fresh, "parity": parity}
         return {"pass": fields, "step": step}
@@ -281,14 +281,16 @@ class Bench:
                     d, nothing = (d.negative, d.twice, d["raise"]), d.nothing
                     d = (0, 0, d[2]) if nothing else d
                 word = None if nothing else weights
-                seen.beats.append((word, d, tag.first, tag.last, tag.words, tag.digits))
+                seen.beats.append((word, d, tag.first, tag.last, tag.words, tag.digits_log2))
                 seen.cycles.append(cycle)
                 if tag.last:
                     if seen.ends:
                         before, draining = seen.ends[-1]
                         assert cycle - before >= draining
-                    seen.ends.append((cycle, tag.words << tag.digits))
-                    arriving.extend(cycle + LATENCY + (n << tag.digits) for n in range(tag.words))
+                    seen.ends.append((cycle, tag.words << tag.digits_log2))
+                    arriving.extend(
+                        cycle + LATENCY + (n << tag.digits_log2) for n in range(tag.words)
+                    )
             if event:
                 seen.events[number] += 1
             if begins:

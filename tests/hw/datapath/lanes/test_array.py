@@ -59,7 +59,7 @@ def check(
                 ctx.set(dut.valid, 1)
                 set_value(ctx, dut.weights, row.tolist())
                 tag = {"d": int(d), "first": int(n == 0), "last": int(last), "words": count}
-                set_value(ctx, dut.tag, tag | {"digits": parts.bit_length() - 1})
+                set_value(ctx, dut.tag, tag | {"digits_log2": parts.bit_length() - 1})
                 await ctx.tick()
                 spacing = count * parts - 1 if last else spacing - 1
                 if last:

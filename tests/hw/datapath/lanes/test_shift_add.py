@@ -71,7 +71,7 @@ def check(groups, *, widths, delta_bits, lane_bits, drain_rows=2):
                 set_value(ctx, dut.weights, (anything if event is None else lane[event]).tolist())
                 d = {"negative": negative, "twice": twice, "nothing": int(event is None)}
                 tag = {"d": d | {"raise": lower}, "first": int(n == 0), "last": int(last)}
-                words = {"words": count // drain_rows, "digits": digits.bit_length() - 1}
+                words = {"words": count // drain_rows, "digits_log2": digits.bit_length() - 1}
                 set_value(ctx, dut.tag, tag | words)
                 await ctx.tick()
                 spacing = lanes // drain_rows - 1 if last else spacing - 1
