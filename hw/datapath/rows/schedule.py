@@ -106,11 +106,11 @@ class RowSchedule(wiring.Component):
         m.submodules.position = position = RowPosition(self._config)
         m.submodules.interlock = interlock = Interlock(self._config)
         job, coming = position.job, self.i.payload["pass"]
-        step: Any = Signal(StepTag)
-        holds_round, has_begun, runs = Signal(), Signal(), Signal()  # runs: both of them
-        sums_only = Signal()  # the pass has another round
-        continues_pass = Signal()  # the pass has had another round
         takes_round = Signal()
+        holds_round, has_begun, runs = Signal(), Signal(), Signal()  # runs: both of them
+        step: Any = Signal(StepTag)  # of the round that is held
+        sums_only = Signal()  # its pass has another round after it
+        continues_pass = Signal()  # its pass has had a round before it
 
         # Whether there is room is known a cycle late: `room` is for one word more, which may have
         # its turn in between.
@@ -178,25 +178,31 @@ class RowSchedule(wiring.Component):
             with m.If(self.i.valid):
                 m.d.sync += [sums_only.eq(self.round.more), continues_pass.eq(sums_only)]
 
+        m.d.comb += [
+            self.tag.from_zero.eq((step.first & ~continues_pass) | position.entry.flush),
+            self.tag.first_step.eq(step.first),
+            self.tag.completes_gate.eq(completes_gate),
+            self.tag.sums_only.eq(sums_only),
+        ]
+        self._tag(m, position)
+        return m
+
+    def _tag(self, m: Module, position: RowPosition) -> None:
+        """What the tag has of the D-word's position."""
         entry: Any = position.entry
+        tag, job = self.tag, position.job
         count = Mux(position.last_unit_word, job.tail_units, self._config.unit_word)
-        tag: Any = self.tag
         m.d.comb += [
             tag.address.eq(position.address),
             tag.row.eq(position.row),
             tag.slot.eq(entry.slot),
             tag.shift.eq(entry.shift),
-            tag.from_zero.eq((step.first & ~continues_pass) | entry.flush),
             tag.init.eq(entry.init),
             tag.flush.eq(entry.flush),
             tag.no_sums.eq(entry.flush | position.empty),
-            tag.completes_gate.eq(completes_gate),
-            tag.sums_only.eq(sums_only),
             tag.unit_word.eq(position.unit_word),
             tag.unit.eq(position.unit),
             tag.count.eq(count),
             tag.completes_unit_word.eq(position.last_entry),
-            tag.first_step.eq(step.first),
             tag.ends_layer.eq(job.layer_end & position.last_unit_word),
         ]
-        return m

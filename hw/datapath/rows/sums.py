@@ -15,7 +15,7 @@ from .words import row_word, sums_layout
 
 
 class Sums(wiring.Component):
-    """M_t = M_{t-1} + W Δx_t, a D-word a cycle (Neil et al. 2017, equations 4 to 7).
+    """M_t = M_{t-1} + W Δx_t, a D-word a cycle (Neil et al. 2017).
 
     M starts from 0 with a sequence, or from the initial sums. A flushed D-word leaves M as it is,
     and passes as zeros.

@@ -17,7 +17,7 @@ DEPTH = 8
 
 
 def timed(dut):
-    """The lane with all that comes beside a unit given with it: (module, there, starts)."""
+    """The lane, with a unit and all that belongs to it given at once: (module, there, starts)."""
     m = Module()
     m.submodules.dut = dut
     there, starts = Signal(), Signal()
