@@ -2,15 +2,15 @@
 """Writes a design: Verilog, the image's memory files, and a manifest that drivers read."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from amaranth.back import verilog
-
 from .. import __version__
 from ..golden import storage
+from ..golden.errors import UserError
 from ..golden.models.network import Network
 from .accelerator import Accelerator, windows
 from .bus.axi import flat_ports
@@ -20,8 +20,10 @@ from .compiler.fit import derive_config
 from .compiler.plan import Plan
 from .config import AcceleratorConfig
 from .image import Image, memories
+from .verilog import KEYWORDS, to_verilog
 
 TOP = "deltaloom"
+"""The top module's name where none is given."""
 
 MANIFEST_FORMAT = 1
 """Version of `manifest.json`, its field "format".
@@ -52,43 +54,55 @@ def generate(
     *,
     config: AcceleratorConfig | None = None,
     baked: bool = True,
+    name: str = TOP,
 ) -> Design:
-    """Write `deltaloom.v`, `manifest.json` and one `NAME.hex` per memory into `folder`.
+    """Write `NAME.v`, `manifest.json` and one .hex file per memory into `folder`.
 
     Parameters
     ----------
     config: None derives the smallest one
     baked: the Verilog's memories hold the image from the start; otherwise they are empty and the
         image is loaded over the bus
+    name: of the top module; all others are called NAME.PART, so that designs of different names
+        go into one project
+
+    Raises UserError for a name that is no Verilog identifier.
     """
+    check_name(name)
     config = config or derive_config(network)
     plan = Plan.of(network, config)
     image = compile_plan(plan)
     top = Accelerator(config, image if baked else None)
-    # Without source locations: they are paths of whoever generates.
-    text = verilog.convert(
-        top, name=TOP, ports=flat_ports(top), strip_internal_attrs=True, emit_src=False
-    )
+    text = to_verilog(top, name, flat_ports(top))
     folder.mkdir(parents=True, exist_ok=True)
     design = Design(
-        folder / f"{TOP}.v",
+        folder / f"{name}.v",
         folder / "manifest.json",
         tuple(folder / f"{memory.name}.hex" for memory in memories(config)),
     )
     for memory, file in zip(memories(config), design.memories, strict=True):
         _write(file, "".join(hex_lines(image.contents[memory.name], memory.width)))
     _write(design.verilog, text)
-    _write(design.manifest, json.dumps(manifest(plan, image, top), indent=2) + "\n")
+    _write(design.manifest, json.dumps(manifest(plan, image, top, name), indent=2) + "\n")
     return design
 
 
-def manifest(plan: Plan, image: Image, top: Accelerator) -> dict[str, Any]:
+def check_name(name: str) -> None:
+    """Raise UserError unless a Verilog module can have this name without escaping it."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name in KEYWORDS:
+        raise UserError(
+            f"name: {name!r} is not possible for a Verilog module, it must be letters, digits and "
+            "underscores, no digit first, and no keyword"
+        )
+
+
+def manifest(plan: Plan, image: Image, top: Accelerator, name: str = TOP) -> dict[str, Any]:
     """Everything about a design that a driver or a testbench must know, as plain data."""
     network, config = plan.network, plan.config
     return {
         "format": MANIFEST_FORMAT,
         "generator": f"deltaloom {__version__}",
-        "top": TOP,
+        "top": name,
         "config": asdict(config),
         "word_bits": config.word_bits,
         "ports": [
@@ -113,6 +127,7 @@ def manifest(plan: Plan, image: Image, top: Accelerator) -> dict[str, Any]:
         "inputs": network.inputs,
         "outputs": network.outputs,
         "x_exponent": network.x_exponent,
+        "input_scale": None if network.input_scale is None else network.input_scale.tolist(),
         "y_exponent": network.y_exponent,
         "labels": list(network.labels),
     }
