@@ -6,21 +6,13 @@ from collections.abc import Container
 
 from ..compiler.plan import Plan
 from ..datapath.core import drain_queue_words
+from ..datapath.fetch.reader import REQUEST_CYCLES
+from ..datapath.fetch.sequencer import PASS_CYCLES
 from ..datapath.fetch.weight_store import store_latency
 from ..datapath.lanes.array import array_latency
+from ..parts.queue import BUFFERED_CYCLES
 from .cycle_detect import DetectModel
-from .cycle_parts import (
-    ASK,
-    BUFFERED,
-    CREDIT,
-    FETCH,
-    LOOK_UP,
-    NEVER,
-    NEXT_PASS,
-    PASS_ROOM,
-    ListTimes,
-    PassWork,
-)
+from .cycle_parts import ASK, CREDIT, LOOK_UP, NEVER, PASS_ROOM, ListTimes, PassWork
 from .cycle_rows import RowsModel
 
 
@@ -44,7 +36,7 @@ class FetchModel:
         self._units = config.cell_units
         # From a group's last event to its first D-word at the queue.
         store = store_latency(config.weight_words)
-        self._front = FETCH + store + array_latency(config.weight_bits)
+        self._front = REQUEST_CYCLES + store + array_latency(config.weight_bits)
         # When the sequencer has the next pass; when the last one was taken; its rounds as (set,
         # through).
         self._pass, self._take = 0, NEVER
@@ -67,7 +59,7 @@ class FetchModel:
         """A pass of step t: its rounds one after the other."""
         # Handed out by the sequencer, then waiting behind the pass before.
         accepted = max(self._pass, self._take, self._rows.taken[0] + PASS_ROOM)
-        self._pass = accepted + NEXT_PASS
+        self._pass = accepted + PASS_CYCLES
         waits = accepted + 1
         take = max(self.through, waits)
         known = self._detect.bank_of(p.list, (t & 1) ^ p.recurrent)
@@ -140,7 +132,7 @@ class FetchModel:
                 self._wide = 0
                 popped.append(self._rows.take(p, t, at, popped[-1], final))
             else:
-                popped.append(at if popped[-1] < at else max(at + BUFFERED, popped[-1] + 1))
+                popped.append(at if popped[-1] < at else max(at + BUFFERED_CYCLES, popped[-1] + 1))
 
     def _room(self, end: int) -> int:
         """The first cycle from `end` on in which a group may end, for the room behind the drain."""

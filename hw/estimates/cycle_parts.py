@@ -13,13 +13,10 @@ from ..config import AcceleratorConfig
 NEVER = -(10**9)
 """A cycle long before all others, where what is asked for has not happened yet."""
 
-# Latencies that no component exports yet.
+# Latencies through several components, which none of them has alone.
 
 FIRST_PASS = 2
 """Cycles from a frame's first word to its step's first pass, at the fetch unit and the rows."""
-
-NEXT_PASS = 4
-"""Cycles from a pass that the sequencer hands out to the next one."""
 
 PASS_ROOM = 2
 """Cycles from a pass that the accumulators take to the one that the fetch unit then may take."""
@@ -34,9 +31,6 @@ PUSHED = 2
 """Cycles before an encoder has recovered from an element in which it pushes the element's event, or
 closes the list."""
 
-FETCH = 5
-"""Cycles from an event's turn in the fetch unit to its request to the weight store."""
-
 LOOK_UP = 2
 """Cycles from the question for a list's state to the round that begins with the answer."""
 
@@ -45,9 +39,6 @@ ASK = 2
 
 CREDIT = 3
 """Cycles from the D-word that makes room behind the drain to the group that may end."""
-
-BUFFERED = 3
-"""Cycles through a queue in block RAM, unless it is empty and its taker ready."""
 
 QUEUE_ROOM = 3
 """Cycles from a word that the cell unit takes to the turn of a D-word that then finds room."""

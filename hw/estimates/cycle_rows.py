@@ -5,11 +5,13 @@ from collections import deque
 
 from ..compiler.plan import Plan
 from ..datapath.core import PASSES_AHEAD
+from ..datapath.fetch.sequencer import PASS_CYCLES
 from ..datapath.rows.interlock import SUMS_SETTLE, gates_settle
 from ..datapath.rows.layer_table import LOOK_UP
 from ..datapath.rows.stages import complete_stage
+from ..parts.queue import BUFFERED_CYCLES
 from .cycle_detect import DetectModel
-from .cycle_parts import BUFFERED, NEVER, NEXT_PASS, PassWork
+from .cycle_parts import NEVER, PassWork
 from .cycle_units import UnitsModel
 
 
@@ -63,7 +65,7 @@ class RowsModel:
         self._entry = self._unit_word = 0
         if final:
             self.taken.append(load)
-            self._pass = load + NEXT_PASS
+            self._pass = load + PASS_CYCLES
 
     def take_all(self, words: int, came: int, popped: int) -> int:
         """Takes a group's D-words, each of which is its own turn; the cycle of the first.
@@ -71,7 +73,7 @@ class RowsModel:
         came: when the first came to the queue behind the drain; popped: when the last word left it
         """
         if self._next > came or popped >= came:
-            came = max(self._next, came + BUFFERED)
+            came = max(self._next, came + BUFFERED_CYCLES)
         self._next = came + words
         self._turn = self._next - 1
         return came
@@ -84,7 +86,7 @@ class RowsModel:
         self._flush(p, t, final)
         if popped < came and self._room(p, max(self._next, came), final) == came:
             return self._have_turn(p, t, came, final)
-        return self._have_turn(p, t, max(self._next, came + BUFFERED, popped + 1), final)
+        return self._have_turn(p, t, max(self._next, came + BUFFERED_CYCLES, popped + 1), final)
 
     def take_none(self, p: PassWork, t: int, final: bool) -> None:
         """Has the turns of a round for which no sums come."""

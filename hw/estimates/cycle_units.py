@@ -9,8 +9,9 @@ from ..datapath.rows.accumulate import QUEUE_WORDS
 from ..datapath.units.collect import COLLECT_CYCLES
 from ..datapath.units.outputs import output_words
 from ..datapath.units.unit import unit_latency
+from ..parts.queue import BUFFERED_CYCLES
 from .cycle_detect import DetectModel
-from .cycle_parts import BUFFERED, NEVER, OUTPUT_ROOM, QUEUE_ROOM, PassWork
+from .cycle_parts import NEVER, OUTPUT_ROOM, QUEUE_ROOM, PassWork
 
 
 class UnitsModel:
@@ -57,7 +58,7 @@ class UnitsModel:
         """A word has come to the queue; begins: it is the first of its unit-word."""
         free = self._load if begins else 0
         if came < free or came <= self._accepted[-1]:
-            came = max(came + BUFFERED, free, self._accepted[-1] + 1)
+            came = max(came + BUFFERED_CYCLES, free, self._accepted[-1] + 1)
         self._accepted.append(came)
 
     def run(self, p: PassWork, t: int, *, last: bool) -> None:
@@ -73,7 +74,7 @@ class UnitsModel:
         if p.stage == self._last_stage:
             beats = ceil(units / config.output_elements)
             each = config.cell_units // config.output_elements
-            self.output = max(self.output + beats, first + BUFFERED + self._runs + each - 2)
+            self.output = max(self.output + beats, first + BUFFERED_CYCLES + self._runs + each - 2)
             self._outputs.append(self.output)
         if last and p.layer_end:
             self._detect.encode(p.stage, t, self._left, first + self._runs - 1)

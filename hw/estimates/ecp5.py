@@ -130,7 +130,7 @@ def map_memory(
 ) -> MappedMemory:
     """What yosys makes of one memory with one write port, as its `memory_libmap` chooses.
 
-    Of a few bits (two words) it makes flip-flops, which this does not know.
+    Of fewer than 32 bits it may make flip-flops, which this does not know.
 
     Parameters
     ----------
