@@ -4,8 +4,11 @@
 BIN := .venv/bin
 # Our own tests and products are small: NumPy's threads would only wait for each other.
 export OPENBLAS_NUM_THREADS := 1
+# Each half of the tests in its order, so that most modules' fixtures are made once; who is done
+# first takes over what is left.
+BESIDE := -n 2 --dist worksteal
 
-.PHONY: help setup demo test test-slow lint format bench bench-fpga tables clean clean-venv
+.PHONY: help setup demo test test-slow lint format docs bench bench-fpga tables clean clean-venv
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -18,10 +21,10 @@ demo: setup ## the whole flow on the shipped speech model; figures and report in
 	$(BIN)/deltaloom demo -o build/demo
 
 test: setup ## all tests but place and route (make test ARGS="-m fpga") and the slow ones
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest $(BESIDE) $(ARGS)
 
 test-slow: setup ## the slow ones: simulations that take minutes together
-	$(BIN)/python -m pytest -n 2 -m slow $(ARGS)
+	$(BIN)/python -m pytest $(BESIDE) -m slow $(ARGS)
 
 lint: setup ## style and types
 	$(BIN)/ruff check .
@@ -31,6 +34,11 @@ lint: setup ## style and types
 format: setup ## bring the code into its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: setup ## the site in build/site; a warning or a broken link is an error
+	@$(BIN)/python -c 'import furo, myst_parser, sphinx' 2>/dev/null || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs -d build/doctrees -b html $(ARGS) . build/site
 
 bench: setup ## cycles and speed of the software, some minutes; one suite: make bench ARGS=speech
 	$(BIN)/python benchmarks/run.py $(ARGS)

@@ -19,6 +19,7 @@ from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.generate import generate
 from deltaloom.sim.report import SimulationReport
 from deltaloom.sim.simulate import simulate
+from deltaloom.sim.stimulus import FULL_SPEED
 
 DATA = Path(deltaloom.__file__).parent / "data" / "speech"
 COMMAND = "make bench"
@@ -75,8 +76,7 @@ def run_design(
         uniform_thresholds(network, threshold),
         test_frames(network, frames),
         workdir=work,
-        idle=0,
-        backpressure=0,
+        stimulus=FULL_SPEED,
         thresholds={name: threshold for name, _ in network.paths()},
     )
     if not report.ok:

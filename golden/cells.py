@@ -60,6 +60,7 @@ class Cell:
     bounded: h stays within +-1, so its exponent is 0 and needs no calibration.
     has_c: there is a cell state besides h. c_like_h: c and h have the same exponent.
     vectors: names of the vectors that it reads.
+    reads_h: its step reads the h of the step before, whatever its paths read.
     reads_input: unit k also reads element k of the layer's input, as `Numbers.skip`.
     middle, float_middle: (p by gate, state before) -> the values of source "rh", where the cell
         has one. Needs only pre-activations that "rh" does not feed.
@@ -74,6 +75,7 @@ class Cell:
     has_c: bool = False
     c_like_h: bool = False
     vectors: tuple[str, ...] = ()
+    reads_h: bool = False
     reads_input: bool = False
     middle: Middle | None = None
     float_middle: Middle | None = None
@@ -91,6 +93,11 @@ class Cell:
     def recurrent(self) -> bool:
         """Whether a path reads what the layer itself put out."""
         return self.sources != ("x",)
+
+    @property
+    def state(self) -> tuple[str, ...]:
+        """Which of "c" and "h" a step needs of the step before; none: every step is on its own."""
+        return ("c",) * self.has_c + ("h",) * (self.recurrent or self.reads_h)
 
 
 P = Mapping[str, Ints]
@@ -279,6 +286,7 @@ CELLS: Mapping[str, Cell] = {
         feeds={"x": ("r", "z", "nx"), "h": ("r", "z", "nh")},
         step=_gru,
         float_step=_gru_float,
+        reads_h=True,
         bounded=True,
         candidate="nh",
     ),
@@ -287,6 +295,7 @@ CELLS: Mapping[str, Cell] = {
         feeds={"x": ("r", "z", "n"), "h": ("r", "z"), "rh": ("n",)},
         step=_gru_before,
         float_step=_gru_before_float,
+        reads_h=True,
         bounded=True,
         middle=_reset,
         float_middle=_reset_float,
@@ -297,6 +306,7 @@ CELLS: Mapping[str, Cell] = {
         feeds={"x": ("a", "z"), "h": ("a", "z")},
         step=_ligru,
         float_step=_ligru_float,
+        reads_h=True,
         candidate="a",
     ),
     "sru": _sru_cell(reads_input=True),

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import UserError
-from .storage import check_file, replacing
+from .storage import AnyPath, check_file, replacing
 
 Features = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -29,6 +29,8 @@ KEYS = ("features", "lengths", "labels", "label_names", "task", "names", "target
 class Dataset:
     """Sequences of frames.
 
+    Members
+    -------
     features: one float32 array [steps, inputs] per sequence; a sequence may have no frames.
     labels: one int array [steps] per sequence, -1 where a frame is not scored; None: unlabelled.
     label_names: names of the classes or outputs, or empty.
@@ -147,7 +149,7 @@ class Dataset:
         )
 
     @classmethod
-    def load(cls, file: Path) -> "Dataset":
+    def load(cls, file: AnyPath) -> "Dataset":
         """Read a data set.
 
         A .npz file holds `features` float [frames, inputs], all sequences one after the other, and
@@ -156,14 +158,14 @@ class Dataset:
         `task` and `offset` float [frames, outputs]. A .npy file is one sequence [steps, inputs].
         Raises UserError where the file is anything else.
         """
-        check_file(file, "; give a .npz data set or a .npy sequence")
-        arrays = _read(file)
+        check_file(Path(file), "; give a .npz data set or a .npy sequence")
+        arrays = _read(Path(file))
         try:
             return _assemble(arrays)
         except UserError as error:
             raise UserError(f"{file}: {error}") from error
 
-    def save(self, file: Path) -> None:
+    def save(self, file: AnyPath) -> None:
         """Write the data set as a compressed .npz file that `load` reads."""
         arrays = {
             "features": np.concatenate([*self.features, np.zeros((0, self.inputs), np.float32)]),
@@ -180,7 +182,7 @@ class Dataset:
             arrays["label_names"] = np.array(self.label_names)
         if self.names:
             arrays["names"] = np.array(self.names)
-        with replacing(file) as temporary, temporary.open("wb") as stream:
+        with replacing(Path(file)) as temporary, temporary.open("wb") as stream:
             np.savez_compressed(stream, allow_pickle=False, **arrays)
 
     def _check_features(self) -> None:

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """deltaloom's own files: safetensors with a JSON header, written whole or not at all."""
 
+import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,51 +16,97 @@ from safetensors.numpy import save_file
 
 from .errors import UserError
 
+AnyPath = str | os.PathLike[str]
 METADATA_KEY = "deltaloom"
-VERSION = 2
-"""1 had no directions, projections and first states; a file of 1 is read all the same."""
+VERSION = 3
+"""Of the format that `save` writes. 1 had no directions, projections and first states, 2 had no
+digest; files of both are read all the same."""
+DIGEST = "sha256"
+"""The header's key for the digest of everything else in the file."""
 
 
-def save(file: Path, kind: str, tensors: dict[str, np.ndarray], header: dict[str, Any]) -> None:
+def save(file: AnyPath, kind: str, tensors: dict[str, np.ndarray], header: dict[str, Any]) -> None:
     """Write `tensors` and `header` to `file`; a failure leaves what was there before.
 
-    Raises UserError where the file cannot be written.
+    The header gains the kind, the format's version and a digest of tensors and header. Raises
+    UserError where the file cannot be written.
     """
-    text = json.dumps({"kind": kind, "version": VERSION, **header}, sort_keys=True)
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    whole = {"kind": kind, "version": VERSION, **header}
+    text = _text(whole | {DIGEST: _digest(contiguous, whole)})
     try:
-        with replacing(file) as temporary:
+        with replacing(Path(file)) as temporary:
             save_file(contiguous, temporary, metadata={METADATA_KEY: text})
     except (SafetensorError, OSError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise UserError(f"{file}: cannot be written ({reason}); name another place") from error
 
 
-def load(file: Path, kind: str, *, made_by: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def load(file: AnyPath, kind: str, *, made_by: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Tensors and header of a file that `save` wrote with this `kind`; `made_by` names the verb.
 
     Raises UserError where the file is missing, damaged, of another kind or of a newer version.
     """
-    check_file(file, f"; `{made_by}` writes one")
+    header = _read_header(Path(file), f"a {kind}", f"; `{made_by}` writes one")
+    if header["kind"] != kind:
+        found = header["kind"]
+        raise UserError(f"{file}: holds a {found}, a {kind} is wanted; `{made_by}` writes one")
+    with _opened(Path(file)) as archive:
+        tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+    digest = header.pop(DIGEST, None)
+    if (digest is not None or header["version"] > 2) and digest != _digest(tensors, header):
+        raise UserError(
+            f"{file}: damaged, its contents do not fit its {DIGEST} digest; make the file anew"
+        )
+    return tensors, header
+
+
+def kind_of(file: AnyPath) -> str:
+    """The kind of thing that a file of `save` holds. Raises UserError where it is no such file."""
+    return str(_read_header(Path(file), "written by it", "; import it")["kind"])
+
+
+def _read_header(file: Path, wanted: str, way_out: str) -> dict[str, Any]:
+    """The header, of a version that can be read."""
+    check_file(file, way_out)
+    with _opened(file) as archive:
+        metadata = archive.metadata() or {}
     try:
-        with safe_open(file, framework="numpy") as archive:
-            metadata = archive.metadata() or {}
-            tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, TypeError, AttributeError) as error:
-        raise UserError(f"{file}: not a whole safetensors file ({error}); make it anew") from error
-    try:
-        header = json.loads(metadata[METADATA_KEY])
-        found, version = header["kind"], header["version"]
+        header: dict[str, Any] = json.loads(metadata[METADATA_KEY])
+        version, _ = header["version"], header["kind"]
     except (KeyError, ValueError, TypeError) as error:
         raise UserError(
-            f"{file}: a safetensors file without deltaloom's header, not a {kind}; "
-            f"`{made_by}` writes one"
+            f"{file}: a safetensors file without deltaloom's header, not {wanted}{way_out}"
         ) from error
-    if found != kind:
-        raise UserError(f"{file}: holds a {found}, a {kind} is wanted; `{made_by}` writes one")
     if version not in range(1, VERSION + 1):
-        raise UserError(f"{file}: format version {version}, this deltaloom reads 1 to {VERSION}")
-    return tensors, header
+        raise UserError(
+            f"{file}: format version {version}, this deltaloom reads 1 to {VERSION}; "
+            "use the release that wrote it, or a newer one"
+        )
+    return header
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    """The safetensors file; one line for whatever its reader raises."""
+    try:
+        with safe_open(file, framework="numpy") as archive:
+            yield archive
+    except (SafetensorError, OSError, TypeError, AttributeError, ValueError) as error:
+        raise UserError(f"{file}: not a whole safetensors file ({error}); make it anew") from error
+
+
+def _digest(tensors: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> str:
+    """SHA-256 of the header's JSON and of each tensor, by name: name, type, shape, bytes."""
+    digest = hashlib.sha256(_text(header).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(json.dumps([name, str(tensor.dtype), tensor.shape]).encode())
+        digest.update(np.ascontiguousarray(tensor).data)
+    return digest.hexdigest()
+
+
+def _text(header: Mapping[str, Any]) -> str:
+    return json.dumps(header, sort_keys=True)
 
 
 def check_file(file: Path, way_out: str = "") -> None:
@@ -72,7 +119,7 @@ def check_file(file: Path, way_out: str = "") -> None:
 
 
 @contextmanager
-def reading(file: Path) -> Iterator[None]:
+def reading(file: AnyPath) -> Iterator[None]:
     """Turn what a damaged header or a missing tensor raises into one clear line."""
     try:
         yield

@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from amaranth.back import verilog
-
 from .. import __version__
 from ..golden import storage
 from ..golden.models.network import Network
@@ -20,6 +18,7 @@ from .compiler.fit import derive_config
 from .compiler.plan import Plan
 from .config import AcceleratorConfig
 from .image import Image, memories
+from .verilog import to_verilog
 
 TOP = "deltaloom"
 
@@ -65,10 +64,7 @@ def generate(
     plan = Plan.of(network, config)
     image = compile_plan(plan)
     top = Accelerator(config, image if baked else None)
-    # Without source locations: they are paths of whoever generates.
-    text = verilog.convert(
-        top, name=TOP, ports=flat_ports(top), strip_internal_attrs=True, emit_src=False
-    )
+    text = to_verilog(top, TOP, flat_ports(top))
     folder.mkdir(parents=True, exist_ok=True)
     design = Design(
         folder / f"{TOP}.v",
@@ -113,6 +109,7 @@ def manifest(plan: Plan, image: Image, top: Accelerator) -> dict[str, Any]:
         "inputs": network.inputs,
         "outputs": network.outputs,
         "x_exponent": network.x_exponent,
+        "input_scale": None if network.input_scale is None else network.input_scale.tolist(),
         "y_exponent": network.y_exponent,
         "labels": list(network.labels),
     }

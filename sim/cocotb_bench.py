@@ -33,7 +33,8 @@ from ..hw.bus.register_map import (
     STATUS_BUSY,
     VERSION_VALUE,
 )
-from .job import PLUSARG, Job, Mismatch, Outcome, Progress, batches
+from .job import Job, Mismatch, Outcome, Progress, batches
+from .names import PLUSARG
 
 INPUTS = (
     *(f"s_axis_{name}" for name in ("tdata", "tvalid", "tlast", "tuser")),
@@ -75,8 +76,8 @@ class Bench:
         )
         self.axil = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
         for port, chance, seed in (
-            (self.source, job.idle, job.seed),
-            (self.sink, job.backpressure, job.seed + 1),
+            (self.source, job.stimulus.idle, job.stimulus.seed),
+            (self.sink, job.stimulus.backpressure, job.stimulus.seed + 1),
         ):
             if chance > 0:
                 port.set_pause_generator(_pauses(chance, seed))
@@ -87,11 +88,11 @@ class Bench:
             await self._prepare()
             await self._interrupted()
             self._axil_pauses(False)
-            if self.job.new_sequence == "tuser":
+            if self.job.stimulus.new_sequence == "tuser":
                 for n in range(len(self.job.frames)):
                     self._send(n, marked=True)
             for n in range(len(self.job.frames)):
-                if self.job.new_sequence == "register":
+                if self.job.stimulus.new_sequence == "register":
                     await self._idle()
                     await self._write(REGISTER["CONTROL"].address, [CONTROL_NEW_SEQUENCE])
                     self._send(n, marked=False)
@@ -106,15 +107,15 @@ class Bench:
         write, read = self.axil.write_if, self.axil.read_if
         for n, (channel, chance) in enumerate(
             (
-                (write.aw_channel, self.job.idle),
-                (write.w_channel, self.job.idle),
-                (read.ar_channel, self.job.idle),
-                (write.b_channel, self.job.backpressure),
-                (read.r_channel, self.job.backpressure),
+                (write.aw_channel, self.job.stimulus.idle),
+                (write.w_channel, self.job.stimulus.idle),
+                (read.ar_channel, self.job.stimulus.idle),
+                (write.b_channel, self.job.stimulus.backpressure),
+                (read.r_channel, self.job.stimulus.backpressure),
             )
         ):
             if wanted and chance > 0:
-                channel.set_pause_generator(_pauses(chance, self.job.seed + 2 + n))
+                channel.set_pause_generator(_pauses(chance, self.job.stimulus.seed + 2 + n))
             else:
                 channel.clear_pause_generator()
                 channel.pause = False
@@ -171,7 +172,7 @@ class Bench:
 
     async def _interrupted(self) -> None:
         """A first attempt that a reset ends in the middle; its outputs are nobody's."""
-        words = self.job.reset_after
+        words = self.job.stimulus.reset_after
         if words is None:
             return
         inputs = self.job.frames[0].shape[1]

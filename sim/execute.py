@@ -33,7 +33,16 @@ LOG_LINES = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Design:
-    """A design that is built for a simulator. folder: what was built; workdir: for its runs."""
+    """A design that is built for a simulator.
+
+    Members
+    -------
+    simulator: which.
+    folder: what was built.
+    workdir: for its runs.
+    waves: whether it can write waveforms.
+    environment: of the simulator's process.
+    """
 
     simulator: str
     folder: Path
@@ -44,6 +53,13 @@ class Design:
 
 def build(sources: Sequence[Path], simulator: str, workdir: Path, *, waves: bool) -> Design:
     """Build the Verilog, unless the same was built in `workdir` before.
+
+    Parameters
+    ----------
+    sources: the design's files.
+    simulator: one of `SIMULATORS`.
+    workdir: folder of builds and runs.
+    waves: build it so that it can write waveforms.
 
     Raises UserError for a tool that is missing and for a design that does not build.
     """
@@ -89,7 +105,10 @@ def run(
 ) -> tuple[Outcome, Path, Path | None]:
     """Run the bench; its outcome, the log, and the waveform if there is one.
 
+    Parameters
+    ----------
     progress: called with the number of frames done, now and then.
+
     Raises UserError where the bench ended in any other way than by its own report.
     """
     folder = _new_folder(design.workdir / "runs")
@@ -103,7 +122,7 @@ def run(
             "simulator": design.simulator,
             "build": str(design.folder),
             "folder": str(folder),
-            "seed": job.seed,
+            "seed": job.stimulus.seed,
             "waves": str(waves) if design.waves else "",
         },
         design.environment,

@@ -4,7 +4,7 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +12,22 @@ import numpy as np
 
 from ..golden.arithmetic import Ints
 from ..golden.cells import State
-
-PLUSARG = "deltaloom_job"
-"""The simulator's plusarg that names the job's folder."""
+from .stimulus import Stimulus
 
 INTERVAL = 0.2
 """Seconds between two reports of progress, and between two looks at them."""
 
-NEW_SEQUENCE = ("tuser", "register")
-"""How the bench announces a new sequence: on the stream, or by the CONTROL register."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerState:
-    """Where a layer's states are, and what is compared: c only where the cell has one."""
+    """Where a layer's states are.
+
+    Members
+    -------
+    name: the layer's.
+    base: the first unit's word in the state memory.
+    has_c: whether c is compared; h always is.
+    """
 
     name: str
     base: int
@@ -36,12 +38,16 @@ class LayerState:
 class Job:
     """One run of the bench.
 
-    frames: int16 words [steps, inputs] of each sequence; outputs: the golden ones [steps, outputs].
-    states: of the layers in `layers` after the last sequence. lists: event lists to count.
-    thresholds: by list index, written before the first frame. image: (byte address, value) writes.
-    idle, backpressure: chance that a cycle of the input or the output stream rests.
-    reset_after: words of the first sequence after which everything is reset and starts again.
-    patience: cycles without an output frame after which the design counts as stuck.
+    Members
+    -------
+    frames: of each sequence, int16 words [steps, inputs].
+    outputs: of each sequence, golden's int16 words [steps, outputs].
+    states: of each of `layers`, golden's after the last sequence, int16 words [units].
+    layers: where these are in the design.
+    lists: number of event lists to count.
+    stimulus: how the streams are driven; its patience is a number.
+    thresholds: by list index, in codes, written before the first frame.
+    image: writes [writes, 2] of (byte address, value) before everything else.
     """
 
     frames: tuple[Ints, ...]
@@ -49,14 +55,14 @@ class Job:
     states: tuple[State, ...]
     layers: tuple[LayerState, ...]
     lists: int
-    seed: int
-    idle: float
-    backpressure: float
-    patience: int
-    new_sequence: str = "tuser"
-    reset_after: int | None = None
+    stimulus: Stimulus
     thresholds: Mapping[int, int] = field(default_factory=dict)
     image: Ints = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+
+    @property
+    def patience(self) -> int:
+        """Clock cycles without an output frame that count as stuck."""
+        return self.stimulus.patience or 1
 
     def save(self, folder: Path) -> None:
         """Write the job into its folder."""
@@ -68,12 +74,12 @@ class Job:
             arrays[f"c_{n}"], arrays[f"h_{n}"] = state
         np.savez(folder / "job.npz", **arrays)  # type: ignore[arg-type]
         plain = {
-            f.name: getattr(self, f.name)
-            for f in fields(self)
-            if f.name not in ("frames", "outputs", "states", "layers", "image")
+            "sequences": len(self.frames),
+            "layers": [asdict(layer) for layer in self.layers],
+            "lists": self.lists,
+            "stimulus": asdict(self.stimulus),
+            "thresholds": self.thresholds,
         }
-        plain["sequences"] = len(self.frames)
-        plain["layers"] = [asdict(layer) for layer in self.layers]
         (folder / "job.json").write_text(json.dumps(plain), "utf-8")
 
     @classmethod
@@ -82,6 +88,7 @@ class Job:
         plain = json.loads((folder / "job.json").read_text("utf-8"))
         sequences = plain.pop("sequences")
         plain["layers"] = tuple(LayerState(**layer) for layer in plain["layers"])
+        plain["stimulus"] = Stimulus(**plain["stimulus"])
         plain["thresholds"] = {int(n): value for n, value in plain["thresholds"].items()}
         with np.load(folder / "job.npz") as arrays:
 
@@ -104,8 +111,11 @@ class Job:
 class Mismatch:
     """The first place where the hardware is not as golden has it.
 
+    Members
+    -------
     what: "output", "frame length", "stall", "surplus output", "state c", "state h", "register" or
-    "counter"; where: the layer, path, register or counter, where there is one.
+        "counter".
+    where: the layer, path, register or counter, where there is one.
     sequence, step, index: of the output word, or the unit of a state; -1 where there is none.
     """
 
@@ -136,8 +146,12 @@ class Mismatch:
 class Outcome:
     """What the bench saw.
 
-    words: output words that were compared. frame_ends: clock cycle of each output frame's last
-    word. counters: by register name. events: by list index.
+    Members
+    -------
+    words: output words that were compared.
+    frame_ends: clock cycle of each output frame's last word.
+    counters: by register name.
+    events: by list index.
     """
 
     words: int = 0

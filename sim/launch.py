@@ -12,11 +12,8 @@ from typing import Any
 
 from cocotb_tools.runner import get_runner
 
-from .job import PLUSARG
+from .names import BENCH, PLUSARG, TOP
 
-TOP = "deltaloom"
-"""Name of the generated top module."""
-BENCH = "deltaloom.sim.cocotb_bench"
 DUMP = "deltaloom_dump"
 DUMP_MODULE = f"""\
 module {DUMP}();
@@ -66,6 +63,8 @@ def run(simulator: str, build: str, folder: str, seed: int, waves: str) -> None:
         test_dir=folder,
         results_xml=str(Path(folder) / "results.xml"),
         seed=seed,
+        # The bench asserts nothing: pytest, which would rewrite assertions, is not imported.
+        extra_env={"COCOTB_REWRITE_ASSERTION_FILES": ""},
         waves=bool(waves),
         plusargs=[f"+{PLUSARG}={folder}"] + ([f"+{DUMP}={waves}"] if waves and icarus else []),
         test_args=["--trace-file", waves] if waves and not icarus else [],

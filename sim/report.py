@@ -16,12 +16,19 @@ from .job import Mismatch
 class SimulationReport:
     """One simulation of one design.
 
-    steps: frames asked for; words: output words that were compared; states: state words compared,
-        those after the last sequence.
-    counters: by register name; events: by path name. Both are empty when a mismatch came before.
+    Members
+    -------
+    simulator, seed: which one, and the seed of its stalls.
+    sequences, steps: how many were asked for, and frames of all of them.
+    words: output words that were compared.
+    states: state words compared, those after the last sequence.
+    counters: by register name.
+    events: by path name. Both are empty when a mismatch came before.
     frame_ends: clock cycle of each output frame's last word.
     ideal_cycles: what the golden events need when every cycle takes one weight word.
-    seconds: the simulator's wall time. log, waves: files.
+    mismatch: the first place where the hardware is not as golden has it; None: it is.
+    seconds: the simulator's wall time.
+    log, waves: files.
     """
 
     simulator: str

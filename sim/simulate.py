@@ -16,8 +16,9 @@ from ..golden.errors import UserError
 from ..golden.models.network import Network
 from ..hw.generate import MANIFEST_FORMAT
 from .execute import SIMULATORS, build, run
-from .job import NEW_SEQUENCE, Job, LayerState
+from .job import Job, LayerState
 from .report import SimulationReport, counter_mismatch, ideal_cycles
+from .stimulus import STALLED, Stimulus
 
 Manifest = Mapping[str, Any]
 
@@ -30,36 +31,36 @@ def simulate(
     workdir: Path,
     manifest: Manifest | Path | None = None,
     simulator: str = "verilator",
-    seed: int = 0,
-    idle: float = 0.3,
-    backpressure: float = 0.3,
+    stimulus: Stimulus = STALLED,
     thresholds: Mapping[str, int] | None = None,
     image: Sequence[tuple[int, int]] | None = None,
-    new_sequence: str = "tuser",
-    reset_after: int | None = None,
-    patience: int | None = None,
     waves: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> SimulationReport:
-    """Run int16 frames [steps, inputs] of each sequence through the design and compare with golden.
+    """Run frames through the design and compare it with golden, bit for bit.
 
     Compared are all output words of all sequences, the state words after the last sequence (those
     of the others are gone once the next one begins) and, over all sequences, counters and events.
 
-    verilog: the design; its top module is `deltaloom`. manifest: what `generate` wrote beside it
-    (the default), or another one. workdir: builds, logs and waveforms; a design is built once.
-    idle, backpressure: chance that a cycle of the input or the output stream rests; both 0 measure
-    the design's own speed. thresholds: delta thresholds by path name, set over the bus. image:
-    writes (byte address, value) that load the design before it runs.
-    new_sequence: "tuser" or "register". reset_after: input words after which the design is reset
-    and everything begins again. patience: cycles without output that count as stuck.
+    Parameters
+    ----------
+    verilog: the design's files; its top module is `deltaloom`.
+    network: what it runs.
+    frames: of each sequence, int16 words [steps, inputs].
+    workdir: folder of builds, logs and waveforms; a design is built once.
+    manifest: what `generate` wrote beside the first file (None), or another one.
+    simulator: "icarus" or "verilator".
+    stimulus: how the streams are driven.
+    thresholds: delta thresholds by path name, in codes, set over the bus; None: the network's own.
+    image: writes (byte address, value) that load the design before it runs; None: it is baked in.
+    waves: write a waveform.
     progress: called with (frames done, frames in all) now and then.
 
     Raises UserError for a tool that is missing, a design that does not build, and a bench that
     ends in any other way than by its own report. A mismatch is in the report.
     """
     sources = [verilog] if isinstance(verilog, Path) else list(verilog)
-    _check(simulator, sources, idle, backpressure, new_sequence)
+    _check(simulator, sources)
     facts = _manifest(manifest, sources)
     sequences = _sequences(network, frames)
     _check_lengths(sequences, facts.get("sequence_frames"))
@@ -67,20 +68,22 @@ def simulate(
         network = network.with_thresholds(dict(thresholds))
     terms = facts.get("config", {}).get("lane_kind") == "shift_add"
     results = engine.run(network, sequences, terms=terms)
-    job = _job(network, sequences, results, facts)
-    loaded = np.array(list(image), np.int64).reshape(-1, 2) if image else job.image
-    steps = sum(len(s) for s in sequences)
-    job = replace(
-        job,
-        seed=seed,
-        idle=idle,
-        backpressure=backpressure,
-        new_sequence=new_sequence,
-        reset_after=reset_after,
-        image=loaded,
+    if stimulus.patience is None:
+        stimulus = replace(stimulus, patience=_patience(network, facts, stimulus))
+    job = Job(
+        frames=tuple(sequences),
+        outputs=tuple(result.outputs for result in results),
+        states=results[-1].states,
+        layers=tuple(
+            LayerState(name=layer.name, base=entry["state_base"], has_c=layer.cell.has_c)
+            for entry, layer in zip(facts["layers"], network.layers, strict=True)
+        ),
+        lists=1 + max((entry["index"] for entry in facts["lists"]), default=-1),
+        stimulus=stimulus,
         thresholds=_thresholds(network, facts) if thresholds or image else {},
-        patience=patience or _patience(network, facts, idle, backpressure),
+        image=np.array(list(image or ()), np.int64).reshape(-1, 2),
     )
+    steps = sum(len(s) for s in sequences)
 
     def report_progress(done: int) -> None:
         if progress:
@@ -108,29 +111,16 @@ def simulate(
         events=events,
         frame_ends=tuple(outcome.frame_ends),
         ideal_cycles=ideal_cycles(network, results, int(facts["word_bits"])),
-        seed=seed,
+        seed=stimulus.seed,
         seconds=seconds,
         log=log,
         waves=wave_file,
     )
 
 
-def _check(
-    simulator: str,
-    sources: Sequence[Path],
-    idle: float,
-    backpressure: float,
-    new_sequence: str,
-) -> None:
+def _check(simulator: str, sources: Sequence[Path]) -> None:
     if simulator not in SIMULATORS:
         raise UserError(f"simulator: {simulator!r} is unknown, choose {' or '.join(SIMULATORS)}")
-    for name, value in (("idle", idle), ("backpressure", backpressure)):
-        if not 0 <= value < 1:
-            raise UserError(f"{name}: {value!r} is not possible, it must be at least 0 and below 1")
-    if new_sequence not in NEW_SEQUENCE:
-        raise UserError(
-            f"new_sequence: {new_sequence!r} is unknown, choose {' or '.join(NEW_SEQUENCE)}"
-        )
     for source in sources:
         if not source.is_file():
             raise UserError(f"{source}: there is no such file; run deltaloom generate first")
@@ -182,36 +172,15 @@ def _check_lengths(sequences: Sequence[Ints], most: int | None) -> None:
             )
 
 
-def _job(
-    network: Network, sequences: list[Ints], results: list[engine.Result], facts: Manifest
-) -> Job:
-    """Frames, golden outputs and golden states, in the places that the manifest gives."""
-    layers = tuple(
-        LayerState(name=layer.name, base=entry["state_base"], has_c=layer.cell.has_c)
-        for entry, layer in zip(facts["layers"], network.layers, strict=True)
-    )
-    return Job(
-        frames=tuple(sequences),
-        outputs=tuple(result.outputs for result in results),
-        states=results[-1].states,
-        layers=layers,
-        lists=1 + max((entry["index"] for entry in facts["lists"]), default=-1),
-        seed=0,
-        idle=0.0,
-        backpressure=0.0,
-        patience=1,
-    )
-
-
 def _thresholds(network: Network, facts: Manifest) -> dict[int, int]:
     paths = dict(network.paths())
     return {entry["index"]: paths[entry["path"]].threshold for entry in facts["lists"]}
 
 
-def _patience(network: Network, facts: Manifest, idle: float, backpressure: float) -> int:
+def _patience(network: Network, facts: Manifest, stimulus: Stimulus) -> int:
     """Four times what a dense step of one weight word a cycle could take, and some."""
     bits = sum(
         p.columns * (p.rows * p.weight_bits + facts["word_bits"]) for _, p in network.paths()
     )
     words = bits // int(facts["word_bits"]) + network.inputs + network.outputs
-    return 20_000 + int(4 * words / (1 - max(idle, backpressure)))
+    return 20_000 + int(4 * words / (1 - max(stimulus.idle, stimulus.backpressure)))

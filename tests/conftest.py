@@ -1,17 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""For all tests: one thread per process for NumPy's products, before NumPy is imported.
+"""For all tests: how Python runs.
 
-They are small, tests run in several processes, and threads that wait for a busy core made the
-golden model five times slower.
+One thread per process for NumPy's products, before NumPy is imported: they are small, tests run in
+several processes, and threads that wait for a busy core made the golden model five times slower.
+
+Rare garbage collections: what Amaranth makes of a design is many objects that all live on, and
+looking through them again and again took a quarter of the time of writing its Verilog.
+
+No deadlines for property tests: an example's time says how busy the machine is, no more.
 """
 
+import gc
 import importlib.util
 import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+gc.set_threshold(200_000, 50, 100)
+settings.register_profile("deltaloom", deadline=None)
+settings.load_profile("deltaloom")
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 
 import importlib.metadata
 import os
+import re
 import subprocess
 import tomllib
 from pathlib import Path
@@ -72,6 +73,26 @@ def test_each_data_folder_has_its_licence():
     assert folders and all((folder / "LICENSE.txt").is_file() for folder in folders)
     files = [p for pattern in PROJECT["project"]["license-files"] for p in ROOT.glob(pattern)]
     assert set(files) == {ROOT / "LICENSE", *(folder / "LICENSE.txt" for folder in folders)}
+
+
+def test_who_wrote_it_and_for_what():
+    project = PROJECT["project"]
+    assert project["authors"] == [{"name": "deltaloom contributors"}]
+    assert "urls" not in project  # there is no public host yet
+    least = project["requires-python"].removeprefix(">=3.")
+    named = [c.rpartition("3.")[2] for c in project["classifiers"] if "Python :: 3." in c]
+    assert named[0] == least and named == [str(int(least) + n) for n in range(len(named))]
+    assert "LSTM" in project["keywords"]
+
+
+def test_citation_is_of_this_version():
+    """CITATION.cff is plain enough to be read line by line."""
+    text = (ROOT / "CITATION.cff").read_text("utf-8")
+    facts = dict(re.findall(r"^([a-z-]+): *(.+)$", text, re.MULTILINE))
+    assert facts["version"] == deltaloom.__version__
+    assert facts["license"] == "Apache-2.0"
+    assert re.fullmatch(r'"\d{4}-\d\d-\d\d"', facts["date-released"])
+    assert "doi" not in facts
 
 
 def test_console_script():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""README.md against the tree: its links, its Python, its commands."""
+"""README.md against the tree: its folders, its Python, its commands; links: test_docs.py."""
 
 import re
 import shlex
@@ -33,9 +33,9 @@ def test_everything_was_found():
     assert "docs/datapath.svg" in LINKS and "golden/" in FOLDERS and "demo" in TARGETS
 
 
-@pytest.mark.parametrize("path", [*LINKS, *FOLDERS])
-def test_link(path):
-    assert path.startswith("https://") or (ROOT / path).exists()
+@pytest.mark.parametrize("path", FOLDERS)
+def test_folder(path):
+    assert (ROOT / path).is_dir()
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,80 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resources of the ECP5 devices, and whether a network's memories fit before anything is built.
-
-Figures are nextpnr's (LFE5U-12F and -25F are the same die and have the same 24,288 LUTs there).
-"""
+"""Whether a network's memories fit an ECP5 device, before anything is built."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ...golden.errors import UserError
 from ...hw.estimates.ecp5 import plain_memory
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Device:
-    """An FPGA: nextpnr's name for it, 4-input LUTs, flip-flops, block RAMs, multipliers.
-
-    A block RAM is a DP16KD of 18 kbit, a multiplier a MULT18X18D.
-    """
-
-    name: str
-    nextpnr: str
-    luts: int
-    ffs: int
-    brams: int
-    dsps: int
-
-
-DEVICES: Mapping[str, Device] = {
-    device.name: device
-    for device in (
-        Device(name="LFE5U-12F", nextpnr="12k", luts=24_288, ffs=24_288, brams=56, dsps=28),
-        Device(name="LFE5U-25F", nextpnr="25k", luts=24_288, ffs=24_288, brams=56, dsps=28),
-        Device(name="LFE5U-45F", nextpnr="45k", luts=43_848, ffs=43_848, brams=108, dsps=72),
-        Device(name="LFE5U-85F", nextpnr="85k", luts=83_640, ffs=83_640, brams=208, dsps=156),
-    )
-}
+from ..board import Device
+from ..family.memory import Memory
 
 _BITS = (16, 8, 4, 2)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Memory:
-    """A memory that a design needs.
-
-    Parameters
-    ----------
-    name
-        What it holds, in the plural: "weights".
-    depth, width
-        Words, and bits of a word.
-    read_ports
-        Each read port needs a copy of the memory.
-    bits
-        Weight bits that ``depth`` follows from, when it does: with half the bits half the words
-        would do, which makes quantizing a way out when the memory does not fit.
-    asynchronous
-        A read answers in the same cycle: distributed memory, whatever its size.
-    """
-
-    name: str
-    depth: int
-    width: int
-    read_ports: int = 1
-    bits: int | None = None
-    asynchronous: bool = False
-
-    def __post_init__(self) -> None:
-        for field in ("depth", "width", "read_ports"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field} must be at least 1, not {getattr(self, field)!r}")
-
-    def quantized(self, bits: int) -> "Memory":
-        """The same memory with the weights at ``bits`` bits each."""
-        if self.bits is None:
-            raise ValueError(f"memory {self.name!r} holds no weights")
-        return replace(self, depth=-(-self.depth * bits // self.bits), bits=bits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +56,7 @@ def _way_out(
                 break
     fitting = [other for other, board in others.items() if board.brams >= total and other != name]
     if fitting:
-        other = min(fitting, key=lambda other: others[other].brams)
-        ways.append(f"build for {other} ({others[other].brams})")
+        ways.append(f"build for {fitting[0]} ({others[fitting[0]].brams})")
     ways.append("use fewer units")
     return " or ".join((", ".join(ways[:-1]), ways[-1])) if len(ways) > 1 else ways[0]
 
@@ -145,7 +79,7 @@ def fit(
     luts, dsps
         Estimates of the logic (without the memories) and of the multipliers.
     others
-        What else could be built for, by name: errors suggest the smallest that fits.
+        What else could be built for, by name: errors suggest the first that fits.
 
     Raises
     ------

@@ -32,17 +32,17 @@ from ..tools.toolchain import require
 from .synthesis import Netlist
 from .timing import Timing, parse_report
 
-DEVICES = ("12k", "25k", "45k", "85k")
+DEVICES = ("12k", "25k", "45k", "85k", "um5g-45k", "um5g-85k")
 SPEEDS = (6, 7, 8)
 
 _STAGES = (
-    ("Packing constants", "place and route: packing"),
-    ("Creating initial analytic placement", "place and route: initial placement"),
-    ("Running main analytical placer", "place and route: analytical placement"),
-    ("Running simulated annealing", "place and route: refining the placement"),
-    ("Routing globals", "place and route: routing clocks"),
-    ("Routing..", "place and route: routing"),
-    ("Program finished normally", "place and route: done"),
+    ("Packing constants", "placing: packing"),
+    ("Creating initial analytic placement", "placing: initial placement"),
+    ("Running main analytical placer", "placing: analytical placement"),
+    ("Running simulated annealing", "placing: refining the placement"),
+    ("Routing globals", "routing: clocks"),
+    ("Routing..", "routing: signals"),
+    ("Program finished normally", "routing: done"),
 )
 
 

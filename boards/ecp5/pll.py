@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ECP5's PLL and its dividers."""
+"""The ECP5's PLL and its dividers, within the limits of its data sheet (FPGA-DS-02012)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +10,10 @@ from amaranth.lib.wiring import In, Out
 
 from ...golden.errors import UserError
 
+_INPUT_MHZ = (8.0, 400.0)
 _VCO_MHZ = (400.0, 800.0)
 _DETECTOR_MHZ = (3.125, 400.0)
+_CLOCK_TREE_MHZ = {6: 257.0, 7: 303.0, 8: 370.0}  # primary clocks, by speed grade
 _MAX_DIVIDER = 128
 _TOLERANCE = 1e-3  # of the wanted rate
 _VCO_AIM_MHZ = 600.0
@@ -58,11 +60,21 @@ def _candidates(input_mhz: float, output_mhz: float) -> list[tuple[float, float,
     return found
 
 
-def pll_settings(input_mhz: float, output_mhz: float) -> PllSettings:
+def pll_settings(input_mhz: float, output_mhz: float, *, speed: int | None = None) -> PllSettings:
     """Dividers for ``output_mhz``; among exact ones those with the VCO nearest to 600 MHz.
+
+    ``speed``: the part's speed grade; its clock tree's limit then holds besides the PLL's own.
 
     Raises UserError when nothing comes within 0.1 %, with the nearest rates that exist.
     """
+    if not _INPUT_MHZ[0] <= input_mhz <= _INPUT_MHZ[1]:
+        low, high = _INPUT_MHZ
+        raise ValueError(f"input_mhz must be {low:g} to {high:g}, not {input_mhz!r}")
+    if speed is not None and output_mhz > _CLOCK_TREE_MHZ[speed]:
+        raise UserError(
+            f"clock {output_mhz:g} MHz: the clock tree of speed grade {speed} carries at most "
+            f"{_CLOCK_TREE_MHZ[speed]:g} MHz: use a slower clock"
+        )
     found = _candidates(input_mhz, output_mhz)
     if found:
         error, _, best = min(found, key=lambda entry: (round(entry[0], 9), entry[1]))
@@ -87,9 +99,9 @@ class Ecp5Pll(wiring.Component):
 
     Members
     -------
-    clk_in: In(1): the input clock
-    clk_out: Out(1): the clock for a domain
-    locked: Out(1): the clock is steady; asynchronous
+    clk_in: in, 1 bit: the input clock
+    clk_out: out, 1 bit: the clock for a domain
+    locked: out, 1 bit: the clock is steady; asynchronous
     """
 
     clk_in: Signal
@@ -99,6 +111,11 @@ class Ecp5Pll(wiring.Component):
     def __init__(self, settings: PllSettings) -> None:
         self.settings = settings
         super().__init__({"clk_in": In(1), "clk_out": Out(1), "locked": Out(1)})
+
+    @property
+    def output_mhz(self) -> float:
+        """The rate of `clk_out`."""
+        return self.settings.output_mhz
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

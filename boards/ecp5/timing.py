@@ -6,39 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..family.results import CriticalPath, Usage
+
 _CELL_SUFFIX = re.compile(
     r"_(TRELLIS_FF|LUT4|CCU2C|PFUMX|L6MUX21|DP16KD|MULT18X18D|TRELLIS_DPR16X4)_.*$"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """So many of a resource are used, of so many."""
-
-    used: int
-    available: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CriticalPath:
-    """The slowest register to register path of a clock.
-
-    ``start`` and ``end`` are the signals (or cells) at its ends, ``delay_ns`` its whole delay with
-    clock to output and setup, ``routing_ns`` the share of the wires, ``levels`` the cells between.
-    """
-
-    clock: str
-    start: str
-    end: str
-    delay_ns: float
-    routing_ns: float
-    levels: int
-
-    def __str__(self) -> str:
-        return (
-            f"{self.start} -> {self.end}: {self.delay_ns:.2f} ns "
-            f"({self.routing_ns:.2f} ns in wires), {self.levels} levels"
-        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a network or a core to a board's report and bitstream.
 
-amaranth-boards gives the pins, as RTLIL and an LPF; the tools are run from here and not by
-Amaranth's build scripts, so that caching, progress and reports are the same for boards and for
-benchmarks out of context.
+Amaranth's platform gives RTLIL and constraints, the board's family runs the tools. These are run
+from here and not by Amaranth's build scripts, so that caching, progress and reports are the same
+for boards and for benchmarks out of context.
 """
 
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from amaranth.lib import wiring
@@ -20,13 +19,15 @@ from ...hw.accelerator import Accelerator
 from ...hw.compiler.compile import compile_network
 from ...hw.compiler.fit import derive_config
 from ...hw.config import AcceleratorConfig
-from ..ecp5.devices import Memory, fit
-from ..ecp5.place_and_route import Layout, place_and_route
-from ..ecp5.synthesis import Netlist, synthesize
-from ..ecp5.timing import Usage
+from ..board import Board, Device
+from ..family.memory import Memory
+from ..registry import BOARDS, find_board
 from ..tools.process import Progress, silent
-from ..ulx3s import BOARDS, Board
+from ..tools.toolchain import require
+from ..uart.line import bit_period
+from .families import family_of
 from .report import BuildReport
+from .top import BoardTop
 
 TOP = "top"
 
@@ -39,11 +40,19 @@ _LINE = re.compile(
 )
 
 
-def find_board(name: str) -> Board:
-    """The board called ``name``; UserError with all names where there is none."""
-    if name not in BOARDS:
-        raise UserError(f"board {name!r} is unknown: use one of {', '.join(BOARDS)}")
-    return BOARDS[name]
+def check_rates(board: Board, *, clock_mhz: float, baud: int) -> None:
+    """UserError when the board cannot make the clock, or the clock is too slow for the baud."""
+    output_mhz = family_of(board).clock_mhz(board, clock_mhz)
+    try:
+        bit_period(output_mhz * 1e6, baud)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def check_tools(board: Board, *, synth_only: bool = False) -> None:
+    """UserError when a program that the build runs is missing."""
+    for tool in family_of(board).tools(synth_only=synth_only):
+        require(tool)
 
 
 def memories_in(rtlil: str) -> list[Memory]:
@@ -91,31 +100,23 @@ def _label_weights(memories: Sequence[Memory], config: AcceleratorConfig) -> lis
     return [weights, *(memory for memory in memories if ".store.bank_" not in memory.name)]
 
 
-def _text(content: str | bytes) -> str:
-    return content if isinstance(content, str) else content.decode("utf-8")
+def _others(board: Board) -> dict[str, Device]:
+    """What else could be built for, by name: the same series first, smaller ones first."""
+    same = [other for other in BOARDS.values() if other.family == board.family]
+    same.sort(key=lambda other: (other.series != board.series, other.device.brams))
+    return {other.name: other.device for other in same}
 
 
 def prepare(
     core: wiring.Component, board: Board, *, clock_mhz: float, baud: int
 ) -> tuple[str, str]:
-    """RTLIL and LPF of ``core`` on ``board``; the top module is `TOP`."""
-    top = board.top(core, clock_mhz=clock_mhz, baud=baud)
+    """RTLIL and constraints of ``core`` on ``board``; the top module is `TOP`."""
+    family = family_of(board)
+    top = BoardTop(core, board=board, pll=family.pll(board, clock_mhz), baud=baud)
     # source positions would change the digest with every checkout
-    plan = board.platform().build(top, name=TOP, do_build=False, emit_src=False)
-    return _text(plan.files[f"{TOP}.il"]), _text(plan.files[f"{TOP}.lpf"])
-
-
-def _synthesized(netlist: Netlist, board: Board, clock_mhz: float) -> BuildReport:
-    device = board.device
-    return BuildReport(
-        board=board.name,
-        device=device.name,
-        luts=Usage(netlist.luts, device.luts),
-        ffs=Usage(netlist.ffs, device.ffs),
-        brams=Usage(netlist.brams, device.brams),
-        dsps=Usage(netlist.dsps, device.dsps),
-        clock_mhz=clock_mhz,
-    )
+    files = board.platform().build(top, name=TOP, do_build=False, emit_src=False).files
+    rtlil = files[f"{TOP}.il"]
+    return rtlil if isinstance(rtlil, str) else rtlil.decode(), family.constraints(files, TOP)
 
 
 def build_design(
@@ -154,31 +155,36 @@ def build_design(
     """
     clock_mhz = board.clock_mhz if clock_mhz is None else clock_mhz
     baud = board.baud if baud is None else baud
-    board.check(clock_mhz=clock_mhz, baud=baud)
+    family = family_of(board)
+    check_rates(board, clock_mhz=clock_mhz, baud=baud)
+    check_tools(board, synth_only=synth_only)
     progress("elaborating the design")
-    rtlil, lpf = prepare(core, board, clock_mhz=clock_mhz, baud=baud)
+    rtlil, constraints = prepare(core, board, clock_mhz=clock_mhz, baud=baud)
     memories = memories_in(rtlil)
     if config is not None:
         memories = _label_weights(memories, config)
-    others = {name: other.device for name, other in BOARDS.items()}
-    fit(memories, device=board.device, name=board.name, others=others)
-    netlist = synthesize(rtlil, top=TOP, workdir=workdir, progress=progress)
-    report = replace(_synthesized(netlist, board, clock_mhz), cycles_per_step=cycles_per_step)
+    family.fit(memories, board=board, others=_others(board))
+    netlist = family.synthesize(rtlil, top=TOP, workdir=workdir, progress=progress)
+    report = BuildReport.of(
+        board.name,
+        board.device.name,
+        family.resources(netlist, board.device),
+        clock_mhz=clock_mhz,
+        cycles_per_step=cycles_per_step,
+    )
     _check_netlist(report)
     if synth_only:
         return report
-    layout = place_and_route(
+    placed = family.place_and_route(
         netlist,
-        device=board.device.nextpnr,
-        package=board.package,
-        speed=board.speed,
-        freq_mhz=clock_mhz,
-        lpf=lpf,
+        board=board,
+        constraints=constraints,
+        clock_mhz=clock_mhz,
         seed=seed,
         workdir=workdir,
         progress=progress,
     )
-    return _placed(report, layout)
+    return report.placed(placed)
 
 
 def _check_netlist(report: BuildReport) -> None:
@@ -195,20 +201,6 @@ def _check_netlist(report: BuildReport) -> None:
                 f"({usage.used - usage.available} too few): "
                 "use a narrower weight word (word_bits) or a larger board"
             )
-
-
-def _placed(report: BuildReport, layout: Layout) -> BuildReport:
-    usage, clock = layout.timing.usage, layout.timing.slowest
-    return replace(
-        report,
-        luts=usage["TRELLIS_COMB"],
-        ffs=usage["TRELLIS_FF"],
-        brams=usage["DP16KD"],
-        dsps=usage["MULT18X18D"],
-        fmax_mhz=None if clock is None else layout.timing.fmax_mhz[clock],
-        critical_path=None if clock is None else layout.timing.path(clock),
-        bitstream=layout.bitstream,
-    )
 
 
 def build(
@@ -228,7 +220,8 @@ def build(
     ``config`` None derives the smallest one; everything else is as for `build_design`.
     """
     target = find_board(board) if isinstance(board, str) else board
-    target.check(clock_mhz=clock_mhz or target.clock_mhz, baud=target.baud)
+    check_rates(target, clock_mhz=clock_mhz or target.clock_mhz, baud=target.baud)
+    check_tools(target, synth_only=synth_only)
     config = config or derive_config(network)
     image = compile_network(network, config)
     return build_design(

@@ -2,13 +2,13 @@
 """What a build came to: area against the device, clock, cycles and latency."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
-from ..ecp5.timing import CriticalPath, Usage
+from ..family.results import CriticalPath, Placed, Resources, Usage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,7 +20,7 @@ class BuildReport:
     board, device
         Names, such as ulx3s_85f and LFE5U-85F.
     luts, ffs, brams, dsps
-        4-input LUTs, flip-flops, 18-kbit block RAMs and 18x18 multipliers: used and available.
+        4-input LUTs, flip-flops, block RAMs and multipliers: used and available.
     clock_mhz
         The core's clock on the board.
     fmax_mhz
@@ -44,6 +44,41 @@ class BuildReport:
     critical_path: CriticalPath | None = None
     cycles_per_step: float | None = None
     bitstream: Path | None = None
+
+    @classmethod
+    def of(
+        cls,
+        board: str,
+        device: str,
+        resources: Resources,
+        *,
+        clock_mhz: float,
+        cycles_per_step: float | None = None,
+    ) -> "BuildReport":
+        """The report of a synthesized design."""
+        return cls(
+            board=board,
+            device=device,
+            luts=resources.luts,
+            ffs=resources.ffs,
+            brams=resources.brams,
+            dsps=resources.dsps,
+            clock_mhz=clock_mhz,
+            cycles_per_step=cycles_per_step,
+        )
+
+    def placed(self, design: Placed) -> "BuildReport":
+        """The report of the same design, placed and routed."""
+        return replace(
+            self,
+            luts=design.resources.luts,
+            ffs=design.resources.ffs,
+            brams=design.resources.brams,
+            dsps=design.resources.dsps,
+            fmax_mhz=design.fmax_mhz,
+            critical_path=design.critical_path,
+            bitstream=design.bitstream,
+        )
 
     @property
     def latency_us(self) -> float | None:

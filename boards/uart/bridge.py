@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The serial line to a board's accelerator: registers, frames and outputs over one UART.
 
-`uart_protocol` documents the bytes.
+`protocol` documents the bytes.
 """
 
 from typing import Any
@@ -22,9 +22,15 @@ class StreamRegister(wiring.Component):
 
     LATENCY: 1 cycle. THROUGHPUT: a transfer every 2 cycles, far more than the line carries.
 
+    Parameters
+    ----------
+    shape
+        The payload's.
+
     Members
     -------
-    i: In(stream.Signature(shape)); o: Out(stream.Signature(shape))
+    i: in, stream of `shape`
+    o: out, stream of `shape`: the same payloads
     """
 
     i: stream.Interface
@@ -48,8 +54,9 @@ class PacketSender(wiring.Component):
 
     Members
     -------
-    replies, outputs: In(stream of {value, last}); replies go first when both wait
-    o: Out(stream.Signature(8)): bytes for the transmitter
+    replies: in, stream of `PACKET_BYTE`: type and body of packets; they go first when both wait
+    outputs: in, stream of `PACKET_BYTE`: the same
+    o: out, stream of 8 bits: bytes for the transmitter
     """
 
     replies: stream.Interface
@@ -109,7 +116,8 @@ class OutputPacker(wiring.Component):
 
     Members
     -------
-    i: In(AxiStreamSignature(16)); o: Out(stream of {value, last})
+    i: in, AXI4-Stream of 16-bit words: outputs
+    o: out, stream of `PACKET_BYTE`: type and body of packets
     """
 
     i: Any
@@ -180,7 +188,7 @@ class OutputPacker(wiring.Component):
 
 
 class UartBridge(wiring.Component):
-    """UART to AXI4-Lite and AXI4-Stream, see `uart_protocol`.
+    """UART to AXI4-Lite and AXI4-Stream, see `protocol`.
 
     Parameters
     ----------
@@ -191,11 +199,12 @@ class UartBridge(wiring.Component):
 
     Members
     -------
-    rx: In(1), tx: Out(1): the line, from the board's side
-    words: Out(AxiStreamSignature(16, user=2)): to the core's `s_axis`
-    outputs: In(AxiStreamSignature(16)): from its `m_axis`
-    bus: Out(AxiLiteSignature()): to its `s_axil`
-    fault: Out(1): commands are refused until the host greets again
+    rx: in, 1 bit: the line to the board, idle high, asynchronous to the clock
+    tx: out, 1 bit: the line to the host, idle high
+    words: out, AXI4-Stream of 16-bit words with 2 user bits: frames, to the core's `s_axis`
+    outputs: in, AXI4-Stream of 16-bit words: from the core's `m_axis`
+    bus: out, AXI4-Lite: registers, to the core's `s_axil`
+    fault: out, 1 bit: commands are refused until the host greets again
     """
 
     rx: Signal

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The board's side of the serial protocol: command packets in, actions and replies out.
 
-`uart_protocol` documents the bytes. A packet is checked whole before it acts: a frame's words wait
+`protocol` documents the bytes. A packet is checked whole before it acts: a frame's words wait
 in a small buffer until their CRC has been seen.
 """
 
@@ -22,7 +22,7 @@ PACKET_BYTE = data.StructLayout({"value": 8, "last": 1})
 
 
 def crc16(m: Module, name: str) -> Any:
-    """A CRC-16 processor, the same code as `uart_protocol.crc`."""
+    """A CRC-16 processor, the same code as `protocol.crc`."""
     processor = CRC16_IBM_3740(data_width=8).create()
     m.submodules[name] = processor
     return processor
@@ -57,12 +57,13 @@ class CommandUnit(wiring.Component):
 
     Members
     -------
-    i: In(stream.Signature(8)): received bytes
-    lost: In(1): a pulse for each byte that was lost on the way in
-    replies: Out(stream of {value, last})
-    words: Out(AxiStreamSignature(16, user=2)): frames
-    bus: Out(AxiLiteSignature())
-    fault: Out(1): packets are refused until the next `P`
+    i: in, stream of 8 bits: received bytes
+    lost: in, 1 bit: a pulse for each byte that was lost on the way in
+    replies: out, stream of `PACKET_BYTE`: a packet's type and body for each command
+    words: out, AXI4-Stream of 16-bit words: frames, to the core's `s_axis`; user bit 0 on a
+        sequence's first word, bit 1 on the words of its last frame
+    bus: out, AXI4-Lite: registers, to the core's `s_axil`
+    fault: out, 1 bit: packets are refused until the next `P`
     """
 
     i: stream.Interface

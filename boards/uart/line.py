@@ -27,9 +27,21 @@ def bit_period(clock_hz: float, baud: float) -> int:
 
 
 class _Timer(wiring.Component):
-    """Pulses `tick` after a bit's time, again and again; `restart` begins `first` before the tick.
+    """Pulses `tick` after a bit's time, again and again.
 
     The remainder of a cycle is carried over, so no error adds up over a byte.
+
+    Parameters
+    ----------
+    period
+        A bit's time, see `bit_period`.
+    first
+        Time from a restart to the first tick, in the same unit.
+
+    Members
+    -------
+    restart: in, 1 bit: begin again, `first` before the next tick
+    tick: out, 1 bit: a pulse
     """
 
     restart: Signal
@@ -68,10 +80,10 @@ class UartReceiver(wiring.Component):
 
     Members
     -------
-    rx: In(1): the line, idle high, asynchronous to the clock
-    data: Out(8): the byte, while `valid`
-    valid: Out(1): a pulse a byte; it does not wait for anyone
-    error: Out(1): a pulse for each byte without a stop bit
+    rx: in, 1 bit: the line, idle high, asynchronous to the clock
+    data: out, 8 bits: the byte, while `valid`
+    valid: out, 1 bit: a pulse for each byte; it does not wait for anyone
+    error: out, 1 bit: a pulse for each byte without a stop bit
     """
 
     rx: Signal
@@ -124,6 +136,8 @@ class UartReceiver(wiring.Component):
 class UartTransmitter(wiring.Component):
     """Sends bytes back to back.
 
+    THROUGHPUT: a byte in ten bits' time.
+
     Parameters
     ----------
     clock_hz, baud
@@ -131,8 +145,8 @@ class UartTransmitter(wiring.Component):
 
     Members
     -------
-    i: In(stream.Signature(8)): bytes to send
-    tx: Out(1): the line, idle high
+    i: in, stream of 8 bits: bytes to send
+    tx: out, 1 bit: the line, idle high
     """
 
     i: stream.Interface

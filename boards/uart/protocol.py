@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The byte protocol between a host and `uart_bridge`: both directions as plain functions.
+"""The byte protocol between a host and `bridge.UartBridge`: both directions as plain functions.
+
+The host's half (commands and `Decoder`) waits for a host driver; tests use it until then.
 
 A packet is `SYNC`, a type byte, a body whose length the type fixes (or its count byte), and a
 CRC-16 (polynomial 0x1021, start 0xFFFF: "CRC-16/IBM-3740") over the type and the body. Numbers are
@@ -61,7 +63,15 @@ class Fault(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A packet from the board: its type letter and its body."""
+    """A packet from the board.
+
+    Parameters
+    ----------
+    type
+        Its type letter.
+    body
+        What is between the type and the CRC.
+    """
 
     type: str
     body: bytes
@@ -122,7 +132,13 @@ def frame_commands(words: Sequence[int], *, first: bool = False, end: bool = Fal
 
 
 class Decoder:
-    """Cuts the bytes from the board into messages; bytes that fit no packet are counted."""
+    """Cuts the bytes from the board into messages.
+
+    Attributes
+    ----------
+    skipped
+        How many bytes fitted no packet.
+    """
 
     def __init__(self) -> None:
         self.skipped = 0

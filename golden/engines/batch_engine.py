@@ -27,8 +27,12 @@ ROWS = 512
 class Outcome:
     """What a network did with sequences that stand one after the other, with one setting.
 
-    outputs: [frames, outputs] int16 codes; counts: by path name, [frames, 1 + digits], events and,
-    where they were asked for, terms by digit; states: by layer, over [sequences, units].
+    Members
+    -------
+    outputs: [frames, outputs] int16 codes.
+    counts: by path name, [frames, 1 + digits], events and, where they were asked for, terms by
+        digit.
+    states: by layer, over [sequences, units].
     """
 
     outputs: Ints
@@ -44,9 +48,15 @@ def run_batch(
     *,
     terms: bool = False,
 ) -> Iterator[Outcome]:
-    """Run int16 frames [steps, inputs] of each sequence with each setting, in order.
+    """Run sequences with each setting; one `Outcome` each, in order.
 
-    mode: the delta mode; the network's own, and its own thresholds, do not count.
+    Parameters
+    ----------
+    network: what runs; its own thresholds and delta mode do not count.
+    sequences: of each, int16 frames [steps, inputs].
+    settings: thresholds of all paths, by name, in codes.
+    mode: the delta mode.
+    terms: count the terms of the deltas, too.
     """
     layers, lengths = network.layers, [len(sequence) for sequence in sequences]
     frames = np.concatenate(sequences) if sequences else np.zeros((0, network.inputs), np.int64)
@@ -93,8 +103,10 @@ class _Runs:
 class _Input:
     """The packed input [frames, width] of a layer's runs, gathered as it is needed.
 
-    inputs: for each run, which run of each source it reads. rows: of packed rows, the row in the
-    plain concatenation of all runs, of so many frames each.
+    Parameters
+    ----------
+    inputs: for each run, which run of each source it reads.
+    rows: of packed rows, the row in the plain concatenation of all runs, of so many frames each.
     """
 
     def __init__(

@@ -27,8 +27,19 @@ class Sending(NamedTuple):
 class RunningLayer:
     """A layer between steps of packed sequences.
 
-    outputs: [frames, units] int16; counts: by path name, as `Outcome` has them; state: over
-    [sequences, units]. stateless: no step needs another's.
+    Parameters
+    ----------
+    network, index: whose layer it is, and which.
+    packing: of the sequences of all settings, one after the other.
+    settings: thresholds of all its paths, by name.
+    sending: what an element that fires sends, and whether terms are counted.
+
+    Members
+    -------
+    outputs: [frames, units] int16.
+    counts: by path name, as `Outcome` has them.
+    state: over [sequences, units].
+    stateless: no step needs another's.
     """
 
     def __init__(
@@ -45,7 +56,7 @@ class RunningLayer:
         self._dtype: type = np.float64 if all(map(_fits_double, layer.paths)) else np.int64
         self.outputs = np.zeros((frames, layer.units), np.int16)
         self.state = State(*(np.tile(part, (batch, 1)) for part in first_state(layer)))
-        self.stateless = not (layer.cell.recurrent or layer.cell.has_c)
+        self.stateless = not layer.cell.state
         self.counts: dict[str, Ints] = {}
         self._paths: dict[str, list[_RunningPath]] = {source: [] for source in ("x", "h", "rh")}
         self._numbers = layer.numbers(np.zeros((1, layer.inputs), np.int64))
@@ -81,6 +92,8 @@ class RunningLayer:
     def step(self, at: slice, x: Ints | None, h: Ints) -> Ints:
         """The outputs [n, units] of the rows `at`, from the h that its paths read.
 
+        Parameters
+        ----------
         x: the input, unless `add_input` had it.
         """
         n = len(h)
@@ -133,8 +146,10 @@ class RunningLayer:
 class _RunningPath:
     """A path's references, step by step, as codes less the zero point in the product's type.
 
-    thresholds, first: by row of the batch, and [.., columns]. count: [frames, 1 + digits], filled
-    with events and, where they are asked for, terms.
+    Parameters
+    ----------
+    thresholds, first: by row of the batch, and [.., columns].
+    count: [frames, 1 + digits], filled with events and, where they are asked for, terms.
     """
 
     def __init__(
@@ -211,7 +226,14 @@ class _Product:
     """A path's part of the pre-activations, from its references.
 
     Integers in floating point, for BLAS; the path's own bound proves that nothing is rounded.
-    dtype: of the references. pre: of the pre-activations, float64 only where `_fits_double`.
+
+    Parameters
+    ----------
+    pre: of the pre-activations, float64 only where `_fits_double`.
+
+    Members
+    -------
+    dtype: of the references.
     """
 
     def __init__(self, layer: Layer, path: Path, pre: type) -> None:

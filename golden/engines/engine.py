@@ -27,10 +27,13 @@ from .packed import beside
 class Result:
     """What a network did with one sequence.
 
-    outputs: [steps, outputs] int16 codes; events: by path name, fired deltas per frame [steps];
+    Members
+    -------
+    outputs: [steps, outputs] int16 codes.
+    events: by path name, fired deltas per frame [steps].
     states: the final (c, h) of every layer, int16 codes; a backward layer ends at the first frame.
     terms: where they were asked for, by path name, the signed powers of two in the deltas by binary
-    digit [steps, digits], the lowest first.
+        digit [steps, digits], the lowest first.
     """
 
     outputs: Ints
@@ -44,7 +47,16 @@ class Result:
 
 
 def quantize_frames(network: Network, features: npt.ArrayLike) -> Ints:
-    """Real features [steps, inputs] as the int16 words that the hardware takes."""
+    """Real features as the int16 words [steps, inputs] that the hardware takes.
+
+    Parameters
+    ----------
+    network: what takes them; its `x_exponent` says their format. A feature is divided by its
+        `input_scale` first, then rounded half up and saturated.
+    features: real values [steps, inputs].
+
+    Raises UserError for another shape, and for a value that is not finite.
+    """
     frames = np.asarray(features, np.float64)
     if frames.ndim != 2 or frames.shape[1] != network.inputs:
         raise UserError(
@@ -52,11 +64,13 @@ def quantize_frames(network: Network, features: npt.ArrayLike) -> Ints:
         )
     if not np.isfinite(frames).all():
         raise UserError("features: a value is NaN or infinite; clean the data first")
+    if network.input_scale is not None:
+        frames = frames / network.input_scale
     return to_fixed(frames, network.x_exponent)
 
 
 def real_outputs(network: Network, outputs: Ints) -> np.ndarray:
-    """Output words as real values."""
+    """Output words, int16 of any shape, as real values by the network's `y_exponent`."""
     return from_fixed(outputs, network.y_exponent)
 
 
@@ -67,10 +81,16 @@ DENSE = None
 def run(
     network: Network, sequences: Iterable[Ints], *, delta: bool = True, terms: bool = False
 ) -> list[Result]:
-    """Run int16 frames [steps, inputs] of each sequence from its initial state; one `Result` each.
+    """Run each sequence from its initial state, bit for bit as the hardware does.
 
-    delta=False ignores the thresholds and the delta mode: the dense quantized network.
+    Parameters
+    ----------
+    network: what runs.
+    sequences: of each, int16 frames [steps, inputs], see `quantize_frames`.
+    delta: False ignores the thresholds and the delta mode: the dense quantized network.
     terms: count the terms of the deltas, too.
+
+    Raises UserError where a word is beyond int16.
     """
     (results,) = run_settings(network, sequences, [{} if delta else DENSE], terms=terms)
     return results
@@ -85,8 +105,13 @@ def run_settings(
 ) -> Iterator[list[Result]]:
     """`run` with each of these settings, all at once: quicker than one after the other.
 
-    A setting has thresholds by path name, where a path that it does not name keeps its own, or is
-    DENSE.
+    Parameters
+    ----------
+    network, sequences, terms: as for `run`.
+    settings: each DENSE, or thresholds by path name, in codes; a path that it does not name keeps
+        its own.
+
+    Raises UserError where a word is beyond int16, and for a threshold that no path can have.
     """
     for setting in settings:
         network.check_thresholds(setting or {})

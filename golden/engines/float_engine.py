@@ -20,9 +20,17 @@ Observer = Callable[[int, Trace], None]
 def run_float_batch(
     model: FloatModel, sequences: Sequence[npt.ArrayLike], *, observe: Observer | None = None
 ) -> list[Reals]:
-    """Outputs [steps, outputs] of each sequence [steps, inputs], in float64.
+    """Outputs [steps, outputs] of each sequence, in float64.
 
     The same as `run_float` for each sequence, up to the order of summation, and much faster.
+
+    Parameters
+    ----------
+    model: what runs.
+    sequences: of each, real features [steps, inputs].
+    observe: called with each layer's place and `Trace` over all frames, in packed order.
+
+    Raises UserError for another shape, and for a value that is not finite.
     """
     frames = [np.asarray(s, np.float64) for s in sequences]
     for x in frames:
@@ -31,7 +39,7 @@ def run_float_batch(
         if not np.isfinite(x).all():
             raise UserError("features: a value is NaN or infinite; clean the data first")
     packing = Packing.of([len(x) for x in frames])
-    values = {graph.FRAMES: packing.pack(frames, model.inputs)}
+    values = {graph.FRAMES: model.scaled(packing.pack(frames, model.inputs))}
     for group in graph.lockstep(model.layers):
         parts = [_Running(model, n, packing) for n in group]
         rows = packing.flipped if parts[0].layer.backward else slice(None)

@@ -39,6 +39,8 @@ class Block:
 class Packing:
     """Where each frame of some sequences lies in the packed array [frames, ...].
 
+    Members
+    -------
     lengths: steps of each sequence, as given; 0 is a length.
     running: [steps] how many sequences have a frame at each step; the rows of step t are the next
         running[t] rows, longest sequence first, so a state's first running[t] rows belong to them.

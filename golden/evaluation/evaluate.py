@@ -17,64 +17,11 @@ from ..models.network import Network, Path, path_name
 from ..quantization.calibration import Progress, ignore_progress
 from .metrics import Metric, metric_of
 from .operations import DENSE_STEPS, eliminated, eliminated_as_published, eliminated_in_path
+from .result import Errors, Evaluation
 
 WORD_BITS = 256
 """Width of a weight word where none is given."""
 VECTOR_BITS = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Errors:
-    """By one metric, in its unit: of the float model, of the network without thresholds, and with.
-
-    None without a model, or where no frame is scored.
-    """
-
-    title: str
-    unit: str
-    float_error: float | None
-    quantized_error: float | None
-    delta_error: float | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Evaluation:
-    """A network on a data set.
-
-    scored: frames that the errors are over, those with a label or a target; steps: all frames.
-    task: of the data set. metric: name of the first; float_error, quantized_error, delta_error: by
-        it, see `Errors`. errors: by every metric, by name.
-    operations_per_step_dense: multiply-accumulates of an average step; _delta: those of its events.
-    eliminated_operations, eliminated_by_path: percent of the former that are left out;
-        eliminated_lossless: the same with all thresholds at 0.
-    eliminated_as_published, eliminated_lossless_as_published: as `eliminated_as_published` counts.
-    events_per_step: by path, fired deltas in an average step. thresholds: by path, in codes.
-    size_bits: see `size_bits`. Cycles: of an average step with words of `word_bits`, see
-        `ideal_cycles`.
-    """
-
-    sequences: int
-    steps: int
-    scored: int
-    task: str
-    metric: str
-    float_error: float | None
-    quantized_error: float | None
-    delta_error: float | None
-    errors: Mapping[str, Errors]
-    thresholds: Mapping[str, int]
-    operations_per_step_dense: int
-    operations_per_step_delta: float
-    eliminated_operations: float
-    eliminated_by_path: Mapping[str, float]
-    eliminated_lossless: float
-    eliminated_as_published: float
-    eliminated_lossless_as_published: float
-    events_per_step: Mapping[str, float]
-    size_bits: int
-    word_bits: int
-    ideal_cycles_per_step_dense: float
-    ideal_cycles_per_step_delta: float
 
 
 def evaluate(
@@ -87,7 +34,16 @@ def evaluate(
 ) -> Evaluation:
     """Run `network` dense and with its thresholds, and `model` where given, over `dataset`.
 
+    Parameters
+    ----------
+    network: what is evaluated.
+    dataset: sequences; without labels or targets there are no errors.
+    model: the float model that the network was quantized from; None: no float errors.
+    word_bits: bits of a weight word, for the ideal cycles.
+    progress: called with what is being done and the part that is done, 0..1.
     metrics: what the errors are; without any, the metric of the data set's task.
+
+    Raises UserError where data, model or word bits do not fit the network.
     """
     check_word_bits(network, word_bits)
     if model is not None and (model.inputs, model.outputs) != (network.inputs, network.outputs):
@@ -145,8 +101,11 @@ def evaluate(
 class Totals:
     """A network over a data set.
 
-    outputs: [steps, outputs] per sequence; events: by path, of all sequences; first_events: those
-    in the first two steps of each.
+    Members
+    -------
+    outputs: [steps, outputs] per sequence.
+    events: by path, of all sequences.
+    first_events: those in the first two steps of each.
     """
 
     outputs: list[Ints]
@@ -172,7 +131,16 @@ def run_dataset(
     delta: bool = True,
     progress: Progress = ignore_progress,
 ) -> Totals:
-    """The golden model over all sequences, some at a time."""
+    """The golden model over all sequences, some at a time.
+
+    Parameters
+    ----------
+    network, dataset: what runs, over what.
+    delta: False ignores the thresholds and the delta mode.
+    progress: called with what is being done and the part that is done, 0..1.
+
+    Raises UserError where the data does not fit the network or has no frame.
+    """
     (totals,) = run_dataset_settings(network, dataset, [{} if delta else DENSE], progress)
     return totals
 
@@ -267,6 +235,13 @@ def ideal_cycles(
     """Cycles of an average step if the weight port never waits: one word of rows a cycle.
 
     The sum over paths of columns (dense) or events per step * ceil(rows * lane_bits / word_bits).
+
+    Parameters
+    ----------
+    network: whose paths these are.
+    word_bits: bits of a weight word.
+    events: by path name, of `steps` steps; None: every element of every step.
+    steps: how many steps the events are of.
     """
     return sum(
         (path.columns if events is None else events[name] / steps)

@@ -27,7 +27,15 @@ Fold = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """name: as on the command line; title, unit: for tables; fold: of a phone error."""
+    """A measure of error; less is better.
+
+    Members
+    -------
+    name: as on the command line.
+    title, unit: for tables.
+    function: of a data set and real outputs [steps, outputs] of each sequence.
+    fold: of a phone error.
+    """
 
     name: str
     title: str

@@ -51,11 +51,16 @@ def eliminated_as_published(
     100 - sum over matrices of share * density, where the share is of the multiply-accumulates and
     elementwise multiplications of a dense step. A matrix's density is the percent of its elements
     that are sent, with a sequence's first two steps taken as dense; that of a skipped path, and of
-    the elementwise operations, is 97.
+    the elementwise operations, is 97. The two directions of a bidirectional layer are two layers
+    with matrices of their own here, where the authors count the input's once.
 
-    first: of the events, those in the first two steps of the sequences, which are `first_steps`
-    steps in all. The two directions of a bidirectional layer are two layers with matrices of their
-    own here, where the authors count the input's once.
+    Parameters
+    ----------
+    network: whose operations these are.
+    events: by path name, of all sequences.
+    first: of these, those in the first two steps of the sequences.
+    steps: of all sequences.
+    first_steps: of these, those that are among a sequence's first two.
     """
     done = operations = 0.0
     for layer in network.layers:

@@ -16,7 +16,14 @@ from .metrics import Metric, metric_of
 
 @dataclass(frozen=True, slots=True)
 class SweepPoint:
-    """One network: its bits, its error by the sweep's metric, its size (`metrics.size_bits`)."""
+    """One network.
+
+    Members
+    -------
+    weight_bits, activation_bits: of all paths but those that are skipped.
+    error: by the sweep's metric, in its unit.
+    size_bits: bits of all parameters, see `evaluate.size_bits`.
+    """
 
     weight_bits: int
     activation_bits: int
@@ -26,7 +33,14 @@ class SweepPoint:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """metric: title and unit of the errors; float_error: of the float model."""
+    """Errors over widths.
+
+    Members
+    -------
+    metric: title and unit of the errors.
+    float_error: of the float model.
+    points: a network each, weight bits by weight bits.
+    """
 
     metric: tuple[str, str]
     float_error: float
@@ -45,8 +59,16 @@ def sweep(
 ) -> Sweep:
     """Quantize with each pair of widths, otherwise by `scheme`; the errors on `dataset`.
 
-    statistics: of calibration data, `calibration.observe`. All paths get these widths but those
-    that the scheme skips.
+    Parameters
+    ----------
+    model: what is quantized.
+    statistics: of calibration data, from `calibration.observe`.
+    dataset: labelled sequences, which the errors are over.
+    weight_bits, activation_bits: widths to try, 2 to 16; all paths get them but those that the
+        scheme skips.
+    scheme: everything else; None: the defaults. It must not name bits of single paths.
+    metric: what the error is; None: that of the data's task.
+    progress: called with what is being done and the part that is done, 0..1.
     """
     scheme, metric = scheme or Scheme(), metric or metric_of(dataset)
     if scheme.roles or scheme.overrides:

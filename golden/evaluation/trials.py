@@ -43,8 +43,13 @@ _Job = tuple[list[dict[str, int]], bool]
 class Trial:
     """Thresholds, by path, and what they do on `frames` frames.
 
-    error: by the metric; eliminated: percent of all multiply-accumulates, as measured; deviation:
-        energy of the outputs' change against thresholds 0, over that of the outputs.
+    Members
+    -------
+    thresholds: by path name, in codes.
+    error: by the metric, in its unit.
+    eliminated: percent of all multiply-accumulates, as measured.
+    deviation: energy of the outputs' change against thresholds 0, over that of the outputs.
+    frames: how many the trial ran.
     """
 
     thresholds: Thresholds
@@ -57,9 +62,19 @@ class Trial:
 class Trials:
     """Measures thresholds of one network on one data set; use it in a `with` block.
 
+    Parameters
+    ----------
+    network: whose thresholds these are; its own do not count.
+    dataset: sequences with labels or targets.
+    metric: what the error is; None: that of the data's task.
     log: JSON lines, one a trial; what an earlier run measured on the same network (but for its
-        thresholds), data and metric is taken from there. workers: processes; results do not depend
-        on it. `found` counts the trials that the log had.
+        thresholds), data and metric is taken from there.
+    workers: processes; results do not depend on it.
+    progress: called with what is being done and the part that is done, 0..1.
+
+    Members
+    -------
+    found: how many trials the log had.
     """
 
     def __init__(
@@ -101,6 +116,8 @@ class Trials:
     ) -> list[Trial]:
         """One trial for each point, in order; a path that it does not name has threshold 0.
 
+        Parameters
+        ----------
         thin: on one sequence in `THIN` only, quicker and less exact.
         """
         names = [name for name, _ in self.network.paths()]

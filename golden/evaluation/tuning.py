@@ -20,6 +20,7 @@ from typing import Any
 from ..errors import UserError
 from ..models.network import Network
 from .pareto import knee, pareto_front
+from .result import columns
 from .thresholds import CANDIDATES, LADDER, groups_of, input_paths, scaled
 from .trials import Trial, Trials
 
@@ -37,10 +38,17 @@ Ladders = dict[str, tuple[int, ...]]
 class Tuning:
     """A search and its result.
 
-    metric, unit: of the errors. allowed: error over that of thresholds 0, base. trials: all on the
-    whole data, by rising error; front: those that no other beats; chosen: that of the front which
-    eliminates most within what is allowed. evaluations: runs over the whole data set, those over
-    a part of it counted as that part. network: with the chosen thresholds.
+    Members
+    -------
+    method: one of `METHODS`.
+    metric, unit: of the errors.
+    allowed: error over that of thresholds 0, in the unit.
+    base: the trial with thresholds 0.
+    trials: all on the whole data, by rising error.
+    front: those that no other beats.
+    chosen: that of the front which eliminates most within what is allowed.
+    evaluations: runs over the whole data set, those over a part of it counted as that part.
+    network: with the chosen thresholds.
     """
 
     method: str
@@ -53,6 +61,16 @@ class Tuning:
     chosen: Trial
     evaluations: float
     network: Network
+
+    def __str__(self) -> str:
+        """The front as a table, a line a trial, with the chosen one marked."""
+        unit = f", {self.unit}" if self.unit else ""
+        rows = [(f"{self.metric}{unit}", "eliminated, %", "thresholds")]
+        for trial in self.front:
+            thresholds = " ".join(map(str, trial.thresholds.values()))
+            mark = " <- chosen" if trial == self.chosen else ""
+            rows.append((f"{trial.error:.2f}", f"{trial.eliminated:.1f}", thresholds + mark))
+        return columns(rows, align=">><")
 
     def plain(self) -> dict[str, Any]:
         """All but the network, as lists, dicts, texts and numbers."""
@@ -76,10 +94,17 @@ def tune(
 ) -> Tuning:
     """Choose the thresholds that eliminate most with an error of at most `allowed` more.
 
-    candidates: by activation bits, in codes; for other bits `CANDIDATES` ("groups") or `LADDER`,
-        for the range. keep_input: the input frames keep threshold 0, as they do in "groups".
-    rounds: of "greedy", how often single steps from the best setting are tried.
     Tune on data that the network was not trained on, and report on other data.
+
+    Parameters
+    ----------
+    trials: measures the network's thresholds.
+    method: one of `METHODS`, which the module describes.
+    allowed: error over that of thresholds 0, in the metric's unit.
+    candidates: by activation bits, in codes; for other bits `CANDIDATES` ("groups") or `LADDER`,
+        for the range.
+    keep_input: the input frames keep threshold 0, as they do in "groups".
+    rounds: of "greedy", how often single steps from the best setting are tried.
     """
     if method not in METHODS:
         raise UserError(f"method: {method!r} is not known, it must be one of {', '.join(METHODS)}")

@@ -8,18 +8,18 @@ gates after a SOURCE that has several paths; the rest is JSON under the metadata
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .. import storage
 from ..arithmetic import Reals
 from ..cells import CELLS, Cell, Numbers, State
-from ..checks import stored_texts
+from ..checks import check_input_scale, stored_texts
 from ..errors import UserError
-from . import graph
+from ..storage import AnyPath, reading
+from . import files, graph
+from .files import StoredLayer
 
 Floats = npt.NDArray[np.float32]
 KIND = "float model"
@@ -29,9 +29,11 @@ KIND = "float model"
 class FloatPath:
     """One matrix-vector product of `gates`, read from `source`.
 
+    Members
+    -------
     weights: [gates, units, columns].
-    scale: [gates, units], applied to the product (BatchNorm's gamma / sqrt(var + eps), which is
-        not folded into the weights); None: 1.
+    scale: [gates, units], applied to the product (BatchNorm's gamma / sqrt(var + eps), which is not
+        folded into the weights); None: 1.
     """
 
     source: str
@@ -44,8 +46,12 @@ class FloatPath:
 class FloatLayer:
     """A cell, its paths and its numbers.
 
+    Members
+    -------
+    name, kind: the layer's own name, and its cell's in `CELLS`.
     paths: a source may have several, which feed different gates.
-    bias: [cell gates, units]. vectors: the cell's, by name, [units].
+    bias: [cell gates, units].
+    vectors: the cell's, by name, [units].
     skip_scale: of a cell that reads the input, its factor; 0 for other cells.
     reads: names of the earlier layers whose outputs, one after the other, are its input; "frames"
         are the network's; none is the layer before.
@@ -180,10 +186,17 @@ class FloatLayer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FloatModel:
-    """Layers, in an order in which they can run. labels: names of the outputs, or empty.
+    """Layers, in an order in which they can run.
 
+    Members
+    -------
+    layers: see `FloatLayer`.
+    labels: names of the outputs, or empty.
     puts_out: names of the layers whose outputs, one after the other, are the model's; none is the
         last.
+    input_scale: [inputs], what each feature is divided by before the layers see it; None: 1.
+    origin: the checkpoint's name, for reports; it does not count for equality.
+    notes: how it was imported, in sentences: what was left off, and what it was checked against.
 
     Raises UserError where a layer does not take what those that it reads put out.
     """
@@ -191,16 +204,23 @@ class FloatModel:
     layers: tuple[FloatLayer, ...]
     labels: tuple[str, ...] = ()
     puts_out: tuple[str, ...] = ()
+    input_scale: Floats | None = None
     origin: str = field(default="", compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if not self.layers:
             raise UserError("a model needs at least one layer")
         graph.check_graph(self.layers, self.puts_out)
+        check_input_scale(self.input_scale, self.inputs)
 
     @property
     def inputs(self) -> int:
         return self.layers[0].inputs
+
+    def scaled(self, features: Reals) -> Reals:
+        """Features [.., inputs] as the layers see them."""
+        return features if self.input_scale is None else features / self.input_scale
 
     @property
     def outputs(self) -> int:
@@ -215,84 +235,50 @@ class FloatModel:
             if graph.shared_with(self.layers, n) is None
         )
 
-    def save(self, file: FilePath) -> None:
+    def save(self, file: AnyPath) -> None:
         """Write the model to one safetensors file."""
-        tensors: dict[str, np.ndarray] = {}
-        layers = []
-        for n, layer in enumerate(self.layers):
-            shares = graph.shared_with(self.layers, n)
-            if shares is None:
-                tensors |= {f"layers.{n}.{name}": array for name, array in layer.arrays.items()}
-            for name, state in layer.initial.items():
-                tensors[f"layers.{n}.initial.{name}"] = state
-            layers.append(_entry(layer) | {"tensors": n if shares is None else shares})
-        header = {
-            "layers": layers,
-            "labels": list(self.labels),
-            "puts_out": list(self.puts_out),
-            "origin": self.origin,
-        }
-        storage.save(file, KIND, tensors, header)
+        notes = {"notes": list(self.notes)} if self.notes else {}
+        files.save(file, KIND, self, _pack, **notes)
 
     @classmethod
-    def load(cls, file: FilePath) -> "FloatModel":
+    def load(cls, file: AnyPath) -> "FloatModel":
         """Read a model that `save` wrote. Raises UserError where the file is anything else."""
-        tensors, header = storage.load(file, KIND, made_by="deltaloom import")
-        with storage.reading(file):
-            layers = tuple(
-                _read_layer(entry, tensors, n) for n, entry in enumerate(header["layers"])
-            )
-            return cls(
-                layers=layers,
-                labels=tuple(header["labels"]),
-                puts_out=stored_texts("puts_out", header.get("puts_out", [])),
-                origin=header["origin"],
-            )
+        fields, header = files.load(file, KIND, "deltaloom import", _unpack)
+        with reading(file):
+            return cls(**fields, notes=stored_texts("notes", header.get("notes", [])))
 
 
-def _entry(layer: FloatLayer) -> dict[str, Any]:
-    """What a file's header says of a layer."""
-    return {
-        "name": layer.name,
-        "cell": layer.kind,
-        "paths": [
-            {"source": path.source, "gates": list(path.gates), "at": layer.at(path)}
-            for path in layer.paths
-        ],
-        "vectors": list(layer.vectors),
-        "skip_scale": layer.skip_scale,
-        "reads": list(layer.reads),
-        "backward": layer.backward,
-        "h_from": layer.h_from,
-        "initial": list(layer.initial),
-    }
+def _pack(layer: FloatLayer) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What a file's header says of a layer, and its arrays."""
+    paths = [
+        {"source": path.source, "gates": list(path.gates), "at": layer.at(path)}
+        for path in layer.paths
+    ]
+    states = {f"initial.{name}": state for name, state in layer.initial.items()}
+    return {"paths": paths, "skip_scale": layer.skip_scale}, {**layer.arrays, **states}
 
 
-def _read_layer(entry: dict, tensors: dict[str, np.ndarray], n: int) -> FloatLayer:
-    """Layer n of a file; keys that older versions did not write have defaults."""
-    prefix = f"layers.{entry.get('tensors', n)}"
+def _unpack(stored: StoredLayer) -> FloatLayer:
+    """A layer of a file."""
+    tensors = stored.tensors
     paths = []
-    for path in entry["paths"]:
-        at = f"{prefix}.{path.get('at', path['source'])}"  # older files have one path per source
+    for path in stored.entry["paths"]:
+        at = stored.at(path.get("at", path["source"]))  # older files have one path per source
         paths.append(
             FloatPath(
                 source=path["source"],
-                gates=tuple(path["gates"]),
+                gates=stored_texts("gates", path["gates"]),
                 weights=tensors[f"{at}.weights"],
                 scale=tensors.get(f"{at}.scale"),
             )
         )
     return FloatLayer(
-        name=entry["name"],
-        kind=entry["cell"],
+        **stored.place,
         paths=tuple(paths),
-        bias=tensors[f"{prefix}.bias"],
-        vectors={name: tensors[f"{prefix}.vectors.{name}"] for name in entry.get("vectors", ())},
-        skip_scale=float(entry.get("skip_scale", 0)),
-        reads=stored_texts("reads", entry.get("reads", [])),
-        backward=bool(entry.get("backward", False)),
-        h_from=entry.get("h_from", ""),
-        initial={c: tensors[f"layers.{n}.initial.{c}"] for c in entry.get("initial", ())},
+        bias=tensors[stored.at("bias")],
+        vectors={name: tensors[at] for name, at in stored.vectors},
+        skip_scale=float(stored.entry.get("skip_scale", 0)),
+        initial={name: tensors[at] for name, at in stored.initial},
     )
 
 
@@ -300,8 +286,12 @@ def _read_layer(entry: dict, tensors: dict[str, np.ndarray], n: int) -> FloatLay
 class Trace:
     """What one layer did over a sequence.
 
-    x: its input [steps, inputs]; p: the gates' pre-activations [steps, gates, units];
-    c, h [steps, units]; rh: the values of source "rh" [steps, units], None where there is none.
+    Members
+    -------
+    x: its input [steps, inputs].
+    p: the gates' pre-activations [steps, gates, units].
+    c, h: its state after each step, [steps, units].
+    rh: the values of source "rh" [steps, units], None where there is none.
     """
 
     x: Reals
@@ -312,15 +302,23 @@ class Trace:
 
 
 def run_float(model: FloatModel, sequence: npt.ArrayLike) -> tuple[Reals, list[Trace]]:
-    """Run the float model over one sequence [steps, inputs], in float64.
+    """Run the float model over one sequence, in float64.
 
     Returns its output [steps, outputs] and one `Trace` per layer, by frame whatever its direction.
+
+    Parameters
+    ----------
+    model: what runs.
+    sequence: real features [steps, inputs].
+
+    Raises UserError for another shape, and for a value that is not finite.
     """
     x = np.asarray(sequence, np.float64)
     if x.ndim != 2 or x.shape[1] != model.inputs:
         raise UserError(f"features: shape {x.shape}, the network takes [steps, {model.inputs}]")
     if not np.isfinite(x).all():
         raise UserError("features: a value is NaN or infinite; clean the data first")
+    x = model.scaled(x)
     traces = [_empty_trace(layer, len(x)) for layer in model.layers]
     for group in graph.lockstep(model.layers):
         last = model.layers[group[-1]]

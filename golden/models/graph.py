@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from ..cells import Cell
-from ..errors import UserError
+from ..errors import UserError, printable
 
 FRAMES = -1
 """Stands for the input frames where a layer's index is expected."""
@@ -22,6 +22,8 @@ FRAMES_NAME = "frames"
 class Node(Protocol):
     """What these rules need to know of a layer, float or quantized.
 
+    Members
+    -------
     signature: what besides its parameters makes two layers compute the same.
     arrays: all its parameters but the initial state, by their names in a file.
     """
@@ -44,6 +46,8 @@ class Node(Protocol):
     def backward(self) -> bool: ...
     @property
     def h_from(self) -> str: ...
+    @property
+    def vectors(self) -> Mapping[str, np.ndarray]: ...
     @property
     def initial(self) -> Mapping[str, np.ndarray]: ...
     @property
@@ -137,13 +141,17 @@ def check_layer(layer: Node) -> None:
     Whether a linear layer, which may be a projection, has a state is for `check_graph` to tell.
     """
     cell = layer.cell
+    if not layer.name.isprintable():
+        raise UserError(
+            f"{printable(layer.name)}: a layer's name must be printable; give it another"
+        )
     if layer.h_from and not (cell.has_c and "h" in cell.feeds):
         raise UserError(
             f"{layer.name} h_from: {layer.h_from!r} is not possible, {layer.kind} has no "
             "projection, only LSTMs have; leave it out"
         )
-    own_h = "h" in cell.feeds and not layer.h_from
-    has = {"c": cell.has_c, "h": own_h or not (cell.recurrent or cell.has_c)}
+    own_h = "h" in cell.state and not layer.h_from
+    has = {"c": "c" in cell.state, "h": own_h or not cell.state}
     for name, state in layer.initial.items():
         if not has.get(name):
             text = ", ".join(key for key, there in has.items() if there)
@@ -176,7 +184,7 @@ def check_graph(layers: Layers, puts_out: Sequence[str]) -> None:
                 f"of {layers[h_source(layers, n)].name}"
             )
         projects = n > 0 and bool(layers[n - 1].h_from)
-        if "h" in layer.initial and "h" not in layer.cell.feeds and not projects:
+        if "h" in layer.initial and "h" not in layer.cell.state and not projects:
             raise UserError(
                 f"{layer.name} initial h: no step reads what {layer.kind} puts out in the step "
                 "before; leave it out"

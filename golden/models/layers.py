@@ -23,6 +23,8 @@ MAX_EXPONENT = 12
 class Quantizer:
     """int16 state or input -> activation code: sat(rshr(v * mult, shift) + zero_point, bits).
 
+    Members
+    -------
     scale: the real value of one code (for reports; the integers above are what counts).
     """
 
@@ -47,12 +49,16 @@ class Quantizer:
 class Path:
     """One quantized matrix-vector product.
 
+    Members
+    -------
     source: what it reads: "x" (the layer's input), "h" (the previous output of the layer itself, or
-        of its projection, see `Layer.h_from`) or "rh"
-        (what the cell makes of that in the middle of a step, in the format of h).
+        of its projection, see `Layer.h_from`) or "rh" (what the cell makes of that in the middle of
+        a step, in the format of h).
     gates: the cell's gates that it feeds.
     weights: [gates, units, columns] codes of `weight_bits` bits.
-    mult: [gates, units] int16; shift: [gates]: sums become rshr(M * mult, shift).
+    mult: [gates, units] int16.
+    shift: [gates]: sums become rshr(M * mult, shift).
+    quantizer: makes activation codes of what the path reads.
     threshold: an element is sent iff |code - reference| > threshold, in codes; 0 is lossless.
     weight_scale: [gates, units], the real value of one weight code (for reports).
     """
@@ -117,10 +123,14 @@ class Path:
 class Layer:
     """Paths, a cell and its numbers.
 
+    Members
+    -------
+    name, kind: the layer's own name, and its cell's in `CELLS`.
     paths: a source may have several, which feed different gates.
     bias: [cell gates, units], int20 in the format of the pre-activations.
     c_exponent, h_exponent: state formats Q(e).(15-e); the same where the cell says so.
-    vectors: the cell's, by name, [units] int16 codes. vector_shift: rshr(v * c, it) is in Q3.12.
+    vectors: the cell's, by name, [units] int16 codes.
+    vector_shift: rshr(v * c, it) is in Q3.12.
     skip_mult, skip_shift: of a cell that reads the input: sat16(rshr(x * mult, shift)) is in the
         format of h.
     reads: names of the earlier layers whose outputs, one after the other, are its input; "frames"

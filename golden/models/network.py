@@ -8,16 +8,17 @@ Numbers are as docs/arithmetic.md defines them. On disk it is one safetensors fi
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
 
-from .. import storage
-from ..checks import check, check_range, stored_integers, stored_texts
+from ..arithmetic import Reals
+from ..checks import check, check_input_scale, check_range, stored_integers, stored_texts
 from ..delta import DELTA_MODES, EXACT
 from ..errors import UserError
-from . import graph
+from ..storage import AnyPath, reading
+from . import files, graph
+from .files import StoredLayer
 from .layers import (
     BIAS_BITS,
     MAX_EXPONENT,
@@ -51,10 +52,19 @@ KIND = "quantized network"
 class Network:
     """Quantized layers, in an order in which they can run.
 
-    x_exponent: input frames are int16 Q(e).(15-e). labels: names of the outputs, or empty.
-    puts_out: names of the layers whose outputs, one after the other, are the network's; none is
-        the last. Like layers that are read together, these share one h exponent.
+    Members
+    -------
+    layers: see `Layer`.
+    x_exponent: input frames are int16 Q(e).(15-e).
+    labels: names of the outputs, or empty.
+    puts_out: names of the layers whose outputs, one after the other, are the network's; none is the
+        last. Like layers that are read together, these share one h exponent.
+    origin: the checkpoint's name, for reports; it does not count for equality.
     delta_mode: what an element that fires sends, see `golden.delta`.
+    input_scale: [inputs] real, what each feature is divided by before it becomes a word; None: 1.
+
+    Raises UserError where a layer does not take what those that it reads put out, or a number has
+    no place in its format.
     """
 
     layers: tuple[Layer, ...]
@@ -63,6 +73,7 @@ class Network:
     puts_out: tuple[str, ...] = ()
     origin: str = field(default="", compare=False)
     delta_mode: str = EXACT
+    input_scale: Reals | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         check("layers", len(self.layers), len(self.layers) > 0, "at least one layer")
@@ -73,6 +84,7 @@ class Network:
         for group in graph.together(self.layers, self.puts_out):
             self._check_together(group)
         count = len(self.labels)
+        check_input_scale(self.input_scale, self.inputs)
         check("labels", count, count in (0, self.outputs), f"0 or {self.outputs}, one per output")
 
     @property
@@ -152,72 +164,38 @@ class Network:
                 raise UserError(f"threshold of {name!r}: no such path; paths: {', '.join(paths)}")
             paths[name].check_threshold(threshold)
 
-    def save(self, file: FilePath) -> None:
+    def save(self, file: AnyPath) -> None:
         """Write the network to one safetensors file."""
-        tensors: dict[str, np.ndarray] = {}
-        layers = []
-        for n, layer in enumerate(self.layers):
-            shares = graph.shared_with(self.layers, n)
-            if shares is None:
-                tensors |= {f"layers.{n}.{name}": array for name, array in _narrow(layer).items()}
-            for name, state in layer.initial.items():
-                tensors[f"layers.{n}.initial.{name}"] = state.astype(np.int16)
-            layers.append(_entry(layer) | {"tensors": n if shares is None else shares})
-        header = {
-            "layers": layers,
-            "x_exponent": self.x_exponent,
-            "labels": list(self.labels),
-            "puts_out": list(self.puts_out),
-            "origin": self.origin,
-            "delta_mode": self.delta_mode,
-        }
-        storage.save(file, KIND, tensors, header)
+        files.save(file, KIND, self, _pack, x_exponent=self.x_exponent, delta_mode=self.delta_mode)
 
     @classmethod
-    def load(cls, file: FilePath) -> "Network":
+    def load(cls, file: AnyPath) -> "Network":
         """Read a network that `save` wrote. Raises UserError where the file is anything else."""
-        tensors, header = storage.load(file, KIND, made_by="deltaloom quantize")
-        with storage.reading(file):
-            layers = tuple(
-                _read_layer(entry, tensors, n) for n, entry in enumerate(header["layers"])
-            )
+        fields, header = files.load(file, KIND, "deltaloom quantize", _unpack)
+        with reading(file):
             return cls(
-                layers=layers,
+                **fields,
                 x_exponent=header["x_exponent"],
-                labels=stored_texts("labels", header["labels"]),
-                puts_out=stored_texts("puts_out", header.get("puts_out", [])),
-                origin=header["origin"],
                 delta_mode=header.get("delta_mode", EXACT),  # older files have none
             )
 
 
-def _narrow(layer: Layer) -> dict[str, np.ndarray]:
-    """The layer's arrays in the types that a file holds."""
+def _pack(layer: Layer) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What a file's header says of a layer, and its arrays in the types that a file holds."""
     arrays = {name: array.astype(np.int16) for name, array in layer.arrays.items()}
+    arrays |= {f"initial.{name}": state.astype(np.int16) for name, state in layer.initial.items()}
     arrays["bias"] = layer.bias.astype(np.int32)
     for k, path in enumerate(layer.paths):
         narrow = np.int8 if path.weight_bits <= 8 else np.int16
         arrays[f"paths.{k}.weights"] = path.weights.astype(narrow)
         arrays[f"paths.{k}.shift"] = path.shift.astype(np.int8)
         arrays[f"paths.{k}.weight_scale"] = path.weight_scale.astype(np.float64)
-    return arrays
-
-
-def _entry(layer: Layer) -> dict[str, Any]:
-    """What a file's header says of a layer."""
-    return {
-        "name": layer.name,
-        "cell": layer.kind,
+    entry = {
         "c_exponent": layer.c_exponent,
         "h_exponent": layer.h_exponent,
-        "vectors": list(layer.vectors),
         "vector_shift": layer.vector_shift,
         "skip_mult": layer.skip_mult,
         "skip_shift": layer.skip_shift,
-        "reads": list(layer.reads),
-        "backward": layer.backward,
-        "h_from": layer.h_from,
-        "initial": list(layer.initial),
         "paths": [
             {
                 "source": path.source,
@@ -229,33 +207,30 @@ def _entry(layer: Layer) -> dict[str, Any]:
             for path in layer.paths
         ],
     }
+    return entry, arrays
 
 
-def _read_layer(entry: dict, tensors: dict[str, np.ndarray], n: int) -> Layer:
-    """Layer n of a file; keys that older versions did not write have defaults."""
-    at = f"layers.{entry.get('tensors', n)}"
-    vectors, initial = entry.get("vectors", ()), entry.get("initial", ())
+def _unpack(stored: StoredLayer) -> Layer:
+    """A layer of a file."""
+    entry, tensors = stored.entry, stored.tensors
     return Layer(
-        name=entry["name"],
-        kind=entry["cell"],
+        **stored.place,
         paths=tuple(
-            _read_path(p, tensors, f"{at}.paths.{k}") for k, p in enumerate(entry["paths"])
+            _read_path(path, tensors, stored.at(f"paths.{k}"))
+            for k, path in enumerate(entry["paths"])
         ),
-        bias=stored_integers(tensors, f"{at}.bias"),
+        bias=stored_integers(tensors, stored.at("bias")),
         c_exponent=entry["c_exponent"],
         h_exponent=entry["h_exponent"],
-        vectors={name: stored_integers(tensors, f"{at}.vectors.{name}") for name in vectors},
+        vectors={name: stored_integers(tensors, at) for name, at in stored.vectors},
         vector_shift=entry.get("vector_shift", 0),
         skip_mult=entry.get("skip_mult", 0),
         skip_shift=entry.get("skip_shift", 0),
-        reads=stored_texts("reads", entry.get("reads", [])),
-        backward=entry.get("backward", False),
-        h_from=entry.get("h_from", ""),
-        initial={c: stored_integers(tensors, f"layers.{n}.initial.{c}") for c in initial},
+        initial={name: stored_integers(tensors, at) for name, at in stored.initial},
     )
 
 
-def _read_path(entry: dict, tensors: dict[str, np.ndarray], at: str) -> Path:
+def _read_path(entry: dict, tensors: Mapping[str, np.ndarray], at: str) -> Path:
     return Path(
         source=entry["source"],
         gates=stored_texts("gates", entry["gates"]),

@@ -25,7 +25,16 @@ def make_path(
     activation_bits: int = 8,
     threshold: int = 0,
 ) -> Path:
-    """A path with random weights over the whole range, scaled gates neither idle nor stuck."""
+    """A path with random weights over the whole range, scaled gates neither idle nor stuck.
+
+    Parameters
+    ----------
+    rng: what the weights and multipliers are drawn from.
+    source, gates: what the path reads and feeds.
+    units, columns: of its matrices.
+    weight_bits, activation_bits: of its codes.
+    threshold: in codes.
+    """
     low, high = code_range(weight_bits)
     weights = rng.integers(low, high + 1, (len(gates), units, columns))
     peak = (1 << (weight_bits + activation_bits - 2)) * max(columns, 1) ** 0.5
@@ -48,10 +57,14 @@ def make_path(
 class Shape:
     """What `make_network` makes of one layer.
 
-    backward: it runs from the last frame to the first. both: two directions, of `units` each, side
-    by side; the second one's name ends in ".reverse". shared: they have the same weights.
+    Members
+    -------
+    kind, units: its cell, and how many units it has.
+    backward: it runs from the last frame to the first.
+    both: two directions, of `units` each, side by side; the second one's name ends in ".reverse".
+    shared: they have the same weights.
     projection: units of an LSTM's projection, a linear layer called "NAME.projection" that its
-    recurrent path and the next layer read; 0: none.
+        recurrent path and the next layer read; 0: none.
     initial: sequences start from a random state.
     """
 
@@ -81,11 +94,18 @@ def make_network(
     h_exponent: int = 2,
     delta_mode: str = EXACT,
 ) -> Network:
-    """A random network of layers, (cell, units) or `Shape`, whose gates use their whole range.
+    """A random network, whose gates use their whole range; the same for the same arguments.
 
-    c_exponent, h_exponent: of cells that have a c, and of those that do not bound h (a cell whose
-    c and h are alike takes c_exponent, a linear layer 0). A "sru" layer needs as many units as
-    inputs. Layers are called by their cell and their place in `shape`: "lstm0", "lstm0.reverse".
+    Layers are called by their cell and their place in `shape`: "lstm0", "lstm0.reverse".
+
+    Parameters
+    ----------
+    shape: of each layer, (cell, units) or a `Shape`. A "sru" layer needs as many units as inputs.
+    inputs: values of an input frame.
+    seed: of all that is random.
+    weight_bits, activation_bits, threshold, delta_mode: of all paths; the threshold in codes.
+    c_exponent, h_exponent: of cells that have a c, and of those that do not bound h (a cell whose c
+        and h are alike takes c_exponent, a linear layer 0).
     """
     rng = np.random.default_rng(seed)
     bits = {"weight_bits": weight_bits, "activation_bits": activation_bits, "threshold": threshold}
@@ -172,9 +192,8 @@ def _initial(rng: np.random.Generator, one: Shape, layer: Layer) -> dict[str, In
     """A random state, as far as the layer has one that its next step reads."""
     if not one.initial:
         return {}
-    names = ["c"] if layer.cell.has_c else []
-    own_h = "h" in layer.cell.feeds and not layer.h_from
-    if own_h or (one.projection and layer.kind == "linear"):
+    names = [name for name in layer.cell.state if name == "c" or not layer.h_from]
+    if one.projection and layer.kind == "linear":
         names.append("h")
     return {name: rng.integers(-32768, 32768, layer.units) for name in names}
 
@@ -191,7 +210,14 @@ def _vectors(rng: np.random.Generator, cell: Cell, units: int, c_exponent: int) 
 
 
 def make_frames(inputs: int, steps: int, *, seed: int = 0, smooth: float = 0.0) -> Ints:
-    """Random int16 frames [steps, inputs]; smooth > 0 makes them an AR(1) process."""
+    """Random int16 frames [steps, inputs].
+
+    Parameters
+    ----------
+    inputs, steps: the shape.
+    seed: of all that is random.
+    smooth: 0 to below 1, the coefficient of an AR(1) process; 0: every word is on its own.
+    """
     rng = np.random.default_rng(seed)
     frames = rng.integers(-32768, 32768, (steps, inputs)).astype(float)
     for t in range(1, steps):

@@ -13,6 +13,7 @@ from ..engines.packed import Packing
 from ..errors import UserError
 from ..models import graph
 from ..models.float_model import FloatModel, Floats, Trace
+from .cell_formats import c_errors, needs_choice
 
 SAMPLES = 1 << 16
 """Values of a source that are kept, of all frames and elements; each sequence's largest is one."""
@@ -36,6 +37,8 @@ class LayerStatistics:
         that the cell takes in their format, too.
     sequences: by source, the samples sequence by sequence.
     frames: by source, some of its frames [n, columns], real.
+    c_errors: by exponent, what c's format costs in h, see `cell_formats`; empty where the format
+        that covers c is the one to take.
     """
 
     samples: Mapping[str, Reals]
@@ -44,6 +47,7 @@ class LayerStatistics:
     h: float
     sequences: Mapping[str, Sequence[Reals]] = field(default_factory=dict)
     frames: Mapping[str, Floats] = field(default_factory=dict)
+    c_errors: Mapping[int, float] = field(default_factory=dict)
 
 
 Statistics = tuple[LayerStatistics, ...]
@@ -111,6 +115,8 @@ def observe(
         run_float_batch(model, chunk.features, observe=see)
         done += chunk.frames
         progress("float model on calibration data", done / calibration.frames)
+    chosen = [n for n, layer in enumerate(model.layers) if needs_choice(layer, largest[n]["c"])]
+    errors = c_errors(model, calibration, chosen) if chosen else {}
     by_layer = []
     for n, sizes in enumerate(largest):
         names = dict.fromkeys(kept[n], n) | {"h": graph.h_source(model.layers, n)}
@@ -120,6 +126,7 @@ def observe(
                 **sizes,
                 sequences={name: tuple(kept[at][name]) for name, at in names.items()},
                 frames={name: np.concatenate(frames[at][name]) for name, at in names.items()},
+                c_errors=errors.get(n, {}),
             )
         )
     return tuple(_of_shared(model, by_layer))
@@ -139,4 +146,9 @@ def _of_shared(model: FloatModel, own: Sequence[LayerStatistics]) -> Iterator[La
             max(seen.h for seen in same),
             {name: tuple(part for seen in same for part in seen.sequences[name]) for name in names},
             {name: np.concatenate([seen.frames[name] for seen in same]) for name in names},
+            _added([seen.c_errors for seen in same if seen.c_errors]),
         )
+
+
+def _added(errors: Sequence[Mapping[int, float]]) -> dict[int, float]:
+    return {e: sum(each[e] for each in errors) for e in (errors[0] if errors else ())}

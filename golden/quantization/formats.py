@@ -10,11 +10,9 @@ from ..cells import Q3_12
 from ..errors import UserError
 from ..models import graph
 from ..models.float_model import FloatLayer, FloatModel
-from ..models.layers import BIAS_BITS, MAX_EXPONENT
+from ..models.layers import BIAS_BITS
 from .calibration import LayerStatistics, Statistics
-
-MARGIN = 1.1
-"""How much further than on the calibration data a 16-bit input, state or output may go."""
+from .exponents import exponent_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +53,14 @@ def find_formats(model: FloatModel, statistics: Statistics) -> tuple[int, list[F
     return x_exponent, formats
 
 
-def exponent_for(largest: float, what: str) -> int:
-    """The smallest e in 0..12 with which int16 Q(e).(15-e) holds `largest` and the margin."""
-    for e in range(MAX_EXPONENT + 1):
-        if largest * MARGIN <= 2.0**e * 32767 / 32768:
-            return e
-    limit = 2.0**MAX_EXPONENT / MARGIN
-    raise UserError(f"{what}: reaches {largest:g}, the widest format ends at {limit:.0f}; scale it")
-
-
 def _exponents(layer: FloatLayer, seen: LayerStatistics) -> dict[str, int]:
     """The exponents of the formats "gate", "c" and "h", as the layer by itself needs them."""
     cell = layer.cell
-    c = exponent_for(seen.c, f"{layer.name} cell state") if cell.has_c else 0
+    c = 0
+    if seen.c_errors:  # c need not be covered: it may saturate
+        c = min(seen.c_errors, key=lambda e: (seen.c_errors[e], e))
+    elif cell.has_c:
+        c = exponent_for(seen.c, f"{layer.name} cell state")
     largest = max(seen.h, seen.x * abs(layer.skip_scale))
     h = 0 if cell.bounded else exponent_for(largest, f"{layer.name} output")
     exponents = {"gate": Q3_12, "c": c, "h": h}

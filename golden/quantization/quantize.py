@@ -16,8 +16,11 @@ from ..errors import UserError
 from ..models.float_model import FloatLayer, FloatModel, FloatPath
 from ..models.network import BIAS_BITS, MULT_BITS, Layer, Network, Path, Quantizer
 from .calibration import LayerStatistics, Progress, Statistics, ignore_progress, observe
+from .cell_formats import quantize_vectors
 from .clipping import find_clip
-from .formats import MARGIN, Formats, exponent_for, find_formats
+from .exponents import exponent_for
+from .formats import Formats, find_formats
+from .input_ranges import balance_inputs
 from .quantizers import make_quantizer
 from .rounding import Rounded, moments_of, round_gptq, round_nearest
 from .scheme import Scheme
@@ -26,8 +29,6 @@ __all__ = ["Scheme", "exponent_for", "make_quantizer", "quantize", "quantize_wit
 
 MOST_GPTQ_BITS = 8
 """Of weights: beyond, the nearest codes are as good."""
-VECTOR_SHIFT = 18
-"""A vector's 15 - e_v fraction bits and those of c, over the 12 of Q3.12: 18 - e_v - e_c."""
 
 
 def quantize(
@@ -40,6 +41,8 @@ def quantize(
 
     Raises UserError where a value has no place in the network's formats.
     """
+    scheme = scheme or Scheme()
+    model = balance_inputs(model, calibration, scheme.input_scale)
     statistics = observe(model, calibration, progress)
     return with_labels(quantize_with(model, statistics, scheme, progress), calibration)
 
@@ -56,7 +59,11 @@ def quantize_with(
     scheme: Scheme | None = None,
     progress: Progress = ignore_progress,
 ) -> Network:
-    """The same with statistics at hand, to try several schemes on one calibration run."""
+    """The same with statistics at hand, to try several schemes on one calibration run.
+
+    model: what `statistics` are of; with `input_ranges.balance_inputs` called before them, where
+    its features are to have scales.
+    """
     scheme = (scheme or Scheme()).for_model(model)
     skipped = scheme.skips(model)
     x_exponent, formats = find_formats(model, statistics)
@@ -72,6 +79,7 @@ def quantize_with(
         puts_out=model.puts_out,
         origin=model.origin,
         delta_mode=scheme.delta_mode,
+        input_scale=None if model.input_scale is None else model.input_scale.astype(np.float64),
     )
 
 
@@ -107,7 +115,7 @@ def _quantize_layer(
         bias=np.clip(np.floor(bias + 0.5), *code_range(BIAS_BITS)).astype(np.int64),
         c_exponent=exponents["c"],
         h_exponent=exponents["h"],
-        **_quantize_vectors(layer, exponents["c"]),
+        **quantize_vectors(layer, exponents["c"]),
         **_quantize_skip(layer, formats.sources["x"] - exponents["h"]),
         reads=layer.reads,
         backward=layer.backward,
@@ -132,22 +140,6 @@ def _check_finite(layer: FloatLayer) -> None:
             f"{layer.name} initial h: reaches {largest:g}, {layer.kind} keeps h within +-1; start "
             "from another state"
         )
-
-
-def _quantize_vectors(layer: FloatLayer, c_exponent: int) -> dict[str, Any]:
-    """The layer's vectors, all with the smallest exponent that holds them."""
-    if not layer.vectors:
-        return {}
-    largest = max(float(np.abs(v).max(initial=0)) for v in layer.vectors.values())
-    e = exponent_for(largest / MARGIN, f"{layer.name} {', '.join(layer.vectors)}")
-    shift = VECTOR_SHIFT - e - c_exponent
-    if shift < 0:
-        raise UserError(
-            f"{layer.name} {', '.join(layer.vectors)}: they reach {largest:g} and the cell state "
-            f"{2.0**c_exponent:g}, their product must end below {2.0**VECTOR_SHIFT:g}; scale them"
-        )
-    vectors = {name: to_fixed(vector, e) for name, vector in layer.vectors.items()}
-    return {"vectors": vectors, "vector_shift": shift}
 
 
 def _quantize_skip(layer: FloatLayer, exponent: int) -> dict[str, Any]:

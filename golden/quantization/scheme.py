@@ -15,6 +15,7 @@ from ..models.float_model import FloatLayer, FloatModel, FloatPath
 from .clipping import check_clipping
 
 GRANULARITIES = ("row", "tensor")
+INPUT_SCALES = ("auto", "none", "feature")
 SKIPS = ("none", "all", "part")
 RANGES = ("all", "median")
 CODES = ("symmetric", "asymmetric")
@@ -32,20 +33,24 @@ Part = tuple[tuple[str, ...], Bits]
 class Scheme:
     """How to quantize.
 
+    Members
+    -------
     weight_bits, activation_bits: 2..16; the hardware has 2, 4, 8 and 16.
     granularity: a weight scale per "row" (a unit's gate) or per "tensor" (a gate's whole matrix).
-    clipping: where weights are cut, a rule of `clipping`; activation_clipping: where activations
-        are, None: by the same rule.
+    clipping: where weights are cut, a rule of `clipping`.
+    activation_clipping: where activations are, None: by the same rule.
     activation_range: the rule is for the values of "all" calibration sequences together, or it is
         the "median" of what the rule gives for each.
-    activation_codes: "symmetric", or "asymmetric" with a zero point, from the lowest to the
-        highest value. 16-bit codes are always the words themselves.
+    activation_codes: "symmetric", or "asymmetric" with a zero point, from the lowest to the highest
+        value. 16-bit codes are always the words themselves.
     rounding: of weights, to the "nearest" code, or by "gptq" where that lowers a path's error.
-    skip: which recurrent layers keep 16 bits in the recurrent path of their candidate (LSTM g,
-        GRU n, LiGRU a): "none", "all", or "part", the first half, rounded up; the two directions
-        of a bidirectional layer count as one.
+    skip: which recurrent layers keep 16 bits in the recurrent path of their candidate (LSTM g, GRU
+        n, LiGRU a): "none", "all", or "part", the first half, rounded up; the two directions of a
+        bidirectional layer count as one.
     delta_mode: what an element that fires sends: "exact" (the difference) or "power_of_two" (the
         signed power of two nearest to it).
+    input_scale: a scale per input feature: "none", "feature", or "auto", where their ranges differ
+        much; see `input_ranges.balance_inputs`.
     roles: (weight bits, activation bits) by a path's role, see `roles_of`.
     overrides: (weight bits, activation bits) of single paths by name. "LAYER.SOURCE" is a path of
         the model, which `skip` may still split; "LAYER.SOURCE.GATES" splits it, also after `skip`.
@@ -61,6 +66,7 @@ class Scheme:
     rounding: str = "nearest"
     skip: str = "none"
     delta_mode: str = EXACT
+    input_scale: str = "auto"
     roles: Mapping[str, Bits] = field(default_factory=dict)
     overrides: Mapping[str, Bits] = field(default_factory=dict)
 
@@ -76,6 +82,7 @@ class Scheme:
             ("activation codes", self.activation_codes, CODES),
             ("rounding", self.rounding, ROUNDINGS),
             ("skip", self.skip, SKIPS),
+            ("input scale", self.input_scale, INPUT_SCALES),
             ("delta mode", self.delta_mode, DELTA_MODES),
             *(("role", role, ROLES) for role in self.roles),
         ):

@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..data import Dataset
-from ..evaluation.evaluate import Evaluation
+from ..evaluation.result import Evaluation
 from ..evaluation.sweep import Sweep
 from ..evaluation.trials import Trial
 from ..evaluation.tuning import Tuning
 from ..models.float_model import FloatModel
 from ..models.network import Network
 from ..quantization.calibration import Statistics, observe
+from ..quantization.input_ranges import with_input_scale
 from . import charts
 from .charts import Dot
 from .diagnosis import PathHistograms, fired, histograms
@@ -47,6 +48,7 @@ def evaluate_sections(
     """Of a network on a data set; with its float model also what its codes lose on this data."""
     sections = [evaluation_section(network, evaluation), events_section(network, dataset)]
     if model is not None:
+        model = with_input_scale(model, network.input_scale)
         statistics = observe(model, dataset)
         reports = describe(network, model, statistics)
         sections += quantize_sections(network, model, statistics, reports)

@@ -2,6 +2,7 @@
 """A generated design beside the golden model in a simulator, for tests of the whole accelerator."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ...hw.compiler.compile import compile_network
 from ...hw.config import AcceleratorConfig
 from ..report import SimulationReport
 from ..simulate import simulate
+from ..stimulus import Stimulus
 
 __all__ = ["check_accelerator", "load_network"]
 
@@ -22,9 +24,11 @@ def check_accelerator(
 ) -> SimulationReport:
     """Run frames [steps, inputs] of each sequence, hold everything against golden, and return it.
 
-    options: of `simulate`.
+    options: of `simulate`, and fields of its stimulus.
     """
-    report = simulate(verilog, network, frames, **options)
+    names = [field.name for field in fields(Stimulus)]
+    stimulus = Stimulus(**{name: options.pop(name) for name in names if name in options})
+    report = simulate(verilog, network, frames, stimulus=stimulus, **options)
     if not report.ok:
         raise AssertionError(str(report))
     steps = sum(len(sequence) for sequence in frames)

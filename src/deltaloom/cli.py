@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from . import __version__
-from .golden.errors import UserError
+from .golden.errors import UserError, printable
 from .verbs import VERBS, load
 
 USAGE_ERROR = 2
@@ -83,7 +83,7 @@ def entry() -> None:
 
 
 def _fail(message: str) -> int:
-    print("deltaloom:", " ".join(message.splitlines()), file=sys.stderr)
+    print("deltaloom:", printable(" ".join(message.splitlines())), file=sys.stderr)
     return USAGE_ERROR
 
 

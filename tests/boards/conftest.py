@@ -1,7 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The marker of tests that run place and route: minutes each, so only with `pytest -m fpga`."""
+"""The marker of tests that run place and route: minutes each, so only with `pytest -m fpga`; and
+what a board makes of the echoing core, without running any tool.
+"""
+
+import functools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
+
+from deltaloom.boards.board import Board
+from deltaloom.boards.flow.build import prepare
+from deltaloom.sim.testing.loopback import Loopback
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -15,3 +26,32 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if slow:
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The echoing core on a board at its own rates: RTLIL, LPF, the site of each pin in use."""
+
+    rtlil: str
+    lpf: str
+
+    @property
+    def sites(self) -> dict[str, str]:
+        return dict(re.findall(r'LOCATE COMP "(\w+)__io" SITE "(\w+)"', self.lpf))
+
+    def pin(self, name: str) -> str:
+        """The IOBUF line's settings."""
+        found = re.search(rf'IOBUF PORT "{name}__io" (.*);', self.lpf)
+        assert found is not None
+        return found[1]
+
+
+@functools.cache
+def _planned(board: Board) -> Plan:
+    rtlil, lpf = prepare(Loopback(), board, clock_mhz=board.clock_mhz, baud=board.baud)
+    return Plan(rtlil=rtlil, lpf=lpf)
+
+
+@pytest.fixture
+def planned() -> Callable[[Board], Plan]:
+    return _planned

@@ -7,6 +7,7 @@ import stat
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from deltaloom.golden import storage
@@ -77,8 +78,10 @@ def test_newer_version(saved, monkeypatch):
     monkeypatch.setattr(storage, "VERSION", storage.VERSION + 1)
     storage.save(saved, "thing", TENSORS, {})
     monkeypatch.undo()
-    with pytest.raises(UserError, match="format version 3, this deltaloom reads 1 to 2"):
+    with pytest.raises(UserError) as caught:
         load(saved)
+    line = f"{saved}: format version 4, this deltaloom reads 1 to 3; "
+    assert str(caught.value).startswith(line + "use the release that wrote it")
 
 
 def test_older_version(saved, monkeypatch):
@@ -87,6 +90,73 @@ def test_older_version(saved, monkeypatch):
     monkeypatch.undo()
     tensors, header = load(saved)
     assert header["version"] == 1 and tensors.keys() == TENSORS.keys()
+
+
+def write(file, tensors=TENSORS, **header):
+    """A file of any header, as an older or a foreign program would write it."""
+    save_file(tensors, file, metadata={"deltaloom": json.dumps(header)})
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_older_files_have_no_digest(tmp_path, version):
+    write(tmp_path / "f", kind="thing", version=version, size=3)
+    tensors, header = load(tmp_path / "f")
+    assert header["size"] == 3 and tensors.keys() == TENSORS.keys()
+
+
+@pytest.mark.parametrize("digest", [{}, {"sha256": ""}, {"sha256": None}, {"sha256": "0" * 64}])
+def test_a_file_without_its_digest(tmp_path, digest):
+    write(tmp_path / "f", kind="thing", version=3, **digest)
+    with pytest.raises(UserError, match="f: damaged, its contents do not fit its sha256 digest"):
+        load(tmp_path / "f")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"b": TENSORS["b"], "a": np.array([-1, 3], np.int8)},
+        {"b": TENSORS["b"], "a": TENSORS["a"].view(np.uint8)},
+        {"b": TENSORS["b"].reshape(3, 2), "a": TENSORS["a"]},
+        {"b": TENSORS["b"], "c": TENSORS["a"]},
+        {"b": TENSORS["b"]},
+    ],
+)
+def test_a_digest_of_other_tensors(saved, tmp_path, other):
+    with safe_open(saved, "numpy") as archive:
+        header = json.loads(archive.metadata()["deltaloom"])
+    write(tmp_path / "f", other, **header)
+    with pytest.raises(UserError, match="damaged"):
+        load(tmp_path / "f")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_any_damaged_byte_is_refused_or_changes_nothing(saved, seed):
+    """One bit, or a whole byte, anywhere in the file."""
+    rng = np.random.default_rng(seed)
+    whole, header = saved.read_bytes(), load(saved)[1]
+    refused = 0
+    for place in rng.integers(0, len(whole), 100):
+        damaged = bytearray(whole)
+        damaged[place] ^= rng.choice([1 << rng.integers(8), rng.integers(1, 256)])
+        saved.write_bytes(damaged)
+        try:
+            tensors, found = load(saved)
+        except UserError as error:
+            assert str(error).count("\n") == 0 and str(error).startswith(str(saved))
+            refused += 1
+            continue
+        assert header.items() <= found.items()  # a damaged key "sha256" is beside it
+        for name, tensor in TENSORS.items():
+            assert tensors[name].dtype == tensor.dtype
+            np.testing.assert_array_equal(tensors[name], tensor)
+    assert refused > 90
+
+
+def test_kind_of_a_file(saved, tmp_path):
+    assert storage.kind_of(saved) == storage.kind_of(str(saved)) == "thing"
+    save_file(TENSORS, tmp_path / "f")
+    with pytest.raises(UserError, match="without deltaloom's header, not written by it"):
+        storage.kind_of(tmp_path / "f")
 
 
 @pytest.mark.parametrize("keep", [0, 4, 20, 0.5, -1])

@@ -7,6 +7,7 @@ from deltaloom.golden.engines.engine import run
 from deltaloom.golden.models.synthetic import make_frames, make_network
 from deltaloom.sim.job import Job, LayerState, Mismatch, Outcome, Progress, batches
 from deltaloom.sim.report import counter_mismatch, ideal_cycles
+from deltaloom.sim.stimulus import Stimulus
 
 
 def test_job_survives_its_files(tmp_path):
@@ -16,12 +17,14 @@ def test_job_survives_its_files(tmp_path):
         states=(State(np.array([1, -32768]), np.array([32767, -1])),),
         layers=(LayerState(name="one", base=7, has_c=True),),
         lists=2,
-        seed=5,
-        idle=0.25,
-        backpressure=0.5,
-        patience=99,
-        new_sequence="register",
-        reset_after=3,
+        stimulus=Stimulus(
+            seed=5,
+            idle=0.25,
+            backpressure=0.5,
+            patience=99,
+            new_sequence="register",
+            reset_after=3,
+        ),
         thresholds={1: 65535},
         image=np.array([[0x800000, 0xFFFFFFFF]]),
     )
@@ -33,9 +36,7 @@ def test_job_survives_its_files(tmp_path):
     np.testing.assert_array_equal(got.states[0].c, job.states[0].c)
     np.testing.assert_array_equal(got.states[0].h, job.states[0].h)
     np.testing.assert_array_equal(got.image, job.image)
-    for name in ("layers", "lists", "seed", "idle", "backpressure", "patience"):
-        assert getattr(got, name) == getattr(job, name)
-    for name in ("new_sequence", "reset_after", "thresholds"):
+    for name in ("layers", "lists", "stimulus", "patience", "thresholds"):
         assert getattr(got, name) == getattr(job, name)
 
 

@@ -19,6 +19,7 @@ from deltaloom.hw.bus.image_loader import ImageLoader
 from deltaloom.hw.bus.register_map import Window, memory_map, place_windows
 from deltaloom.hw.bus.registers import Registers
 from deltaloom.sim.simulate import simulate
+from deltaloom.sim.stimulus import FULL_SPEED, Stimulus
 
 UNITS = 5
 WINDOWS = (Window(name="bias", depth=UNITS, width=20), Window(name="other", depth=3, width=70))
@@ -197,7 +198,7 @@ def test_equal_with_random_pauses(make, workdir, simulator, seed):
         FRAMES,
         workdir=workdir,
         simulator=simulator,
-        seed=seed,
+        stimulus=Stimulus(seed=seed),
         progress=lambda done, total: seen.append((done, total)),
     )
     assert report.ok, str(report)
@@ -217,7 +218,7 @@ def test_equal_with_random_pauses(make, workdir, simulator, seed):
 def test_full_speed_measures_cycles(make, workdir, simulator):
     """The stand-in takes a word a cycle, so a step takes as many cycles as it has words."""
     report = simulate(
-        make(), identity(), FRAMES, workdir=workdir, simulator=simulator, idle=0, backpressure=0
+        make(), identity(), FRAMES, workdir=workdir, simulator=simulator, stimulus=FULL_SPEED
     )
     assert report.ok, str(report)
     assert report.steady_cycles_per_step == UNITS
@@ -239,8 +240,7 @@ def test_all_options_together(make, workdir, simulator):
         simulator=simulator,
         thresholds={"echo.x": 2000},
         image=list(place.encode(bias)),
-        new_sequence="register",
-        reset_after=7,
+        stimulus=Stimulus(new_sequence="register", reset_after=7),
     )
     assert report.ok, str(report)
     assert 20 < report.events["echo.x"] < 90
@@ -281,7 +281,7 @@ def test_faults_are_found_where_they_are(make, workdir, fault, message):
         still,
         workdir=workdir,
         simulator="icarus",
-        patience=300,
+        stimulus=Stimulus(patience=300),
     )
     assert not report.ok
     text = str(report)
@@ -313,8 +313,9 @@ def test_wrong_threshold_is_a_mismatch(make, workdir):
 
 def test_the_second_run_does_not_build(make, workdir):
     simulate(make(), identity(), FRAMES, workdir=workdir, simulator="icarus")
+    again = Stimulus(seed=5)
     before = {f: f.stat().st_mtime_ns for f in (workdir / "build").rglob("sim.vvp")}
-    simulate(make(), identity(), FRAMES, workdir=workdir, simulator="icarus", seed=5)
+    simulate(make(), identity(), FRAMES, workdir=workdir, simulator="icarus", stimulus=again)
     assert {f: f.stat().st_mtime_ns for f in (workdir / "build").rglob("sim.vvp")} == before
 
 

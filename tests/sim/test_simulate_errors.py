@@ -11,6 +11,7 @@ import pytest
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.models.synthetic import make_frames, make_network
 from deltaloom.sim.simulate import simulate
+from deltaloom.sim.stimulus import Stimulus
 
 NETWORK = make_network([("linear", 3)], 5)
 FRAMES = [make_frames(5, 4)]
@@ -63,9 +64,6 @@ def test_bench_that_cannot_start(tmp_path):
     ("bad", "message"),
     [
         ({"simulator": "vcs"}, "simulator: 'vcs' is unknown, choose icarus or verilator"),
-        ({"idle": 1.0}, "idle: 1.0 is not possible, it must be at least 0 and below 1"),
-        ({"backpressure": -0.1}, "backpressure: -0.1 is not possible"),
-        ({"new_sequence": "gpio"}, "new_sequence: 'gpio' is unknown, choose tuser or register"),
         ({"frames": []}, "frames: there are none"),
         ({"frames": [np.zeros((3, 4))]}, "frames: sequence 0 has shape"),
         ({"frames": [np.zeros((0, 5))]}, "with at least one step"),
@@ -78,6 +76,19 @@ def test_arguments(design, bad, message):
     frames = arguments.pop("frames")
     with pytest.raises(UserError, match=message):
         simulate(design, NETWORK, frames, workdir=design.parent, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"idle": 1.0}, "idle: 1.0 is not possible, it must be at least 0 and below 1"),
+        ({"backpressure": -0.1}, "backpressure: -0.1 is not possible"),
+        ({"new_sequence": "gpio"}, "new_sequence: 'gpio' is unknown, choose tuser or register"),
+    ],
+)
+def test_stimulus(bad, message):
+    with pytest.raises(UserError, match=message):
+        Stimulus(**bad)
 
 
 def test_missing_files(tmp_path):

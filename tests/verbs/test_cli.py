@@ -254,3 +254,9 @@ def test_labels_that_are_no_text(tmp_path):
     (tmp_path / "f").write_bytes(b"\xff\xfe")
     with pytest.raises(UserError, match="not UTF-8"):
         read_labels(str(tmp_path / "f"))
+
+
+def test_python_m(tmp_path):
+    words = [sys.executable, "-m", "deltaloom", "--version"]
+    ran = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+    assert (ran.returncode, ran.stderr) == (0, "") and ran.stdout.startswith("deltaloom ")

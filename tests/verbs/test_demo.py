@@ -9,7 +9,8 @@ from deltaloom import cli
 from deltaloom.boards.tools import toolchain
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.models.network import Network
-from deltaloom.verbs.demo import MODELS, PICTURES, SPEECH, UNITS, Budget, _print, run_demo
+from deltaloom.terminal.demo_report import PICTURES, print_report
+from deltaloom.verbs.demo import MODELS, SPEECH, UNITS, Budget, run_demo
 
 KEYS = {
     *("float_error", "quantized_error", "delta_error", "eliminated_operations", "threshold"),
@@ -69,7 +70,7 @@ def test_files(demo):
 def test_table(demo, capsys):
     folder, report = demo
     area = {"luts": 12345, "available": {"luts": 83640}, "board": "ulx3s_85f"}
-    _print(report | area, folder)
+    print_report(report | area, folder, SPEECH / "test.npz")
     text = capsys.readouterr().out
     for part in (
         f"({report['scored_frames']:,} scored frames)",

@@ -22,7 +22,7 @@ from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.estimates.area import estimate_area
 from deltaloom.hw.estimates.cycles import estimate_cycles
 from deltaloom.terminal import options
-from deltaloom.verbs.evaluate import set_thresholds
+from deltaloom.terminal.options import set_thresholds
 
 
 @pytest.fixture

@@ -1,163 +1,201 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keras's .h5 files in: weights by the names LAYER/kernel, LAYER/recurrent_kernel, LAYER/bias.
+"""Keras's files in: weights by the names LAYER/kernel, LAYER/recurrent_kernel, LAYER/bias.
 
-Three ways of writing them are read: weights or a whole model by Keras 2 (and by Keras 3 as .h5),
-whose groups say in which order the layers were made, and Keras 3's .weights.h5, where a layer's
-variables have numbers only and there is no order.
+Read are weights or a whole model by Keras 2 (and by Keras 3 as .h5), whose groups say in which
+order the layers were made; Keras 3's .weights.h5, where a layer's variables have numbers only and
+there is no order; and its .keras, a .weights.h5 with the model's configuration beside it.
 """
 
 import importlib
+import io
 import json
 import re
+import zipfile
+import zlib
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...errors import UserError
+from ..limits import Budget
+from .config import Configured, check_config
+from .names import check_cells, tensor_name
 
-_CELL = re.compile(r"cell|(lstm|gru|simple_rnn)_cell(_\d+)?")
-_BY_NUMBER = {True: ("kernel", "recurrent_kernel", "bias"), False: ("kernel", "bias")}
-"""Names of Keras 3's numbered variables, of a cell or of another layer."""
-
-_EXPECTED: dict[str, dict[str, object]] = {
-    "LSTM": {"activation": "tanh", "recurrent_activation": "sigmoid"},
-    "GRU": {"activation": "tanh", "recurrent_activation": "sigmoid"},
-    "Bidirectional": {"merge_mode": "concat"},
-    "Dense": {"activation": "linear"},
-    "Activation": {"activation": "linear"},
-    "InputLayer": {},
-    "Dropout": {},
-    "SpatialDropout1D": {},
-    "Masking": {},
-}
-"""Layers of a configuration that can be imported, and the options that they must have."""
+_DAMAGED = (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError)
+_NO_WEIGHTS = ("optimizer", "optimizer_weights", "top_level_model_weights")
+_MOST_CONFIG = 64 << 20
+Read = tuple[dict[str, np.ndarray], bool, frozenset[str]]
 
 
-def read_h5(file: Path) -> tuple[dict[str, np.ndarray], bool, frozenset[str]]:
+def read_h5(file: Path, budget: Budget) -> Read:
     """All weights of `file` by name, and whether they are in the order of the model's layers.
 
-    Where the file holds the model's configuration, its activations are checked too, and the names
-    of the layers that go backwards come third: these put their frames out from last to first.
+    Where the file holds the model's configuration, its layers are checked too, and the names of
+    those that go backwards come third: these put their frames out from last to first.
     """
+    h5py = _h5py(file)
     try:
-        h5py = importlib.import_module("h5py")
+        with h5py.File(file, "r") as archive:
+            config = _config(file, archive.attrs.get("model_config"))
+            found, ordered = _weights(h5py, archive, budget)
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
+    except _DAMAGED as error:
+        raise _not_whole(file, ".h5", error) from error
+    return found, ordered, config.backwards if config else frozenset()
+
+
+def read_keras(file: Path, budget: Budget) -> Read:
+    """The same of a .keras archive; its configuration tells names and order."""
+    h5py = _h5py(file)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            sizes = {member.filename: member.file_size for member in archive.infolist()}
+            if sizes["config.json"] > _MOST_CONFIG:
+                raise ValueError("its configuration is too large")
+            budget.take("model.weights.h5", sizes["model.weights.h5"])
+            text, weights = archive.read("config.json"), archive.read("model.weights.h5")
+        config = _config(file, text)
+        with h5py.File(io.BytesIO(weights), "r") as archive:
+            found, _ = _weights(h5py, archive, budget)
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, *_DAMAGED) as error:
+        raise _not_whole(file, ".keras", error) from error
+    if config is None:
+        raise UserError(f"{file}: its config.json is empty; save it anew")
+    return _in_order(found, config), True, config.backwards
+
+
+def _h5py(file: Path) -> Any:
+    try:
+        return importlib.import_module("h5py")
     except ImportError as error:
         raise UserError(
             f"{file}: reading it needs h5py: `pip install 'deltaloom[keras]'`, or save the "
             "weights as .npz with names LAYER/kernel, LAYER/recurrent_kernel, LAYER/bias"
         ) from error
+
+
+def _not_whole(file: Path, kind: str, error: Exception) -> UserError:
+    line = next(iter(str(error).splitlines()), type(error).__name__)
+    return UserError(f"{file}: not a whole Keras {kind} file ({line}); save it anew")
+
+
+def _config(file: Path, text: Any) -> Configured | None:
+    if text is None:
+        return None
     try:
-        with h5py.File(file, "r") as archive:
-            config = archive.attrs.get("model_config")
-            root = archive.get("model_weights", archive)
-            ordered = "layer_names" in root.attrs
-            groups = [_text(name) for name in root.attrs["layer_names"]] if ordered else [*root]
-            found: dict[str, np.ndarray] = {}
-            for group in groups:
-                if group not in ("optimizer", "optimizer_weights", "top_level_model_weights"):
-                    _collect(h5py, root[group], group, found)
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        line = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UserError(f"{file}: not a whole Keras .h5 file ({line}); save it anew") from error
-    backwards: frozenset[str] = frozenset()
-    if config is not None:
-        try:
-            backwards = _check_config(json.loads(_text(config)))
-        except UserError as error:
-            raise UserError(f"{file}: {error}") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(
-                f"{file}: its model_config is not Keras's ({error}); save the weights alone"
-            ) from error
-    return found, ordered, backwards
+        return check_config(json.loads(_text(text)))
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        raise UserError(
+            f"its model_config is not Keras's ({error}); save the weights alone"
+        ) from error
 
 
 def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _collect(h5py: Any, group: Any, path: str, found: dict[str, np.ndarray]) -> None:
-    if isinstance(group, h5py.Dataset):
-        if name := tensor_name(path):
-            if name in found:
-                raise ValueError(f"two data sets are {name}")
-            found[name] = group[()]
-        return
-    names = [_text(n).split("/")[0] for n in group.attrs.get("weight_names", ())]
-    for name in dict.fromkeys([*(n for n in names if n in group), *group]):
-        _collect(h5py, group[name], f"{path}/{name}", found)
+def _weights(h5py: Any, archive: Any, budget: Budget) -> tuple[dict[str, np.ndarray], bool]:
+    """The weights by name, and whether the file keeps the layers' order."""
+    reader = _Reader(h5py, budget)
+    root = reader.child(archive, "model_weights", archive)
+    ordered = "layer_names" in root.attrs
+    groups = [_text(name) for name in root.attrs["layer_names"]] if ordered else [*root]
+    for group in groups:
+        if group not in _NO_WEIGHTS:
+            reader.collect(reader.child(root, group), group)
+    check_cells(reader.paths, reader.found)
+    return reader.found, ordered
 
 
-def tensor_name(path: str) -> str:
-    """LAYER/kernel of a data set's path; "" for what is no weight.
+@dataclass
+class _Reader:
+    """Collects data sets; follows no link that leads out of the file or back.
 
-    "lstm/lstm/lstm_cell/kernel:0" and "layers/lstm/cell/vars/0" both are "lstm/kernel".
+    found: arrays by `tensor_name`. paths: of all data sets. parents: addresses of the groups that
+    one is in.
     """
-    parts = [part.split(":")[0] for part in path.split("/")]
-    if "seed_generator" in parts:
-        return ""
-    in_cell = any(_CELL.fullmatch(part) for part in parts)
-    parts = [part for part in parts if not _CELL.fullmatch(part)]
-    if len(parts) > 2 and parts[-2] == "vars":
-        names, number = _BY_NUMBER[in_cell], int(parts[-1])
-        leaf = names[number] if number < len(names) else f"vars.{number}"
-        parts = [*(p for p in parts[:-2] if p not in ("layers", "layer")), leaf]
-    *modules, leaf = parts
-    if len(modules) > 1 and modules[0] in modules[1:]:
-        modules = modules[modules.index(modules[0], 1) :]  # Keras 2 repeats the layer's name
-    return "/".join([*modules, leaf])
+
+    h5py: Any
+    budget: Budget
+    found: dict[str, np.ndarray] = field(default_factory=dict)
+    paths: dict[str, None] = field(default_factory=dict)
+    seen: set[Any] = field(default_factory=set)
+
+    def child(self, group: Any, name: str, default: Any = None) -> Any:
+        """The member `name` of a group, by hard links only."""
+        if default is not None and name not in group:
+            return default
+        at = group
+        for part in name.split("/"):
+            if not isinstance(at.get(part, getlink=True), self.h5py.HardLink):
+                raise UserError(
+                    f"{name}: a link to another place or file, which is not followed; save the "
+                    "weights themselves"
+                )
+            at = at[part]
+        return at
+
+    def collect(self, group: Any, path: str) -> None:
+        if isinstance(group, self.h5py.Dataset):
+            if path not in self.paths:
+                self._add(group, path)
+            return
+        address = self.h5py.h5o.get_info(group.id).addr
+        if address in self.seen:
+            raise UserError(f"{path}: a group that is in the file twice; save the file anew")
+        self.seen.add(address)
+        for name in map(_text, group.attrs.get("weight_names", ())):
+            if name in group:
+                self.collect(self.child(group, name), f"{path}/{name}")
+        for name in group:
+            self.collect(self.child(group, name), f"{path}/{name}")
+
+    def _add(self, stored: Any, path: str) -> None:
+        self.paths[path] = None
+        if stored.external or stored.is_virtual:
+            raise UserError(
+                f"{path}: its values lie outside the file, where nothing is read; save the file "
+                "anew with its values in it"
+            )
+        name = tensor_name(path)
+        if not name:
+            return
+        if stored.shape is None or stored.dtype.kind not in "fiub":
+            raise UserError(f"{path}: holds {stored.dtype}, no numbers; save the file anew")
+        size = self.budget.take_array(path, stored.shape, stored.dtype.itemsize)
+        if not stored.compression and stored.id.get_storage_size() < size:
+            raise UserError(
+                f"{path}: declares {size:,} bytes, of which the file holds "
+                f"{stored.id.get_storage_size():,}; save the file anew"
+            )
+        if name in self.found:
+            raise ValueError(f"two data sets are {name}")
+        self.found[name] = stored[()]
 
 
-def _check_config(config: Any) -> frozenset[str]:
-    """Refuses layers and options that the weights alone would not show.
-
-    Returns the names of layers that go backwards.
-    """
-    layers = config["config"]["layers"] if isinstance(config["config"], dict) else config["config"]
-    backwards = set()
-    for k, layer in enumerate(layers):
-        kind, options = layer["class_name"], layer["config"]
-        if kind == "TimeDistributed":
-            kind, options = options["layer"]["class_name"], options["layer"]["config"]
-        name = f"{kind} layer {options.get('name', k)!r}"
-        _check_options(kind, options, name, last=k == len(layers) - 1)
-        if kind == "Bidirectional":
-            for key, direction in (("layer", False), ("backward_layer", True)):
-                half = options.get(key)
-                if half is not None:
-                    _check_half(half["class_name"], half["config"], name, direction)
-        elif options.get("go_backwards", False):
-            _check_sequences(name, options)
-            backwards.add(str(options["name"]))
-    return frozenset(backwards)
-
-
-def _check_options(kind: str, options: Any, name: str, *, last: bool) -> None:
-    if kind not in _EXPECTED:
-        raise UserError(f"{name} is not supported; supported: {', '.join(_EXPECTED)}")
-    for key, value in _EXPECTED[kind].items():
-        given = options.get(key, value)
-        softmax = given == "softmax" and last and kind in ("Dense", "Activation")
-        if given != value and not softmax:
-            end = ", or softmax at the end" if kind in ("Dense", "Activation") else ""
-            raise UserError(f"{name}: {key} is {given}; only {value} is supported{end}")
-
-
-def _check_half(kind: str, options: Any, name: str, backwards: bool) -> None:
-    """One direction of a Bidirectional layer."""
-    if kind not in ("LSTM", "GRU"):
-        raise UserError(f"{name}: its {kind} is not supported; only LSTM and GRU are")
-    _check_options(kind, options, name, last=False)
-    _check_sequences(name, options)
-    given = options.get("go_backwards", backwards)
-    if given != backwards:
-        raise UserError(f"{name}: go_backwards of a half is {given}; only {backwards} is supported")
-
-
-def _check_sequences(name: str, options: Any) -> None:
-    if not options.get("return_sequences", False):
-        raise UserError(
-            f"{name}: return_sequences is False, so it gives the first frame's output of what "
-            "goes backwards; only True is supported"
-        )
+def _in_order(found: dict[str, np.ndarray], config: Configured) -> dict[str, np.ndarray]:
+    """Weights by the layers' own names, in their order, where the file has classes and numbers."""
+    counts: Counter[str] = Counter()
+    names = {}
+    for name, kind in config.classes:
+        snake = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", kind))
+        snake = re.sub(r"([a-z])([A-Z])", r"\1_\2", snake).lower()
+        names[f"{snake}_{counts[snake]}" if counts[snake] else snake] = name
+        counts[snake] += 1
+    by_layer: dict[str, dict[str, np.ndarray]] = {name: {} for name in config.order}
+    for full, array in found.items():
+        layer, _, leaf = full.partition("/")
+        if names.get(layer) not in by_layer:
+            raise UserError(f"{full}: belongs to no layer of the configuration; save it anew")
+        by_layer[names[layer]][leaf] = array
+    return {
+        f"{layer}/{leaf}": array
+        for layer, weights in by_layer.items()
+        for leaf, array in weights.items()
+    }

@@ -1,117 +1,110 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The axes of what passes between an ONNX graph's layers: the last one holds the features."""
+"""The axes of a value in an ONNX graph, by what they hold: time, batch, features, directions.
 
-from collections.abc import Iterable
+An axis is a row of atoms, the outer one first; each atom is one of the axes that a region's input
+or a layer's output has, with its size. Axes that are merged have several, an axis of size 1 has
+none. What moves axes only regroups atoms, so that nothing that mixes two of them goes unseen.
+"""
+
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from math import prod
 
 from ...errors import UserError
-from .nodes import NODES, Graph, node_title
+
+Atom = tuple[Hashable, int]
+Axis = tuple[Atom, ...]
+DIRECTIONS: Atom = ("directions", 2)
 
 
-@dataclass
+def axis(name: Hashable, size: int) -> Axis:
+    """The axis of one atom; none for a size of 1."""
+    return ((name, size),) if size != 1 else ()
+
+
+@dataclass(frozen=True)
 class Axes:
-    """rank: how many axes there are, None where that is not known.
+    """All axes of one value, in order. Each method gives those of what a node makes of it."""
 
-    directions: the axis of a bidirectional node's two directions, None once they are side by side
-    in the last axis, or where there is one direction. The rank is known where it is not None.
-    """
+    axes: tuple[Axis, ...]
 
-    rank: int | None
-    directions: int | None = None
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(prod(size for _, size in atoms) for atoms in self.axes)
 
-    def check_joined(self, node: Any) -> None:
-        """Raise UserError where `node`, a layer, gets two directions on an axis of their own."""
-        if self.directions is not None:
-            raise UserError(
-                f"{node_title(node)}: takes two directions on an axis of their own; only nodes "
-                "behind a Transpose and a Reshape that put them side by side are supported"
-            )
+    @property
+    def last(self) -> Axis:
+        return self.axes[-1] if self.axes else ()
 
-    def gather(self, graph: Graph, node: Any) -> None:
-        """Follow a Gather. Raises UserError unless it takes the last step."""
-        index = graph.constants.get(node.input[1])
-        axis = graph.attributes(node).get("axis", 0)
-        last = (-1, (self.rank or 0) - 1)
-        if index is None or index.size != 1 or index.flat[0] != -1 or axis in last:
-            raise UserError(
-                f"{node_title(node)}: gathers {None if index is None else index.tolist()} of axis "
-                f"{axis}; only the last step, -1 of another axis than the last, is supported"
-            )
-        self._drop(node, [axis])
+    def __len__(self) -> int:
+        return len(self.axes)
 
-    def drop_first(self) -> None:
-        """Follow a Gather of what is one step already."""
-        self.rank = self.rank - 1 if self.rank else None
+    def at(self, number: int) -> int:
+        """`number`, from the end where it is negative, as an index. Raises UserError outside."""
+        if not -len(self.axes) <= number < len(self.axes):
+            raise UserError(f"axis {number} of {len(self.axes)} is not there")
+        return number % len(self.axes)
 
-    def move(self, graph: Graph, node: Any, width: int | None) -> None:
-        """Follow a node that moves axes. Raises UserError where it moves the last one.
+    def transpose(self, perm: Sequence[int]) -> "Axes":
+        if sorted(perm) != list(range(len(self.axes))):
+            raise UserError(f"{list(perm)} is no order of {len(self.axes)} axes")
+        return Axes(tuple(self.axes[n] for n in perm))
 
-        width: how many features there are, of both directions.
-        """
-        kind, given = node.op_type, graph.attributes(node)
-        moved: object = None
-        if kind == "Cast" and given["to"] not in graph.floats:
-            raise UserError(f"{node_title(node)}: casts to what is no float; {NODES}")
-        if kind == "Transpose":
-            perm = list(given.get("perm", range(self.rank or 0)[::-1]))
-            self.rank = len(perm) or self.rank
-            moved = perm if not perm or perm[-1] != len(perm) - 1 else None
-            if self.directions is not None:
-                self.directions = perm.index(self.directions)
-        elif kind in ("Squeeze", "Unsqueeze"):
-            moved = self._squeeze(graph, node)
-        elif kind == "Reshape":
-            shape = graph.constants.get(node.input[1])
-            if self.directions is not None:
-                self._join(node)
-            self.rank = None if shape is None else shape.size
-            if shape is not None and width is not None and shape.flat[-1] not in (-1, 0, width):
-                moved = shape.tolist()
-        if moved is not None:
-            raise UserError(
-                f"{node_title(node)}: {moved} moves the last axis, which holds the features; only "
-                "nodes that leave it in place are supported"
-            )
+    def squeeze(self, numbers: Iterable[int] | None) -> "Axes":
+        """Without the axes `numbers`; None: without all of size 1."""
+        if numbers is None:
+            gone = {n for n, atoms in enumerate(self.axes) if not atoms}
+        else:
+            gone = {self.at(n) for n in numbers}
+        if any(self.axes[n] for n in gone):
+            raise Moved()
+        return Axes(tuple(atoms for n, atoms in enumerate(self.axes) if n not in gone))
 
-    def _squeeze(self, graph: Graph, node: Any) -> list[int] | None:
-        """Follow a Squeeze or Unsqueeze; its axes where they move the last one."""
-        squeezes, axes = node.op_type == "Squeeze", graph.attributes(node).get("axes")
-        if axes is None and len(node.input) > 1:
-            axes = graph.constant(node, 1, "axes").ravel().tolist()
-        if axes is None:
-            self._drop(node, ())
-            self.rank = None
-            return None
-        total = None if self.rank is None else self.rank + (0 if squeezes else len(axes))
-        if any(axis == -1 or (total is not None and axis == total - 1) for axis in axes):
-            return list(axes)
-        if squeezes:
-            self._drop(node, axes)
-            return None
-        if self.directions is not None and total is not None:
-            new = {axis % total for axis in axes}
-            self.directions = [n for n in range(total) if n not in new][self.directions]
-        self.rank = total
-        return None
+    def unsqueeze(self, numbers: Sequence[int]) -> "Axes":
+        total = len(self.axes) + len(numbers)
+        if any(not -total <= n < total for n in numbers) or len({n % total for n in numbers}) < len(
+            numbers
+        ):
+            raise UserError(f"{list(numbers)} are not axes of {total}")
+        new = {n % total for n in numbers}
+        left = iter(self.axes)
+        return Axes(tuple(() if n in new else next(left) for n in range(total)))
 
-    def _drop(self, node: Any, axes: Iterable[int]) -> None:
-        """Axes that go: none of them may hold the directions, and none may be unknown then."""
-        gone = [axis % self.rank if self.rank else axis for axis in axes]
-        if self.directions is not None:
-            if self.directions in gone or not gone:
-                raise UserError(
-                    f"{node_title(node)}: takes away the axis of a node's two directions; only "
-                    "nodes that keep both are supported"
-                )
-            self.directions -= sum(axis < self.directions for axis in gone)
-        self.rank = self.rank - len(gone) if self.rank else None
+    def reshape(self, target: Sequence[int], *, allow_zero: bool = False) -> "Axes":
+        """The same atoms in axes of the sizes `target`, as ONNX's Reshape takes them."""
+        shape, total = self.shape, prod(self.shape)
+        copies = not allow_zero
+        if any(n == 0 and (not copies or k >= len(shape)) for k, n in enumerate(target)):
+            raise UserError(f"{list(target)} keeps an axis that is not there")
+        sizes = [shape[k] if n == 0 else n for k, n in enumerate(target)]
+        known = prod(n for n in sizes if n != -1)
+        if sizes.count(-1) > 1 or any(n < -1 for n in sizes) or not known or total % known:
+            raise UserError(f"{list(target)} does not fit {list(shape)}")
+        sizes = [total // known if n == -1 else n for n in sizes]
+        if prod(sizes) != total:
+            raise UserError(f"{list(target)} does not fit {list(shape)}")
+        left = [atom for atoms in self.axes for atom in atoms]
+        axes = []
+        for size in sizes:
+            taken: list[Atom] = []
+            while prod(n for _, n in taken) < size:
+                taken.append(left.pop(0))
+            if prod(n for _, n in taken) != size:
+                raise Moved()
+            axes.append(tuple(taken))
+        return Axes(tuple(axes))
 
-    def _join(self, node: Any) -> None:
-        """A Reshape behind a bidirectional node puts its directions beside each other."""
-        if self.directions != (self.rank or 0) - 2:
-            raise UserError(
-                f"{node_title(node)}: joins the features with another axis than that of the two "
-                "directions; put a Transpose before it that makes that the last but one"
-            )
-        self.directions = None
+    def flatten(self, number: int) -> "Axes":
+        """Two axes: those before `number`, and the rest."""
+        first, rest = self.axes[:number], self.axes[number:]
+        return Axes(tuple(tuple(a for atoms in part for a in atoms) for part in (first, rest)))
+
+    def without(self, number: int) -> "Axes":
+        return Axes(self.axes[:number] + self.axes[number + 1 :])
+
+    def with_axis(self, number: int, atoms: Axis) -> "Axes":
+        return Axes((*self.axes[:number], atoms, *self.axes[number:][1:]))
+
+
+class Moved(Exception):
+    """A node tears an axis apart, or takes away one that holds something."""

@@ -1,171 +1,128 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ONNX files in: follows the graph from its first output back to its input, and reads the layers.
+"""ONNX files in: the part of the graph that hardware can do, and what comes before and after it.
 
-Layers are LSTM, GRU, Gemm, and MatMul with or without an Add of a bias. Between them nodes may
-move axes, but not the last one, which holds the features.
+Layers are LSTM, GRU, Gemm, and MatMul with or without an Add of a bias. Scales and offsets of
+features (BatchNormalization, input normalization) are folded into them. Between them nodes may move
+axes, as long as the features are together when a layer takes them, and as all recurrent layers run
+over the same axis.
 """
 
-import importlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ... import storage
+import numpy as np
+
 from ...errors import UserError
-from ..tensors.directions import Stage, one
-from ..tensors.files import first_line
-from .axes import Axes
-from .nodes import NODES, Graph, linear, node_title, recurrent, with_bias
+from ...models.float_model import FloatModel
+from ..limits import Budget
+from ..options import ImportOptions
+from ..tensors.directions import Stage
+from .check import check
+from .cut import part
+from .model import Graph, read_graph, title
+from .region import Region, find_region, trace_of
 
 SUFFIX = ".onnx"
-_SAME = ("Identity", "Dropout", "Cast")
-_LAYERS = ("LSTM", "GRU", "Gemm", "MatMul", "Add", "Softmax", "LogSoftmax", "Gather")
-_KNOWN = (*_LAYERS, "Squeeze", "Unsqueeze", "Transpose", "Reshape", *_SAME)
-_WEIGHTED = ("LSTM", "GRU", "RNN", "Gemm", "MatMul", "Conv", "ConvTranspose", "MatMulInteger")
 
 
-def read_stages(file: Path) -> list[Stage]:
-    """The layers of the graph in `file`. Raises UserError naming the node that is not supported."""
-    storage.check_file(file)
+@dataclass(frozen=True)
+class Part:
+    """What was read of a graph.
+
+    before, after: ONNX models of what is left on either side of the network; None for nothing.
+    """
+
+    region: Region
+    before: Any = None
+    after: Any = None
+
+    @property
+    def stages(self) -> list[Stage]:
+        return list(self.region.flow.stages)
+
+    @property
+    def notes(self) -> list[str]:
+        """What changed on the way, in sentences."""
+        flow, notes = self.region.flow, list(dict.fromkeys(self.region.trace.scope.notes))
+        if flow.softmax:
+            notes.append(f"{flow.softmax} is left off: the same class wins")
+        if flow.last:
+            notes.append("the graph takes the last step; the network gives every step")
+        return notes
+
+    def where(self) -> list[tuple[str, str]]:
+        """(node, "before" | "network" | "after") for every node that computes something."""
+        graph = self.region.trace.graph
+        before = {id(node) for node in graph.makers_of([self.region.entry])}
+        after = {id(n) for n in graph.makers_of(self.region.outputs, stop=[self.region.exit])}
+        network = {id(node) for node in graph.makers_of([self.region.exit], [self.region.entry])}
+        found = []
+        for node in graph.nodes:
+            if node.op_type != "Constant":
+                if id(node) in network and id(node) not in before:
+                    found.append((title(node), "network"))
+                elif id(node) in before:
+                    found.append((title(node), "before"))
+                elif id(node) in after:
+                    found.append((title(node), "after"))
+        return found
+
+    def check(self, model: FloatModel) -> str:
+        """`check.check` of the model that was made of this."""
+        return check(model, self.region)
+
+
+def read_part(file: Path, options: ImportOptions, *, cut: bool) -> Part:
+    """The layers of the graph in `file`. Raises UserError naming all nodes that are in the way.
+
+    cut: what comes before and after what can be done is left off, and not in the way.
+    """
+    graph = read_graph(file, Budget(options.most_bytes))
     try:
-        onnx = importlib.import_module("onnx")
-    except ImportError as error:
-        raise UserError(
-            f"{file}: reading it needs onnx: `pip install 'deltaloom[onnx]'`"
-        ) from error
-    try:
-        model = onnx.load(str(file))
-        graph = Graph(onnx, model)
-    except Exception as error:  # protobuf's and onnx's own errors have no common base
-        raise UserError(
-            f"{file}: not a whole ONNX file ({first_line(error)}); export it anew"
-        ) from error
-    try:
-        return _read(graph)
+        region = find_region(graph, options, cut=cut)
+        _check_sizes(graph, options, region)
+        return Part(region, *_sides(graph, region))
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
 
 
-@dataclass
-class _Link:
-    """A node on the way from input to output, and which output of it leads on."""
-
-    node: Any
-    output: int
-    data: str
+def _sides(graph: Graph, region: Region) -> tuple[Any, Any]:
+    before = None if region.entry in graph.inputs else part(graph, [], [region.entry])
+    if region.outputs == (region.exit,):
+        return before, None
+    return before, part(graph, [region.exit], region.outputs)
 
 
-def _read(graph: Graph) -> list[Stage]:
-    links = list(_links(graph))[::-1]
-    _check_other_outputs(graph, [link.node for link in links])
-    stages: list[Stage] = []
-    taken: set[str] = set()
-    axes = Axes(len(graph.inputs[links[0].data]) or None if links else None)
-    biased, last_step = True, False
-    for k, link in enumerate(links):
-        node, kind = link.node, link.node.op_type
-        if kind in _WEIGHTED or kind == "Add":
-            axes.check_joined(node)
-        if kind in ("LSTM", "GRU"):
-            if last_step:
-                raise UserError(f"{node_title(node)}: takes a last step only; {_EVERY_STEP}")
-            stages.append(recurrent(graph, node, _name(node, taken)))
-            _check_output(link, stages[-1])
-            last_step, biased = link.output == 1, True
-            both = len(stages[-1].chains) > 1
-            axes = Axes(3) if last_step else Axes(4, directions=1 if both else None)
-        elif kind in ("Gemm", "MatMul"):
-            stages.append(one(linear(graph, node, _name(node, taken))))
-            biased = kind == "Gemm" and len(node.input) > 2
-        elif kind == "Add":
-            if biased or not stages:
-                raise UserError(f"{node_title(node)}: adds to what no MatMul made; {NODES}")
-            stages[-1] = one(with_bias(graph, node, stages[-1].first, link.data))
-            biased = True
-        elif kind in ("Softmax", "LogSoftmax"):
-            if k < len(links) - 1:
-                raise UserError(f"{node_title(node)} is not at the end; {NODES}")
-        elif kind == "Gather":
-            if last_step:
-                axes.drop_first()
-            else:
-                axes.gather(graph, node)
-            last_step = True
-        else:
-            axes.move(graph, node, stages[-1].outputs if stages else None)
-    if not stages:
-        raise UserError(f"the graph's output {graph.outputs[0]!r} comes from no layer; {NODES}")
-    return stages
-
-
-def _check_output(link: _Link, stage: Stage) -> None:
-    """Raise UserError where the graph goes on with a state that no frame's output holds."""
-    what = node_title(link.node)
-    if link.output == 2:
-        raise UserError(f"{what}: its output Y_c is used; use its output Y")
-    if link.output == 1 and any(layer.backward for layer in stage.layers):
+def _check_sizes(graph: Graph, options: ImportOptions, region: Region) -> None:
+    """Raise UserError where layers depend on how many steps or sequences there are."""
+    if all(isinstance(n, int) for n in region.shape):
+        return
+    again = trace_of(graph, options, region.entry, region.shape, region.features, 1)
+    flow = again.flows.get(region.exit)
+    same = flow is not None and _same(flow.finished().stages, region.flow.stages)
+    if not same:
+        problem = again.problems[0] if again.problems else "its weights change with them"
         raise UserError(
-            f"{what}: its output Y_h is used, which holds a backward direction's output at the "
-            "first frame; use its output Y"
+            f"the graph depends on how many steps or sequences it is given ({problem}); export it "
+            "with open axes"
         )
 
 
-_EVERY_STEP = "only linear layers can follow a last step, as deltaloom gives every step"
-
-
-def _links(graph: Graph) -> Iterator[_Link]:
-    """Nodes from the first output back to the input, each by its one input that is computed."""
-    if not graph.outputs:
-        raise UserError("the graph has no output; export it anew")
-    name = graph.outputs[0]
-    while name not in graph.inputs:
-        if name not in graph.makers:
-            raise UserError(f"{name!r} is made by no node of the graph; export it anew")
-        node, output = graph.makers[name]
-        if node.domain not in ("", "ai.onnx") or node.op_type not in _KNOWN:
-            raise UserError(f"{node_title(node)} is not supported; {NODES}")
-        data = [n for n in node.input if n and n not in graph.constants]
-        if node.op_type in ("Add", "MatMul") and len(data) > 1:
-            raise UserError(
-                f"{node_title(node)}: takes {data[0]!r} and {data[1]!r}, both computed; "
-                "only a single chain of layers can be imported"
-            )
-        if node.op_type != "Add" and node.input[0] in graph.constants:
-            raise UserError(
-                f"{node_title(node)}: its first input is a constant; only its others can be"
-            )
-        if not data:
-            raise UserError(
-                f"{node_title(node)}: nothing in front of it depends on the graph's input"
-            )
-        name = data[0] if node.op_type == "Add" else node.input[0]
-        yield _Link(node, output, name)
-
-
-def _check_other_outputs(graph: Graph, chain: list[Any]) -> None:
-    """States that exporters put out besides are left out; another head is refused."""
-    on_chain = {node.output[0] for node in chain}
-    for output in graph.outputs[1:]:
-        names, seen = [output], set()
-        while names:
-            name = names.pop()
-            node, _ = graph.makers.get(name, (None, 0))
-            if node is None or name in seen:
-                continue
-            seen.add(name)
-            if node.op_type in _WEIGHTED and node.output[0] not in on_chain:
-                raise UserError(
-                    f"{node_title(node)}: leads to a second output {output!r}; "
-                    "only a single chain of layers can be imported"
-                )
-            names += node.input
-
-
-def _name(node: Any, taken: set[str]) -> str:
-    name: str = (node.name or node.op_type.lower()).strip("/").replace("/", ".")
-    candidate, n = name, 2
-    while candidate in taken:
-        candidate, n = f"{name}_{n}", n + 1
-    taken.add(candidate)
-    return candidate
+def _same(a: tuple[Stage, ...], b: tuple[Stage, ...]) -> bool:
+    """Whether stages have the same numbers."""
+    ours, theirs = ([layer for stage in stages for layer in stage.layers] for stages in (a, b))
+    if len(ours) != len(theirs):
+        return False
+    for one, other in zip(ours, theirs, strict=True):
+        arrays, others = one.arrays, other.arrays
+        if one.kind != other.kind or one.backward != other.backward or {*arrays} != {*others}:
+            return False
+        states = {f"initial {name}": state for name, state in one.initial.items()}
+        other_states = {f"initial {name}": state for name, state in other.initial.items()}
+        if {*states} != {*other_states}:
+            return False
+        pairs = {**arrays, **states}, {**others, **other_states}
+        if any(not np.array_equal(pairs[0][name], pairs[1][name]) for name in pairs[0]):
+            return False
+    return True

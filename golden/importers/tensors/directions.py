@@ -4,6 +4,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from ...errors import printable
 from ...models.float_model import FloatLayer
 from ...models.graph import FRAMES_NAME
 
@@ -66,6 +67,28 @@ def reversed_chain(chain: Chain) -> Chain:
         )
         for layer in chain
     )
+
+
+def with_names(stages: Iterable[Stage]) -> list[Stage]:
+    """The stages with a name of its own for each layer, printable on any terminal."""
+    taken: set[str] = set()
+    named = []
+    for stage in stages:
+        chains = []
+        for chain in stage.chains:
+            new = {}
+            for layer in chain:
+                plain = printable(layer.name)
+                name, n = plain, 2
+                while name in taken:
+                    name, n = f"{plain}_{n}", n + 1
+                taken.add(name)
+                new[layer.name] = name
+            chains.append(
+                tuple(replace(a, name=new[a.name], h_from=new.get(a.h_from, "")) for a in chain)
+            )
+        named.append(Stage(tuple(chains)))
+    return named
 
 
 def link(stages: Iterable[Stage]) -> tuple[tuple[FloatLayer, ...], tuple[str, ...]]:

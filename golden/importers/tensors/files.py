@@ -4,17 +4,20 @@
 import importlib
 import pickle
 import zipfile
-import zlib
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import safetensors
 
 from ... import storage
 from ...errors import UserError
-from ..keras.files import read_h5, tensor_name
+from ..keras.files import read_h5, read_keras
+from ..keras.names import check_cells, tensor_name
+from ..limits import MOST_BYTES, Budget, check_shape
+from .archives import read_npz
+from .shards import INDEX, indexed_names, parts_of
 
 Arrays = dict[str, np.ndarray]
 
@@ -35,17 +38,17 @@ _NESTED = ("state_dict", "model_state_dict", "model", "model_par")  # the last: 
 _WRAPPERS = ("module.", "_orig_mod.")  # DataParallel and torch.compile put these before all names
 
 
-def read_tensors(file: Path) -> Stored:
-    """All tensors of `file`.
+def read_tensors(file: Path, most: int = MOST_BYTES) -> Stored:
+    """All tensors of `file`, which make at most so many bytes.
 
     bfloat16 comes as float32, all else as stored. Raises UserError where the file is missing,
     damaged or of another kind, or has no tensors.
     """
     storage.check_file(file)
-    reader = _READERS.get(file.suffix.lower())
+    reader = _read_safetensors if file.name.endswith(INDEX) else _READERS.get(file.suffix.lower())
     if reader is None:
         raise UserError(f"{file}: files called {file.suffix or 'so'!r} are not read, only {KINDS}")
-    tensors, ordered, backwards = Stored(*reader(file))
+    tensors, ordered, backwards = Stored(*reader(file, Budget(most)))
     if not tensors:
         raise UserError(f"{file}: holds no tensors; save the trained model's state_dict()")
     for wrapper in _WRAPPERS:
@@ -54,7 +57,7 @@ def read_tensors(file: Path) -> Stored:
     return Stored(tensors, ordered, backwards)
 
 
-def _read_torch(file: Path) -> tuple[Arrays, bool]:
+def _read_torch(file: Path, budget: Budget) -> tuple[Arrays, bool]:
     try:
         torch = importlib.import_module("torch")
     except ImportError as error:
@@ -62,6 +65,7 @@ def _read_torch(file: Path) -> tuple[Arrays, bool]:
             f"{file}: reading it needs torch: `pip install deltaloom[torch]`, "
             "or save the state dict as safetensors"
         ) from error
+    _check_archive(file, budget)
     try:
         found = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load has no base for what a damaged file may raise
@@ -85,6 +89,7 @@ def _read_torch(file: Path) -> tuple[Arrays, bool]:
             )
         try:
             plain = tensor.detach()
+            _check_expanded(f"{file}: {name}", plain, budget)
             tensors[str(name)] = (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
         except (TypeError, RuntimeError) as error:
             raise UserError(
@@ -92,6 +97,32 @@ def _read_torch(file: Path) -> tuple[Arrays, bool]:
                 "bfloat16, float32 and float64 tensors can be read"
             ) from error
     return tensors, True
+
+
+def _check_archive(file: Path, budget: Budget) -> None:
+    """Raise UserError for TorchScript, and for an archive that unpacks to more than is allowed."""
+    if not zipfile.is_zipfile(file):
+        return  # the old format, or damaged, which torch.load tells
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return
+    if any(member.filename.endswith("/constants.pkl") for member in members):
+        raise UserError(
+            f"{file}: a TorchScript file, which holds a program; save its weights alone: "
+            "torch.save(torch.jit.load(FILE).state_dict(), NEW)"
+        )
+    for member in members:
+        budget.take(f"{file}: {member.filename}", member.file_size)
+
+
+def _check_expanded(what: str, tensor: Any, budget: Budget) -> None:
+    """Count what a tensor has beyond its storage, as one that is expanded does."""
+    check_shape(what, tensor.shape)
+    if tensor.device.type != "meta" and str(tensor.layout) == "torch.strided":
+        beyond = tensor.numel() * tensor.element_size() - tensor.untyped_storage().nbytes()
+        budget.take(what, max(beyond, 0))
 
 
 def _torch_problem(error: Exception) -> str:
@@ -105,14 +136,35 @@ _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4",
 _DTYPES |= {"I8": "i1", "U8": "u1", "BOOL": "?"}
 
 
-def _read_safetensors(file: Path) -> tuple[Arrays, bool]:
+def _read_safetensors(file: Path, budget: Budget) -> tuple[Arrays, bool]:
+    """With the other parts of the same checkpoint, and what a part's metadata says is shared."""
+    tensors: Arrays = {}
+    try:
+        parts = parts_of(file)
+        for part in parts:
+            found = _read_part(part, budget)
+            twice = next((name for name in found if name in tensors), None)
+            if twice is not None:
+                raise UserError(f"{twice} is in two of the parts; save the checkpoint anew")
+            tensors |= found
+        left = sorted(indexed_names(parts[0]) - tensors.keys())
+        if left:
+            raise UserError(f"{left[0]} is in the index and in none of the parts; save it anew")
+    except UserError as error:
+        line = str(error)
+        raise UserError(line if line.startswith(str(file)) else f"{file}: {line}") from error
+    return dict(sorted(tensors.items())), False  # the format keeps no order
+
+
+def _read_part(file: Path, budget: Budget) -> Arrays:
     # deserialize, unlike safetensors.numpy, gives bfloat16 without another dependency
     deserialize: Callable[[bytes], list] = safetensors.deserialize
     try:
+        budget.take(f"{file}", file.stat().st_size)
         with safetensors.safe_open(file, framework="numpy") as archive:
             metadata = archive.metadata() or {}
         found = sorted(deserialize(file.read_bytes()), key=lambda entry: entry[0])
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
+    except (safetensors.SafetensorError, OSError, ValueError, OverflowError) as error:
         raise UserError(
             f"{file}: not a whole safetensors file ({first_line(error)}); save it anew"
         ) from error
@@ -121,6 +173,7 @@ def _read_safetensors(file: Path) -> tuple[Arrays, bool]:
     tensors = {}
     for name, entry in found:
         data, shape, dtype = entry["data"], entry["shape"], entry["dtype"]
+        check_shape(f"{file}: {name}", shape)
         if dtype == "BF16":
             widened = np.frombuffer(data, "<u2").astype(np.uint32) << 16
             tensors[name] = widened.view(np.float32).reshape(shape)
@@ -130,34 +183,28 @@ def _read_safetensors(file: Path) -> tuple[Arrays, bool]:
             raise UserError(
                 f"{file}: {name} is {dtype}; only F16, BF16, F32 and F64 tensors can be read"
             )
-    return tensors, False  # the format keeps no order
+    shared = {name: kept for name, kept in metadata.items() if kept in tensors}
+    return tensors | {name: tensors[kept] for name, kept in shared.items() if name not in tensors}
 
 
-def _read_npz(file: Path) -> tuple[Arrays, bool]:
+def _read_npz(file: Path, budget: Budget) -> tuple[Arrays, bool]:
     try:
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            tensors = {name: archive[name] for name in archive.files}
-            other = next((n for n, a in tensors.items() if not isinstance(a, np.ndarray)), None)
-            if other is None:
-                return _of_keras(tensors), True
-            raise ValueError(f"{other} is no array")
-    except (OSError, ValueError, EOFError, AttributeError, TypeError) as error:
-        problem: Exception = error
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, KeyError) as error:
-        problem = error
-    raise UserError(
-        f"{file}: not a whole .npz file of plain arrays ({first_line(problem)}); "
-        "save it anew with numpy.savez(FILE, **tensors)"
-    ) from problem
+        return _of_keras(read_npz(file, budget)), True
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
 
 
 def _of_keras(tensors: Arrays) -> Arrays:
     """With Keras's names, which have slashes, in their shortest form."""
     if not all("/" in name for name in tensors):
         return tensors
-    short = {tensor_name(name): array for name, array in tensors.items()}
+    try:
+        short = {tensor_name(name): array for name, array in tensors.items()}
+    except ValueError as error:
+        raise UserError(f"a name is none of Keras's ({first_line(error)}); save it anew") from error
     if len(short) < len(tensors):
-        raise ValueError("two arrays have the same name but for their cells'")
+        raise UserError("two arrays have the same name but for their cells'; save it anew")
+    check_cells(tensors, short)
     return short
 
 
@@ -165,7 +212,7 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
-_READERS: dict[str, Callable[[Path], tuple]] = {
+_READERS: dict[str, Callable[[Path, Budget], tuple]] = {
     ".pt": _read_torch,
     ".pth": _read_torch,
     ".safetensors": _read_safetensors,
@@ -174,5 +221,6 @@ _READERS: dict[str, Callable[[Path], tuple]] = {
     ".pkl": _read_torch,  # PyTorch-Kaldi
     ".h5": read_h5,
     ".hdf5": read_h5,
+    ".keras": read_keras,
 }
 KINDS = ", ".join((*_READERS, ".onnx"))

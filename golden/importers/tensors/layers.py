@@ -287,7 +287,7 @@ def _batch_norm(
 
 def float32(what: str, array: np.ndarray) -> Floats:
     """`array` in float32. Raises UserError where it holds no floats, or one that does not fit."""
-    if array.dtype.kind != "f":
+    if array.dtype.kind != "f" and array.dtype.name != "bfloat16":  # ml_dtypes' is of kind "V"
         raise UserError(
             f"{what} is {array.dtype}; weights must be float16, bfloat16, float32 or float64"
         )

@@ -29,7 +29,7 @@ class Tensor:
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        return re.compile(re.escape(self.name).replace(r"\{n\}", r"(?P<n>0|[1-9][0-9]*)"))
+        return re.compile(re.escape(self.name).replace(r"\{n\}", r"(?P<n>0|[1-9][0-9]{0,9})"))
 
     def number(self, leaf: str) -> int | None:
         """Layer number in `leaf`, the end of a tensor's name; None where it is another's."""

@@ -3,11 +3,17 @@
 
 import re
 
+_NORMED = "weight normalization: take it off before saving"
+_PRUNED = (
+    "pruning or spectral normalization: take it off before saving (prune.remove, "
+    "remove_spectral_norm)"
+)
 _LEAVES = (
     (r"running_mean|running_var|num_batches_tracked", "BatchNorm"),
     (r"moving_mean|moving_variance", "BatchNormalization"),
     (r"gamma|beta", "layer or batch normalization"),
-    (r"weight_[gv]|original[01]", "weight normalization: take it off before saving"),
+    (r"(weight|bias)_[ih][hr]_l\d+(_reverse)?_[gv]|weight_[gv]|original[01]", _NORMED),
+    (r"(weight|bias)\w*_(orig|mask|u)", _PRUNED),
     (r"in_proj_(weight|bias)", "attention"),
     (r"embeddings", "an embedding"),
     (r"(input_gate|forget_gate|output_gate)?_?peephole\w*|p_[ifo]", "an LSTM's peepholes"),
@@ -16,6 +22,7 @@ _LEAVES = (
 _MODULES = (
     (r".*layer_?norm.*|ln0?", "layer normalization"),
     (r".*batch_?norm.*|bn0?", "BatchNorm"),
+    (r"criterion|.*loss(_fn|_fun|_function)?|.*metrics?", "a loss or a metric, to no layer"),
 )
 """Names of modules that tell what their weights are, whatever the shape."""
 

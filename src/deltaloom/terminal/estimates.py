@@ -30,19 +30,33 @@ def estimated_cycles(
     plan = _plan(network, word_bits)
     if plan is None:
         return None
+    dense, delta = _dense_cycles(plan), _data_cycles(plan, data)
+    return None if dense is None or delta is None else (dense, delta)
+
+
+def data_cycles(network: "Network", config: "AcceleratorConfig", data: "Dataset") -> float | None:
+    """Cycles per step with the events of the data's first frames; None where the estimate does not
+    cover the accelerator.
+    """
+    from ..hw.compiler.plan import Plan
+
+    return _data_cycles(Plan.of(network, config), data)
+
+
+def _data_cycles(plan: "Plan", data: "Dataset") -> float | None:
     from ..golden.engines.engine import quantize_frames, run
     from ..hw.estimates.cycles import estimate_plan
 
     frames, left = [], STEPS
     for features in data.features:
         if left:
-            frames.append(quantize_frames(network, features[:left]))
+            frames.append(quantize_frames(plan.network, features[:left]))
             left -= len(frames[-1])
-    dense = _dense_cycles(plan)
-    if dense is None:
+    events = [result.events for result in run(plan.network, frames)]
+    try:
+        return estimate_plan(plan, events).cycles_per_step
+    except UserError:
         return None
-    events = [result.events for result in run(network, frames)]
-    return dense, estimate_plan(plan, events).cycles_per_step
 
 
 def _plan(network: "Network", word_bits: int) -> "Plan | None":

@@ -5,8 +5,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..golden.errors import UserError
+
 if TYPE_CHECKING:
     from ..golden.evaluation.metrics import Metric
+    from ..golden.models.network import Network
 
 METRICS = "frame, phone, sequence-last, sequence-mean, nmse, cross-entropy, perplexity"
 
@@ -27,6 +30,25 @@ def add_network(parser: argparse.ArgumentParser) -> None:
     """The quantized network, the first argument."""
     parser.add_argument(
         "network", type=Path, metavar="NET", help="network that `deltaloom quantize` wrote"
+    )
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """The float model, the first argument."""
+    parser.add_argument(
+        "model", type=Path, metavar="MODEL", help="float model that `deltaloom import` wrote"
+    )
+
+
+def add_thresholds(parser: argparse.ArgumentParser) -> None:
+    """`--threshold`, which may be repeated; `read_thresholds` reads it."""
+    parser.add_argument(
+        "--threshold",
+        action="append",
+        metavar="N|PATH=N",
+        default=argparse.SUPPRESS,
+        help="delta threshold of all paths, or of one, in activation codes; may be repeated, "
+        "the last one counts (default: as in NET)",
     )
 
 
@@ -53,7 +75,6 @@ def add_metrics(parser: argparse.ArgumentParser, *, several: bool = False) -> No
 
 def read_metrics(args: argparse.Namespace) -> "tuple[Metric, ...]":
     """The metrics that `--metric` and `--fold` name, none where neither is given."""
-    from ..golden.errors import UserError
     from ..golden.evaluation.metrics import find_metric, read_fold
 
     chosen = getattr(args, "metric", [])
@@ -62,3 +83,22 @@ def read_metrics(args: argparse.Namespace) -> "tuple[Metric, ...]":
     if fold is not None and "phone" not in names:
         raise UserError("--fold: only for --metric phone; give both")
     return tuple(find_metric(name, fold if name == "phone" else None) for name in names)
+
+
+def set_thresholds(network: "Network", words: list[str]) -> "Network":
+    """The network with thresholds from words "N" (all paths) or "PATH=N", in this order."""
+    from ..golden.evaluation.thresholds import uniform_thresholds
+
+    for word in words:
+        name, equals, number = word.rpartition("=")
+        try:
+            value = int(number)
+        except ValueError as error:
+            raise UserError(
+                f"threshold {word!r}: {number!r} is not a whole number; give N or PATH=N"
+            ) from error
+        if equals:
+            network = network.with_thresholds({name: value})
+        else:
+            network = uniform_thresholds(network, value)
+    return network

@@ -37,6 +37,11 @@ CHOICES = {
         "nearest",
     ),
     "delta-mode": (("exact", "power_of_two"), DELTA_MODE, "exact"),
+    "input-scale": (
+        ("auto", "none", "feature"),
+        "a scale for each input feature; auto: where their ranges differ 8 times or more",
+        "auto",
+    ),
     "skip": (
         ("none", "all", "part"),
         SKIP,

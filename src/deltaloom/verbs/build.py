@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
+from ..terminal.accelerator_options import add_lanes, add_longest, add_word_bits
 from ..terminal.estimates import dense_cycles
-from ..terminal.folders import check_folder
-from ..terminal.stages import stage_lines
-from .generate import add_lanes, add_longest, add_word_bits
+from ..terminal.options import add_network
+from ..terminal.outputs import check_folder
+from ..terminal.phases import phase_lines
 
 if TYPE_CHECKING:
     from ..boards.flow.report import BuildReport
@@ -29,18 +30,19 @@ class Build:
     help = "build a board's bitstream and report area, clock and latency"
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
+        from ..boards.registry import BOARDS
+
         parser.description = (
             "Builds the accelerator of NET for a board, with the network in the bitstream. The "
             "results are kept in DIR: what is there already is not built again. Exit code "
             f"{NOT_MET} where the clock was not reached."
         )
-        parser.add_argument(
-            "network", type=Path, metavar="NET", help="network that `deltaloom quantize` wrote"
-        )
+        add_network(parser)
         parser.add_argument(
             "--board",
             default=BOARD,
-            help="board to build for: ulx3s_12f, ulx3s_25f, ulx3s_45f or ulx3s_85f",
+            metavar="BOARD",
+            help=f"board to build for: {', '.join(BOARDS)}; see docs/boards.md",
         )
         parser.add_argument(
             "-o",
@@ -83,26 +85,29 @@ class Build:
         from rich.console import Console
         from rich.markup import escape
 
-        from ..boards.flow.build import build, find_board
+        from ..boards.flow.build import build, check_rates, check_tools
+        from ..boards.flow.families import family_of
+        from ..boards.registry import find_board
         from ..golden import storage
         from ..golden.models.network import Network
         from ..hw.compiler.fit import derive_config
-        from ..hw.estimates.area import estimate_area
 
         clock, cycles = _positive(args, "clock"), _positive(args, "cycles_per_step")
         check_folder("-o", args.output)
+        board = find_board(args.board)
+        check_rates(board, clock_mhz=clock or board.clock_mhz, baud=board.baud)
+        check_tools(board, synth_only="synth_only" in args)
         network = Network.load(args.network)
         config = derive_config(
             network, word_bits=args.word_bits, lane_kind=args.lanes, frames=args.longest
         )
-        find_board(args.board)
-        area = estimate_area(config)
+        area = family_of(board).area(config)
         print(
             f"estimated without the serial bridge: {area.luts:,} LUTs, {area.flip_flops:,} "
             f"flip-flops, {area.block_rams:,} block RAMs, {area.multipliers:,} multipliers",
             flush=True,
         )
-        with stage_lines() as progress:
+        with phase_lines() as progress:
             report = build(
                 network,
                 args.board,
@@ -131,6 +136,8 @@ class Build:
         for file in (report.bitstream, args.output / REPORT):
             if file is not None:
                 console.print(f"-> {escape(str(file))}", soft_wrap=True)
+        if report.bitstream is not None:
+            print(f"load it: {board.program} {report.bitstream}")
         _check_clock(report)
 
 

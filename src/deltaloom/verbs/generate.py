@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
-from ..terminal.folders import check_folder
+from ..terminal.accelerator_options import add_lanes, add_longest, add_word_bits
+from ..terminal.options import add_network
+from ..terminal.outputs import check_folder
 from ..terminal.progress import progress_bars
 
 if TYPE_CHECKING:
@@ -21,9 +23,7 @@ class Generate:
     help = "generate the accelerator of a quantized network: Verilog, memory files, manifest"
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument(
-            "network", type=Path, metavar="NET", help="network that `deltaloom quantize` wrote"
-        )
+        add_network(parser)
         parser.add_argument(
             "-o",
             "--output",
@@ -71,40 +71,6 @@ class Generate:
             progress("Verilog", 0)
             design = generate(network, args.output, config=config, baked="no_bake" not in args)
         _print(network, config, design)
-
-
-def add_word_bits(parser: argparse.ArgumentParser) -> None:
-    """The option --word-bits, the same in every verb that makes an accelerator."""
-    parser.add_argument(
-        "--word-bits",
-        type=int,
-        metavar="W",
-        default=256,
-        help="bits of a weight word, one of which is read every cycle; "
-        "W / weight bits products are done at once",
-    )
-
-
-def add_longest(parser: argparse.ArgumentParser) -> None:
-    """The option --longest, the same in every verb that makes an accelerator to be used."""
-    parser.add_argument(
-        "--longest",
-        type=int,
-        metavar="N",
-        default=128,
-        help="frames of the longest sequence; only a network with backward layers must keep them",
-    )
-
-
-def add_lanes(parser: argparse.ArgumentParser) -> None:
-    """The option --lanes, the same in every verb that makes an accelerator."""
-    parser.add_argument(
-        "--lanes",
-        choices=("multiplier", "shift_add"),
-        default="multiplier",
-        help="what a lane does per cycle: a product, or one power of two of a delta, without "
-        "multipliers; see docs/lanes.md",
-    )
 
 
 def checked_drain_rows(args: argparse.Namespace) -> int | None:

@@ -2,13 +2,19 @@
 """`deltaloom import`: a trained checkpoint in, a float model out."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..golden.errors import UserError
+from ..golden.errors import UserError, printable
 
 if TYPE_CHECKING:
-    from ..golden.models.float_model import FloatModel
+    from rich.console import Console
+
+    from ..golden.importers.checkpoint import Imported
+
+MOST_NODES = 12
+"""Nodes of a part that are listed."""
 
 
 class Import:
@@ -22,9 +28,9 @@ class Import:
             type=Path,
             metavar="CKPT",
             help="PyTorch, SpeechBrain, PyTorch-Kaldi or sru state dict: .pt, .pth, .ckpt or .pkl "
-            "(needs torch), .safetensors, .npz; Keras weights: .h5 (needs h5py) or .npz with names "
-            "LAYER/kernel; .onnx (needs onnx); float16, bfloat16, float32 or float64; "
-            "docs/checkpoints.md lists what each may hold",
+            "(needs torch), .safetensors (one, a part or the index), .npz; Keras: .h5, .keras "
+            "(need h5py) or .npz with names LAYER/kernel; .onnx (needs onnx); "
+            "float16, bfloat16, float32 or float64; docs/checkpoints.md lists what each may hold",
         )
         parser.add_argument(
             "-o",
@@ -76,14 +82,15 @@ class Import:
             help="whether a Keras GRU without biases resets after the recurrent product or before "
             "(default: from the shape of its bias)",
         )
+        _add_parts(parser)
 
     def run(self, args: argparse.Namespace) -> None:
-        from ..golden.importers.checkpoint import ImportOptions, import_checkpoint
+        from ..golden.importers.checkpoint import ImportOptions, read_checkpoint
 
         if args.output.resolve() == args.checkpoint.resolve():
             raise UserError(f"-o {args.output}: is the checkpoint itself; name another file")
         order = getattr(args, "order", "")
-        model = import_checkpoint(
+        found = read_checkpoint(
             args.checkpoint,
             labels=read_labels(args.labels) if "labels" in args else (),
             order=[name.strip() for name in order.split(",")] if order else (),
@@ -94,10 +101,81 @@ class Import:
                 without_skip=args.without_skip,
                 bidirectional=args.bidirectional,
                 reset=getattr(args, "reset", ""),
+                only=tuple(getattr(args, "only", ())),
+                ignore=tuple(getattr(args, "ignore", ())),
+                start=getattr(args, "start", ""),
+                end=getattr(args, "end", ""),
+                zero_state=args.zero_state,
+                check=not args.no_check,
+                most_bytes=_read_limit(args.limit),
             ),
         )
-        model.save(args.output)
-        _print_summary(model, args.output)
+        sides = _save_sides(found, args)
+        found.model.save(args.output)
+        _print_summary(found, args.output, sides)
+
+
+def _add_parts(parser: argparse.ArgumentParser) -> None:
+    """Options for a checkpoint of which only a part becomes the network."""
+    for option, names in (("--only", "to read"), ("--ignore", "to leave out of the network")):
+        parser.add_argument(
+            option,
+            action="append",
+            metavar="PATTERN",
+            default=argparse.SUPPRESS,
+            help=f"tensors {names}, by name, as in a shell: 'decoder.*'; may be given several "
+            "times (default: none)",
+        )
+    for option, dest, place in (("--from", "start", "first"), ("--to", "end", "last")):
+        parser.add_argument(
+            option,
+            dest=dest,
+            metavar="NODE",
+            default=argparse.SUPPRESS,
+            help=f"an ONNX graph's node that is the network's {place}, by its name or a value "
+            f"that it makes; what is {'before' if place == 'first' else 'after'} it is cut off "
+            "(default: from the graph)",
+        )
+    parser.add_argument(
+        "--zero-state",
+        action="store_true",
+        help="take first states that an ONNX graph gets from elsewhere to be zeros",
+    )
+    parser.add_argument(
+        "--no-check",
+        action="store_true",
+        help="do not run the model against the ONNX graph; the model's file says so",
+    )
+    parser.add_argument(
+        "--limit",
+        type=float,
+        metavar="GB",
+        default=4.0,
+        help="gigabytes of values that a checkpoint may make",
+    )
+
+
+def _read_limit(gigabytes: float) -> int:
+    if not 0 < gigabytes < 1e6:
+        raise UserError(f"--limit {gigabytes:g}: give gigabytes, above 0")
+    return int(gigabytes * 2**30)
+
+
+def _save_sides(found: "Imported", args: argparse.Namespace) -> list[Path]:
+    """Write what stands before and after the network next to the model's file; the files."""
+    from ..golden.storage import replacing
+
+    written = []
+    for name, content in (("before.onnx", found.before), ("after.onnx", found.after)):
+        file = args.output.with_name(name)
+        if not content:
+            continue
+        if file.resolve() in (args.output.resolve(), args.checkpoint.resolve()):
+            raise UserError(f"{file}: is in the way of what is cut off; give -o another folder")
+        with replacing(file) as temporary:
+            temporary.write_bytes(content)
+        written.append(file)
+    return written
 
 
 def _read_scales(text: str) -> tuple[float, ...]:
@@ -128,11 +206,12 @@ def read_labels(text: str) -> list[str]:
     return labels
 
 
-def _print_summary(model: "FloatModel", file: Path) -> None:
+def _print_summary(found: "Imported", file: Path, sides: Sequence[Path]) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
+    model = found.model
     table = Table("layer", "cell")
     for heading in ("inputs", "units", "parameters"):
         table.add_column(heading, justify="right")
@@ -140,8 +219,14 @@ def _print_summary(model: "FloatModel", file: Path) -> None:
         numbers = (layer.inputs, layer.units, layer.parameters)
         table.add_row(escape(layer.name), layer.kind, *(f"{n:,}" for n in numbers))
     console = Console()
+    if sides:
+        _print_where(console, found)
     console.print(table)
-    if any(layer.kind == "linear" for layer in model.layers[:-1]):
+    for note in found.notes:
+        console.print(escape(printable(note)), soft_wrap=True)
+    for side in sides:
+        console.print(f"what comes {side.stem} the network -> {escape(str(side))}", soft_wrap=True)
+    if not found.where and any(layer.kind == "linear" for layer in model.layers[:-1]):
         console.print(
             "A checkpoint does not tell what follows a linear layer; no activation is assumed.",
             soft_wrap=True,
@@ -155,3 +240,18 @@ def _print_summary(model: "FloatModel", file: Path) -> None:
             soft_wrap=True,
         )
     console.print(f"{model.parameters:,} parameters -> {escape(str(file))}", soft_wrap=True)
+
+
+def _print_where(console: "Console", found: "Imported") -> None:
+    """The graph's nodes, and which part each went to; only how many of a long part."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("part", "nodes")
+    for part in ("before", "network", "after"):
+        nodes = [printable(node) for node, where in found.where if where == part]
+        if nodes:
+            listed = ", ".join(nodes[:MOST_NODES])
+            more = f" and {len(nodes) - MOST_NODES} more" if len(nodes) > MOST_NODES else ""
+            table.add_row(part, escape(listed + more))
+    console.print(table)

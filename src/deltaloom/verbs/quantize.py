@@ -5,10 +5,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..golden.errors import UserError
-from ..terminal.options import add_data
+from ..terminal.options import add_data, add_model
+from ..terminal.outputs import add_report, check_output, report_file, write_report
 from ..terminal.progress import progress_bars
-from ..terminal.reports import add_report, report_file, write_report
 from ..terminal.scheme_options import add_scheme, read_options
 
 if TYPE_CHECKING:
@@ -22,9 +21,7 @@ class Quantize:
     help = "quantize a float model after training, with typical data to calibrate on"
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument(
-            "model", type=Path, metavar="MODEL", help="float model that `deltaloom import` wrote"
-        )
+        add_model(parser)
         add_data(parser, "typical sequences to calibrate on; labels are not needed")
         parser.add_argument(
             "-o",
@@ -50,17 +47,18 @@ class Quantize:
         from ..golden.evaluation.thresholds import uniform_thresholds
         from ..golden.models.float_model import FloatModel
         from ..golden.quantization.calibration import observe
+        from ..golden.quantization.input_ranges import balance_inputs
         from ..golden.quantization.quantize import quantize_with, with_labels
         from ..golden.reports.paths import describe
         from ..golden.reports.sections import quantize_sections
 
-        if args.output.exists() and any(args.output.samefile(f) for f in (args.model, args.data)):
-            raise UserError(f"-o {args.output}: is an input itself; name another file")
+        check_output(args.output, args.model, args.data)
         page = report_file(args, args.output, args.model, args.data)
         scheme = read_options(args)
         model = FloatModel.load(args.model)
         data = Dataset.load(args.data)
         with progress_bars() as progress:
+            model = balance_inputs(model, data, scheme.input_scale)
             statistics = observe(model, data, progress)
             network = quantize_with(model, statistics, scheme, progress)
             network = uniform_thresholds(with_labels(network, data), args.threshold)

@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError
-from ..terminal.folders import check_folder
-from ..terminal.options import add_data, add_network
-from ..terminal.stages import stage_lines
-from .evaluate import set_thresholds
-from .generate import add_lanes, add_word_bits
+from ..terminal.accelerator_options import add_lanes, add_word_bits
+from ..terminal.options import add_data, add_network, add_thresholds, set_thresholds
+from ..terminal.outputs import add_json, check_folder, write_json
+from ..terminal.progress import stage_lines
 
 if TYPE_CHECKING:
     from ..golden.arithmetic import Ints
-    from ..golden.data import Dataset
     from ..golden.models.network import Network
     from ..sim.report import SimulationReport
 
@@ -53,14 +51,7 @@ class Simulate:
             default=200,
             help="frames to run at full speed, from the first sequences of D, of each at most N/2",
         )
-        parser.add_argument(
-            "--threshold",
-            action="append",
-            metavar="N|PATH=N",
-            default=argparse.SUPPRESS,
-            help="delta threshold of all paths, or of one, in activation codes; may be repeated, "
-            "the last one counts (default: as in NET)",
-        )
+        add_thresholds(parser)
         add_word_bits(parser)
         add_lanes(parser)
         for name, what in (("idle", "input"), ("backpressure", "output")):
@@ -86,17 +77,12 @@ class Simulate:
             default=Path("build/simulate"),
             help="folder for the design, the built simulators, logs and waveforms",
         )
-        parser.add_argument(
-            "--json",
-            type=Path,
-            metavar="FILE",
-            default=argparse.SUPPRESS,
-            help="write all numbers to this file, too (default: none)",
-        )
+        add_json(parser)
 
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.data import Dataset
         from ..golden.models.network import Network
+        from ..sim.frames import choose_frames
 
         check_folder("--workdir", args.workdir)
         check_simulator(args.sim)
@@ -125,7 +111,8 @@ class Simulate:
                 if not report.ok:
                     break
         if "json" in args:
-            _write_json(reports, plans, args.json)
+            runs = [run_figures(*pair) for pair in zip(reports, plans, strict=False)]
+            write_json({"runs": runs}, args.json)
         _print(reports, plans)
         if not reports[-1].ok:
             raise SystemExit(MISMATCH)
@@ -148,29 +135,6 @@ def check_simulator(simulator: str) -> None:
 
     for tool in TOOLS[simulator]:
         toolchain.require(tool)
-
-
-def choose_frames(network: "Network", dataset: "Dataset", frames: int) -> "list[Ints]":
-    """The network's int16 words for `frames` frames of `dataset`, or for all if it has fewer.
-
-    From the first sequences in their order, of each at most half of the frames, so that there are
-    two where the data has two: what starts a sequence is worth a test.
-    """
-    from ..golden.engines.engine import quantize_frames
-
-    if frames < 1:
-        raise UserError(f"frames: {frames} is not possible, it must be at least 1")
-    dataset.check_width(network.inputs)
-    if not dataset.frames:
-        raise UserError("data set: no frames; give at least one")
-    chosen = []
-    left = frames
-    for features in dataset.features:
-        part = features[: min(left, -(-frames // 2))]
-        if len(part):
-            chosen.append(quantize_frames(network, part))
-            left -= len(part)
-    return chosen
 
 
 def plan_runs(
@@ -218,6 +182,7 @@ def run_plan(
 ) -> "SimulationReport":
     """Simulate one run; progress is called with a line at the start and at each tenth."""
     from ..sim.simulate import simulate
+    from ..sim.stimulus import Stimulus
 
     tenth = 0
 
@@ -234,24 +199,10 @@ def run_plan(
         plan.sequences,
         workdir=workdir,
         simulator=simulator,
-        seed=seed,
-        idle=plan.idle,
-        backpressure=plan.backpressure,
+        stimulus=Stimulus(idle=plan.idle, backpressure=plan.backpressure, seed=seed),
         waves=waves,
         progress=show,
     )
-
-
-def _write_json(
-    reports: "Sequence[SimulationReport]", plans: Sequence[RunPlan], file: Path
-) -> None:
-    import json
-
-    from ..golden.storage import replacing
-
-    runs = [run_figures(report, plan) for report, plan in zip(reports, plans, strict=False)]
-    with replacing(file) as temporary:
-        temporary.write_text(json.dumps({"runs": runs}, indent=2) + "\n", encoding="utf-8")
 
 
 def run_figures(report: "SimulationReport", plan: RunPlan) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
-from ..terminal.options import add_data, add_metrics, read_metrics
+from ..terminal.options import add_data, add_metrics, add_model, read_metrics
+from ..terminal.outputs import add_report, report_file, write_json, write_report, write_text
 from ..terminal.progress import progress_bars
-from ..terminal.reports import add_report, report_file, write_report
 from ..terminal.scheme_options import WIDTHS, add_method, read_options
 
 if TYPE_CHECKING:
@@ -23,9 +23,7 @@ class Sweep:
     help = "sweep the widths of weights and activations, 2 to 16 bits, in the golden model"
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument(
-            "model", type=Path, metavar="MODEL", help="float model that `deltaloom import` wrote"
-        )
+        add_model(parser)
         add_data(parser, "typical sequences to calibrate on; labels are not needed")
         parser.add_argument(
             "--test",
@@ -60,6 +58,7 @@ class Sweep:
         from ..golden.evaluation.sweep import sweep
         from ..golden.models.float_model import FloatModel
         from ..golden.quantization.calibration import observe
+        from ..golden.quantization.input_ranges import balance_inputs
         from ..golden.reports.sections import sweep_sections
 
         output = getattr(args, "output", None)
@@ -73,6 +72,7 @@ class Sweep:
         model = FloatModel.load(args.model)
         calibration, test = Dataset.load(args.data), Dataset.load(args.test)
         with progress_bars() as progress:
+            model = balance_inputs(model, calibration, scheme.input_scale)
             statistics = observe(model, calibration, progress)
             metric = metrics[0] if metrics else None
             result = sweep(model, statistics, test, weights, activations, scheme, metric, progress)
@@ -101,24 +101,19 @@ def read_widths(option: str, words: str) -> list[int]:
 def _write(result: "Result", file: Path) -> None:
     import csv
     import io
-    import json
     from dataclasses import asdict
-
-    from ..golden.storage import replacing
 
     points = [asdict(point) for point in result.points]
     if file.suffix == ".json":
         title, unit = result.metric
         head = {"metric": title, "unit": unit, "float_error": result.float_error}
-        text = json.dumps({**head, "points": points}, indent=2) + "\n"
-    else:
-        stream = io.StringIO()
-        writer = csv.DictWriter(stream, fieldnames=[*points[0]], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(points)
-        text = stream.getvalue()
-    with replacing(file) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        write_json({**head, "points": points}, file)
+        return
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, fieldnames=[*points[0]], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(points)
+    write_text(stream.getvalue(), file)
 
 
 def _print(result: "Result") -> None:

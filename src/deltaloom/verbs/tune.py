@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
 from ..terminal.options import add_data, add_metrics, add_network, read_metrics
+from ..terminal.outputs import add_report, check_output, report_file, write_json, write_report
 from ..terminal.progress import progress_bars
-from ..terminal.reports import add_report, report_file, write_report
 
 if TYPE_CHECKING:
     from ..golden.evaluation.trials import Trial
@@ -107,15 +107,9 @@ class Tune:
         _print(tuning, trials.found)
         if output is not None:
             tuning.network.save(output)
-            _write_json(tuning, beside(output, ".front.json"))
+            write_json(tuning.plain(), beside(output, ".front.json"))
         if page is not None:
             write_report(page, "tune", tune_sections(tuning, data), args.network, args.data)
-
-
-def check_output(output: Path | None, *inputs: Path) -> None:
-    """UserError where the output is one of the inputs."""
-    if output is not None and output.exists() and any(output.samefile(f) for f in inputs):
-        raise UserError(f"-o {output}: is an input itself; name another file")
 
 
 def beside(output: Path, suffix: str) -> Path:
@@ -140,15 +134,6 @@ def read_candidates(words: list[str], bits: list[int]) -> dict[int, tuple[int, .
             raise UserError(f"--candidates {word!r}: no path of {width} bits; there are {there}")
         result |= dict.fromkeys(widths, values)
     return result
-
-
-def _write_json(tuning: "Tuning", file: Path) -> None:
-    import json
-
-    from ..golden.storage import replacing
-
-    with replacing(file) as temporary:
-        temporary.write_text(json.dumps(tuning.plain(), indent=2) + "\n", encoding="utf-8")
 
 
 def _print(tuning: "Tuning", found: int) -> None:

@@ -3,7 +3,9 @@
 
 import pytest
 
-from deltaloom.boards.ecp5.devices import DEVICES, Fit, Memory, MemoryFit, fit, memory_fit
+from deltaloom.boards.ecp5.chips import DEVICES
+from deltaloom.boards.ecp5.devices import Fit, MemoryFit, fit, memory_fit
+from deltaloom.boards.family.memory import Memory
 from deltaloom.golden.errors import UserError
 
 SMALL, LARGE = DEVICES["LFE5U-25F"], DEVICES["LFE5U-85F"]

@@ -10,7 +10,8 @@ import pytest
 from deltaloom.boards.ecp5 import place_and_route as module
 from deltaloom.boards.ecp5.place_and_route import place_and_route
 from deltaloom.boards.ecp5.synthesis import Netlist
-from deltaloom.boards.ecp5.timing import Timing, Usage, clock_name, parse_report, signal_name
+from deltaloom.boards.ecp5.timing import Timing, clock_name, parse_report, signal_name
+from deltaloom.boards.family.results import Usage
 from deltaloom.boards.tools.toolchain import Tool
 from deltaloom.golden.errors import UserError
 
@@ -108,7 +109,7 @@ def test_options_reach_the_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert "--out-of-context" not in arguments
     assert layout.bitstream is not None and layout.bitstream.read_text("utf-8") == "bits"
     assert (folder / "design.lpf").read_text("utf-8") == "pins"
-    assert stages == ["place and route: routing", "bitstream: packing"]
+    assert stages == ["routing: signals", "bitstream: packing"]
 
 
 def test_without_pins_it_is_out_of_context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

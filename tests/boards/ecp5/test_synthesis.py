@@ -10,8 +10,9 @@ from amaranth.hdl import Elaboratable, Module, Signal
 from amaranth.lib import memory
 
 from deltaloom.boards.ecp5 import synthesis
-from deltaloom.boards.ecp5.devices import Memory, memory_fit
+from deltaloom.boards.ecp5.devices import memory_fit
 from deltaloom.boards.ecp5.synthesis import synthesize
+from deltaloom.boards.family.memory import Memory
 from deltaloom.boards.tools.toolchain import Tool
 from deltaloom.golden.errors import UserError
 

@@ -9,21 +9,16 @@ from amaranth.back import rtlil
 from amaranth.hdl import Module
 from amaranth.lib import memory
 
-from deltaloom.boards.ecp5.devices import DEVICES, Memory
-from deltaloom.boards.flow import build as module
-from deltaloom.boards.flow.build import build, build_design, find_board, memories_in
-from deltaloom.boards.uart.loopback import Loopback
+from deltaloom.boards.ecp5.chips import DEVICES
+from deltaloom.boards.ecp5.family import Ecp5
+from deltaloom.boards.family.memory import Memory
+from deltaloom.boards.flow.build import build, build_design, check_tools, memories_in
+from deltaloom.boards.registry import BOARDS
+from deltaloom.boards.tools import toolchain
 from deltaloom.boards.ulx3s import ulx3s_25f
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.models.synthetic import make_network
-
-
-def test_unknown_board_names_all() -> None:
-    with pytest.raises(
-        UserError,
-        match="board 'icestick' is unknown: use one of ulx3s_12f, ulx3s_25f, ulx3s_45f, ulx3s_85f",
-    ):
-        find_board("icestick")
+from deltaloom.sim.testing.loopback import Loopback
 
 
 def test_memories_of_a_design() -> None:
@@ -56,7 +51,7 @@ def test_synthesis_only(tmp_path: Path) -> None:
 def test_weights_that_do_not_fit_are_refused_before_synthesis(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "synthesize", None)  # calling it would fail
+    monkeypatch.setattr(Ecp5, "synthesize", None)  # calling it would fail
     network = make_network([("lstm", 150)], 64)  # 4 * 150 * 214 bytes
     with pytest.raises(
         UserError,
@@ -75,6 +70,36 @@ def test_a_netlist_larger_than_the_device_is_refused(tmp_path: Path) -> None:
 def test_clock_the_pll_cannot_make_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="clock 1000 MHz"):
         build(make_network([("lstm", 4)], 4), "ulx3s_25f", workdir=tmp_path, clock_mhz=1000.0)
+
+
+def test_a_larger_board_of_the_same_series_is_advised_first(tmp_path: Path) -> None:
+    network = make_network([("lstm", 150)], 64)
+    for name, larger in (("orangecrab_25f", "orangecrab_85f"), ("colorlight_i5", "colorlight_i9")):
+        with pytest.raises(UserError, match=f"build for {larger} "):
+            build(network, BOARDS[name], workdir=tmp_path)
+
+
+def test_missing_tools_are_told_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(toolchain.importlib.util, "find_spec", lambda name: None)
+    stages: list[str] = []
+    network = make_network([("lstm", 4)], 4)
+    with pytest.raises(UserError, match="pyosys is needed and was not found; looked at: "):
+        build(network, "ulx3s_25f", workdir=tmp_path, progress=stages.append)
+    assert stages == [] and list(tmp_path.iterdir()) == []
+
+
+def test_synthesis_alone_asks_for_no_placer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("deltaloom.boards.flow.build.require", asked.append)
+    check_tools(ulx3s_25f, synth_only=True)
+    assert asked == ["pyosys"]
+    check_tools(ulx3s_25f)
+    assert asked[1:] == ["pyosys", "nextpnr-ecp5", "ecppack"]
 
 
 @pytest.mark.fpga

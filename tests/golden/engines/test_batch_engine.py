@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deltaloom.golden.arithmetic import rshr, sat16
+from deltaloom.golden.cells import CELLS, Cell, State
 from deltaloom.golden.delta import DELTA_MODES
 from deltaloom.golden.engines import batch_engine
-from deltaloom.golden.engines.engine import DENSE, run, run_settings
+from deltaloom.golden.engines.engine import DENSE, StepModel, run, run_settings
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.models.synthetic import Shape, make_frames, make_network
 
@@ -121,3 +123,26 @@ def test_what_cannot_be():
             run(network, [np.array([[0, word, 0]])])
     corner = np.array([[-32768, 32767, 0]])
     assert run(network, [corner])[0].steps == 1
+
+
+def test_a_state_that_no_path_reads(monkeypatch):
+    """A cell whose unit alone reads its h steps frame by frame, and may start from a given h."""
+
+    def step(p, state, numbers):
+        z = np.maximum(p["z"], 0)
+        return State(state.c, sat16(p["y"] + rshr(z * (state.h - p["y"]), 15)))
+
+    cell = Cell(
+        formats={"z": "gate", "y": "h"},
+        feeds={"x": ("z", "y")},
+        step=step,
+        float_step=step,
+        reads_h=True,
+    )
+    assert cell.state == ("h",) and CELLS["linear"].state == () and CELLS["sru"].state == ("c",)
+    monkeypatch.setitem(CELLS, "leaky", cell)
+    network = make_network([Shape(kind="leaky", units=5, initial=True), ("linear", 3)], 4, seed=1)
+    assert [*network.layers[0].initial] == ["h"]
+    frames = frames_for(network, [6, 9])
+    for result, sequence in zip(run(network, frames), frames, strict=True):
+        assert_same(result, StepModel(network).run(sequence))

@@ -16,7 +16,7 @@ import pytest
 
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.importers.checkpoint import ImportOptions, import_checkpoint
-from deltaloom.golden.importers.keras.files import tensor_name
+from deltaloom.golden.importers.keras.names import tensor_name
 from deltaloom.golden.models.float_model import run_float
 
 INPUTS, UNITS, OUTPUTS, STEPS = 5, 7, 3, 17

@@ -348,7 +348,7 @@ def test_directions_on_an_axis_of_their_own(load):
     assert refused(load, graph.head()).startswith(
         "MatMul node 'fc': takes two directions on an axis of their own; only nodes behind a Tr"
     )
-    graph = Graph().recurrent("LSTM", direction="bidirectional")
+    graph = Graph((None, None, INPUTS)).recurrent("LSTM", direction="bidirectional")
     graph.node("Reshape", np.array([-1, 2 * UNITS]))
     assert refused(load, graph).startswith(
         "Reshape node 'v1': joins the features with another axis than that of the two directions; "
@@ -476,7 +476,8 @@ def test_missing_recurrent_weights(load):
 
 
 def test_layers_that_do_not_fit(load):
-    line = refused(load, Graph().recurrent("LSTM", columns=4).squeezed().head(columns=8))
+    graph = Graph((None, 1, 4)).recurrent("LSTM", columns=4).squeezed().head(columns=8)
+    line = refused(load, graph)
     assert line == "fc takes 8 values, but rnn before it puts out 7"
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from deltaloom.golden.cells import CELLS
-from deltaloom.golden.importers import checkpoint
+from deltaloom.golden.importers import checkpoint, modules
 from deltaloom.golden.importers.tensors.layouts import (
     LAYOUTS,
     ONNX_LAYOUTS,
@@ -112,7 +112,7 @@ def test_another_gate_order_is_one_entry(monkeypatch, tmp_path):
         (Tensor("W", tuple(order), "x"), Tensor("R", tuple(order), "h")),
         (Tensor("b", tuple(order)), Tensor("forget", ("f",))),
     )
-    monkeypatch.setattr(checkpoint, "LAYOUTS", (layout,))
+    monkeypatch.setattr(modules, "LAYOUTS", (layout,))
     marks = np.repeat([float(ord(gate)) for gate in order], units)
     np.savez(
         tmp_path / "net.npz",

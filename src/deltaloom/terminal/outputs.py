@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The HTML report that quantize, sweep, tune and evaluate write: its option and its place."""
+"""What verbs write: folders, JSON files, and the HTML report with its option and its place."""
 
 import argparse
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError
 
@@ -12,6 +12,44 @@ if TYPE_CHECKING:
     from ..golden.reports.page import Section
 
 SUFFIX = ".report.html"
+
+
+def check_folder(option: str, folder: Path) -> None:
+    """UserError, before any work, where what the option names is there and is no folder."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{option} {folder}: is a file; name a folder")
+
+
+def check_output(output: Path | None, *inputs: Path) -> None:
+    """UserError where the output of `-o` is one of the inputs."""
+    if output is not None and output.exists() and any(output.samefile(f) for f in inputs):
+        raise UserError(f"-o {output}: is an input itself; name another file")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """`--json`; without it the namespace has no `json`."""
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="write all numbers to this file, too (default: none)",
+    )
+
+
+def write_json(content: Any, file: Path) -> None:
+    """Write plain data, whole or not at all."""
+    import json
+
+    write_text(json.dumps(content, indent=2) + "\n", file)
+
+
+def write_text(text: str, file: Path) -> None:
+    """Write a text file, whole or not at all."""
+    from ..golden.storage import replacing
+
+    with replacing(file) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def add_report(parser: argparse.ArgumentParser, output: str = "") -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A core with the accelerator's ports that only echoes: to test a board and its serial line."""
+"""A test core with the accelerator's ports that only echoes: for boards and their serial line."""
 
 from typing import Any
 
@@ -20,10 +20,18 @@ class Loopback(wiring.Component):
     Registers (byte addresses): 0x00 RO `IDENTITY`; 0x04 RO frames seen; 0x08 RO sequences seen;
     0x10 to 0x1c RW scratch words. Everything else answers with an error.
 
+    LATENCY: 1 cycle through the queue. THROUGHPUT: a word a cycle.
+
+    Parameters
+    ----------
+    depth
+        Words of the queue between the streams.
+
     Members
     -------
-    s_axis: In(AxiStreamSignature(16, user=2)); m_axis: Out(AxiStreamSignature(16));
-    s_axil: In(AxiLiteSignature())
+    s_axis: in, AXI4-Stream of 16-bit words with 2 user bits: frames
+    m_axis: out, AXI4-Stream of 16-bit words: the same frames
+    s_axil: in, AXI4-Lite: the registers
     """
 
     s_axis: Any

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The interface of an FPGA family: all that the build flow asks, so that it names none.
+
+A family is a package beside `ecp5` with a class like `ecp5.family.Ecp5`, entered in
+`flow.families.FAMILIES`; its device table and its boards' files come with it.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from amaranth.hdl import Elaboratable, Signal
+
+from ...hw.config import AcceleratorConfig
+from ...hw.estimates.area import AreaEstimate
+from ..board import Board, Device
+from ..tools.process import Progress
+from .memory import Memory
+from .results import Placed, Resources
+
+
+class Pll(Protocol):
+    """A component that makes one clock from another.
+
+    Members
+    -------
+    clk_in: in, 1 bit: the crystal's clock
+    clk_out: out, 1 bit: the clock for a domain
+    locked: out, 1 bit: the clock is steady; asynchronous
+    """
+
+    clk_in: Signal
+    clk_out: Signal
+    locked: Signal
+
+    @property
+    def output_mhz(self) -> float:
+        """The rate that comes out."""
+
+    def elaborate(self, platform: Any) -> Elaboratable:
+        """As Amaranth asks."""
+
+
+class Family(Protocol):
+    """What an FPGA family's tools and estimates do. All of it raises UserError."""
+
+    @property
+    def name(self) -> str:
+        """As `Board.family` has it."""
+
+    def tools(self, *, synth_only: bool) -> tuple[str, ...]:
+        """Names, for `tools.toolchain.require`, of the programs that a build runs."""
+
+    def area(self, config: AcceleratorConfig) -> AreaEstimate:
+        """What the accelerator takes, estimated without building it."""
+
+    def fit(
+        self, memories: Sequence[Memory], *, board: Board, others: Mapping[str, Device]
+    ) -> None:
+        """Refuse a design whose memories do not fit; the error names which of `others` would do."""
+
+    def clock_mhz(self, board: Board, wanted_mhz: float) -> float:
+        """The rate nearest to the wanted one that `pll` can make, which may be a bit beside it."""
+
+    def pll(self, board: Board, wanted_mhz: float) -> Pll:
+        """The clock's source: from the board's crystal, within its speed grade's limits."""
+
+    def constraints(self, files: Mapping[str, str | bytes], top: str) -> str:
+        """The pin and clock constraints among the files of Amaranth's build plan."""
+
+    def synthesize(self, rtlil: str, *, top: str, workdir: Path, progress: Progress) -> Any:
+        """RTLIL to a netlist, kept below `workdir`; what `place_and_route` takes."""
+
+    def resources(self, netlist: Any, device: Device) -> Resources:
+        """What the netlist takes, before it is placed."""
+
+    def place_and_route(
+        self,
+        netlist: Any,
+        *,
+        board: Board,
+        constraints: str,
+        clock_mhz: float,
+        seed: int,
+        workdir: Path,
+        progress: Progress,
+    ) -> Placed:
+        """Netlist to bitstream (placed, routed, packed), kept below `workdir`.
+
+        A clock that is not reached is a result and no error.
+        """

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts the modules of a checkpoint in order, as their widths and the file's own order tell."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from ..errors import UserError
+from ..models.float_model import FloatLayer
+from .modules import Module, mismatch
+from .tensors.directions import Stage, both_ways
+
+SEARCH_STEPS = 100_000
+"""How long an order is looked for: a second."""
+MOST_SEARCHED = 200
+"""Modules of which an order is looked for."""
+_SAY = "say which with the modules' names: --order FIRST,SECOND,..."
+
+
+def chain(modules: list[Module], ordered: bool) -> list[Module]:
+    """The one order in which every module takes what the one before puts out.
+
+    Where several fit, the file's own is taken if it is one of them and the file keeps an order.
+    """
+    if ordered and all(b.inputs in a.widths for a, b in pairwise(modules)):
+        return modules
+    if not ordered:  # then an error had better not begin with what is last in most networks
+        modules = sorted(modules, key=lambda module: module.last.kind == "linear")
+    chains, longest = _search(modules)
+    if not chains:
+        left = next(module for module in modules if module not in longest)
+        raise UserError(
+            f"{mismatch(longest[-1].last, left.stages[0].first, longest[-1].widths[0])}; "
+            "only a single chain of layers can be imported"
+        )
+    if len(chains) > 1:
+        n = next(k for k in range(len(modules)) if chains[0][k] is not chains[1][k])
+        a, b = chains[0][n].stages[0], chains[1][n].stages[0]
+        widths = [f"{stage.first.name} ({stage.inputs} -> {stage.outputs})" for stage in (a, b)]
+        raise UserError(f"{' and '.join(widths)} fit in either order; {_SAY}")
+    return chains[0]
+
+
+def _search(modules: list[Module]) -> tuple[list[list[Module]], list[Module]]:
+    """Up to two orders that chain, and the longest beginning of one.
+
+    Raises UserError where that takes more than SEARCH_STEPS.
+    """
+    chains: list[list[Module]] = []
+    longest: list[Module] = []
+    dead: set[tuple] = set()  # widths that remain without a way on: keeps the search short
+    steps = 0
+
+    def extend(taken: list[Module], left: list[Module]) -> None:
+        nonlocal longest, steps
+        steps += 1 + len(left)
+        if steps > SEARCH_STEPS:
+            raise UserError(f"{len(modules)} modules fit in too many orders; {_SAY}")
+        if len(taken) > len(longest):
+            longest = taken
+        if not left:
+            chains.append(taken)
+            return
+        widths = sorted((module.inputs, module.widths) for module in left)
+        state = (taken[-1].widths if taken else None, *widths)
+        if state in dead:
+            return
+        before = len(chains)
+        for k, module in enumerate(left):
+            if len(chains) < 2 and (not taken or module.inputs in taken[-1].widths):
+                extend([*taken, module], left[:k] + left[k + 1 :])
+        if len(chains) == before:
+            dead.add(state)
+
+    if len(modules) > MOST_SEARCHED:
+        raise UserError(f"{len(modules)} modules, whose order the file does not keep; {_SAY}")
+    extend([], modules)
+    return chains, longest
+
+
+def named_order(modules: list[Module], order: Sequence[str]) -> list[Module]:
+    by_name = {module.name: module for module in modules}
+    if sorted(order) != sorted(by_name):
+        raise UserError(
+            f"order {','.join(order)}: name each of the modules once: {', '.join(by_name)}"
+        )
+    chain = [by_name[name] for name in order]
+    for a, b in pairwise(chain):
+        if b.inputs not in a.widths:
+            raise UserError(mismatch(a.last, b.stages[0].first, a.widths[0]))
+    return chain
+
+
+def settled(modules: Sequence[Module], backwards: Collection[str]) -> list[Stage]:
+    """All stages, with both directions where what follows asks for them.
+
+    backwards: names of modules that take and put out the frames they get last to first, so that
+    what follows has them in that order, too.
+    """
+    stages: list[Stage] = []
+    turned = False
+    for n, module in enumerate(modules):
+        follower = modules[n + 1].inputs if n + 1 < len(modules) else module.widths[0]
+        doubles = module.open and follower == module.widths[1]
+        turned ^= module.name in backwards
+        for stage in module.stages:
+            whole = both_ways(stage) if doubles else stage
+            stages.append(whole.change(_turned) if turned else whole)
+    return stages
+
+
+def _turned(layer: FloatLayer) -> FloatLayer:
+    """The layer in the other direction; a linear layer has none."""
+    return layer if layer.kind == "linear" else replace(layer, backward=not layer.backward)

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A float model against the graph that it was read from: the same sequences through both."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ...arithmetic import Reals
+from ...errors import UserError
+from ...models.float_model import FloatModel, run_float
+from .axes import Axes
+from .cut import part
+from .region import Region, sized
+
+STEPS, BATCH = 9, 2
+_TOLERANCE = {"float16": 3e-2, "float32": 1e-4, "float64": 1e-4}
+Run = Callable[[Any, Mapping[str, np.ndarray], list[str]], list[np.ndarray]]
+
+
+def check(model: FloatModel, region: Region) -> str:
+    """What was compared, in words. Raises UserError where the two differ.
+
+    Where no runtime can run the graph, the words say so.
+    """
+    name, run = _runtime()
+    try:
+        feeds, axes = _feeds(region)
+        model = _started(model, region, feeds, run)
+        pieces = part(region.trace.graph, [region.entry], [region.exit])
+        taken = {value.name for value in pieces.graph.input}
+        (expected,) = run(pieces, {k: v for k, v in feeds.items() if k in taken}, [region.exit])
+    except UserError:
+        raise
+    except Exception as error:  # a runtime's own errors have no common base
+        line = next(iter(str(error).splitlines()), type(error).__name__)
+        return f"not checked: {name} cannot run this graph ({line[:120]})"
+    worst, allowed = _compare(model, region, axes, feeds[region.entry], expected)
+    if not worst <= allowed:
+        raise UserError(
+            f"the model differs from what {name} makes of the graph by {worst:.3g} on random "
+            f"sequences; it is not imported. --no-check imports it all the same"
+        )
+    return f"equals {name} within {worst:.1e} on random sequences"
+
+
+def _runtime() -> tuple[str, Run]:
+    """onnxruntime where it is installed, else onnx's own evaluator."""
+    try:
+        runtime = importlib.import_module("onnxruntime")
+    except ImportError:
+        evaluator = importlib.import_module("onnx.reference").ReferenceEvaluator
+        return "onnx's evaluator", lambda m, feeds, names: evaluator(m).run(names, dict(feeds))
+
+    def run(model: Any, feeds: Mapping[str, np.ndarray], names: list[str]) -> list[np.ndarray]:
+        options = runtime.SessionOptions()
+        options.log_severity_level = 4
+        options.intra_op_num_threads = 1
+        session = runtime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        found: list[np.ndarray] = session.run(names, dict(feeds))
+        return found
+
+    return "onnxruntime", run
+
+
+def _feeds(region: Region) -> tuple[dict[str, np.ndarray], Axes]:
+    """Random values for the region's input and the states that it takes, and the input's axes."""
+    rng = np.random.default_rng(0)
+    graph, flow = region.trace.graph, region.flow
+    time = {name for name, _ in flow.time or ()}
+    sizes = [STEPS if ("entry", k) in time else BATCH for k in range(len(region.shape))]
+    axes = sized(region.shape, region.features, sizes)
+    kinds = {v.name: v.type.tensor_type.elem_type for v in graph.model.graph.input}
+    dtype = np.float32
+    if region.entry in kinds:
+        dtype = graph.onnx.helper.tensor_dtype_to_np_dtype(kinds[region.entry])
+    feeds = {region.entry: rng.normal(size=axes.shape).astype(dtype)}
+    for name, shape in graph.inputs.items():
+        if name != region.entry and shape is not None:
+            given = [n if isinstance(n, int) else BATCH for n in shape]
+            kind = graph.onnx.helper.tensor_dtype_to_np_dtype(kinds[name])
+            feeds[name] = rng.uniform(-0.5, 0.5, given).astype(kind)
+    return feeds, axes
+
+
+def _started(
+    model: FloatModel, region: Region, feeds: dict[str, np.ndarray], run: Run
+) -> FloatModel:
+    """The model with the first states that are fed; all sequences of the batch have the same."""
+    scope, graph = region.trace.scope, region.trace.graph
+    states: dict[str, dict[str, np.ndarray]] = {}
+    for stage, node in zip(region.flow.stages, region.flow.nodes, strict=True):
+        for place, key in ((5, "h"), (6, "c")):
+            name = node.input[place] if place < len(node.input) else ""
+            fed = scope.state_input(name) if name and name not in scope.constants else None
+            if fed is None or node.op_type not in ("LSTM", "GRU") or scope.is_zero(name):
+                continue
+            if scope.zero_state and not scope.is_put_out(fed):
+                feeds[fed] = np.zeros_like(feeds[fed])
+            if feeds[fed].ndim == 3:
+                feeds[fed] = np.repeat(feeds[fed][:, :1], feeds[fed].shape[1], axis=1)
+            if name == fed:
+                value = feeds[fed]
+            else:
+                (value,) = run(part(graph, [], [name]), {fed: feeds[fed]}, [name])
+            for d, layer in enumerate(stage.layers):
+                states.setdefault(layer.name, {})[key] = value[d, 0].astype(np.float32)
+    layers = tuple(
+        replace(layer, initial={**layer.initial, **states[layer.name]})
+        if layer.name in states
+        else layer
+        for layer in model.layers
+    )
+    return replace(model, layers=layers)
+
+
+def _compare(
+    model: FloatModel, region: Region, axes: Axes, given: np.ndarray, expected: np.ndarray
+) -> tuple[float, float]:
+    """The largest difference, and the one that is allowed."""
+    flow = region.flow
+    time = flow.time or ()
+    sequences = _as_sequences(given, axes, axes.axes[region.features], time)
+    own = np.array([run_float(model, sequence)[0] for sequence in sequences])
+    if flow.softmax:
+        own = _softmax(own, log=flow.softmax.startswith("Log"))
+    made = _sizes(flow.axes, axes)
+    theirs = _as_sequences(expected.reshape(made.shape), made, _sizes_of(flow.features, axes), time)
+    own = own[:, -1:] if flow.last else own
+    worst = float(np.abs(own - theirs).max())
+    scale = max(1.0, float(np.abs(theirs).max()))
+    kind = str(given.dtype)
+    return worst, _TOLERANCE.get(kind, 1e-4) * scale
+
+
+def _softmax(values: Reals, *, log: bool) -> Reals:
+    shifted = values - values.max(axis=-1, keepdims=True)
+    logs: Reals = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return logs if log else np.exp(logs)
+
+
+def _sizes_of(atoms: Any, axes: Axes) -> Any:
+    """Atoms with the sizes that the entry's axes have here."""
+    sizes = {atom[0]: atom for axis_ in axes.axes for atom in axis_}
+    return tuple(sizes.get(name, (name, size)) for name, size in atoms)
+
+
+def _sizes(made: Axes, axes: Axes) -> Axes:
+    return Axes(tuple(_sizes_of(atoms, axes) for atoms in made.axes))
+
+
+def _as_sequences(values: np.ndarray, axes: Axes, features: Any, time: Any) -> Reals:
+    """[sequences, steps, features] of a value, whatever the order of its axes."""
+    atoms = [atom for atoms in axes.axes for atom in atoms]
+    spread = values.astype(np.float64).reshape([size for _, size in atoms])
+    names = [name for name, _ in atoms]
+    inner = [names.index(name) for name, _ in (*time, *features) if name in names]
+    outer = [n for n in range(len(names)) if n not in inner]
+    steps = int(np.prod([atoms[names.index(n)][1] for n, _ in time if n in names]))
+    width = int(np.prod([size for _, size in features]))
+    result: Reals = spread.transpose(outer + inner).reshape(-1, steps, width)
+    return result

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The format of an LSTM's cell state, by the error that it makes.
+
+c reaches the output through tanh, which is flat beyond 4. So the largest |c|, which one unit that
+counts frames may drive to hundreds, is a bad guide: a format that covers it leaves the others with
+few bits. c may saturate instead. Which exponent is best is tried with the integer cell itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..arithmetic import from_fixed, to_fixed
+from ..cells import Q3_12, Numbers, State
+from ..data import Dataset
+from ..engines.float_engine import run_float_batch
+from ..engines.packed import Packing
+from ..errors import UserError
+from ..models.float_model import FloatLayer, FloatModel, Trace, first_state
+from .exponents import MARGIN, exponent_for
+
+COVERED = 3
+"""Up to this exponent, where tanh's table ends, c's format covers all that calibration saw."""
+MAX_C_EXPONENT = 4
+"""Of a format that is chosen by error; one more bit than tanh's table can tell apart."""
+FRAMES = 1 << 13
+"""About how many frames of the calibration data are tried."""
+VECTOR_SHIFT = 18
+"""A vector's 15 - e_v fraction bits and those of c, over the 12 of Q3.12: 18 - e_v - e_c."""
+
+
+def needs_choice(layer: FloatLayer, largest: float) -> bool:
+    """Whether a c that reaches `largest` may saturate, and has no format up to `COVERED`."""
+    free = layer.cell.has_c and not layer.cell.c_like_h and layer.cell.bounded
+    return free and largest * MARGIN > 2.0**COVERED
+
+
+def c_errors(
+    model: FloatModel, calibration: Dataset, places: Sequence[int]
+) -> Mapping[int, Mapping[int, float]]:
+    """By layer and exponent e_c, the squared error of h over some of the calibration data.
+
+    The integer cell runs on the float model's pre-activations, so the errors of layers before and
+    of the products are not in it. places: the layers.
+    """
+    errors = {n: dict.fromkeys(range(MAX_C_EXPONENT + 1), 0.0) for n in places}
+    frames = 0
+    for chosen in calibration.chunks():
+        chunk = calibration.subset(chosen)
+        packing = Packing.of([len(x) for x in chunk.features])
+
+        def see(n: int, trace: Trace, packing: Packing = packing) -> None:
+            for e in errors.get(n, ()):
+                errors[n][e] += _error(model.layers[n], trace, packing, e)
+
+        run_float_batch(model, chunk.features, observe=see)
+        frames += chunk.frames
+        if frames >= FRAMES:
+            break
+    return errors
+
+
+def _error(layer: FloatLayer, trace: Trace, packing: Packing, e: int) -> float:
+    """Squared error of h when the integer cell runs with e_c = e; infinite where it cannot."""
+    cell = layer.cell
+    try:
+        numbers = Numbers(c_exponent=e, **quantize_vectors(layer, e))
+    except UserError:
+        return float("inf")
+    rows = packing.flipped if layer.backward else slice(None)
+    p, wanted = to_fixed(trace.p[rows], Q3_12), trace.h[rows]
+    first = first_state(layer)
+    batch = (len(packing.lengths), 1)
+    state = State(np.tile(to_fixed(first.c, e), batch), np.tile(to_fixed(first.h, 0), batch))
+    error = 0.0
+    for at, n in packing.steps():
+        named = {gate: p[at, g] for g, gate in enumerate(cell.gates)}
+        state = cell.step(named, State(state.c[:n], state.h[:n]), numbers)
+        error += float(np.square(from_fixed(state.h, 0) - wanted[at]).sum())
+    return error
+
+
+def quantize_vectors(layer: FloatLayer, c_exponent: int) -> dict[str, Any]:
+    """The layer's `vectors`, all with the smallest exponent that holds them, and `vector_shift`."""
+    if not layer.vectors:
+        return {}
+    names = ", ".join(layer.vectors)
+    largest = max(float(np.abs(v).max(initial=0)) for v in layer.vectors.values())
+    e = exponent_for(largest / MARGIN, f"{layer.name} {names}")
+    shift = VECTOR_SHIFT - e - c_exponent
+    if shift < 0:
+        raise UserError(
+            f"{layer.name} {names}: they reach {largest:g} and the cell state "
+            f"{2.0**c_exponent:g}, their product must end below {2.0**VECTOR_SHIFT:g}; scale them"
+        )
+    vectors = {name: to_fixed(vector, e) for name, vector in layer.vectors.items()}
+    return {"vectors": vectors, "vector_shift": shift}

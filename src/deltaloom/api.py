@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `import deltaloom` offers: the verbs of the command line as functions.
+
+Each does what its verb does, with the same defaults, on objects in place of files, and prints
+nothing. What the user can mend is raised as `UserError`, one line with the field, the value, the
+rule and the way out. Paths are texts or `pathlib.Path`s.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .golden import storage
+from .golden.data import Dataset
+from .golden.errors import UserError
+from .golden.evaluation import evaluate as evaluation
+from .golden.evaluation import tuning
+from .golden.evaluation.metrics import Metric, find_metric
+from .golden.evaluation.result import Evaluation, columns
+from .golden.evaluation.trials import Trials
+from .golden.importers.checkpoint import ImportOptions, import_checkpoint
+from .golden.models import float_model, network
+from .golden.models.float_model import FloatModel
+from .golden.models.network import Network
+from .golden.quantization import presets
+from .golden.quantization import quantize as quantization
+from .golden.quantization.calibration import Progress, ignore_progress
+from .golden.quantization.scheme import Scheme
+from .golden.storage import AnyPath
+from .terminal import estimates
+
+if TYPE_CHECKING:
+    from .boards.flow.report import BuildReport
+    from .hw.config import AcceleratorConfig
+    from .hw.generate import Design
+    from .sim.report import SimulationReport
+
+
+def load(file: AnyPath) -> FloatModel | Network:
+    """Read a file of deltaloom's own: what `FloatModel.save` or `Network.save` wrote.
+
+    Raises UserError where it is anything else; checkpoints are for `import_model`.
+    """
+    kind = storage.kind_of(file)
+    if kind == network.KIND:
+        return Network.load(file)
+    if kind == float_model.KIND:
+        return FloatModel.load(file)
+    wanted = f"a {float_model.KIND} or a {network.KIND} is wanted"
+    raise UserError(f"{file}: holds a {kind}, {wanted}; name another file")
+
+
+def import_model(
+    file: AnyPath,
+    *,
+    labels: Sequence[str] = (),
+    order: Sequence[str] = (),
+    options: ImportOptions | None = None,
+) -> FloatModel:
+    """The float model in a trained checkpoint: PyTorch, safetensors, npz, Keras or ONNX.
+
+    Parameters
+    ----------
+    labels: names of the outputs; none: unknown.
+    order: the modules' names from input to output, where shapes fit several orders.
+    options: what a file of tensors does not tell; None: nothing of it.
+    """
+    return import_checkpoint(Path(file), labels, order, options or ImportOptions())
+
+
+def quantize(
+    model: FloatModel,
+    calibration: Dataset,
+    scheme: Scheme | str | None = None,
+    *,
+    progress: Progress = ignore_progress,
+) -> Network:
+    """The network of integers that does what `model` does, as well as its bits allow.
+
+    Parameters
+    ----------
+    calibration: typical sequences, which set the scales; labels are not needed.
+    scheme: bits and rules; a preset's name, such as "4-bit", or a TOML file's; None: 8-bit weights
+        and activations.
+    """
+    chosen = presets.read_scheme(scheme) if isinstance(scheme, str) else scheme
+    return quantization.quantize(model, calibration, chosen, progress)
+
+
+def tune(
+    network: Network,
+    data: Dataset,
+    *,
+    method: str = "greedy",
+    allowed: float = 0.5,
+    candidates: Mapping[int, tuple[int, ...]] | None = None,
+    keep_input: bool = False,
+    metric: Metric | str | None = None,
+    log: AnyPath | None = None,
+    workers: int = 1,
+    progress: Progress = ignore_progress,
+) -> tuning.Tuning:
+    """Choose the delta thresholds that eliminate most; the result's `network` has them.
+
+    Parameters
+    ----------
+    data: sequences with labels or targets, that the network was not trained on.
+    method: "greedy", "groups" or "uniform", see `golden.evaluation.tuning`.
+    allowed: error over that of thresholds 0, in the metric's unit.
+    candidates: by activation bits, thresholds to try, in codes; None: the usual ones.
+    keep_input: the input frames' threshold stays 0.
+    metric: what the error is, by name or itself; None: that of the data's task.
+    log: file that keeps every trial, so that an interrupted search goes on; None: no file.
+    workers: processes; the result is the same for any number. More than one need the caller to be a
+        script with `if __name__ == "__main__":`, as Python's multiprocessing does.
+    """
+    chosen = find_metric(metric) if isinstance(metric, str) else metric
+    file = None if log is None else Path(log)
+    with Trials(network, data, chosen, log=file, workers=workers, progress=progress) as trials:
+        return tuning.tune(trials, method, allowed, candidates=candidates, keep_input=keep_input)
+
+
+def evaluate(
+    network: Network,
+    data: Dataset,
+    model: FloatModel | None = None,
+    *,
+    metrics: Sequence[Metric | str] = (),
+    word_bits: int = evaluation.WORD_BITS,
+    progress: Progress = ignore_progress,
+) -> Evaluation:
+    """What the network gets right on `data` and what it costs; printed, it is a table.
+
+    Parameters
+    ----------
+    model: the float model to compare with; None: none.
+    metrics: what the errors are, by name or themselves; none: that of the data's task.
+    word_bits: bits of a weight word, for the ideal cycles.
+    """
+    chosen = [find_metric(m) if isinstance(m, str) else m for m in metrics]
+    return evaluation.evaluate(network, data, model, word_bits, progress, chosen)
+
+
+def generate(
+    network: Network,
+    folder: AnyPath,
+    *,
+    word_bits: int = evaluation.WORD_BITS,
+    lanes: str = "multiplier",
+    longest: int = 128,
+    drain_rows: int | None = None,
+    baked: bool = True,
+) -> "Design":
+    """Write the network's accelerator into `folder`: Verilog, memory files and a manifest.
+
+    Parameters
+    ----------
+    word_bits: bits of a weight word; one is read every cycle.
+    lanes: "multiplier", or "shift_add" for lanes without multipliers.
+    longest: frames of the longest sequence, which only a network with backward layers keeps.
+    drain_rows: rows rescaled per cycle, a divisor of the lanes; None: the largest up to 8.
+    baked: the Verilog's memories hold the network; otherwise it is loaded over AXI4-Lite.
+    """
+    from .hw.generate import generate
+
+    config = _accelerator(network, word_bits, lanes, longest, drain_rows)
+    return generate(network, Path(folder), config=config, baked=baked)
+
+
+def simulate(
+    design: "Design",
+    network: Network,
+    data: Dataset,
+    *,
+    frames: int = 200,
+    simulator: str = "verilator",
+    idle: float = 0.0,
+    backpressure: float = 0.0,
+    seed: int = 0,
+    waves: bool = False,
+    workdir: AnyPath | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> "SimulationReport":
+    """Run frames of `data` through the Verilog and compare every word with the golden model.
+
+    The report's `ok` says whether all were equal; printed, it is one line.
+
+    Parameters
+    ----------
+    design: what `generate` returned for this network, baked.
+    frames: how many, from the first sequences, of each at most half of them.
+    simulator: "verilator" or "icarus".
+    idle, backpressure: chance, 0 to below 1, that a cycle of the input or the output stream rests.
+    seed: of these.
+    waves: keep waveforms, some MB a frame.
+    workdir: folder for builds, logs and waveforms; None: "simulation" beside the Verilog.
+    progress: called with (frames done, frames in all).
+    """
+    from .sim.frames import choose_frames
+    from .sim.simulate import simulate
+    from .sim.stimulus import Stimulus
+
+    return simulate(
+        design.verilog,
+        network,
+        choose_frames(network, data, frames),
+        workdir=design.verilog.parent / "simulation" if workdir is None else Path(workdir),
+        simulator=simulator,
+        stimulus=Stimulus(idle=idle, backpressure=backpressure, seed=seed),
+        waves=waves,
+        progress=progress,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """What an accelerator would take, without building or simulating it; as a text, a table.
+
+    Members
+    -------
+    cycles_per_step_dense: clock cycles of a frame in which every element changes; None where the
+        estimate does not cover the accelerator.
+    cycles_per_step: of an average frame of the data; None without data, or likewise.
+    luts, flip_flops, multipliers, block_rams: of an ECP5, as yosys would find, buses included.
+    """
+
+    cycles_per_step_dense: float | None
+    cycles_per_step: float | None
+    luts: int
+    flip_flops: int
+    multipliers: int
+    block_rams: int
+
+    def __str__(self) -> str:
+        def number(value: float | None, digits: int = 0) -> str:
+            return "-" if value is None else f"{value:,.{digits}f}"
+
+        return columns(
+            [
+                ("cycles per step, dense", number(self.cycles_per_step_dense)),
+                ("cycles per step", number(self.cycles_per_step, 1)),
+                ("LUTs (ECP5)", number(self.luts)),
+                ("flip-flops", number(self.flip_flops)),
+                ("18x18 multipliers", number(self.multipliers)),
+                ("18-kbit block RAMs", number(self.block_rams)),
+            ]
+        )
+
+
+def estimate(
+    network: Network,
+    data: Dataset | None = None,
+    *,
+    word_bits: int = evaluation.WORD_BITS,
+    lanes: str = "multiplier",
+    longest: int = 128,
+) -> Estimate:
+    """Cycles and area of the accelerator that `generate` would write, in a second or two.
+
+    Parameters
+    ----------
+    data: sequences whose events count, the first 1,000 frames of them; None: dense cycles only.
+    word_bits, lanes, longest: as for `generate`.
+    """
+    from .hw.estimates.area import estimate_area
+
+    config = _accelerator(network, word_bits, lanes, longest)
+    cycles = None if data is None else estimates.data_cycles(network, config, data)
+    area = estimate_area(config)
+    return Estimate(
+        cycles_per_step_dense=estimates.dense_cycles(network, config),
+        cycles_per_step=cycles,
+        luts=area.luts,
+        flip_flops=area.flip_flops,
+        multipliers=area.multipliers,
+        block_rams=area.block_rams,
+    )
+
+
+def build(
+    network: Network,
+    folder: AnyPath,
+    *,
+    board: str = "ulx3s_85f",
+    word_bits: int = evaluation.WORD_BITS,
+    lanes: str = "multiplier",
+    longest: int = 128,
+    clock_mhz: float | None = None,
+    seed: int = 1,
+    synth_only: bool = False,
+    cycles_per_step: float | None = None,
+    progress: Callable[[str], None] = lambda stage: None,
+) -> "BuildReport":
+    """Build a board's bitstream, with the network in it; area, clock and latency.
+
+    Parameters
+    ----------
+    folder: where results are kept; what is there already is not built again.
+    board: its name.
+    word_bits, lanes, longest: as for `generate`.
+    clock_mhz: the accelerator's clock; None: the board's usual one.
+    seed: of the placement; another one moves the clock a bit.
+    synth_only: area only, no place and route and no bitstream.
+    cycles_per_step: of a frame, for the latency; None: as estimated where every element changes.
+    progress: called with what is being done.
+    """
+    from .boards.flow.build import build
+
+    config = _accelerator(network, word_bits, lanes, longest)
+    return build(
+        network,
+        board,
+        workdir=Path(folder),
+        config=config,
+        clock_mhz=clock_mhz,
+        seed=seed,
+        synth_only=synth_only,
+        cycles_per_step=cycles_per_step or estimates.dense_cycles(network, config),
+        progress=progress,
+    )
+
+
+def _accelerator(
+    network: Network, word_bits: int, lanes: str, longest: int, drain_rows: int | None = None
+) -> "AcceleratorConfig":
+    """The smallest accelerator that holds the network."""
+    from .hw.compiler.fit import derive_config
+
+    return derive_config(
+        network, word_bits=word_bits, drain_rows=drain_rows, lane_kind=lanes, frames=longest
+    )

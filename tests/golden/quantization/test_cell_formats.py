@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The format of an LSTM's c: by error, not by its largest value, where that leaves tanh's range."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from deltaloom.golden.engines.engine import quantize_frames, real_outputs, run
+from deltaloom.golden.engines.float_engine import run_float_batch
+from deltaloom.golden.quantization.calibration import observe
+from deltaloom.golden.quantization.cell_formats import MAX_C_EXPONENT
+from deltaloom.golden.quantization.quantize import Scheme, quantize
+from deltaloom.hw.compiler.compile import compile_network
+from deltaloom.hw.compiler.fit import derive_config
+
+
+def counting(model):
+    """The model with a first layer whose unit 0 counts frames: i, f and g stay at 1."""
+    layer = model.layers[0]
+    bias = layer.bias.copy()
+    for gate, value in {"i": 9, "f": 12, "g": 9}.items():
+        if gate in layer.cell.gates:
+            bias[layer.cell.gates.index(gate), 0] = value
+    paths = tuple(
+        replace(p, weights=np.concatenate([p.weights[:, :1] * 0.01, p.weights[:, 1:]], axis=1))
+        for p in layer.paths
+    )
+    return replace(model, layers=(replace(layer, bias=bias, paths=paths), *model.layers[1:]))
+
+
+def nmse(network, model, data):
+    wanted = run_float_batch(model, data.features)
+    results = run(network, [quantize_frames(network, x) for x in data.features])
+    errors = [real_outputs(network, r.outputs) - y for r, y in zip(results, wanted, strict=True)]
+    power = sum(float(np.square(y).sum()) for y in wanted)
+    return 10 * np.log10(sum(float(np.square(e).sum()) for e in errors) / power)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "lstm_peephole"])
+def test_a_unit_that_counts_costs_the_others_nothing(make_model, make_dataset, kind):
+    model = make_model([(kind, 16)], 6)
+    if kind == "lstm_peephole":  # unit 0 must not close its own gates
+        vectors = {n: np.concatenate([[0], v[1:]]) for n, v in model.layers[0].vectors.items()}
+        vectors = {n: v.astype(np.float32) for n, v in vectors.items()}
+        model = replace(model, layers=(replace(model.layers[0], vectors=vectors),))
+    data = make_dataset(6, [200, 150])
+    plain = nmse(quantize(model, data, Scheme(weight_bits=16, activation_bits=16)), model, data)
+    model = counting(model)
+    (seen,) = observe(model, data)
+    assert seen.c > 100 and set(seen.c_errors) == set(range(MAX_C_EXPONENT + 1))
+    network = quantize(model, data, Scheme(weight_bits=16, activation_bits=16))
+    (layer,) = network.layers
+    assert layer.c_exponent == min(seen.c_errors, key=seen.c_errors.get) <= MAX_C_EXPONENT
+    assert nmse(network, model, data) < plain + 6  # dB; as without that unit
+    wide = replace(network, layers=(replace(layer, c_exponent=8),))
+    if kind == "lstm":
+        assert nmse(wide, model, data) > nmse(network, model, data) + 15
+    compile_network(network, derive_config(network))  # the hardware takes it
+
+
+def test_c_within_the_table_is_covered_as_ever(make_model, make_dataset):
+    model, data = make_model([("lstm", 8)], 4), make_dataset(4, [80])
+    (seen,) = observe(model, data)
+    assert seen.c_errors == {} and seen.c < 8
+    layer = quantize(model, data).layers[0]
+    assert 2.0**layer.c_exponent >= seen.c
+
+
+def test_an_unbounded_c_is_covered(make_model, make_dataset):
+    model, data = make_model([("sru0", 8)], 4), make_dataset(4, [80])
+    for x in data.features:
+        x *= 40
+    (seen,) = observe(model, data)
+    assert seen.c > 10 and seen.c_errors == {}
+    assert 2.0 ** quantize(model, data).layers[0].c_exponent > seen.c
+
+
+def test_a_backward_layer_is_tried_in_its_own_direction(make_model, make_dataset):
+    model = counting(make_model([("lstm", 8)], 4))
+    model = replace(model, layers=(replace(model.layers[0], backward=True),))
+    data = make_dataset(4, [200])
+    network = quantize(model, data, Scheme(weight_bits=16, activation_bits=16))
+    assert nmse(network, model, data) < -55

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`deltaloom generate`: its files, its tables, its errors."""
+
+import json
+import re
+
+import pytest
+
+
+def test_generate(files, tmp_path, capsys, run, cells):
+    out = tmp_path / "made" / "rtl"
+    assert run("generate", files[0], "-o", out, "--word-bits", 64, "--drain-rows", 4) == 0
+    text = capsys.readouterr().out
+    facts = json.loads((out / "manifest.json").read_text())
+    assert (facts["config"]["word_bits"], facts["config"]["drain_rows"]) == (64, 4)
+    table = cells(text)
+    for memory in facts["memories"]:
+        lines = (out / f"{memory['name']}.hex").read_text().split()
+        depth, width = (int(n.replace(",", "")) for n in table[memory["name"]][:2])
+        assert len(lines) == depth and {len(line) for line in lines} == {-(-width // 4)}
+        assert table[memory["name"]][3] == f"{memory['name']}.hex"
+    assert re.search(r"lanes .* 8\n", text) and "lstm, linear" in text
+    assert "module deltaloom(" in (out / "deltaloom.v").read_text()
+    assert max(map(len, text.splitlines()[:-1])) <= 80
+
+
+def test_generate_without_the_image(files, tmp_path, run):
+    for name, words in (("baked", []), ("empty", ["--no-bake"])):
+        assert run("generate", files[0], "-o", tmp_path / name, "--word-bits", 32, *words) == 0
+    baked, empty = ((tmp_path / n / "deltaloom.v").read_text() for n in ("baked", "empty"))
+    assert len(empty) < len(baked)
+    hexes = [(tmp_path / n / "weights.hex").read_text() for n in ("baked", "empty")]
+    assert hexes[0] == hexes[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--word-bits", 20], "word_bits: 20 is not possible, it must be a multiple of"),
+        (["--drain-rows", 3, "--word-bits", 64], "drain_rows: 3 is not possible, it must be a di"),
+        (["--drain-rows", 0], "drain rows: 0 is not possible, it must be at least 1"),
+    ],
+)
+def test_generate_refuses(words, message, files, tmp_path, run, error):
+    assert run("generate", files[0], "-o", tmp_path / "rtl", *words) == 2
+    assert error().startswith(message)
+    assert not (tmp_path / "rtl").exists()
+
+
+def test_generate_never_replaces_a_file(files, run, error):
+    net, data = files
+    assert run("generate", net, "-o", data) == 2
+    assert error() == f"-o {data}: is a file; name a folder"

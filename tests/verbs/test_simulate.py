@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`deltaloom simulate`: its two runs, its figures, a mismatch, its errors."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from deltaloom.boards.tools import toolchain
+from deltaloom.golden.data import Dataset
+from deltaloom.golden.engines.engine import quantize_frames
+from deltaloom.golden.models.synthetic import make_network
+from deltaloom.sim.execute import SIMULATORS
+from deltaloom.sim.frames import choose_frames
+from deltaloom.verbs import simulate as simulate_verb
+from deltaloom.verbs.simulate import plan_runs
+
+
+@pytest.fixture
+def simulate(run, tmp_path):
+    """simulate(files, *words): the exit code of the verb in Icarus, in the folder sim."""
+
+    def go(files, *words):
+        net, data = files
+        options = ["--sim", "icarus", "--word-bits", 32, "--workdir", tmp_path / "sim"]
+        return run("simulate", net, "--data", data, *options, *words)
+
+    return go
+
+
+def test_simulate(files, tmp_path, capsys, cells, simulate):
+    assert simulate(files, "--frames", 10, "--json", tmp_path / "out.json") == 0
+    out, err = capsys.readouterr()
+    full, stalled = json.loads((tmp_path / "out.json").read_text())["runs"]
+    # Half of the frames from each sequence, then a quarter of each.
+    assert (full["frames"], full["sequences"], full["words"]) == (10, 2, 30)
+    assert (stalled["frames"], stalled["sequences"], stalled["words"]) == (4, 2, 12)
+    assert full["mismatches"] == stalled["mismatches"] == 0
+    assert (full["idle"], stalled["idle"], stalled["backpressure"]) == (0, 0.3, 0.3)
+    assert stalled["cycles_per_step"] is None is stalled["utilisation"]
+    assert full["cycles_per_step"] == full["counters"]["CYCLES"] / 10
+    assert full["utilisation"] == full["ideal_cycles_per_step"] / full["cycles_per_step"] < 1
+    table = cells(out)
+    assert table["full speed"][:3] == ["10", "30", "no"]
+    assert table["full speed"][3] == f"{full['cycles_per_step']:,.1f}"
+    assert table["stalled"][2:4] == ["no", "-"]
+    assert "full speed: 10 of 10 frames\n" in err
+    assert max(map(len, out.splitlines()[:6])) <= 80
+
+
+def test_simulate_without_stalls_is_one_run(files, tmp_path, capsys, simulate):
+    words = ["--idle", 0, "--backpressure", 0, "--frames", 4, "--threshold", 9]
+    assert simulate(files, *words, "--waves") == 0
+    out = capsys.readouterr().out
+    assert "stalled" not in out
+    wave = re.search(r"waveform: (.*)", out)
+    assert wave and (tmp_path / wave[1]).stat().st_size > 1000
+    manifest = json.loads((tmp_path / "sim" / "rtl" / "manifest.json").read_text())
+    assert {entry["threshold"] for entry in manifest["lists"]} == {9}
+
+
+def test_simulate_tells_a_mismatch(files, tmp_path, capsys, monkeypatch, cells, simulate):
+    """Hardware of another network: the first wrong word is named, and the code is 1."""
+    other = make_network([("lstm", 6), ("linear", 3)], 5, threshold=2, seed=1)
+    honest = simulate_verb.generate_verilog
+    monkeypatch.setattr(
+        simulate_verb, "generate_verilog", lambda network, *rest: honest(other, *rest)
+    )
+    assert simulate(files, "--frames", 4, "--json", tmp_path / "out.json") == 1
+    out = capsys.readouterr().out
+    (only,) = json.loads((tmp_path / "out.json").read_text())["runs"]
+    assert only["mismatches"] == 1 and only["cycles_per_step"] is None
+    assert cells(out)["full speed"][2] == "yes"
+    line = out.splitlines()[-1]
+    assert re.search(r"MISMATCH, .*step \d+, unit \d+: got -?\d+, expected -?\d+", line)
+    assert "run again with --waves" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--frames", 0], "frames: 0 is not possible, it must be at least 1"),
+        (["--idle", 1], "idle: 1.0 is not possible, it must be at least 0 and below 1"),
+        (["--threshold", "many"], "threshold 'many': 'many' is not a whole number"),
+        (["--word-bits", 20], "word_bits: 20 is not possible, it must be a multiple of"),
+    ],
+)
+def test_simulate_refuses(words, message, files, tmp_path, capsys, simulate):
+    assert simulate(files, *words) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.splitlines()[-1].startswith(f"deltaloom: {message}")
+    assert not (tmp_path / "sim").exists() or not list((tmp_path / "sim").rglob("*.v"))
+
+
+def test_simulate_features_of_the_wrong_width(files, tmp_path, error, simulate):
+    np.save(tmp_path / "wide.npy", np.zeros((4, 7), np.float32))
+    assert simulate((files[0], tmp_path / "wide.npy")) == 2
+    assert error().startswith("features: 7 per frame, the network takes 5")
+    assert not (tmp_path / "sim").exists()
+
+
+def test_simulate_no_frames(files, tmp_path, error, simulate):
+    np.save(tmp_path / "none.npy", np.zeros((0, 5), np.float32))
+    assert simulate((files[0], tmp_path / "none.npy")) == 2
+    assert error() == "data set: no frames; give at least one"
+
+
+def test_simulate_unknown_simulator(files, capsys, simulate):
+    assert simulate(files, "--sim", "spice") == 2
+    assert "invalid choice: 'spice'" in capsys.readouterr().err
+
+
+def test_simulate_missing_tool(files, tmp_path, monkeypatch, error, simulate):
+    monkeypatch.setattr(toolchain.shutil, "which", lambda name: None)
+    assert simulate(files) == 2
+    line = error()
+    assert line.startswith("iverilog is needed and was not found")
+    assert line.endswith("install it with: apt-get install iverilog")
+    assert not (tmp_path / "sim").exists()
+
+
+def test_simulators_are_those_of_the_library():
+    assert set(simulate_verb.SIMULATORS) == set(SIMULATORS)
+
+
+@pytest.mark.parametrize(
+    ("frames", "lengths"),
+    [(1, [1]), (2, [1, 1]), (5, [3, 2]), (14, [7, 7]), (16, [7, 8]), (100, [7, 9])],
+)
+def test_chosen_frames(frames, lengths, files):
+    network, data = make_network([("lstm", 6), ("linear", 3)], 5), Dataset.load(files[1])
+    chosen = choose_frames(network, data, frames)
+    assert [len(s) for s in chosen] == lengths
+    for words, features in zip(chosen, data.features, strict=False):
+        assert (words == quantize_frames(network, features)[: len(words)]).all()
+
+
+def test_planned_runs():
+    sequences = [np.zeros((9, 2), np.int64), np.ones((1, 2), np.int64)]
+    full, stalled = plan_runs(sequences, idle=0.0, backpressure=0.5)
+    assert (full.idle, full.backpressure) == (0, 0)
+    assert [len(s) for s in full.sequences] == [9, 1]
+    assert (stalled.idle, stalled.backpressure) == (0, 0.5)
+    assert [len(s) for s in stalled.sequences] == [3, 1]
+
+
+def test_never_replaces_a_file(files, run, error):
+    net, data = files
+    assert run("simulate", net, "--data", data, "--sim", "icarus", "--workdir", data) == 2
+    assert error() == f"--workdir {data}: is a file; name a folder"
