@@ -7,7 +7,7 @@ several processes, and threads that wait for a busy core made the golden model f
 Rare garbage collections: what Amaranth makes of a design is many objects that all live on, and
 looking through them again and again took a quarter of the time of writing its Verilog.
 
-No deadline for Hypothesis's examples: on a busy machine any of them may take long.
+No deadlines for property tests: an example's time says how busy the machine is, no more.
 """
 
 import gc
@@ -15,13 +15,13 @@ import importlib.util
 import os
 from pathlib import Path
 
-import hypothesis
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 gc.set_threshold(200_000, 50, 100)
-hypothesis.settings.register_profile("deltaloom", deadline=None)
-hypothesis.settings.load_profile("deltaloom")
+settings.register_profile("deltaloom", deadline=None)
+settings.load_profile("deltaloom")
 
 
 @pytest.fixture(scope="session")
