@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..errors import UserError
+from ..errors import UserError, printable
 from ..models.float_model import FloatLayer
 from .options import ImportOptions
 from .tensors.directions import Stage, both_ways, one
@@ -132,7 +132,7 @@ def _module(group: _Group, taken: set[str], options: ImportOptions) -> Module:
     known = choose(group.layouts, group.layers[count - 1], options.reset)
     layouts = [choose(group.layouts, f, options.reset) if f.names else known for f in founds]
     plain = layouts[0].kind.removesuffix("_before").rstrip("4")
-    name = _unique(group.prefix or plain, taken)
+    name = _unique(printable(group.prefix) or plain, taken)
     names = [_unique(f"{name}.{n}", taken) if a.numbered else name for n, a in enumerate(layouts)]
     if group.layouts[0].family == "sru":
         without, both = options.without_skip, options.bidirectional

@@ -51,6 +51,8 @@ def check_config(config: Any) -> Configured:
     """Raise UserError for layers, options and connections that the weights would not show."""
     inner = config["config"]
     layers = inner["layers"] if isinstance(inner, dict) else inner
+    if not layers:
+        raise ValueError("it has no layers")
     names = [str(layer["config"].get("name", k)) for k, layer in enumerate(layers)]
     order = _chain(layers, names, inner)
     backwards = set()

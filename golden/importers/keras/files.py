@@ -39,7 +39,8 @@ def read_h5(file: Path, budget: Budget) -> Read:
     h5py = _h5py(file)
     try:
         with h5py.File(file, "r") as archive:
-            config = _config(file, archive.attrs.get("model_config"))
+            text = archive.attrs.get("model_config")
+            config = None if text is None else _config(text)
             found, ordered = _weights(h5py, archive, budget)
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
@@ -58,16 +59,17 @@ def read_keras(file: Path, budget: Budget) -> Read:
                 raise ValueError("its configuration is too large")
             budget.take("model.weights.h5", sizes["model.weights.h5"])
             text, weights = archive.read("config.json"), archive.read("model.weights.h5")
-        config = _config(file, text)
+        config = _config(text)
         with h5py.File(io.BytesIO(weights), "r") as archive:
             found, _ = _weights(h5py, archive, budget)
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, *_DAMAGED) as error:
         raise _not_whole(file, ".keras", error) from error
-    if config is None:
-        raise UserError(f"{file}: its config.json is empty; save it anew")
-    return _in_order(found, config), True, config.backwards
+    try:
+        return _in_order(found, config), True, config.backwards
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
 
 
 def _h5py(file: Path) -> Any:
@@ -85,9 +87,7 @@ def _not_whole(file: Path, kind: str, error: Exception) -> UserError:
     return UserError(f"{file}: not a whole Keras {kind} file ({line}); save it anew")
 
 
-def _config(file: Path, text: Any) -> Configured | None:
-    if text is None:
-        return None
+def _config(text: Any) -> Configured:
     try:
         return check_config(json.loads(_text(text)))
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:

@@ -213,7 +213,7 @@ def _entries(graph: Graph, options: ImportOptions, *, cut: bool) -> Iterator[tup
 def _data(graph: Graph, node: Any) -> str:
     """The value that a node works on: its first one that depends on the graph's input."""
     depends = _dependents(graph)
-    return next((name for name in node.input if name in depends), node.input[0])
+    return next((str(name) for name in node.input if name in depends), str(node.input[0]))
 
 
 def _path(graph: Graph, name: str) -> list[str]:

@@ -116,7 +116,8 @@ class Scope:
 
     def is_put_out(self, name: str) -> bool:
         """Whether a state is an output of the graph, or a part of one."""
-        seen, left = set(), [name]
+        seen: set[str] = set()
+        left = [name]
         while left:
             name = left.pop()
             if name in self.graph.outputs:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import UserError
+from ...errors import UserError, printable
 from ..tensors.directions import one
 from ..tensors.layers import shown
 from .axes import DIRECTIONS, Axes, Axis, Moved, axis
@@ -164,7 +164,7 @@ class Trace:
         return make(node, flow)
 
     def _name(self, node: Any) -> str:
-        name: str = (node.name or node.op_type.lower()).strip("/").replace("/", ".")
+        name = printable((node.name or node.op_type.lower()).strip("/").replace("/", "."))
         candidate, n = name, 2
         while candidate in self._names:
             candidate, n = f"{name}_{n}", n + 1

@@ -136,6 +136,8 @@ def batch_norm(p):
 
 
 def transpose(p):
+    if not p.shape:
+        return
     perm = p.draw(st.permutations(range(len(p.shape))))
     p.add("Transpose", p.last, perm=perm, shape=[p.shape[n] for n in perm])
 
@@ -215,7 +217,7 @@ def graphs(draw):
     p = Piece(draw, np.random.default_rng(draw(st.integers(0, 2**32 - 1))))
     width = p.choose(1, 2, 3)
     dims = [p.choose(check.STEPS, 1, "T"), p.choose(check.BATCH, 1, "N")]
-    dims = dims[:: p.choose(1, 1, -1)] + [width]
+    dims = [*dims[:: p.choose(1, 1, -1)], width]
     p.shape = tuple(SIZES.get(n, n) for n in dims)
     names = draw(st.lists(st.sampled_from(PIECES), min_size=1, max_size=7))
     for piece in names:
