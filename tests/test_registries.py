@@ -13,14 +13,13 @@ from amaranth.hdl import Fragment
 
 from deltaloom import verbs
 from deltaloom.golden.cells import CELLS
-from deltaloom.golden.evaluation.operations import ELEMENTWISE, eliminated_as_published
+from deltaloom.golden.evaluation.operations import eliminated_as_published
 from deltaloom.golden.models.synthetic import make_network
 from deltaloom.hw.compiler.compile import compile_network
 from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.datapath.lanes.array import LANES, MacArray
 from deltaloom.hw.estimates.area import estimate_area
 from deltaloom.hw.estimates.cycles import dense_events, estimate_cycles
-from deltaloom.hw.estimates.ecp5_measured import CELL_BLOCKS
 from deltaloom.hw.words import LANE_KINDS
 
 ROOT = Path(__file__).parent.parent
@@ -132,10 +131,6 @@ def test_what_a_new_cell_lacks_is_seen(monkeypatch):
     assert lacks("mystery", CELL_CHECKS).keys() == {check.__name__ for check in CELL_CHECKS}
     monkeypatch.setitem(CELLS, "mystery", CELLS["ligru"])
     assert "cell_page" in lacks("mystery", CELL_CHECKS)
-    monkeypatch.delitem(ELEMENTWISE, "ligru")
-    assert lacks("ligru", CELL_CHECKS).keys() == {"count"}
-    monkeypatch.delitem(CELL_BLOCKS, "ligru")
-    assert lacks("ligru", CELL_CHECKS).keys() == {"count", "area"}
 
 
 def test_what_a_new_kind_of_lanes_or_a_verb_lacks_is_seen():
