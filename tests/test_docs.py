@@ -212,6 +212,14 @@ def test_every_file_of_the_hardware_is_in_the_map_of_tests():
     assert without_tests(files, text) == []
 
 
+def test_the_map_of_tests_has_no_file_that_got_its_own():
+    text = (ROOT / "tests" / "README.md").read_text("utf-8")
+    listed = [row[0] for row in table_rows(text) if row[0].startswith("`hw/")]
+    named = [name for cell in listed for name in _NAMED.findall(cell)]
+    assert len(named) > 5
+    assert without_tests(named, "") == sorted(named)
+
+
 def test_every_page_is_on_the_site_once():
     names = runpy.run_path(str(DOCS / "conf.py"))  # it needs no Sphinx
     listed = [names["FRONT"], *(page for some in names["PAGES"].values() for page in some)]
