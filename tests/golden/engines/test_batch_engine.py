@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deltaloom.golden.arithmetic import rshr, sat16
-from deltaloom.golden.cells import CELLS, Cell, State
+from deltaloom.golden.cells import CELLS, describe
+from deltaloom.golden.cells.values import mix, sigmoid
 from deltaloom.golden.delta import DELTA_MODES
 from deltaloom.golden.engines import batch_engine
 from deltaloom.golden.engines.engine import DENSE, StepModel, run, run_settings
@@ -128,19 +128,13 @@ def test_what_cannot_be():
 def test_a_state_that_no_path_reads(monkeypatch):
     """A cell whose unit alone reads its h steps frame by frame, and may start from a given h."""
 
-    def step(p, state, numbers):
-        z = np.maximum(p["z"], 0)
-        return State(state.c, sat16(p["y"] + rshr(z * (state.h - p["y"]), 15)))
+    @describe(x="z y", formats={"y": "h"})
+    def leaky(z, y, h):
+        return {"h": mix(h, sigmoid(z), y)}
 
-    cell = Cell(
-        formats={"z": "gate", "y": "h"},
-        feeds={"x": ("z", "y")},
-        step=step,
-        float_step=step,
-        reads_h=True,
-    )
-    assert cell.state == ("h",) and CELLS["linear"].state == () and CELLS["sru"].state == ("c",)
-    monkeypatch.setitem(CELLS, "leaky", cell)
+    assert leaky.state == ("h",) and not leaky.recurrent
+    assert CELLS["linear"].state == () and CELLS["sru"].state == ("c",)
+    monkeypatch.setitem(CELLS, "leaky", leaky)
     network = make_network([Shape(kind="leaky", units=5, initial=True), ("linear", 3)], 4, seed=1)
     assert [*network.layers[0].initial] == ["h"]
     frames = frames_for(network, [6, 9])
