@@ -184,7 +184,7 @@ def test_sequences_do_not_touch_each_other(network, lengths):
 
 
 def with_weak_recurrence(network):
-    """A state that nothing bounds goes to its end, or stays at 0, where the recurrence is strong."""
+    """A state that nothing bounds goes to its end or stays at 0 where the recurrence is strong."""
     layers = []
     for layer in network.layers:
         paths = tuple(replace(p, shift=p.shift + 5) if p.source == "h" else p for p in layer.paths)
