@@ -34,6 +34,7 @@ def random(rng, *shape, reach=0.6):
 def make_layer(rng, kind, inputs, *, units=UNITS, name="", h_columns=0, h_from="", initial=()):
     cell = CELLS[kind]
     columns = {"x": inputs, "h": h_columns or units, "rh": units}
+    reach = 0.7 if kind in ("ind_rnn", "fast_grnn") else 1.5  # beyond 1 their state only grows
     return FloatLayer(
         name=name or kind,
         kind=kind,
@@ -42,7 +43,7 @@ def make_layer(rng, kind, inputs, *, units=UNITS, name="", h_columns=0, h_from="
             for s, g in cell.feeds.items()
         ),
         bias=random(rng, len(cell.gates), units),
-        vectors={v: random(rng, units, reach=1.5) for v in cell.vectors},
+        vectors={v: random(rng, units, reach=reach) for v in cell.vectors},
         skip_scale=1.25 if cell.reads_input else 0.0,
         h_from=h_from,
         initial={state: random(rng, units, reach=0.9) for state in initial},

@@ -56,7 +56,7 @@ def test_16_bits_equal_float_in_every_cell(
         halved = ({k: v / 2 for k, v in layer.vectors.items()} for layer in model.layers)
         layers = (replace(a, vectors=v) for a, v in zip(model.layers, halved, strict=True))
         model = replace(model, layers=tuple(layers))
-    if kind in ("ligru", "rnn_relu", "fast_grnn"):
+    if kind in ("ligru", "rnn_relu", "janet", "fast_grnn"):
         model = change_paths(
             model,
             lambda p: replace(p, weights=p.weights * np.float32(0.3)) if p.source == "h" else p,

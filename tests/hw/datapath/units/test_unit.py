@@ -91,8 +91,9 @@ def reference(dut, unit_words):
         before = np.zeros((count, 2), np.int64) if starts else memory[at]
         numbers = Numbers(c_exponent=word["c_exponent"])
         if cell.vectors:
+            layout = vector_layout(cell.vectors)
             words = [
-                vector_layout(cell.vectors).from_bits(dut.vectors[address])
+                layout.from_bits(dut.vectors[address] & ((1 << layout.size) - 1))
                 for address in range(at.start, at.stop)
             ]
             vectors = {name: np.array([w[name] for w in words]) for name in cell.vectors}
@@ -187,7 +188,8 @@ def check(dut, unit_words, **options):
 def make(drain_rows, cells=("lstm", "linear"), state_depth=48):
     dut = CellUnit(drain_rows, cells=cells, state_depth=state_depth)
     rng = np.random.default_rng(1000)
-    dut.vectors = [int(word) for word in rng.integers(0, 1 << 32, state_depth)]
+    mask = (1 << cell_unit.vector_bits(cells)) - 1
+    dut.vectors = [int(word) & mask for word in rng.integers(0, 1 << 32, state_depth)]
     return dut
 
 
