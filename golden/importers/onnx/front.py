@@ -36,8 +36,8 @@ def run_front(file: Path, data: Dataset) -> Dataset:
             (y,) = session.run(None, {given.name: fed})
         except Exception as error:  # onnxruntime's own errors have no common base
             raise UserError(
-                f"{file}: cannot run on sequence {n}, {list(fed.shape)} ({first_line(error)}); give "
-                "the data that the graph takes"
+                f"{file}: cannot run on sequence {n}, {list(fed.shape)} ({first_line(error)}); "
+                "give the data that the graph takes"
             ) from None
         made.append(_frames(file, np.asarray(y), axes))
     try:
