@@ -7,7 +7,7 @@ from math import prod
 
 from ..errors import UserError
 
-MOST_BYTES = 4 << 30
+MOST_BYTES = 1 << 30
 """Bytes of all values that a file may make, unless the user says otherwise."""
 MOST_ALONG_AN_AXIS = 1 << 31
 

@@ -80,8 +80,8 @@ QUANTIZE = ["quantize", "m", "--data", "d", "-o", "n"]
         ),
         (["import"], ["arguments are required: ", "-o", "`deltaloom import --help`"]),
         (
-            ["import", "a", "-o", "b", "--no"],
-            ["unrecognized arguments: --no", "`deltaloom --help`"],
+            ["import", "a", "-o", "b", "--nothing"],
+            ["unrecognized arguments: --nothing", "`deltaloom --help`"],
         ),
         ([*SIMULATE, "--sim", "foo"], ["--sim: invalid choice: 'foo' (choose from ", "verilator"]),
         (

@@ -10,8 +10,6 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from ...errors import UserError
-
 Atom = tuple[Hashable, int]
 Axis = tuple[Atom, ...]
 DIRECTIONS: Atom = ("directions", 2)
@@ -40,14 +38,14 @@ class Axes:
         return len(self.axes)
 
     def at(self, number: int) -> int:
-        """`number`, from the end where it is negative, as an index. Raises UserError outside."""
+        """`number`, from the end where it is negative, as an index. Raises ValueError outside."""
         if not -len(self.axes) <= number < len(self.axes):
-            raise UserError(f"axis {number} of {len(self.axes)} is not there")
+            raise ValueError(f"axis {number} of {len(self.axes)} is not there")
         return number % len(self.axes)
 
     def transpose(self, perm: Sequence[int]) -> "Axes":
         if sorted(perm) != list(range(len(self.axes))):
-            raise UserError(f"{list(perm)} is no order of {len(self.axes)} axes")
+            raise ValueError(f"{list(perm)} is no order of {len(self.axes)} axes")
         return Axes(tuple(self.axes[n] for n in perm))
 
     def squeeze(self, numbers: Iterable[int] | None) -> "Axes":
@@ -65,7 +63,7 @@ class Axes:
         if any(not -total <= n < total for n in numbers) or len({n % total for n in numbers}) < len(
             numbers
         ):
-            raise UserError(f"{list(numbers)} are not axes of {total}")
+            raise ValueError(f"{list(numbers)} are not axes of {total}")
         new = {n % total for n in numbers}
         left = iter(self.axes)
         return Axes(tuple(() if n in new else next(left) for n in range(total)))
@@ -75,14 +73,14 @@ class Axes:
         shape, total = self.shape, prod(self.shape)
         copies = not allow_zero
         if any(n == 0 and (not copies or k >= len(shape)) for k, n in enumerate(target)):
-            raise UserError(f"{list(target)} keeps an axis that is not there")
+            raise ValueError(f"{list(target)} keeps an axis that is not there")
         sizes = [shape[k] if n == 0 else n for k, n in enumerate(target)]
         known = prod(n for n in sizes if n != -1)
         if sizes.count(-1) > 1 or any(n < -1 for n in sizes) or not known or total % known:
-            raise UserError(f"{list(target)} does not fit {list(shape)}")
+            raise ValueError(f"{list(target)} does not fit {list(shape)}")
         sizes = [total // known if n == -1 else n for n in sizes]
         if prod(sizes) != total:
-            raise UserError(f"{list(target)} does not fit {list(shape)}")
+            raise ValueError(f"{list(target)} does not fit {list(shape)}")
         left = [atom for atoms in self.axes for atom in atoms]
         axes = []
         for size in sizes:

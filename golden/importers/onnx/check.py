@@ -162,7 +162,7 @@ def _as_sequences(values: np.ndarray, axes: Axes, features: Any, time: Any) -> R
     spread = values.astype(np.float64).reshape([size for _, size in atoms])
     names = [name for name, _ in atoms]
     inner = [names.index(name) for name, _ in (*time, *features) if name in names]
-    outer = sorted((n for n in range(len(names)) if n not in inner), key=lambda n: names[n])
+    outer = sorted((n for n in range(len(names)) if n not in inner), key=lambda n: repr(names[n]))
     steps = int(np.prod([atoms[names.index(n)][1] for n, _ in time if n in names]))
     width = int(np.prod([size for _, size in features]))
     result: Reals = spread.transpose(outer + inner).reshape(-1, steps, width)

@@ -18,8 +18,10 @@ from ...models.float_model import FloatModel
 from ..limits import Budget
 from ..options import ImportOptions
 from ..tensors.directions import Stage
+from .axes import DIRECTIONS, Axes, Axis
 from .check import check
 from .cut import part
+from .front import AXES_KEY
 from .model import Graph, read_graph, title
 from .region import Region, find_region, trace_of
 
@@ -88,10 +90,31 @@ def read_part(file: Path, options: ImportOptions, *, cut: bool) -> Part:
 
 
 def _sides(graph: Graph, region: Region) -> tuple[Any, Any]:
-    before = None if region.entry in graph.inputs else part(graph, [], [region.entry])
-    if region.outputs == (region.exit,):
-        return before, None
-    return before, part(graph, [region.exit], region.outputs)
+    """What comes before and after, each with what the axes at the cut hold."""
+    flow, before, after = region.flow, None, None
+    if region.entry not in graph.inputs:
+        before = part(graph, [], [region.entry])
+        entry = region.trace.flows[region.entry]
+        _note_axes(before, _held(entry.axes, entry.features, flow.time))
+    if region.outputs != (region.exit,):
+        after = part(graph, [region.exit], region.outputs)
+        _note_axes(after, _held(flow.axes, flow.features, flow.time))
+    return before, after
+
+
+def _held(axes: Axes, features: Axis, time: Axis | None) -> list[str]:
+    """What each axis holds, in a word."""
+    words = dict.fromkeys(features, "features") | dict.fromkeys(time or (), "time")
+    words[DIRECTIONS] = words.get(DIRECTIONS, "features")
+    return [
+        "+".join(dict.fromkeys(words.get(atom, "batch") for atom in atoms)) or "one"
+        for atoms in axes.axes
+    ]
+
+
+def _note_axes(model: Any, axes: list[str]) -> None:
+    entry = model.metadata_props.add()
+    entry.key, entry.value = AXES_KEY, ",".join(axes)
 
 
 def _check_sizes(graph: Graph, options: ImportOptions, region: Region) -> None:

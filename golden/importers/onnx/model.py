@@ -63,12 +63,13 @@ def _load_outside(onnx: Any, model: Any, file: Path, budget: Budget) -> None:
 class Graph:
     """A graph's nodes in order, by what they make and what takes it, and its stored constants.
 
-    inputs, outputs: names, without those of constants. shapes: declared or inferred, an int, a
-    symbol or None for each axis.
+    folding: what may be computed of constants. inputs, outputs: names, without those of constants;
+    of inputs with their declared shapes.
     """
 
     def __init__(self, onnx: Any, model: Any, budget: Budget) -> None:
-        self.onnx, self.model, self.budget = onnx, model, budget
+        self.onnx, self.model = onnx, model
+        self.folding = Budget(budget.most // 4)
         graph = model.graph
         self.opsets = {entry.domain or "": entry.version for entry in model.opset_import}
         self._check_opset()
@@ -230,7 +231,7 @@ def _shape(value: Any) -> list[int | str | None] | None:
 def inferred(graph: Graph) -> Mapping[str, list[int | str | None] | None]:
     """Shapes of values by onnx's own inference, as far as it gets."""
     try:
-        model = graph.onnx.shape_inference.infer_shapes(graph.model, data_prop=True)
+        model = graph.onnx.shape_inference.infer_shapes(graph.model)
     except Exception:  # whatever it is: there is nothing to know then
         return {}
     values = (*model.graph.value_info, *model.graph.input, *model.graph.output)

@@ -44,7 +44,7 @@ class Scope:
         self.graph.check_form(node)
         feeds = {name: self.constants[name] for name in node.input if name}
         given = [self.constants.get(name, np.zeros(0)) for name in node.input]
-        self.graph.budget.take(title(node), _made(node, given, self.graph.attributes(node)))
+        self.graph.folding.take(title(node), _made(node, given, self.graph.attributes(node)))
         try:
             values = self._run(node, feeds)
         except Exception:  # the evaluator's own errors have no common base

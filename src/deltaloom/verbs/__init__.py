@@ -13,6 +13,7 @@ from typing import Protocol, cast
 VERBS: Mapping[str, str] = {
     # verb: module.Class, in the order of use
     "import": "import_.Import",
+    "features": "features.Features",
     "quantize": "quantize.Quantize",
     "sweep": "sweep.Sweep",
     "tune": "tune.Tune",

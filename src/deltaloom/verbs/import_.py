@@ -150,7 +150,7 @@ def _add_parts(parser: argparse.ArgumentParser) -> None:
         "--limit",
         type=float,
         metavar="GB",
-        default=4.0,
+        default=1.0,
         help="gigabytes of values that a checkpoint may make",
     )
 

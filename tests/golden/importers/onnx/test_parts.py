@@ -34,7 +34,7 @@ class Graph:
         names = []
         for value in inputs:
             if isinstance(value, np.ndarray):
-                names.append(f"c{len(self.constants)}")
+                names.append(f"k{len(self.constants)}")
                 self.constants.append(onnx.numpy_helper.from_array(value, names[-1]))
             else:
                 names.append(value)
@@ -283,14 +283,14 @@ def test_softmax_over_time(read):
     ("shape", "line"),
     [
         ([-1, 1, INPUTS], "LSTM node 'lstm': runs over two axes in a row, which mixes sequences"),
-        ([2, -1, INPUTS], "the graph depends on how many steps or sequences|Reshape node 'mix'"),
+        ([2, -1, INPUTS], "Reshape node 'mix': is not understood ([2, -1, 5] does not fit"),
     ],
 )
 def test_a_reshape_that_mixes_time_and_batch(read, shape, line):
     graph = Graph()
     y = graph.node("Reshape", "x", np.array(shape), name="mix")
     found = refused(read, graph.model(graph.lstm(y)), cut=False)
-    assert any(found.startswith(part) for part in line.split("|"))
+    assert found.startswith(line)
 
 
 def test_a_step_of_the_batch_is_no_last_step(read):
@@ -340,7 +340,7 @@ def test_constants_that_explode(read):
     for _ in range(40):
         value = graph.node("Concat", value, value, axis=0)
     model = graph.model(graph.node("Add", graph.lstm("x"), value))
-    assert "GB of values, the limit is 4.29; --limit GB raises it" in refused(read, model)
+    assert "GB of values, the limit is 0.268; --limit GB raises it" in refused(read, model)
     graph = Graph()
     value = graph.node("ConstantOfShape", np.array([10**6, 10**6]))
     model = graph.model(graph.node("Add", graph.lstm("x"), value))
@@ -392,7 +392,7 @@ def test_values_in_other_files(read, tmp_path, location):
         entry = tensor.external_data.add()
         entry.key, entry.value = key, text
     line = refused(read, model)
-    assert line.startswith(f"'c0' lies in {location!r}; only files beside the graph are read")
+    assert line.startswith(f"'k0' lies in {location!r}; only files beside the graph are read")
     if location == "there":
         (tmp_path / location).write_bytes(random(16 * INPUTS).tobytes())
         assert read(model).model.layers
