@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """ONNX nodes that move axes, take a last step or change nothing: what they make of a flow."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -127,7 +128,7 @@ def _joining(node: Any) -> str:
     )
 
 
-MOVERS = {
+MOVERS: dict[str, Callable[[Scope, Any, Flow], Flow]] = {
     **dict.fromkeys(MOVES, moved),
     "Gather": gather,
     "Slice": take_slice,

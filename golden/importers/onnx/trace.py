@@ -7,7 +7,6 @@ graph is walked with two choices, and what depends on them is refused (`graph`).
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -152,13 +151,14 @@ class Trace:
         flow = self.flows[name]
         if flow.softmax and kind not in MOVES:
             raise UserError(f"{flow.softmax} is not at the end; {NODES}")
+        if kind in MOVERS:
+            return MOVERS[kind](self.scope, node, flow)
         make: Callable[[Any, Flow], Flow] = {
             **dict.fromkeys(("LSTM", "GRU"), self._recurrent),
             **dict.fromkeys(("Gemm", "MatMul"), self._linear),
             **dict.fromkeys(("Add", "Sub", "Mul", "Div"), self._affine),
             **dict.fromkeys(("Softmax", "LogSoftmax"), self._softmax),
             "BatchNormalization": self._batch_norm,
-            **{name: partial(move, self.scope) for name, move in MOVERS.items()},
         }[kind]
         return make(node, flow)
 
