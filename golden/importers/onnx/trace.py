@@ -17,6 +17,7 @@ from ..tensors.layers import shown
 from .axes import DIRECTIONS, Axes, Axis, Moved, axis
 from .flow import Affine, Flow
 from .model import Graph, taken_by, title
+from .moves import MOVERS, torn
 from .nodes import NODES, linear, recurrent
 from .scope import MOVES, PICKS, Scope
 
@@ -24,7 +25,6 @@ LAYERS = ("LSTM", "GRU", "Gemm", "MatMul")
 AFFINE = ("Add", "Sub", "Mul", "Div", "BatchNormalization")
 KNOWN = (*LAYERS, *AFFINE, *MOVES, "Dropout", "Softmax", "LogSoftmax", "Gather", "Slice")
 _CHAIN = "only a single chain of layers can be imported"
-_LAST = "only the last step, -1 of another axis than the last, is supported"
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Trace:
             except UserError as error:
                 problem = str(error)
             except Moved:
-                problem = self._moves(node)
+                problem = torn(self.scope, node, self.flows.get(node.input[0]))
             except (ValueError, IndexError, TypeError, KeyError, OverflowError) as error:
                 problem = f"{title(node)}: is not understood ({error}); export the graph anew"
         elif not flows:
@@ -151,16 +151,15 @@ class Trace:
         flow = self.flows[name]
         if flow.softmax and kind not in MOVES:
             raise UserError(f"{flow.softmax} is not at the end; {NODES}")
+        if kind in MOVERS:
+            return MOVERS[kind](self.scope, node, flow)
         make: Callable[[Any, Flow], Flow] = {
             **dict.fromkeys(("LSTM", "GRU"), self._recurrent),
             **dict.fromkeys(("Gemm", "MatMul"), self._linear),
             **dict.fromkeys(("Add", "Sub", "Mul", "Div"), self._affine),
             **dict.fromkeys(("Softmax", "LogSoftmax"), self._softmax),
             "BatchNormalization": self._batch_norm,
-            "Gather": self._gather,
-            "Slice": self._slice,
-            "Dropout": self._dropout,
-        }.get(kind, self._moved)
+        }[kind]
         return make(node, flow)
 
     def _name(self, node: Any) -> str:
@@ -287,103 +286,6 @@ class Trace:
         scale = gamma / np.sqrt(variance + given.get("epsilon", 1e-5))
         return self._scaled(node, flow, scale, beta - mean * scale)
 
-    # What moves axes, takes a step or changes nothing
-
-    def _moves(self, node: Any) -> str:
-        """What a node says that tears an axis apart."""
-        given = self.graph.attributes(node).get("axes")
-        if given is None and len(node.input) > 1:
-            given = self.scope.constants.get(node.input[1], np.zeros(0)).ravel().tolist()
-        flow = self.flows.get(node.input[0])
-        if flow is not None and DIRECTIONS in flow.features and node.op_type == "Reshape":
-            return _joining(node)
-        return _moving(node, given)
-
-    def _moved(self, node: Any, flow: Flow) -> Flow:
-        kind, given = node.op_type, self.graph.attributes(node)
-        if kind == "Cast" and given["to"] not in self.graph.floats:
-            raise UserError(f"{title(node)}: casts to what is no float; {NODES}")
-        if kind in ("Cast", "Identity"):
-            return flow
-        axes, what = flow.axes, None
-        if kind == "Transpose":
-            what = list(given.get("perm", range(len(axes))[::-1]))
-            axes = axes.transpose(what)
-        elif kind == "Squeeze":
-            what = self.scope.axes(node)
-            axes = axes.squeeze(what)
-        elif kind == "Unsqueeze":
-            what = self.scope.axes(node) or []
-            axes = axes.unsqueeze(what)
-        elif kind == "Flatten":
-            axes = axes.flatten(axes.at(given.get("axis", 1)) if given.get("axis", 1) else 0)
-        else:
-            what = self.scope.constant(node, 1, "its shape").ravel().tolist()
-            axes = axes.reshape(what, allow_zero=bool(given.get("allowzero", 0)))
-        moved = replace(flow, axes=axes)
-        if moved.joined:
-            return replace(moved, moved="")
-        joins = DIRECTIONS in moved.features and kind == "Reshape" and len(axes.last) > 1
-        text = _joining(node) if joins else _moving(node, what)
-        apart = any(atoms == flow.features[-1:] for atoms in axes.axes[-1:])
-        return replace(moved, moved=flow.moved or ("" if apart else text))
-
-    def _gather(self, node: Any, flow: Flow) -> Flow:
-        index = self.scope.constants.get(node.input[1])
-        number = self.graph.attributes(node).get("axis", 0)
-        at = flow.axes.at(number)
-        atoms, size = flow.axes.axes[at], flow.axes.shape[at]
-        if index is not None and index.size == 1 and index.ndim < 2:
-            picked = int(index.flat[0])
-            if DIRECTIONS in atoms and len(atoms) == 1:
-                raise UserError(
-                    f"{title(node)}: takes away the axis of a node's two directions; only nodes "
-                    "that keep both are supported"
-                )
-            steps = flow.time is not None and atoms == flow.time and picked in (-1, size - 1)
-            if steps or (not atoms and picked in (0, -1) and at < len(flow.axes) - 1):
-                axes = flow.axes.with_axis(at, ()) if index.ndim else flow.axes.without(at)
-                return replace(flow, axes=axes, last=flow.last or bool(steps and atoms))
-        raise UserError(
-            f"{title(node)}: gathers {None if index is None else index.tolist()} of axis "
-            f"{number}; {_LAST}"
-        )
-
-    def _slice(self, node: Any, flow: Flow) -> Flow:
-        given = self.graph.attributes(node)
-        if "starts" in given:
-            starts, ends = given["starts"], given["ends"]
-            numbers, steps = given.get("axes"), None
-        else:
-            parts = [
-                self.scope.constant(node, n, "a place").ravel().tolist()
-                if n < len(node.input) and node.input[n]
-                else None
-                for n in range(1, 5)
-            ]
-            starts, ends, numbers, steps = parts[0] or [], parts[1] or [], parts[2], parts[3]
-        axes, last = flow.axes, flow.last
-        numbers = list(range(len(starts))) if numbers is None else numbers
-        for k, number in enumerate(numbers):
-            at = axes.at(int(number))
-            size = axes.shape[at]
-            step = int(steps[k]) if steps else 1
-            picked = range(size)[slice(int(starts[k]), int(ends[k]), step)]
-            if picked == range(size):
-                continue
-            if axes.axes[at] != flow.time or picked != range(size - 1, size):
-                raise UserError(
-                    f"{title(node)}: takes {starts[k]}:{ends[k]} of axis {number}; {_LAST}"
-                )
-            axes, last = axes.with_axis(at, ()), True
-        return replace(flow, axes=axes, last=last)
-
-    def _dropout(self, node: Any, flow: Flow) -> Flow:
-        mode = node.input[2] if len(node.input) > 2 else ""
-        if mode and (mode not in self.scope.constants or self.scope.constants[mode].any()):
-            raise UserError(f"{title(node)}: is in training mode; export the graph for inference")
-        return flow
-
     def _softmax(self, node: Any, flow: Flow) -> Flow:
         number = self.graph.attributes(node).get("axis", -1 if self.graph.opset >= 13 else 1)
         if flow.axes.at(number) != len(flow.axes) - 1 or not flow.joined:
@@ -399,17 +301,3 @@ def _width(name: str, inputs: int, flow: Flow) -> str:
     before = flow.stages[-1].chains[0][-1].name if flow.stages else "the graph's input"
     place = f"{before} before it puts out" if flow.stages else f"{before} has"
     return f"{name} takes {inputs} values, but {place} {flow.width}"
-
-
-def _moving(node: Any, what: Any) -> str:
-    return (
-        f"{title(node)}: {what} moves the last axis, which holds the features; only nodes that "
-        "leave it in place are supported"
-    )
-
-
-def _joining(node: Any) -> str:
-    return (
-        f"{title(node)}: joins the features with another axis than that of the two directions; "
-        "put a Transpose before it that makes that the last but one"
-    )
