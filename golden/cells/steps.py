@@ -24,7 +24,9 @@ class Integers:
 
     def __init__(self, outputs: Sequence[Node]) -> None:
         nodes = list(walk(outputs))
-        slot = {id(node): n for n, node in enumerate(nodes)}
+        slot: dict[int, int] = {}
+        for n, node in enumerate(nodes):
+            slot[id(node)] = slot[id(node.args[0])] if _idle(node) else n
         self._outputs = [slot[id(node)] for node in outputs]
         last = {slot[id(arg)]: n for n, node in enumerate(nodes) for arg in node.args}
         kept = {*self._outputs}
@@ -39,7 +41,7 @@ class Integers:
                 [own for own, end in last.items() if end == n and own not in kept],
             )
             for n, node in enumerate(nodes)
-            if node.op not in ("input", "const")
+            if node.op not in ("input", "const") and not _idle(node)
         ]
         self._slots = len(nodes)
 
@@ -56,6 +58,11 @@ class Integers:
             for old in ended:
                 slots[old] = None
         return [slots[n] for n in self._outputs]
+
+
+def _idle(node: Node) -> bool:
+    """Whether it is a saturation that never saturates."""
+    return node.op == "sat" and node.args[0].bits <= 16
 
 
 def _call(node: Node, args: list[int]) -> Call:

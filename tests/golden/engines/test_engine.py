@@ -196,7 +196,9 @@ def with_weak_recurrence(network):
 @pytest.mark.parametrize("kind", [kind for kind in CELLS if kind != "linear"])
 def test_every_cell_by_events(kind):
     """Long enough for the recurrence to matter, with saturating frames among ordinary ones."""
-    network = make_network([(kind, 37), (kind, 37), ("linear", 3)], 37, threshold=2)
+    e_c = {"qrnn": 0, "janet": 0}.get(kind, 3)  # small states: wider, they would send nothing
+    shape = [(kind, 37), (kind, 37), ("linear", 3)]
+    network = make_network(shape, 37, threshold=2, c_exponent=e_c)
     if kind in ("rnn_relu", "ind_rnn"):
         network = with_weak_recurrence(network)
     frames = make_frames(37, 40, smooth=0.5)
