@@ -11,6 +11,7 @@ from ..golden.models.network import MAX_SHIFT
 from .cells.catalogue import CELLS
 from .parts.arithmetic import MAX_VALUE_BITS
 from .words import (
+    CELL_BITS,
     EVENT_BITS,
     LANE_KINDS,
     LAYER_BITS,
@@ -170,6 +171,9 @@ class AcceleratorConfig:
             _check(name, value, good, f"a power of two up to {limit}")
             single = value == 1 or name == "cell_units" or not self.buffered
             _check(name, value, single, "1 where there is a sequence buffer (sequence_words)")
+        most_cells = 1 << CELL_BITS
+        rule = f"at most {most_cells} kinds"
+        _check("cells", len(self.cells), len(self.cells) <= most_cells, rule)
         for cell in self.cells:
             _check("cells", cell, cell in CELLS, f"of {', '.join(CELLS)}")
         for field in fields(self):

@@ -35,6 +35,7 @@ def test_a_delta_is_one_bit_wider_than_a_code():
         ("drain_rows", 3, "a divisor of the 8 rows of a word"),
         ("drain_rows", 0, "a divisor of the 8 rows of a word"),
         ("cells", ("lstm", "lsm"), f"of {', '.join(CELLS)}"),
+        ("cells", ("lstm",) * 33, "at most 32 kinds"),
         ("lists", 0, "1..32"),
         ("lists", 33, "1..32"),
         ("sum_bits", 53, "1..52"),
