@@ -16,6 +16,7 @@ from deltaloom.golden.models.float_model import FloatLayer, FloatModel, FloatPat
 def _layer(rng, name, kind, units, inputs, scaled):
     cell = CELLS[kind]
     reach = 1.5 / max(units, inputs) ** 0.5
+    most = 0.9 if kind == "ind_rnn" else 1.5  # beyond 1 its state grows without bound
 
     def uniform(*shape):
         return rng.uniform(-reach, reach, shape).astype(np.float32)
@@ -34,7 +35,7 @@ def _layer(rng, name, kind, units, inputs, scaled):
         kind=kind,
         paths=paths,
         bias=uniform(len(cell.gates), units),
-        vectors={v: rng.uniform(-1.5, 1.5, units).astype(np.float32) for v in cell.vectors},
+        vectors={v: rng.uniform(-most, most, units).astype(np.float32) for v in cell.vectors},
         skip_scale=1.25 if cell.reads_input else 0.0,
     )
 

@@ -51,12 +51,13 @@ def test_16_bits_equal_float_in_every_cell(
     """Every state of 40 steps within 0.002, 1/500 of the largest, or 16 words of its format."""
     inputs = units if kind == "sru" else inputs
     model = make_model([(kind, units), (kind, units)], inputs, seed, scaled)
-    # These states grow without end where their own weights are too large.
+    # Where their own weights are too large, these states grow without end, or a tanh that no gate
+    # holds amplifies every rounding.
     if kind in ("ind_rnn", "fast_grnn"):
         halved = ({k: v / 2 for k, v in layer.vectors.items()} for layer in model.layers)
         layers = (replace(a, vectors=v) for a, v in zip(model.layers, halved, strict=True))
         model = replace(model, layers=tuple(layers))
-    if kind in ("ligru", "rnn_relu", "janet", "fast_grnn"):
+    if kind in ("ligru", "rnn_relu", "rnn_tanh", "janet", "fast_grnn"):
         model = change_paths(
             model,
             lambda p: replace(p, weights=p.weights * np.float32(0.3)) if p.source == "h" else p,
