@@ -87,8 +87,8 @@ class StandIn(wiring.Component):
         accept, fresh, fires = Signal(), Signal(), Signal()
         x, old, sent = Signal(signed(16)), Signal(signed(16)), Signal(signed(16))
         y, full = Signal(signed(16)), Signal(signed(21))
-        with m.If(loader.memory("bias").en):
-            m.d.sync += bias[loader.memory("bias").addr].eq(loader.memory("bias").data)
+        with m.If(loader.loads["bias"].en):
+            m.d.sync += bias[loader.loads["bias"].addr].eq(loader.loads["bias"].data)
         with m.If(registers.set_threshold.en):
             m.d.sync += threshold.eq(registers.set_threshold.value)
 
