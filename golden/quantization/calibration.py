@@ -115,7 +115,8 @@ def observe(
         run_float_batch(model, chunk.features, observe=see)
         done += chunk.frames
         progress("float model on calibration data", done / calibration.frames)
-    chosen = [n for n, layer in enumerate(model.layers) if needs_choice(layer, largest[n]["c"])]
+    reached = {n: sizes["c"] for n, sizes in enumerate(largest)}
+    chosen = {n: c for n, c in reached.items() if needs_choice(model.layers[n], c)}
     errors = c_errors(model, calibration, chosen) if chosen else {}
     by_layer = []
     for n, sizes in enumerate(largest):

@@ -6,7 +6,7 @@ counts frames may drive to hundreds, is a bad guide: a format that covers it lea
 few bits. c may saturate instead. Which exponent is best is tried with the integer cell itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -37,14 +37,14 @@ def needs_choice(layer: FloatLayer, largest: float) -> bool:
 
 
 def c_errors(
-    model: FloatModel, calibration: Dataset, places: Sequence[int]
+    model: FloatModel, calibration: Dataset, largest: Mapping[int, float]
 ) -> Mapping[int, Mapping[int, float]]:
     """By layer and exponent e_c, the squared error of h over some of the calibration data.
 
     The integer cell runs on the float model's pre-activations, so the errors of layers before and
-    of the products are not in it. places: the layers.
+    of the products are not in it. largest: by layer, the largest |c|.
     """
-    errors = {n: dict.fromkeys(range(MAX_C_EXPONENT + 1), 0.0) for n in places}
+    errors = {n: dict.fromkeys(_tried(model.layers[n], c), 0.0) for n, c in largest.items()}
     frames = 0
     for chosen in calibration.chunks():
         chunk = calibration.subset(chosen)
@@ -59,6 +59,12 @@ def c_errors(
         if frames >= FRAMES:
             break
     return errors
+
+
+def _tried(layer: FloatLayer, largest: float) -> range:
+    """Exponents to try: a peephole reads c itself, so there one that covers it is among them."""
+    covering = exponent_for(largest, f"{layer.name} cell state") if layer.vectors else 0
+    return range(max(MAX_C_EXPONENT, covering) + 1)
 
 
 def _error(layer: FloatLayer, trace: Trace, packing: Packing, e: int) -> float:

@@ -48,10 +48,12 @@ def test_a_unit_that_counts_costs_the_others_nothing(make_model, make_dataset, k
     plain = nmse(quantize(model, data, Scheme(weight_bits=16, activation_bits=16)), model, data)
     model = counting(model)
     (seen,) = observe(model, data)
-    assert seen.c > 100 and set(seen.c_errors) == set(range(MAX_C_EXPONENT + 1))
+    assert seen.c > 100 and set(seen.c_errors) >= set(range(MAX_C_EXPONENT + 1))
+    assert (max(seen.c_errors) > MAX_C_EXPONENT) == (kind == "lstm_peephole")
     network = quantize(model, data, Scheme(weight_bits=16, activation_bits=16))
     (layer,) = network.layers
-    assert layer.c_exponent == min(seen.c_errors, key=seen.c_errors.get) <= MAX_C_EXPONENT
+    assert layer.c_exponent == min(seen.c_errors, key=seen.c_errors.get)
+    assert layer.c_exponent <= (MAX_C_EXPONENT if kind == "lstm" else 7)
     assert nmse(network, model, data) < plain + 6  # dB; as without that unit
     wide = replace(network, layers=(replace(layer, c_exponent=8),))
     if kind == "lstm":
