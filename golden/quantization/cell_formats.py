@@ -23,7 +23,7 @@ from .exponents import MARGIN, exponent_for
 COVERED = 3
 """Up to this exponent, where tanh's table ends, c's format covers all that calibration saw."""
 MAX_C_EXPONENT = 4
-"""Of a format that is chosen by error; one more bit than tanh's table can tell apart."""
+"""Of a format that is chosen by error, where only tanh reads c: one bit beyond its table."""
 FRAMES = 1 << 13
 """About how many frames of the calibration data are tried."""
 VECTOR_SHIFT = 18

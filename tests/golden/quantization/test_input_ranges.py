@@ -134,6 +134,7 @@ def test_scales_can_be_put_in_front_again(unlike):
     for one, other in zip(a.layers[0].paths, b.layers[0].paths, strict=True):
         np.testing.assert_array_equal(one.weights, other.weights)
     assert with_input_scale(model, None) is model
+    assert with_input_scale(b, network.input_scale) is b
 
 
 @pytest.mark.parametrize("bad", [np.zeros(INPUTS), np.full(INPUTS, np.nan), np.ones(INPUTS + 1)])
