@@ -40,7 +40,7 @@ def balance_inputs(model: FloatModel, calibration: Dataset, rule: str = "auto") 
 
 
 def with_input_scale(model: FloatModel, scale: Reals | None) -> FloatModel:
-    """The same function with these scales [inputs] in front; as it is for None, or if it has some."""
+    """The same function with these scales [inputs] in front, unless it has some; None: as it is."""
     if scale is None or model.input_scale is not None:
         return model
     scales = scale.astype(np.float32)
