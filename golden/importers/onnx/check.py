@@ -13,6 +13,7 @@ from ...errors import UserError
 from ...models.float_model import FloatModel, run_float
 from .axes import Axes
 from .cut import part
+from .model import RECURRENT
 from .region import Region, sized
 
 STEPS, BATCH = 9, 2
@@ -97,7 +98,7 @@ def _started(
         for place, key in ((5, "h"), (6, "c")):
             name = node.input[place] if place < len(node.input) else ""
             fed = scope.state_input(name) if name and name not in scope.constants else None
-            if fed is None or node.op_type not in ("LSTM", "GRU") or scope.is_zero(name):
+            if fed is None or node.op_type not in RECURRENT or scope.is_zero(name):
                 continue
             if scope.zero_state and not scope.is_put_out(fed):
                 feeds[fed] = np.zeros_like(feeds[fed])
