@@ -74,9 +74,7 @@ def read_checkpoint(
         part = read_part(file, options, cut=cut)
         model = _model(file, part.stages, labels, options)
         return _with_sides(file, model, part, options)
-    if options.zero_state or (
-        (options.start or options.end) and file.suffix.lower() not in KERAS
-    ):
+    if options.zero_state or ((options.start or options.end) and file.suffix.lower() not in KERAS):
         raise UserError(f"{file}: --from, --to and --zero-state are for graphs; leave them out")
     stored = read_tensors(file, options.most_bytes, options.start, options.end)
     stages = _stages_of_tensors(file, stored, order, options)

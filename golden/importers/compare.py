@@ -28,7 +28,7 @@ def verdict(own: Reals, theirs: np.ndarray, runtime: str, dtype: str = "float32"
     allowed = _TOLERANCE.get(dtype, 1e-4) * max(1.0, float(np.abs(theirs).max()))
     if not worst <= allowed:
         raise UserError(
-            f"the model differs from what {runtime} makes of the file by {worst:.3g} on random "
+            f"the model differs from what {runtime} makes of the graph by {worst:.3g} on random "
             "sequences; it is not imported. --no-check imports it all the same"
         )
     return f"equals {runtime} within {worst:.1e} on random sequences"

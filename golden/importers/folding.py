@@ -59,8 +59,8 @@ def before(layer: FloatLayer, affine: Affine) -> FloatLayer:
             weights = path.weights.astype(np.float64)
             rows = [layer.cell.gates.index(gate) for gate in path.gates]
             bias[rows] += weights @ affine.offset
-            weights = float32(f"{affine.what}: the weights", weights * affine.scale)
-            path = replace(path, weights=weights)
+            scaled = float32(f"{affine.what}: the weights", weights * affine.scale)
+            path = replace(path, weights=scaled)
         paths.append(path)
     return replace(layer, paths=tuple(paths), bias=float32(f"{affine.what}: the bias", bias))
 
@@ -92,9 +92,7 @@ _HARD = {"lstm": ("lstm_hard", ("i", "f", "o")), "gru": ("gru_hard", ("r", "z"))
 """By kind, the one with hard sigmoids, and the gates that enter them."""
 
 
-def _with_slope(
-    layer: FloatLayer, gates: Iterable[str], slope: float, middle: float
-) -> FloatLayer:
+def _with_slope(layer: FloatLayer, gates: Iterable[str], slope: float, middle: float) -> FloatLayer:
     """A layer whose hard sigmoids make slope * p + middle of what p was.
 
     slope * p + middle = SLOPE * (slope / SLOPE * p + (middle - MIDDLE) / SLOPE) + MIDDLE.

@@ -24,8 +24,8 @@ class ImportOptions:
     bidirectional: layers of `sru`, and LiGRU and PyTorch-Kaldi layers that are a file's last, run
     in both directions.
     only, ignore: patterns of tensors' names, as in a shell: those to read, and those to leave out.
-    start, end: of a graph, the node that is the network's first, and its last; of a Keras model, the
-    layer.
+    start, end: of a graph, the node that is the network's first, and its last; of a Keras model,
+    the layer.
     zero_state: states that a graph takes from elsewhere are taken to be zeros.
     check: run the model against the graph's own runtime.
     most_bytes: that a file's values may make.

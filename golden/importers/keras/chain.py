@@ -108,7 +108,9 @@ def _sources_of(name: str, layer: Any) -> tuple[list[str], list[str]]:
 
 
 def _joined(problems: Sequence[str]) -> str:
-    return f"{'; '.join(problems)}; {_ONE_CHAIN}, --from LAYER and --to LAYER choose one"
+    """Several calls and several inputs first: where one layer leads to two follows from them."""
+    own = [text for text in problems if " leads to " not in text] or problems
+    return f"{'; '.join(own)}; {_ONE_CHAIN}, --from LAYER and --to LAYER choose one"
 
 
 def _outputs(inner: Any) -> list[str]:
@@ -133,5 +135,3 @@ def _sources(node: Any) -> Iterator[str]:
             node = node[3:]
         for value in node:
             yield from _sources(value)
-
-

@@ -7,6 +7,7 @@ weights: no code of the file is run, as loading the model would.
 
 import importlib
 import os
+import warnings
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 
 from ...models.float_model import FloatModel
 from ..compare import BATCH, STEPS, outputs_of, softmax, verdict
-from .config import NORMS, RECURRENT, Configured, Step, halves_of
+from .config import NORMS, RECURRENT, Configured, halves_of
 
 _OPTIONS = (
     *("units", "activation", "recurrent_activation", "use_bias", "return_sequences"),
@@ -23,7 +24,16 @@ _OPTIONS = (
     *("mean", "variance"),
 )
 _BACKENDS = ("tensorflow", "jax", "torch")
-_COMPUTED = (*RECURRENT, *NORMS, "Bidirectional", "Dense", "Activation", "ReLU", "Softmax", "Rescaling")
+_COMPUTED = (
+    *RECURRENT,
+    *NORMS,
+    "Bidirectional",
+    "Dense",
+    "Activation",
+    "ReLU",
+    "Softmax",
+    "Rescaling",
+)
 """Layers that do something where nothing is trained."""
 _BY_NUMBER = {"kernel": 0, "bias": 1}
 
@@ -42,8 +52,9 @@ def check(model: FloatModel, config: Configured, arrays: Mapping[str, np.ndarray
     sequences = np.random.default_rng(0).normal(size=(BATCH, STEPS, model.inputs))
     sequences = sequences.astype(np.float32)
     try:
-        keras = _keras()
-        theirs = _run(keras, config, arrays, sequences)
+        with warnings.catch_warnings(action="ignore"):
+            keras = _keras()
+            theirs = _run(keras, config, arrays, sequences)
     except Exception as error:  # Keras's backends have no common base of errors
         line = next(iter(str(error).splitlines()), type(error).__name__)
         return f"not checked: Keras cannot run this model ({line[:120]})"
@@ -69,7 +80,9 @@ def _keras() -> Any:
 def _has_hard_sigmoids(config: Configured) -> bool:
     options = [step.options for step in config.steps]
     options += [half["config"] for step in config.steps for half in halves_of(step.options)]
-    return any("hard_sigmoid" in (o.get("activation"), o.get("recurrent_activation")) for o in options)
+    return any(
+        "hard_sigmoid" in (o.get("activation"), o.get("recurrent_activation")) for o in options
+    )
 
 
 def _run(
@@ -83,7 +96,10 @@ def _run(
         layer.build(value.shape)
         own = {n.partition("/")[2]: a for n, a in arrays.items() if n.split("/")[0] == step.name}
         if step.kind == "Bidirectional":
-            for half, word in ((layer.forward_layer, "forward"), (layer.backward_layer, "backward")):
+            for half, word in (
+                (layer.forward_layer, "forward"),
+                (layer.backward_layer, "backward"),
+            ):
                 _fill(half, {n: a for n, a in own.items() if n.startswith(word)})
         else:
             _fill(layer, own)

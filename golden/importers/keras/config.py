@@ -98,7 +98,7 @@ def check_config(config: Any, version: str = "", start: str = "", end: str = "")
         raise UserError("; ".join(problems) + part)
     backwards = {s.name for s in steps if s.kind in RECURRENT and s.options.get("go_backwards")}
     classes = tuple((n, str(a["class_name"])) for n, a in zip(names, layers, strict=True))
-    cut = tuple(name for name in names if name not in order)
+    cut = tuple(n for n, kind in classes if n not in order and kind != "InputLayer")
     return Configured(classes, tuple(steps), cut, frozenset(backwards), version)
 
 
@@ -108,10 +108,9 @@ def _problems(name: str, layer: Any, steps: list[Step], *, last: bool) -> list[s
     if kind == "TimeDistributed":
         kind, options = options["layer"]["class_name"], options["layer"]["config"]
         if kind not in _A_FRAME:
-            return [
-                f"TimeDistributed layer {name!r} of {kind}: runs an inner sequence for each "
-                f"step, which is not supported; only {', '.join(_A_FRAME)} can be inside"
-            ]
+            why = "runs an inner sequence for each step, which is not supported"
+            rule = f"only {', '.join(_A_FRAME)} can be inside"
+            return [f"TimeDistributed layer {name!r} of {kind}: {why}; {rule}"]
     step = Step(name, kind, options)
     steps.append(step)
     problems = [*_options(kind, options, step.title, last=last)]
@@ -185,4 +184,3 @@ def notes_of(config: Configured) -> Iterator[str]:
             yield f"{step.title}: gives the last step; the network gives every step"
     if config.cut:
         yield f"left out: {', '.join(config.cut)}"
-

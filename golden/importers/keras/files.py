@@ -203,7 +203,7 @@ def _in_order(found: dict[str, np.ndarray], config: Configured) -> dict[str, np.
         snake = re.sub(r"([a-z])([A-Z])", r"\1_\2", snake).lower()
         names[f"{snake}_{counts[snake]}" if counts[snake] else snake] = name
         counts[snake] += 1
-    order = [*(step.name for step in config.steps), *config.cut]
+    order = [*(step.name for step in config.steps), *(name for name, _ in config.classes)]
     by_layer: dict[str, dict[str, np.ndarray]] = {name: {} for name in order}
     for full, array in found.items():
         layer, _, leaf = full.partition("/")

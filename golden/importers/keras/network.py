@@ -133,8 +133,8 @@ class _Chain:
                 f"{affine.what}: of {affine.scale.size} features, but there are {width}; only the "
                 "features' axis, -1, can be normalized"
             )
-        spread = (np.broadcast_to(a, width) for a in (affine.scale, affine.offset))
-        return Affine(*spread, affine.what)
+        scale, offset = (np.broadcast_to(a, width) for a in (affine.scale, affine.offset))
+        return Affine(scale, offset, affine.what)
 
 
 def _affine(step: Step, arrays: Arrays) -> Affine:
