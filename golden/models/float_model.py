@@ -7,8 +7,8 @@ gates after a SOURCE that has several paths; the rest is JSON under the metadata
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -319,6 +319,7 @@ def run_float(model: FloatModel, sequence: npt.ArrayLike) -> tuple[Reals, list[T
     if not np.isfinite(x).all():
         raise UserError("features: a value is NaN or infinite; clean the data first")
     x = model.scaled(x)
+    model = replace(model, layers=tuple(map(_widened, model.layers)))
     traces = [_empty_trace(layer, len(x)) for layer in model.layers]
     for group in graph.lockstep(model.layers):
         last = model.layers[group[-1]]
@@ -339,6 +340,14 @@ def first_state(layer: FloatLayer) -> State:
     """The state [units] before a sequence's first step."""
     zeros = np.zeros(layer.units)
     return State(*(layer.initial.get(name, zeros).astype(np.float64) for name in ("c", "h")))
+
+
+def _widened(layer: FloatLayer) -> FloatLayer:
+    """The layer with weights in float64, so that no step has to convert them."""
+    paths = tuple(
+        replace(path, weights=cast(Any, path.weights.astype(np.float64))) for path in layer.paths
+    )
+    return replace(layer, paths=paths)
 
 
 def _empty_trace(layer: FloatLayer, steps: int) -> Trace:
@@ -366,6 +375,6 @@ def _add(layer: FloatLayer, sources: Mapping[str, Reals], p: Reals) -> None:
     """Add the products with these sources to p [gates, units]."""
     for path in layer.paths:
         if path.source in sources:
-            product = path.weights.astype(np.float64) @ sources[path.source]
+            product = path.weights @ sources[path.source]
             rows = [layer.cell.gates.index(gate) for gate in path.gates]
             p[rows] += product if path.scale is None else path.scale * product
