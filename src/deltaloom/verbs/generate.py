@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
+from ..golden.writing import check_folder
 from ..terminal.accelerator_options import add_lanes, add_longest, add_word_bits
 from ..terminal.options import add_network
-from ..terminal.outputs import check_folder
 from ..terminal.progress import progress_bars
 
 if TYPE_CHECKING:
