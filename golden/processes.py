@@ -6,13 +6,17 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 SUPERVISOR = Path(__file__).parent / "supervisor.py"
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Those that end a program, and that it can put off."""
 GONE = 2.0
 """Seconds to wait for a killed group; in a container there may be nobody who reaps its members."""
 
@@ -50,6 +54,27 @@ def run(command: Sequence[str], text: str) -> "subprocess.CompletedProcess[str]"
             end(child)
             raise
     return subprocess.CompletedProcess(command, child.returncode, out, err)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Signals that end the program wait for the end of the block; only the main thread gets any."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+
+    def keep(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+
+    before = {int(number): signal.signal(number, keep) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def usable_cache() -> None:

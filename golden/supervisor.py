@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -35,6 +36,7 @@ def _end(number: int, frame: FrameType | None) -> NoReturn:
 def main(parent: int, command: list[str]) -> int:
     """Exit code of the command; where a signal ended it, this process is ended by it, too."""
     signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGINT, lambda number, frame: None)  # is for the command, which has a say
     end_with_parent(signal.SIGTERM)
     if os.getppid() != parent:  # gone before we asked
         return NOT_STARTED
@@ -51,7 +53,8 @@ def main(parent: int, command: list[str]) -> int:
                 _end(signal.SIGTERM, None)
             continue
         if code < 0:
-            signal.signal(-code, signal.SIG_DFL)
+            with suppress(OSError):  # SIGKILL has no other
+                signal.signal(-code, signal.SIG_DFL)
             os.kill(os.getpid(), -code)
         return code
 

@@ -13,25 +13,22 @@ import fcntl
 import os
 import re
 import shutil
-import signal
 import stat
 import tempfile
-import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 
 from .errors import UserError
+from .processes import undisturbed
 
 NAME_KEPT = 60
 """Characters of a file's name in its hidden name; a file system takes 255 bytes in all."""
 
 _STANDARD = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 _DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _EXCHANGE = 2  # RENAME_EXCHANGE of Linux
 _HERE = -100  # AT_FDCWD
 
@@ -67,7 +64,7 @@ def _own_batch() -> Iterator[_Batch]:
     batch = _Batch()
     with batch.cleanup:
         yield batch
-        with _undisturbed():
+        with undisturbed():
             for commit in batch.commits:
                 commit()
 
@@ -341,27 +338,6 @@ def _naming(file: Path) -> Iterator[None]:
         if error.errno == errno.ENXIO:
             reason = "a pipe that nobody reads"
         raise UserError(f"{file}: cannot be written ({reason}); name another place") from error
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Signals that end the program wait for the end of the block; only the main thread gets any."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-
-    def keep(number: int, frame: FrameType | None) -> None:
-        came.append(number)
-
-    before = {int(number): signal.signal(number, keep) for number in _SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        for number in came:
-            signal.raise_signal(number)
 
 
 def _umask() -> int:
