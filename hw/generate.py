@@ -3,7 +3,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,7 @@ def generate(
     config: AcceleratorConfig | None = None,
     baked: bool = True,
     name: str = TOP,
+    more: Mapping[str, str] | None = None,
 ) -> Design:
     """Write `NAME.v`, `manifest.json` and one .hex file per memory into `folder`.
 
@@ -66,6 +67,7 @@ def generate(
         image is loaded over the bus
     name: of the top module; all others are called NAME.PART, so that designs of different names
         go into one project
+    more: texts to write beside these, by file name
 
     The folder's files change all at once, see `golden.writing.replacing_folder`.
 
@@ -78,16 +80,21 @@ def generate(
     top = Accelerator(config, image if baked else None)
     text = to_verilog(top, name, flat_ports(top))
     contents = image.contents
-    files = {
+    hexes = {
         f"{memory.name}.hex": "".join(hex_lines(contents[memory.name], memory.width))
         for memory in memories(config)
     }
+    files = dict(hexes)
     verilog = f"{name}.v"
-    facts = json.dumps(manifest(plan, image, top, name), indent=2) + "\n"
+    told = manifest(plan, image, top, name)
+    if more:
+        files |= more
+        told["more_files"] = sorted(more)
+    facts = json.dumps(told, indent=2) + "\n"
     with replacing_folder(folder, former_files(folder)) as temporary:
         for file, content in {**files, verilog: text, MANIFEST: facts}.items():
             (temporary / file).write_text(content, "utf-8")
-    return Design(folder / verilog, folder / MANIFEST, tuple(folder / file for file in files))
+    return Design(folder / verilog, folder / MANIFEST, tuple(folder / file for file in hexes))
 
 
 def former_files(folder: Path) -> set[str]:
@@ -95,7 +102,7 @@ def former_files(folder: Path) -> set[str]:
     try:
         facts = json.loads((folder / MANIFEST).read_text("utf-8"))
         names = {f"{memory['name']}.hex" for memory in facts["memories"]}
-        return {MANIFEST, f"{facts['top']}.v", *names}
+        return {MANIFEST, f"{facts['top']}.v", *names, *facts.get("more_files", ())}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return set()
 
