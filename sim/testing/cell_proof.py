@@ -19,15 +19,26 @@ from typing import Any
 import numpy as np
 import z3
 
-from ...golden.activations import Table
-from ...golden.arithmetic import code_range
+from ...golden.arithmetic import code_range, rshr
 from ...golden.cells import Cell
-from ...golden.cells.graph import MOST_C_EXPONENT, MOST_V_EXPONENT, VECTOR_SHIFT, Node, walk
+from ...golden.cells.graph import (
+    MOST_C_EXPONENT,
+    MOST_MEAN_BITS,
+    MOST_V_EXPONENT,
+    VECTOR_SHIFT,
+    Node,
+    walk,
+)
+from ...golden.cells.steps import one_over
+from ...golden.cells.values import NORMAL
+from ...hw.words import UNIT_BITS
 
 __all__ = ["Proof", "prove", "refute"]
 
 SECONDS = 60
 """That the solver may take for one claim."""
+MOST_POWER = MOST_MEAN_BITS // 2
+"""Of 4, in what a cell takes a root of."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +61,7 @@ def prove(cell: Cell) -> Proof:
     checked: list[tuple[Node, Mapping[str, Node]]] = []
     for stage in cell.stages:
         checked += [(node, before) for node in walk(stage.outputs.values())]
-        before = stage.outputs
+        before = {**before, **stage.outputs}
     nodes = [node for node, _ in checked]
     for node, left in checked:
         if found := refute(node, left):
@@ -69,14 +80,13 @@ def prove(cell: Cell) -> Proof:
 def refute(node: Node, before: Mapping[str, Node] | None = None) -> dict[str, int] | None:
     """Values that break the claim on a node, while those on its arguments hold; or None.
 
-    before: what the stage before left of "c" and "h", where there was one.
+    before: what stages before left, of "c" and "h", and for means.
 
     First its arguments are any numbers of their ranges, then theirs, down to the inputs: the first
     proof counts. A lookup breaks its claim with an input p and its "value".
     """
     if node.op == "input":
-        carried = (before or {}).get(str(node.attr))
-        low, high = (carried.low, carried.high) if carried else code_range(16)
+        low, high = _given(str(node.attr), before or {})
         within = node.low <= low and high <= node.high
         return None if within else {"value": low if low < node.low else high}
     if node.op == "const":
@@ -92,9 +102,21 @@ def refute(node: Node, before: Mapping[str, Node] | None = None) -> dict[str, in
         depth += 1
 
 
+def _given(name: str, before: Mapping[str, Node]) -> tuple[int, int]:
+    """The range of an input."""
+    if name.startswith("mean_"):
+        value = before[name.replace("mean", "sum")]
+        units = np.arange(1, 1 + (1 << UNIT_BITS))
+        factors = np.array([one_over(int(n)) for n in units])
+        ends = [rshr(end * units * factors[:, 0], factors[:, 1]) for end in (value.low, value.high)]
+        return int(ends[0].min()), int(ends[1].max())
+    if name in before:
+        return before[name].low, before[name].high
+    return code_range(16)
+
+
 def _refute_table(node: Node) -> dict[str, int] | None:
     (p,) = node.args
-    assert isinstance(node.function.table, Table)
     results = node.function.table(np.arange(p.low, p.high + 1))
     outside = np.flatnonzero((results < node.low) | (results > node.high))
     if not len(outside):
@@ -133,7 +155,8 @@ def _questions(root: Node, depth: int) -> Iterator[_Question]:
             if node not in inner:
                 nodes.append(("leaf", (), (node.low, node.high)))
                 continue
-            attr = next(left) if node.op == "rshr" else None
+            attr = node.shift.fixed if node.op == "scale" else None
+            attr = next(left) if node.op == "rshr" else attr
             nodes.append((node.op, tuple(place[id(arg)] for arg in node.args), attr))
         yield _Question(tuple(nodes), (root.low, root.high))
 
@@ -193,10 +216,13 @@ def _exact(op: str, args: Sequence[Any], amount: int | None) -> Any:
     a, b = args[0], args[-1]
     if op == "rshr":
         assert amount is not None
-        # z3 divides toward minus infinity by what is positive.
-        return (a + (1 << (amount - 1))) / (1 << amount) if amount > 0 else a * (1 << -amount)
+        return _rshr(a, amount)
     low, high = code_range(16)
+    powers = range(MOST_POWER + 1)
     results: Mapping[str, Any] = {
+        "log4": lambda: z3.Sum([z3.If(a >= 4**n, 1, 0) for n in powers[1:]]),
+        "normal": lambda: _chosen(b, [(a * (1 << NORMAL.fraction)) / 4**n for n in powers]),
+        "scale": lambda: _chosen(b, [_rshr(a, n + (amount or 0)) for n in powers]),
         "add": lambda: a + b,
         "sub": lambda: a - b,
         "mul": lambda: a * b,
@@ -204,3 +230,16 @@ def _exact(op: str, args: Sequence[Any], amount: int | None) -> Any:
         "sat": lambda: z3.If(a < low, low, z3.If(a > high, high, a)),
     }
     return results[op]()
+
+
+def _rshr(a: Any, amount: int) -> Any:
+    # z3 divides toward minus infinity by what is positive.
+    return (a + (1 << (amount - 1))) / (1 << amount) if amount > 0 else a * (1 << -amount)
+
+
+def _chosen(n: Any, values: Sequence[Any]) -> Any:
+    """The nth of these; the last one, if there are none so far."""
+    result = values[-1]
+    for k, value in enumerate(values[:-1]):
+        result = z3.If(n == k, value, result)
+    return result

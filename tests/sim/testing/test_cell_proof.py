@@ -9,13 +9,14 @@ pytest.importorskip("z3")
 
 from deltaloom.golden.cells import CELLS, describe
 from deltaloom.golden.cells.graph import walk
+from deltaloom.golden.cells.lstm_norm import lstm_norm
 from deltaloom.golden.cells.values import C, mix, rshr, sat16, sigmoid, tanh
 from deltaloom.sim.testing.cell_proof import prove, refute
 
 LEFT_OUT = {
-    "lstm": 1, "lstm_cifg": 1, "lstm_peephole": 1, "lstm_hard": 1, "gru": 1, "gru_before": 1,
-    "gru_hard": 1, "ligru": 1, "ligru_tanh": 1, "sru": 2, "sru4": 2, "sru0": 2, "min_gru": 1,
-    "qrnn": 2,
+    "lstm": 1, "lstm_cifg": 1, "lstm_peephole": 1, "lstm_hard": 1, "lstm_clip": 1,
+    "gru": 1, "gru_before": 1, "gru_hard": 1, "ligru": 1, "ligru_tanh": 1,
+    "sru": 2, "sru4": 2, "sru0": 2, "min_gru": 1, "min_lstm": 2, "qrnn": 2,
 }  # fmt: skip
 """Saturations that a kind has no hardware for; the others' kinds have all theirs."""
 
@@ -28,6 +29,21 @@ def test_every_claim_on_a_shipped_cell_is_proved(kind):
     assert found.ranges + found.tables == sum(
         node.op not in ("input", "const") for node in operations.values()
     )
+
+
+def test_means_and_roots_are_proved_and_false_claims_on_them_found():
+    found = prove(lstm_norm)
+    assert found.saturations == 1  # of h
+    update = lstm_norm.stages[-1]
+    nodes = [*walk(update.outputs.values())]
+    before = {name: node for stage in lstm_norm.stages for name, node in stage.outputs.items()}
+    for op in ("log4", "normal", "scale"):
+        node = next(node for node in nodes if node.op == op)
+        assert refute(replace(node, high=node.high // 2)) is not None, op
+    (mean,) = [node for node in nodes if node.attr == "mean_0"]
+    assert refute(replace(mean, low=mean.low + 5), before) == {"value": -32769}
+    square = before["sum_1"]
+    assert refute(replace(square, low=1)) is not None
 
 
 def changed(root, old, **fields):
