@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError, printable
+from ..golden.writing import is_stream, replacing, same, together
+from ..terminal.outputs import check_output
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -94,8 +96,9 @@ class Import:
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.importers.checkpoint import ImportOptions, read_checkpoint
 
-        if args.output.resolve() == args.checkpoint.resolve():
+        if same(args.output, args.checkpoint):
             raise UserError(f"-o {args.output}: is the checkpoint itself; name another file")
+        check_output(args.output)
         order = getattr(args, "order", "")
         found = read_checkpoint(
             args.checkpoint,
@@ -118,8 +121,9 @@ class Import:
                 most_bytes=_read_limit(args.limit),
             ),
         )
-        sides = _save_sides(found, args)
-        found.model.save(args.output)
+        with together():
+            sides = _save_sides(found, args)
+            found.model.save(args.output)
         _print_summary(found, args.output, sides)
 
 
@@ -171,12 +175,10 @@ def _read_limit(gigabytes: float) -> int:
 
 def _save_sides(found: "Imported", args: argparse.Namespace) -> list[Path]:
     """Write what stands before and after the network next to the model's file; the files."""
-    from ..golden.storage import replacing
-
     written = []
     for name, content in (("before.onnx", found.before), ("after.onnx", found.after)):
         file = args.output.with_name(name)
-        if not content:
+        if not content or is_stream(args.output):
             continue
         if file.resolve() in (args.output.resolve(), args.checkpoint.resolve()):
             raise UserError(f"{file}: is in the way of what is cut off; give -o another folder")
