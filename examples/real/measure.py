@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Import published networks from their files, quantize, tune and simulate them; docs/real-networks.md.
+"""Published networks: imported from their files, quantized, tuned and simulated.
+
+The figures go to docs/real-networks.md.
 
 NMSE is 10 log10(sum((y' - y)^2) / sum(y^2)) of the network's outputs against the float model's. All
 networks without backward layers are run by one core in Verilator, loaded with one after the other.
@@ -11,9 +13,10 @@ import platform
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 from fetch import FetchError
 from networks import CASES, Case
 
@@ -24,10 +27,12 @@ from deltaloom.golden.errors import UserError
 from deltaloom.golden.evaluation.evaluate import evaluate
 from deltaloom.golden.evaluation.trials import Trials
 from deltaloom.golden.evaluation.tuning import tune
+from deltaloom.golden.models.float_model import run_float
 from deltaloom.golden.models.network import Network
 from deltaloom.golden.quantization.quantize import quantize
 from deltaloom.golden.quantization.scheme import Scheme
 from deltaloom.hw.compiler.fit import derive_config
+from deltaloom.sim.simulate import simulate as simulate_design
 from deltaloom.sim.testing.core_in_verilator import measure_core
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,8 +41,8 @@ TARGETS = {8: -30.0, 16: -60.0}
 """dB of NMSE, by bits of weights and activations."""
 ALLOWED = 1.0
 """dB that tuning may lose."""
-TUNED, SIMULATED = 100, 3
-"""Frames of each sequence that thresholds are tuned on, and that are simulated."""
+TUNED, SIMULATED = 1, 3
+"""Calibration sequences that thresholds are tuned on; frames of a sequence that are simulated."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +61,10 @@ class Figures:
     decibels: dict[str, float]
     tuned: float
     eliminated: float
-    simulated: str = ""
+    simulated: tuple[int, ...] = ()
 
 
-def measure(case: Case, work: Path) -> tuple[Figures, list[Network]]:
+def measure(case: Case) -> tuple[Figures, list[Network]]:
     """A case's figures but for the simulation, and its networks: W8/A8 tuned, W16/A16."""
     networks, decibels = {}, {}
     for bits in TARGETS:
@@ -67,12 +72,10 @@ def measure(case: Case, work: Path) -> tuple[Figures, list[Network]]:
         networks[bits] = quantize(case.model, case.calibration, scheme)
         decibels[str(bits)] = _nmse(networks[bits], case.test)
         print(f"{case.name}: W{bits}/A{bits} {decibels[str(bits)]:.2f} dB", flush=True)
-    short = replace(
-        case.test,
-        features=tuple(x[:TUNED] for x in case.test.features),
-        targets=tuple(y[:TUNED] for y in case.test.targets or ()),
-    )
-    with Trials(networks[8], short) as trials:
+    some = case.calibration.features[:TUNED]
+    targets = tuple(run_float(case.model, x)[0].astype(np.float32) for x in some)
+    data = Dataset(some, targets=targets, task="regression")
+    with Trials(networks[8], data) as trials:
         found = tune(trials, "groups", ALLOWED, candidates={8: (0, 1, 2, 4)})
     result = evaluate(found.network, case.test)
     figures = Figures(
@@ -91,7 +94,8 @@ def measure(case: Case, work: Path) -> tuple[Figures, list[Network]]:
         tuned=float(result.delta_error or 0),
         eliminated=result.eliminated_operations,
     )
-    print(f"{case.name}: tuned {figures.tuned:.2f} dB, {figures.eliminated:.0f} % eliminated", flush=True)
+    gained = f"{figures.eliminated:.0f} % eliminated"
+    print(f"{case.name}: tuned {figures.tuned:.2f} dB, {gained}", flush=True)
     return figures, [found.network, networks[16]]
 
 
@@ -99,39 +103,65 @@ def _nmse(network: Network, test: Dataset) -> float:
     return float(evaluate(network, test).quantized_error or 0)
 
 
-def simulate_together(networks: Sequence[tuple[str, Network, Dataset]], work: Path) -> None:
-    """Raise AssertionError where the core's outputs or events differ from golden's."""
-    config = derive_config(*(network for _, network, _ in networks))
-    for name, network, data in networks:
-        frames = [quantize_frames(network, x[:SIMULATED]) for x in data.features]
+def simulate(names: Sequence[str], work: Path) -> None:
+    """Compare RTL with golden; AssertionError where an output word or an event differs.
+
+    Networks without backward layers are loaded, one after the other, into one core in Verilator.
+    The others need whole sequences, so each gets an accelerator of its own, in Icarus.
+    """
+    together: list[tuple[str, int, Network]] = []
+    for name in names:
+        for bits in TARGETS:
+            network = Network.load(work / f"{name}-{bits}.safetensors")
+            if any(layer.backward for layer in network.layers):
+                _simulate_alone(f"{name}-{bits}", network, _frames(name, network, work), work)
+                _note(name, bits, work)
+            else:
+                together.append((name, bits, network))
+    config = derive_config(*(network for _, _, network in together)) if together else None
+    for name, bits, network in together if config else ():
         start = time.perf_counter()
-        measure_core(network, frames, config, work)
-        print(f"{name}: RTL equals golden, {time.perf_counter() - start:.0f} s", flush=True)
+        measure_core(network, _frames(name, network, work), config, work)
+        _note(name, bits, work)
+        print(f"{name}: W{bits} in RTL, {time.perf_counter() - start:.0f} s", flush=True)
 
 
-def simulate_alone(network: Network, data: Dataset, work: Path) -> None:
-    """The same of a network with backward layers, whose accelerator keeps whole sequences."""
-    few = Dataset(tuple(x[: 2 * SIMULATED] for x in data.features))
-    design = deltaloom.generate(network, work / "design", longest=2 * SIMULATED)
-    report = deltaloom.simulate(design, network, few, frames=2 * SIMULATED)
+def _frames(name: str, network: Network, work: Path) -> list[np.ndarray]:
+    with np.load(work / f"{name}-frames.npz") as arrays:
+        return [quantize_frames(network, arrays[key]) for key in arrays.files]
+
+
+def _simulate_alone(name: str, network: Network, frames: list[np.ndarray], work: Path) -> None:
+    design = deltaloom.generate(network, work / name, longest=SIMULATED)
+    report = simulate_design(
+        design.verilog, network, frames, workdir=work / name / "run", simulator="icarus"
+    )
     if not report.ok:
         raise AssertionError(str(report))
+    print(f"{name}: in RTL, {report}", flush=True)
+
+
+def _note(name: str, bits: int, work: Path) -> None:
+    """Write down that a network's RTL equals golden."""
+    file = work / f"{name}.json"
+    kept = json.loads(file.read_text("utf-8"))
+    kept["simulated"] = [*kept["simulated"], bits]
+    file.write_text(json.dumps(kept, indent=1), "utf-8")
 
 
 def page(every: Sequence[Figures]) -> str:
     """docs/real-networks.md."""
-    rows = [
-        "| network | layers | parameters | import | largest difference | W8/A8 | W16/A16 | W8/A8 tuned "
-        "(eliminated) | RTL |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+    heads = ("network", "layers", "parameters", "import", "difference", "W8/A8", "W16/A16")
+    heads += ("W8/A8 tuned (eliminated)", "RTL")
+    rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for f in every:
-        numbers = [f"{f.decibels[str(bits)]:.1f}{'' if _met(f, bits) else ' *'}" for bits in TARGETS]
-        rows.append(
-            f"| {f.name} | {f.layers} | {f.parameters:,} | {f.seconds:.1f} s | {f.difference:.0e} | "
-            f"{numbers[0]} dB | {numbers[1]} dB | {f.tuned:.1f} dB ({f.eliminated:.0f} %) | "
-            f"{f.simulated or 'not run'} |"
+        stars = ["" if _met(f, bits) else " *" for bits in TARGETS]
+        values = (
+            *(f.name, f.layers, f"{f.parameters:,}", f"{f.seconds:.1f} s", f"{f.difference:.0e}"),
+            *(f"{f.decibels[str(b)]:.1f} dB{star}" for b, star in zip(TARGETS, stars, strict=True)),
+            *(f"{f.tuned:.1f} dB ({f.eliminated:.0f} %)", _bits(f)),
         )
+        rows.append(f"| {' | '.join(values)} |")
     told = [
         "| network | from | import | compared with | data |",
         "|---|---|---|---|---|",
@@ -145,8 +175,8 @@ def page(every: Sequence[Figures]) -> str:
 
 PAGE_TEXT = """# Real networks
 
-Published networks, imported from the files that their packages ship. Nothing of them is part of this
-repository: `examples/real` downloads them.
+Published networks, imported from the files that their packages ship. Nothing of them is part of
+this repository: `examples/real` downloads them.
 
     pip install -r examples/real/requirements.txt
     python examples/real/measure.py            # all of them, and this page
@@ -154,18 +184,23 @@ repository: `examples/real` downloads them.
 
 {rows}
 
-- **Import** is the time of `deltaloom import`, the comparison with the runtime and that runtime's start
-  included. **Largest difference** is of the outputs, from the network's own runtime.
+- **Import** is the time of `deltaloom import`, the comparison with the runtime and that runtime's
+  start included. **Difference** is the largest of the float model's outputs from those of the
+  network's own runtime, over the largest output where that is above 1.
 - **Decibels** are the error of the fixed-point network against the float model: 10 log10(sum((y' -
-  y)^2) / sum(y^2)), over recordings that calibration has not seen, with the default scheme. A star: it
-  misses the target, {targets}.
-- **Tuned**: thresholds by `deltaloom tune --method groups` that lose at most 1 dB, and the part of the
-  operations that they leave out.
+  y)^2) / sum(y^2)), over sequences that calibration has not seen, with the default scheme. A star:
+  it misses the target, {targets}.
+- **Tuned**: thresholds by `deltaloom tune --method groups` that lose at most 1 dB on sequences of
+  the calibration, and the part of the operations that they leave out.
 - **RTL**: some frames of the tuned W8/A8 network and of W16/A16 in Verilator, every output word and
   every event as in the golden model.
 
 {told}
 """
+
+
+def _bits(figures: Figures) -> str:
+    return ", ".join(f"W{bits}" for bits in figures.simulated) or "not run"
 
 
 def _met(figures: Figures, bits: int) -> bool:
@@ -175,54 +210,49 @@ def _met(figures: Figures, bits: int) -> bool:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure the networks that are named, or all; returns the exit code."""
     parser = argparse.ArgumentParser(description="published networks, whole")
-    parser.add_argument("networks", nargs="*", choices=[*CASES, []], help="some of them")
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help=", ".join(CASES))
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "real", help="folder")
-    parser.add_argument("--no-simulation", action="store_true", help="no Verilator")
+    parser.add_argument("--page", type=Path, default=PAGE, help="what is written")
+    parser.add_argument("--no-simulation", action="store_true", help="no RTL")
+    parser.add_argument("--only-simulation", action="store_true", help="RTL of what is there")
     args = parser.parse_args(argv)
     names = args.networks or [*CASES]
+    unknown = [name for name in names if name not in CASES]
+    if unknown:
+        parser.error(f"{', '.join(unknown)}: unknown; there are {', '.join(CASES)}")
     try:
-        every = [_run(name, args.work, simulated=not args.no_simulation) for name in names]
+        for name in () if args.only_simulation else names:
+            _run(name, args.work)
+        if not args.no_simulation:
+            simulate(names, args.work)
     except (FetchError, UserError) as error:
         print(f"measure: {error}", file=sys.stderr)
         return 1
-    kept = _kept(args.work)
-    known = [kept[name] for name in CASES if name in kept]
-    if len(known) == len(CASES):
-        PAGE.write_text(page(known), "utf-8")
-        print(f"-> {PAGE}")
-    for figures in every:
+    known = _kept(args.work)
+    args.page.write_text(page(known), "utf-8")
+    for figures in known:
         missed = [f"W{bits}/A{bits}" for bits in TARGETS if not _met(figures, bits)]
         if missed:
             print(f"{figures.name}: misses the target at {', '.join(missed)}")
+    print(f"-> {args.page}")
     return 0
 
 
-def _run(name: str, work: Path, *, simulated: bool) -> Figures:
-    """One network's figures, kept in the work folder."""
+def _run(name: str, work: Path) -> None:
+    """One network's figures, networks and frames, kept in the work folder."""
     case = CASES[name](work)
     print(f"{case.name}: differs by {case.difference:.1e} from {case.runtime}", flush=True)
-    figures, networks = measure(case, work)
-    if simulated:
-        if any(layer.backward for layer in case.model.layers):
-            for n, network in enumerate(networks):
-                simulate_alone(network, case.test, work / f"{name}-{n}")
-        else:
-            both = zip(("W8/A8, tuned", "W16/A16"), networks, strict=True)
-            named = [(f"{case.name}, {what}", network, case.test) for what, network in both]
-            simulate_together(named, work)
-        figures = replace(figures, simulated="equal")
+    figures, networks = measure(case)
+    for bits, network in zip(TARGETS, networks, strict=True):
+        network.save(work / f"{name}-{bits}.safetensors")
+    np.savez(work / f"{name}-frames.npz", *(x[:SIMULATED] for x in case.test.features))
     (work / f"{name}.json").write_text(json.dumps(asdict(figures), indent=1), "utf-8")
-    return figures
 
 
-def _kept(work: Path) -> dict[str, Figures]:
-    """Figures of this run and earlier ones, by name."""
-    files = {name: work / f"{name}.json" for name in CASES}
-    return {
-        name: Figures(**json.loads(file.read_text("utf-8")))
-        for name, file in files.items()
-        if file.is_file()
-    }
+def _kept(work: Path) -> list[Figures]:
+    """Figures of this run and earlier ones."""
+    files = [work / f"{name}.json" for name in CASES]
+    return [Figures(**json.loads(f.read_text("utf-8"))) for f in files if f.is_file()]
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each network: how it is imported from its files, what its own runtime gives, and on which data."""
+"""Each network: its import, what its own runtime gives, and the data that it is run on."""
 
 import sys
 import time
@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tesseract
 from fetch import fetch, file_in, speech
 from numpy.typing import NDArray
 from rnnoise import Library
 
 from deltaloom.golden.data import Dataset
-from deltaloom.golden.importers.checkpoint import ImportOptions, Imported, read_checkpoint
+from deltaloom.golden.importers.checkpoint import Imported, ImportOptions, read_checkpoint
 from deltaloom.golden.importers.onnx.front import run_front
 from deltaloom.golden.models.float_model import FloatModel, run_float
 
@@ -201,18 +202,55 @@ def rnnoise(work: Path) -> Case:
     )
 
 
+def tesseract_line(work: Path) -> Case:
+    file = file_in(fetch("tesseract", work), "eng.traineddata")
+    start = time.perf_counter()
+    network = tesseract.read(file)
+    model = tesseract.model_of(network)
+    seconds = time.perf_counter() - start
+    clips = [tesseract.features(network, image) for image in tesseract.lines([*TEXTS])]
+    torch = _torch()
+    told = tesseract.read_text(file, run_float(model, clips[-1])[0])
+    return _case(
+        "Tesseract",
+        "Debian's tesseract-ocr-eng 4.1.0 (Apache-2.0), a line of text: LSTMs of int8 weights",
+        "examples/real/tesseract.py",
+        model,
+        seconds,
+        f"PyTorch {torch.__version__} with its weights; reads {told!r} of {TEXTS[-1]!r}",
+        _difference(
+            lambda x: run_float(model, x)[0], lambda x: _torch_lines(torch, model, x), clips[-1]
+        ),
+        "rendered lines of text",
+        clips,
+    )
+
+
+TEXTS = (
+    "Pack my box with five dozen liquor jugs, 1984 of them.",
+    "It was a bright cold day in April, and the clocks were striking",
+    "All happy families are alike; each unhappy family is unhappy",
+    "Call me Ishmael. Some years ago - never mind how long",
+    "In 1653, 78% of the (old) town had burned down!",
+    "She sells sea shells by the shore; who buys them?",
+    "The quick brown fox, 1234 jumps over the lazy dog.",
+    "Whatever is worth doing at all is worth doing well",
+)
+
+
 CASES: dict[str, Callable[[Path], Case]] = {
     "nsnet2": nsnet2,
     "nsnet2-48k": lambda work: nsnet2(work, 48_000),
     "rnnoise": rnnoise,
     "sleepecg": sleepecg,
     "silero": silero,
+    "tesseract": tesseract_line,
     "opendpd": opendpd,
 }
 
 
 def log_power(clip: Floats, window: int, size: int) -> Floats:
-    """[frames, size / 2 + 1] log10 of the power of square-root Hann windows, half over each other."""
+    """[frames, size / 2 + 1] log10 of the power, of square-root Hann windows at half steps."""
     shape = np.sqrt(np.hanning(window))
     frames = np.lib.stride_tricks.sliding_window_view(clip, window)[:: window // 2]
     power = np.abs(np.fft.rfft(frames * shape, size)) ** 2
@@ -247,6 +285,25 @@ def _torch_rnnoise(torch: Any, model: FloatModel, x: Floats) -> Floats:
     return result
 
 
+def _torch_lines(torch: Any, model: FloatModel, x: Floats) -> Floats:
+    """LSTMs along a line and a dense layer by PyTorch, a backward one on turned columns."""
+    value = torch.from_numpy(x)
+    with torch.no_grad():
+        for layer in model.layers[:-1]:
+            lstm = torch.nn.LSTM(layer.inputs, layer.units)
+            weights = {path.source: path.weights for path in layer.paths}
+            for own, source in ((lstm.weight_ih_l0, "x"), (lstm.weight_hh_l0, "h")):
+                own.data = torch.from_numpy(weights[source].reshape(4 * layer.units, -1).copy())
+            lstm.bias_ih_l0.data = torch.from_numpy(layer.bias.ravel().copy())
+            lstm.bias_hh_l0.data = torch.zeros(4 * layer.units)
+            turned = value.flip(0) if layer.backward else value
+            value = lstm(turned)[0]
+            value = value.flip(0) if layer.backward else value
+        (path,), bias = model.layers[-1].paths, model.layers[-1].bias
+        made: Floats = (value @ torch.from_numpy(path.weights[0].T.copy()) + bias[0]).numpy()
+    return made
+
+
 def _imported(file: Path, **options: Any) -> tuple[Imported, float]:
     """What a file holds, and the seconds that it takes, the check included."""
     start = time.perf_counter()
@@ -279,10 +336,10 @@ def _version(module: str) -> str:
     return str(sys.modules[module].__version__ if module in sys.modules else "")
 
 
-def _difference(
-    ours: Callable[[Floats], Any], theirs: Callable[[Floats], Any], x: Floats
-) -> float:
-    return float(np.abs(ours(x) - theirs(x)).max())
+def _difference(ours: Callable[[Floats], Any], theirs: Callable[[Floats], Any], x: Floats) -> float:
+    """The largest difference, over the largest value where that is above 1."""
+    wanted = theirs(x)
+    return float(np.abs(ours(x) - wanted).max() / max(1.0, np.abs(wanted).max()))
 
 
 def _case(

@@ -15,16 +15,18 @@ from ..errors import UserError
 from ..models.float_model import FloatModel
 from .candidate import with_candidate_scale
 from .chain import chain, named_order, settled
-from .keras.check import check
+from .configured import configured
+from .keras.check import check as check_keras
 from .keras.config import Configured, notes_of
-from .keras.network import configured
 from .modules import find_modules, with_nonlinearity
 from .onnx.graph import SUFFIX as ONNX_SUFFIX
 from .onnx.graph import Part, read_part
 from .options import NOTHING_SAID, ImportOptions
 from .tensors.directions import Stage, link, with_names
-from .tensors.files import KERAS, Arrays, Stored, read_tensors
+from .tensors.files import KERAS, Stored, read_tensors
 from .tensors.sru import without_input_skip
+from .torchscript import Program
+from .torchscript import check as check_program
 
 __all__ = ["ImportOptions", "Imported", "import_checkpoint", "read_checkpoint"]
 
@@ -79,24 +81,29 @@ def read_checkpoint(
     stored = read_tensors(file, options.most_bytes, options.start, options.end)
     stages = _stages_of_tensors(file, stored, order, options)
     model = _model(file, stages, labels, options)
-    if stored.config is None:
+    return _checked(file, model, stored, options)
+
+
+def _checked(file: Path, model: FloatModel, stored: Stored, options: ImportOptions) -> Imported:
+    """The model after it was checked against what the file tells besides weights, if anything."""
+    graph = stored.graph
+    if graph is None:
         return Imported(model)
-    return _configured(file, model, stored.config, stored.arrays, options)
-
-
-def _configured(
-    file: Path, model: FloatModel, config: Configured, arrays: Arrays, options: ImportOptions
-) -> Imported:
-    """The model after it was checked against Keras, and what its configuration tells."""
-    checked = "not checked against Keras (--no-check)"
+    checked = "not checked against what else the file holds (--no-check)"
     if options.check:
         try:
-            checked = check(model, config, arrays)
+            if isinstance(graph, Configured):
+                checked = check_keras(model, graph, stored.arrays)
+            else:
+                checked = check_program(model, graph)
         except UserError as error:
             raise UserError(f"{file}: {error}") from error
-    notes = (*notes_of(config), checked)
-    where = [(step.title, "network") for step in config.steps]
-    where += [(f"layer {name!r}", "left out") for name in config.cut]
+    where: list[tuple[str, str]] = []
+    notes: tuple[str, ...] = (checked,)
+    if isinstance(graph, Configured):
+        notes = (*notes_of(graph), checked)
+        where = [(step.title, "network") for step in graph.steps]
+        where += [(f"layer {name!r}", "left out") for name in graph.cut]
     return Imported(replace(model, notes=notes), where=tuple(where), notes=notes)
 
 
@@ -150,11 +157,13 @@ def _with_sides(file: Path, model: FloatModel, part: Part, options: ImportOption
 def _stages_of_tensors(
     file: Path, stored: Stored, order: Sequence[str], options: ImportOptions
 ) -> list[Stage]:
-    config = stored.config
+    graph = stored.graph
+    config = graph if isinstance(graph, Configured) else None
+    said = options.nonlinearity or (graph.nonlinearity if isinstance(graph, Program) else "")
     try:
         if config is None:
             modules = find_modules(options.wanted(stored.arrays), options)
-            modules = [with_nonlinearity(module, options.nonlinearity) for module in modules]
+            modules = [with_nonlinearity(module, said) for module in modules]
         else:
             modules = configured(config, stored.arrays, options)
         modules = named_order(modules, order) if order else chain(modules, stored.ordered)

@@ -17,6 +17,7 @@ from ..keras.config import Configured
 from ..keras.files import read_h5, read_keras
 from ..keras.names import check_cells, tensor_name
 from ..limits import MOST_BYTES, Budget, check_shape
+from ..torchscript import Program, is_program, read_program
 from .archives import read_npz
 from .shards import INDEX, indexed_names, parts_of
 
@@ -26,13 +27,13 @@ Arrays = dict[str, np.ndarray]
 class Stored(NamedTuple):
     """What a file holds.
 
-    arrays: by name. ordered: whether that is the order they were saved in. config: what Keras's
-    configuration tells, where the file has one.
+    arrays: by name. ordered: whether that is the order they were saved in. graph: what the file
+    tells besides: Keras's configuration, or a program of TorchScript.
     """
 
     arrays: Arrays
     ordered: bool
-    config: Configured | None = None
+    graph: Configured | Program | None = None
 
 
 _NESTED = ("state_dict", "model_state_dict", "model", "model_par")  # the last: PyTorch-Kaldi
@@ -51,16 +52,16 @@ def read_tensors(file: Path, most: int = MOST_BYTES, start: str = "", end: str =
     if reader is None:
         raise UserError(f"{file}: files called {file.suffix or 'so'!r} are not read, only {KINDS}")
     part = (start, end) if file.suffix.lower() in KERAS else ()
-    tensors, ordered, config = Stored(*reader(file, Budget(most), *part))
+    tensors, ordered, graph = Stored(*reader(file, Budget(most), *part))
     if not tensors:
         raise UserError(f"{file}: holds no tensors; save the trained model's state_dict()")
     for wrapper in _WRAPPERS:
         if all(name.startswith(wrapper) for name in tensors):
             tensors = {name.removeprefix(wrapper): array for name, array in tensors.items()}
-    return Stored(tensors, ordered, config)
+    return Stored(tensors, ordered, graph)
 
 
-def _read_torch(file: Path, budget: Budget) -> tuple[Arrays, bool]:
+def _read_torch(file: Path, budget: Budget) -> tuple[Arrays, bool] | tuple[Arrays, bool, Program]:
     try:
         torch = importlib.import_module("torch")
     except ImportError as error:
@@ -68,6 +69,12 @@ def _read_torch(file: Path, budget: Budget) -> tuple[Arrays, bool]:
             f"{file}: reading it needs torch: `pip install deltaloom[torch]`, "
             "or save the state dict as safetensors"
         ) from error
+    if is_program(file):
+        try:
+            tensors, program = read_program(file, budget)
+        except UserError as error:
+            raise UserError(f"{file}: {error}") from error
+        return tensors, True, program
     _check_archive(file, budget)
     try:
         found = torch.load(file, map_location="cpu", weights_only=True)
@@ -103,7 +110,7 @@ def _read_torch(file: Path, budget: Budget) -> tuple[Arrays, bool]:
 
 
 def _check_archive(file: Path, budget: Budget) -> None:
-    """Raise UserError for TorchScript, and for an archive that unpacks to more than is allowed."""
+    """Raise UserError for an archive that unpacks to more than is allowed."""
     if not zipfile.is_zipfile(file):
         return  # the old format, or damaged, which torch.load tells
     try:
@@ -111,11 +118,6 @@ def _check_archive(file: Path, budget: Budget) -> None:
             members = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return
-    if any(member.filename.endswith("/constants.pkl") for member in members):
-        raise UserError(
-            f"{file}: a TorchScript file, which holds a program; save its weights alone: "
-            "torch.save(torch.jit.load(FILE).state_dict(), NEW)"
-        )
     for member in members:
         budget.take(f"{file}: {member.filename}", member.file_size)
 
@@ -218,6 +220,7 @@ def first_line(error: Exception) -> str:
 _READERS: dict[str, Callable[[Path, Budget], tuple]] = {
     ".pt": _read_torch,
     ".pth": _read_torch,
+    ".jit": _read_torch,
     ".safetensors": _read_safetensors,
     ".npz": _read_npz,
     ".ckpt": _read_torch,  # SpeechBrain

@@ -280,11 +280,31 @@ def torch():
     return pytest.importorskip("torch")
 
 
-def test_torchscript(torch, tmp_path):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it is old
-        torch.jit.script(torch.nn.LSTM(3, 4)).save(tmp_path / "net.pt")
-    assert refused(tmp_path / "net.pt").startswith("a TorchScript file, which holds a program; ")
+def test_torchscript_that_does_other_things(torch, tmp_path):
+    """Nothing of a program runs that has other operations than those of layers."""
+
+    class Other(torch.nn.Module):
+        def forward(self, x):
+            return torch.nn.functional.gelu(x)
+
+    class Loads(torch.nn.Linear):
+        @torch.jit.export
+        def __getstate__(self):
+            return (self.weight, self.training)
+
+        @torch.jit.export
+        def __setstate__(self, state: tuple[torch.Tensor, bool]):
+            self.weight = state[0]
+            self.training = state[1]
+
+    with warnings.catch_warnings(action="ignore"):  # that it is old
+        torch.jit.script(Other()).save(tmp_path / "net.pt")
+        line = refused(tmp_path / "net.pt")
+        assert line.startswith("a TorchScript program with aten::gelu, which is not run; export it")
+        torch.jit.script(Loads(2, 2)).save(tmp_path / "net.pt")
+    assert "runs a __setstate__ when it is loaded, which is not done" in refused(
+        tmp_path / "net.pt"
+    )
 
 
 def test_an_expanded_tensor(torch, tmp_path):

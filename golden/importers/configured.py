@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import UserError, printable
-from ...models.float_model import FloatLayer
-from ..folding import MIDDLE, SLOPE, Affine, activated, after, before, hardened, is_plain
-from ..modules import Module, find_modules
-from ..options import ImportOptions
-from .config import NORMS, RECURRENT, Configured, Step, halves_of
+from ..errors import UserError, printable
+from ..models.float_model import FloatLayer
+from .folding import MIDDLE, SLOPE, Affine, activated, after, before, hardened, is_plain
+from .keras.config import NORMS, RECURRENT, Configured, Step, halves_of
+from .modules import Module, find_modules
+from .options import ImportOptions
 
 Arrays = Mapping[str, np.ndarray]
 _WEIGHTED = (*RECURRENT, "Bidirectional", "Dense")

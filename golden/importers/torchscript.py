@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TorchScript files: the weights, and the program as what the model is checked against.
+
+The weights are read as a state dict's. What the program does with them is not followed but run, so
+that a network is taken only where it gives the same. A program is loaded and run only if all its
+operations are among those of recurrent and linear layers: no code of other kinds ever runs.
+"""
+
+import importlib
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..arithmetic import Reals
+from ..errors import UserError
+from ..models.float_model import FloatModel
+from .compare import BATCH, STEPS, outputs_of, softmax, verdict
+from .limits import Budget
+
+_KNOWN = """
+    Bool Int Float ScalarImplicit __contains__ __getitem__ __is__ __isnot__ __not__ add addmm append
+    cat chunk clone contiguous detach dim div dropout dropout_ eq expand flatten format ge gru gt
+    hardsigmoid hardsigmoid_ le len linear list log_softmax lstm lt matmul mm mul ne numel permute
+    relu relu_ reshape rnn_relu rnn_tanh select sigmoid sigmoid_ size slice softmax squeeze stack
+    sub t tanh tanh_ to transpose unsqueeze view warn zeros zeros_like
+"""
+_ATEN = frozenset(_KNOWN.split())
+_UNSAFE = ("prim::PythonOp", "prim::fork", "prim::rpc_async", "prim::rpc_sync", "prim::rpc_remote")
+
+
+@dataclass(frozen=True)
+class Program:
+    """A TorchScript module, and the names of its operations."""
+
+    torch: Any
+    module: Any
+    operations: frozenset[str]
+
+    @property
+    def nonlinearity(self) -> str:
+        """Of its Elman layers, "" where it has none or both kinds."""
+        found = [name for name in ("tanh", "relu") if f"aten::rnn_{name}" in self.operations]
+        return found[0] if len(found) == 1 else ""
+
+
+def is_program(file: Path) -> bool:
+    """Whether a file is TorchScript and no plain checkpoint."""
+    if not zipfile.is_zipfile(file):
+        return False
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return False
+
+
+def read_program(file: Path, budget: Budget) -> tuple[dict[str, np.ndarray], Program]:
+    """The weights by name, and the program. Raises UserError for one that does other things."""
+    torch = importlib.import_module("torch")
+    try:
+        _check_sources(file, budget)
+        with warnings.catch_warnings(action="ignore"):
+            module = torch.jit.load(str(file), map_location="cpu").eval()
+            operations = frozenset(_operations(module.inlined_graph))
+            weights = {name: value.float().numpy() for name, value in module.state_dict().items()}
+    except UserError:
+        raise
+    except Exception as error:  # torch's own errors have no common base
+        line = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"not a whole TorchScript file ({line}); save it anew") from error
+    other = sorted(name for name in operations if not _is_known(name))
+    if other:
+        raise UserError(
+            f"a TorchScript program with {', '.join(other)}, which is not run; export it to ONNX, "
+            "where a part can be chosen, or save its weights alone: "
+            "torch.save(torch.jit.load(FILE).state_dict(), NEW)"
+        )
+    return weights, Program(torch, module, operations)
+
+
+def _check_sources(file: Path, budget: Budget) -> None:
+    """Raise UserError where loading alone would run something, or make too much."""
+    with zipfile.ZipFile(file) as archive:
+        for member in archive.infolist():
+            budget.take(member.filename, member.file_size)
+            if member.filename.endswith(".py"):
+                source = archive.read(member).decode(errors="replace")
+                if re.search(r"def\s+__setstate__", source):
+                    raise UserError(
+                        f"{member.filename}: runs a __setstate__ when it is loaded, which is not "
+                        "done; save its weights alone"
+                    )
+
+
+def _operations(graph: Any) -> Iterator[str]:
+    for node in graph.nodes():
+        yield node.kind()
+        for block in node.blocks():
+            yield from _operations(block)
+
+
+def _is_known(name: str) -> bool:
+    space, _, operation = name.partition("::")
+    return (space == "aten" and operation in _ATEN) or (space == "prim" and name not in _UNSAFE)
+
+
+def check(model: FloatModel, program: Program) -> str:
+    """What was compared, in words. Raises UserError where the two differ.
+
+    The program's input is tried as [batch, steps, inputs] and as [steps, batch, inputs].
+    """
+    torch = program.torch
+    sequences = np.random.default_rng(0).normal(size=(BATCH, STEPS, model.inputs))
+    sequences = sequences.astype(np.float32)
+    own = outputs_of(model, sequences)
+    runtime, problem = f"PyTorch {torch.__version__}", ""
+    for batch_first in (True, False):
+        given = sequences if batch_first else sequences.transpose(1, 0, 2).copy()
+        try:
+            with warnings.catch_warnings(action="ignore"), torch.no_grad():
+                made = program.module(torch.from_numpy(given))
+            made = made[0] if isinstance(made, tuple) else made
+            theirs = made.numpy()
+        except Exception as error:  # torch's own errors have no common base
+            return f"not checked: {runtime} cannot run this program ({str(error)[:120]})"
+        if theirs.ndim == 3 and not batch_first:
+            theirs = theirs.transpose(1, 0, 2)
+        for candidate, left_off in _forms(own, program):
+            candidate = candidate[:, -1] if theirs.ndim == 2 else candidate
+            if candidate.shape != theirs.shape:
+                problem = problem or f"it gives {list(theirs.shape)}"
+                continue
+            last = "; the program gives the last step only" if theirs.ndim == 2 else ""
+            try:
+                return verdict(candidate, theirs, runtime) + left_off + last
+            except UserError as error:
+                problem = str(error).partition(";")[0]
+    raise UserError(
+        f"the weights alone do not tell what the program does ({problem}; it has "
+        f"{', '.join(sorted(_told(program)))}); export it to ONNX, whose graph is followed; "
+        "--no-check imports the weights all the same"
+    )
+
+
+def _forms(own: Reals, program: Program) -> Iterator[tuple[Reals, str]]:
+    """What the program may make of the outputs at its end, and a note on it."""
+    yield own, ""
+    note = "; the program's {} is left off: the same class wins"
+    for name, log in (("softmax", False), ("log_softmax", True)):
+        if f"aten::{name}" in program.operations:
+            yield softmax(own, log=log), note.format(name)
+
+
+def _told(program: Program) -> Iterator[str]:
+    """Operations that compute something."""
+    quiet = ("size", "dim", "format", "Bool", "list", "ne", "eq", "dropout", "zeros", "warn")
+    for name in program.operations:
+        space, _, operation = name.partition("::")
+        if space == "aten" and operation not in quiet and not operation.startswith("__"):
+            yield operation
