@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Puts the modules of a checkpoint in order, as their widths and the file's own order tell."""
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -22,6 +23,7 @@ def chain(modules: list[Module], ordered: bool) -> list[Module]:
 
     Where several fit, the file's own is taken if it is one of them and the file keeps an order.
     """
+    _check_decoders(modules)
     if ordered and all(b.inputs in a.widths for a, b in pairwise(modules)):
         return modules
     if not ordered:  # then an error had better not begin with what is last in most networks
@@ -39,6 +41,22 @@ def chain(modules: list[Module], ordered: bool) -> list[Module]:
         widths = [f"{stage.first.name} ({stage.inputs} -> {stage.outputs})" for stage in (a, b)]
         raise UserError(f"{' and '.join(widths)} fit in either order; {_SAY}")
     return chains[0]
+
+
+def _check_decoders(modules: Sequence[Module]) -> None:
+    """Raise UserError for a recurrent encoder and decoder, which weights show as a stack."""
+    recurrent = [m.name for m in modules if any(a.cell.recurrent for a in m.stages[-1].layers)]
+    encoder, decoder = (
+        next((name for name in recurrent if re.search(rf"(^|[^a-z]){what}", name.lower())), "")
+        for what in ("enc", "dec")
+    )
+    if encoder and decoder:
+        raise UserError(
+            f"{encoder} and {decoder}: the file does not tell whether the decoder takes the "
+            "encoder's outputs, or its last state, which no network here can; --order "
+            f"{','.join(module.name for module in modules)} says that they are a stack, --only "
+            "PATTERN reads one"
+        )
 
 
 def _search(modules: list[Module]) -> tuple[list[list[Module]], list[Module]]:

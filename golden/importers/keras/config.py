@@ -131,8 +131,8 @@ def _options(kind: str, options: Any, title: str, *, last: bool) -> Iterator[str
         softmax = given == "softmax" and last and kind in _SOFTMAX
         if given not in allowed and not softmax:
             end = ", or softmax at the end" if kind in _SOFTMAX else ""
-            rule = " or ".join(str(value) for value in allowed if not isinstance(value, list))
-            verb = "is" if len(allowed) == 1 else "are"
+            words = list(dict.fromkeys(str(v) for v in allowed if not isinstance(v, list)))
+            rule, verb = " or ".join(words), "is" if len(words) == 1 else "are"
             yield f"{title}: {key} is {given}; only {rule} {verb} supported{end}"
     if kind == "Softmax" and not last:
         yield f"{title}: is not at the end; only there it keeps the winning class"

@@ -255,6 +255,17 @@ def test_two_heads_are_a_broken_chain(load):
     assert "head takes 4 values, but fc before it puts out 2" in refused(load, tensors)
 
 
+def test_an_encoder_and_a_decoder_are_no_stack(load):
+    """Unless somebody says so: a decoder takes a state that weights do not show."""
+    tensors = lstm_tensors("encoder.", 4, 4, 1) | lstm_tensors("decoder.", 4, 4, 1, seed=2)
+    line = refused(load, tensors)
+    assert line.startswith("encoder and decoder: the file does not tell whether the decoder takes")
+    assert "--order encoder,decoder says that they are a stack" in line
+    assert names(load(tensors, order=["encoder", "decoder"])) == ["encoder.0", "decoder.0"]
+    only = ImportOptions(only=("encoder.*",))
+    assert names(load(tensors, options=only)) == ["encoder.0"]
+
+
 def test_layers_of_a_module_must_fit_each_other(load):
     tensors = lstm_tensors() | {"lstm.weight_ih_l1": np.zeros((16, 5), np.float32)}
     assert refused(load, tensors) == "lstm.1 takes 5 values, but lstm.0 before it puts out 4"

@@ -113,6 +113,44 @@ def test_a_layer_that_is_called_twice(save, new):
     assert line.startswith("LSTM layer 'lstm': is called 2 times; only layers that are called once")
 
 
+def test_a_part_of_a_graph_that_is_no_chain(save):
+    """--to chooses one of two heads, --from what follows a sum; weights of others are left out."""
+    config = functional(
+        layer("InputLayer", "input"),
+        layer("LSTM", "lstm", ["input"]),
+        layer("Add", "sum", ["lstm", "input"]),
+        layer("LSTM", "second", ["sum"]),
+        layer("Dense", "aux", ["second"], activation="relu"),
+        layer("Dense", "cls", ["second"]),
+        outputs=["aux", "cls"],
+    )
+    weights = {"lstm": lstm(3, 3), "second": lstm(), "aux": dense(4, 4), "cls": dense()}
+    file = save(config, **weights)
+    line = refused(file)
+    assert line.startswith("Add layer 'sum': takes 'lstm' and 'input'; only a single chain of")
+    assert refused(file, start="second") == (
+        "the model's outputs are 'aux', 'cls'; --to LAYER says which"
+    )
+    model = import_checkpoint(file, options=ImportOptions(start="second", end="aux"))
+    assert [(x.name, x.kind) for x in model.layers] == [("second", "lstm"), ("aux", "linear_relu")]
+    assert model.notes[0] == "left out: lstm, sum, cls"
+    assert refused(file, end="sum").startswith("Add layer 'sum': takes 'lstm' and 'input'; only a")
+    assert refused(file, start="lstm", end="cls").startswith("Add layer 'sum': takes 'lstm' and")
+    assert refused(file, end="any").startswith("--to any: no layer has that name; there are input")
+    assert refused(file, start="cls", end="aux").startswith("Add layer 'sum': takes 'lstm' and ")
+
+
+def test_an_encoder_and_a_decoder(save):
+    config = functional(
+        layer("InputLayer", "input"),
+        layer("LSTM", "encoder", ["input"]),
+        layer("LSTM", "decoder", ["input", "encoder", "encoder"]),
+        outputs=["decoder"],
+    )
+    line = refused(save(config, encoder=lstm(), decoder=lstm()))
+    assert line.startswith("LSTM layer 'decoder': takes 'input' and 'encoder' and 'encoder'; only")
+
+
 def test_an_output_in_the_middle_and_a_sum(save):
     layers = [
         layer("InputLayer", "input"),
@@ -150,6 +188,49 @@ def test_layers_that_weights_do_not_show(save):
     assert line(("LSTM", "lstm", {}), lstm=lstm(), fc=dense()).startswith(
         "fc: belong to no layer of the configuration; save the model anew"
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "line"),
+    [
+        ("Softmax", {"axis": 1}, "Softmax layer 'end': axis is 1; only -1 is supported"),
+        ("ReLU", {"max_value": 6.0}, "ReLU layer 'end': max_value is 6.0; only None is supported"),
+        ("BatchNormalization", {"axis": 0}, "BatchNormalization layer 'end': axis is 0; only -1"),
+        ("Normalization", {"invert": True}, "Normalization layer 'end': invert is True; only Fal"),
+        ("Rescaling", {"scale": 2.0}, "Rescaling layer 'end': scales what no Dense layer made, an"),
+        ("Activation", {"activation": "relu"}, "Activation layer 'end': follows what takes no ac"),
+    ],
+)
+def test_what_no_layer_takes(save, kind, options, line):
+    entries = [
+        {"class_name": "LSTM", "config": {"name": "lstm", "return_sequences": True}},
+        {"class_name": kind, "config": {"name": "end", **options}},
+    ]
+    config = {"class_name": "Sequential", "config": {"layers": entries}}
+    assert refused(save(config, lstm=lstm())).startswith(line)
+
+
+def test_all_that_is_in_the_way_is_named(save):
+    layers = [("Conv1D", {}), ("GRU", {"activation": "relu"}), ("Dense", {"activation": "elu"})]
+    entries = [{"class_name": k, "config": {"name": k.lower(), **o}} for k, o in layers]
+    line = refused(save({"class_name": "Sequential", "config": {"layers": entries}}, dense=dense()))
+    for what in ("Conv1D layer 'conv1d' is not sup", "GRU layer 'gru': activation is relu", "elu"):
+        assert what in line
+    assert line.count("supported: LSTM") == 1
+
+
+def test_hard_sigmoids_need_keras_version(save):
+    """Their slope changed with Keras 3."""
+    entry = {"class_name": "Dense", "config": {"name": "fc", "activation": "hard_sigmoid"}}
+    file = save({"class_name": "Sequential", "config": {"layers": [entry]}}, fc=dense())
+    assert refused(file).startswith("Dense layer 'fc': hard_sigmoid has another slope in Keras 2 t")
+    x = RNG.normal(size=(5, 4)) * 2
+    for version, slope in (("2.15.0", 0.2), ("3.3.3", 1 / 6)):
+        with h5py.File(file, "a") as archive:
+            archive.attrs["keras_version"] = version
+            kernel = archive["model_weights/fc/fc/kernel"][()]
+        y, _ = run_float(import_checkpoint(file), x)
+        np.testing.assert_allclose(y, np.clip(slope * (x @ kernel) + 0.5, 0, 1), atol=1e-6)
 
 
 @pytest.mark.parametrize("path", ["rnn/stacked_rnn_cells/lstm_cell", "layers/rnn/cell/cells/a"])

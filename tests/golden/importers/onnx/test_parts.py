@@ -256,6 +256,28 @@ def test_a_state_that_goes_in_only(read):
 # Axes
 
 
+def test_an_encoder_and_a_decoder(read):
+    """The second one starts from the first one's last state: no stack, whatever the widths."""
+    graph = Graph()
+    graph.lstm("x", outputs=["y", "h", "c"], name="encoder")
+    model = graph.model(graph.lstm("x", states=("h", "c"), name="decoder"))
+    line = refused(read, model)
+    assert "LSTM node 'decoder': initial_h is 'h', made by LSTM node 'encoder'" in line
+
+
+def test_features_that_are_put_side_by_side(read):
+    """A Concat is named, and what is in front of it can be had."""
+    graph = Graph()
+    y = graph.lstm("x")
+    joined = graph.node("Concat", y, "x", axis=-1, name="skip")
+    model = graph.model(graph.dense(joined, UNITS + INPUTS))
+    line = refused(read, model, cut=False)
+    assert line.startswith("Concat node 'skip' is not supported; ")
+    found = read(model)
+    assert [layer.name for layer in found.model.layers] == ["lstm"]
+    assert "not in one chain" not in str(found.notes) and found.after
+
+
 def test_layers_over_different_axes(read):
     graph = Graph()
     y = graph.node("Transpose", graph.lstm("x"), perm=[1, 0, 2])
