@@ -196,6 +196,10 @@ this repository: `examples/real` downloads them.
   every event as in the golden model.
 
 {told}
+
+What is not in the table is not measured: RNNoise (`examples/real/rnnoise.py`) is imported, and
+differs by 1e-6 from PyTorch with its weights; it is not quantized, since its dense layers read its
+input, whose format reaches 2, beside its GRUs, whose format ends at 1.
 """
 
 
@@ -220,14 +224,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     unknown = [name for name in names if name not in CASES]
     if unknown:
         parser.error(f"{', '.join(unknown)}: unknown; there are {', '.join(CASES)}")
-    try:
-        for name in () if args.only_simulation else names:
+    failed = False
+    for name in () if args.only_simulation else names:
+        try:
             _run(name, args.work)
+        except (FetchError, UserError) as error:  # the others are measured all the same
+            print(f"measure: {name}: {error}", file=sys.stderr)
+            failed = True
+    there = [name for name in names if (args.work / f"{name}.json").is_file()]
+    try:
         if not args.no_simulation:
-            simulate(names, args.work)
-    except (FetchError, UserError) as error:
+            simulate(there, args.work)
+    except UserError as error:
         print(f"measure: {error}", file=sys.stderr)
-        return 1
+        failed = True
     known = _kept(args.work)
     args.page.write_text(page(known), "utf-8")
     for figures in known:
@@ -235,7 +245,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if missed:
             print(f"{figures.name}: misses the target at {', '.join(missed)}")
     print(f"-> {args.page}")
-    return 0
+    return int(failed)
 
 
 def _run(name: str, work: Path) -> None:
