@@ -40,6 +40,7 @@ PAGES = {
     ],
     "Measured": [
         "docs/tables",
+        "docs/real-networks",
         "docs/area",
         "benchmarks/README",
         "examples/speech/README",
