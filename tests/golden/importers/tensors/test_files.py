@@ -64,7 +64,7 @@ def test_damaged_file_is_one_line(tmp_path, suffix, content):
 @pytest.mark.parametrize("name", ["net", "net.tflite", "net.h6"])
 def test_other_suffix(tmp_path, name):
     (tmp_path / name).write_bytes(b"x")
-    assert "only .pt, .pth, .safetensors, .npz" in refused(tmp_path / name)
+    assert "only .pt, .pth, .jit, .safetensors, .npz" in refused(tmp_path / name)
 
 
 def test_no_file(tmp_path):
