@@ -2,9 +2,9 @@
 """The golden model over many sequences, several settings and several alike networks at once.
 
 What a layer does depends on its input, its own parameters and its paths' thresholds only, so
-settings that agree in these share its run (`_Runs`). Runs and sequences step side by side, as rows of one packed
-batch: NumPy's cost of a call is then paid once for all of them. Numbers stay exact: codes are
-integers in floating point, see `batch_layers`.
+settings that agree in these share its run (`_Runs`). Runs and sequences step side by side, as rows
+of one packed batch: NumPy's cost of a call is then paid once for all of them. Numbers stay exact:
+codes are integers in floating point, see `batch_layers`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -80,8 +80,9 @@ def run_batch(
             for s, setting in enumerate(settings)
         ]
         distinct = list(dict.fromkeys(keys))
-        of, inputs = [distinct.index(key) for key in keys], [key[: len(reads)] for key in distinct]
+        of = [distinct.index(key) for key in keys]
         chosen = [keys.index(key) for key in distinct]  # a setting of each run
+        inputs = [tuple(values[m].of[s] for m in reads) for s in chosen]
         own: list[Setting] = [{name: settings[s][name] for name in names} for s in chosen]
         packing, places, order = _side_by_side(lengths, len(distinct))
         x_places = places[packing.flipped] if layers[group[0]].backward else places

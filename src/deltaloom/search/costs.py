@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What candidates cost, each by a small class of one interface; `find_cost` knows all by name.
+"""What candidates cost, each by a small class of one interface, see `cost`.
 
 SiLago and Bitfusion are the closed forms of the MOHAQ paper (Rezk et al., arXiv 2108.01192), which
 know bits alone: no events, no memory traffic but SiLago's weights, no control.
@@ -10,38 +10,13 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from ..golden.errors import UserError
 from ..golden.evaluation.operations import eliminated
+from .cost import RUN, WORK, Cost
 from .work import Found, Work
-
-WORK, NETWORK, RUN = range(3)
-"""What a cost must know: bits alone, the quantized network, or what fired in a run."""
-
-
-class Cost(Protocol):
-    """What a candidate costs, or saves.
-
-    Members
-    -------
-    title, unit: for tables and charts.
-    more: more of it is better.
-    needs: `WORK`, `NETWORK` or `RUN`.
-    """
-
-    @property
-    def title(self) -> str: ...
-    @property
-    def unit(self) -> str: ...
-    @property
-    def more(self) -> bool: ...
-    @property
-    def needs(self) -> int: ...
-
-    def __call__(self, found: Found) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,19 +178,3 @@ COSTS: Mapping[str, Cost] = {
     ),
 }
 """Those that every evaluation has: they take no time."""
-SILICON = ("cycles", "latency", "luts", "flip-flops", "multipliers", "block-rams")
-"""Those of the accelerator that `deltaloom generate` would write; see `silicon`."""
-
-
-def find_cost(name: str) -> Cost:
-    """The cost `name`: one of `COSTS` or `SILICON`, or "FILE.py:FUNCTION"."""
-    if name in COSTS:
-        return COSTS[name]
-    if name in SILICON:
-        from .silicon import SILICON_COSTS  # Amaranth
-
-        return SILICON_COSTS[name]
-    if ":" in name:
-        return Own(name)
-    names = ", ".join(("error", "nmse", *COSTS, *SILICON))
-    raise UserError(f"objective {name!r}: not known; there are {names}, and FILE.py:FUNCTION")

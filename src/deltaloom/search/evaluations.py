@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Evaluations by genome: from the log or from the workers, with their number and the front so far."""
+"""Evaluations by genome, from the log or the workers; their number and the front so far."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -52,6 +52,8 @@ class Evaluations:
     full, thin: solutions by genome, in the order in which they were asked for.
     marks: hypervolume over evaluations; none before `box` is set.
     spent: evaluations that were asked for, those of the log, too.
+    under_way: of those that are asked for now, how many are there.
+    measured: results of any kind that came from the workers.
     """
 
     def __init__(
@@ -68,7 +70,7 @@ class Evaluations:
         self.full: dict[Levels, Solution] = {}
         self.thin: dict[Levels, Solution] = {}
         self.marks: list[Mark] = []
-        self.spent = 0.0
+        self.spent = self.under_way = 0.0
         self.box: Box | None = None
         self.measured = 0
         self._workers, self._log, self._show = workers, log, show
@@ -127,7 +129,9 @@ class Evaluations:
         for place, values in self._workers.run(jobs):
             self._log.add(keys[missing[place]], values)
             self.measured += 1
+            self.under_way += 1 / THIN if thin else 1.0
             self._show(self)
+        self.under_way = 0.0
         found = [self._log.get(key) for key in keys]
         return [values for values in found if values is not None]
 

@@ -74,7 +74,7 @@ class Choice:
         return replace(found, skip=self.settings["skip"]) if "skip" in self.settings else found
 
     def with_thresholds(self, network: Network) -> Network:
-        """The network with these thresholds in its paths' own codes; those of skipped parts, too."""
+        """The network with these thresholds in its paths' own codes, skipped parts included."""
         wanted = {}
         for name, path in network.paths():
             own = next((n for n in self.thresholds if name == n or name.startswith(f"{n}.")), None)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..golden.arithmetic import Reals
 from ..golden.errors import UserError
-from .costs import find_cost
+from .catalogue import find_cost
 
 ERRORS = ("error", "nmse")
 FITS = "board"

@@ -4,7 +4,7 @@
 import hashlib
 import math
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 import deltaloom
 
 from ..golden.data import Dataset
-from ..golden.engines.engine import Result, quantize_frames, real_outputs, run
+from ..golden.engines.engine import Result, quantize_frames, real_outputs, run_networks
 from ..golden.errors import UserError
 from ..golden.evaluation.evaluate import run_float_dataset
 from ..golden.evaluation.metrics import Metric
@@ -23,7 +23,8 @@ from ..golden.models.network import Network
 from ..golden.quantization.calibration import Statistics
 from ..golden.quantization.quantize import Kept, quantize_with
 from ..golden.quantization.scheme import Scheme
-from .costs import COSTS, find_cost
+from .catalogue import find_cost
+from .costs import COSTS
 from .genes import Choice
 from .goals import ERRORS, FITS
 from .options import Options
@@ -31,6 +32,8 @@ from .work import Found, Work
 
 THIN = 4
 """A thin evaluation runs one sequence in so many."""
+CHUNK = 1 << 17
+"""Frames of all networks together that run at once: some 300 MB for layers of 128 units."""
 CODE = ("golden", "hw/estimates", "hw/compiler", "search")
 """Folders of the package whose code says what an evaluation finds."""
 SILENT_DB = -300.0
@@ -84,17 +87,11 @@ class Problem:
             self.model.save(file)
             result.update(file.read_bytes())
         for seen in self.statistics:
-            arrays = [*seen.samples.values(), *seen.frames.values()]
-            for array in (*arrays, np.array([seen.x, seen.c, seen.h, *seen.c_errors.values()])):
-                _add(result, array)
-        for arrays in (
-            self.dataset.features,
-            self.dataset.labels,
-            self.dataset.targets,
-            self.dataset.offset,
-        ):
-            for array in arrays or ():
-                _add(result, array)
+            _add(result, [*seen.samples.values(), *seen.frames.values()])
+            _add(result, [np.array([seen.x, seen.c, seen.h, *seen.c_errors.values()])])
+        data = self.dataset
+        for arrays in (data.features, data.labels, data.targets, data.offset):
+            _add(result, arrays or ())
         rules = [
             asdict(self.scheme),
             asdict(self.options),
@@ -118,9 +115,10 @@ class Problem:
         yield from (Path(name) for name in own if name and Path(name).is_file())
 
 
-def _add(result: "hashlib._Hash", array: np.ndarray) -> None:
-    result.update(f"{array.dtype} {array.shape}".encode())
-    result.update(np.ascontiguousarray(array).tobytes())
+def _add(result: "hashlib._Hash", arrays: Sequence[np.ndarray]) -> None:
+    for array in arrays:
+        result.update(f"{array.dtype} {array.shape}".encode())
+        result.update(np.ascontiguousarray(array).tobytes())
 
 
 class Bench:
@@ -133,15 +131,27 @@ class Bench:
         self._thin: Dataset | None = None
         self._exact: dict[bool, list[np.ndarray]] = {}
         self._paths = [
-            f"{layer.name}.{layer.at(path)}" for layer in problem.model.layers
+            f"{layer.name}.{layer.at(path)}"
+            for layer in problem.model.layers
             for path in layer.paths
         ]
 
-    def run(self, choice: Choice, thin: bool = False) -> Values:
-        """The values of a choice; thin: on one sequence in `THIN`."""
-        problem, dataset = self._problem, self._data(thin)
-        network = choice.with_thresholds(self.quantize(choice))
-        results = _run(network, dataset)
+    def run(self, choices: Sequence[Choice], thin: bool = False) -> list[Values]:
+        """The values of choices, measured side by side; thin: on one sequence in `THIN`."""
+        dataset = self._data(thin)
+        networks = [choice.with_thresholds(self.quantize(choice)) for choice in choices]
+        found = zip(choices, networks, _run(networks, dataset), strict=True)
+        return [self._values(*one, dataset, thin) for one in found]
+
+    def _values(
+        self,
+        choice: Choice,
+        network: Network,
+        results: Sequence[Result],
+        dataset: Dataset,
+        thin: bool,
+    ) -> Values:
+        problem = self._problem
         outputs = [real_outputs(network, result.outputs) for result in results]
         error = problem.metric(dataset, outputs) if dataset.scored else math.nan
         found = Found(
@@ -205,11 +215,12 @@ class Bench:
 _PLAIN = {*COSTS, *ERRORS, FITS}
 
 
-
-def _run(network: Network, dataset: Dataset) -> list[Result]:
-    """The golden model over all sequences, some at a time."""
-    found: dict[int, Result] = {}
-    for places in dataset.chunks():
-        words = [quantize_frames(network, dataset.features[n]) for n in places]
-        found.update(zip(places, run(network, words), strict=True))
-    return [found[n] for n in range(len(dataset))]
+def _run(networks: Sequence[Network], dataset: Dataset) -> Iterator[list[Result]]:
+    """The golden model over all sequences, some at a time; of each network."""
+    found: list[dict[int, Result]] = [{} for _ in networks]
+    for places in dataset.chunks(CHUNK // max(len(networks), 1)):
+        words = [quantize_frames(networks[0], dataset.features[n]) for n in places]
+        for own, results in zip(found, run_networks(networks, words), strict=True):
+            own.update(zip(places, results, strict=True))
+    for own in found:
+        yield [own[n] for n in range(len(dataset))]

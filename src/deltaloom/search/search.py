@@ -106,9 +106,7 @@ def search(
     paths = [f"{layer.name}.{layer.at(p)}" for layer in problem.model.layers for p in layer.paths]
     known = Log(log, problem.digest, warn)
     with workers(problem, bench) as crew:
-        found = Evaluations(
-            space, goals, crew, known, evaluations, Work.of(top, paths), show
-        )
+        found = Evaluations(space, goals, crew, known, evaluations, Work.of(top, paths), show)
         float_error = bench.float_error()
         _measure_corners(found, float_error)
         with suppress(BudgetSpentError):
@@ -152,7 +150,9 @@ def _none_found(found: Evaluations) -> str:
     """The line for a search without a front: the solution nearest to the limits, and the limits."""
     violation = found.goals.violation
     best = min(found.full.values(), key=lambda one: violation(one.values))
-    rules = [f"{name} {best.values[name]:.4g} of {limit:g}" for name, limit in found.goals.limits.items()]
+    rules = [
+        f"{name} {best.values[name]:.4g} of {limit:g}" for name, limit in found.goals.limits.items()
+    ]
     if found.goals.board:
         rules.append(f"{found.goals.board}'s use {1 + best.values['board']:.0%}")
     nearest = ", ".join(rules)

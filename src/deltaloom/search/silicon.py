@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Costs of the accelerator that `deltaloom generate` would write, from the exact cycle model and the
-area model; and whether it fits a board.
+"""Costs of the accelerator that `deltaloom generate` would write, from the exact cycle model and
+the area model; and whether it fits a board.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from ..hw.compiler.plan import Plan
 from ..hw.config import AcceleratorConfig
 from ..hw.estimates.area import AreaEstimate, estimate_area
 from ..hw.estimates.cycles import estimate_plan
-from .costs import NETWORK, RUN
+from .cost import NETWORK, RUN
 from .options import Options
 from .work import Events, Found
 
@@ -52,7 +52,8 @@ class Latency(Cycles):
     title, unit = "latency", "us"
 
     def __call__(self, found: Found) -> float:
-        return super().__call__(found) / found.options.clock_mhz
+        options: Options = found.options
+        return super().__call__(found) / options.clock_mhz
 
 
 @dataclass(frozen=True, slots=True)

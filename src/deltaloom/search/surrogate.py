@@ -33,21 +33,23 @@ class Process:
                 kernel = np.exp(-apart / length)
                 inverse = np.linalg.inv(kernel + noise * np.eye(len(genomes)))
                 weights = inverse @ residues
-                error = float(np.square(weights / inverse.diagonal()).mean())
+                left_out = weights / inverse.diagonal()
+                error = float(np.square(left_out).mean())
                 if error < best:
                     best, self._length, self._weights = error, length, weights
-        self._useful = best < float(np.square(residues).mean())
+                    self._inverse, self._noise = inverse, noise
+                    # of the left out, by the variances that the kernel gives them
+                    self._scale = float((np.square(left_out) * inverse.diagonal()).mean())
 
-    def __call__(self, genomes: Ints) -> Reals:
-        """The mean for genomes [n, genes]."""
-        if not self._useful:
-            return np.zeros(len(genomes))
-        apart = sum(
-            np.abs(genomes[:, g, None] - self._genomes[None, :, g])
-            for g in range(genomes.shape[1])
-        )
-        found: Reals = np.exp(-apart / self._length) @ self._weights
-        return found
+    def __call__(self, genomes: Ints) -> tuple[Reals, Reals]:
+        """Means and standard deviations for genomes [n, genes]."""
+        apart = np.zeros((len(genomes), len(self._genomes)), np.int64)
+        for g in range(genomes.shape[1]):
+            apart += np.abs(genomes[:, g, None] - self._genomes[None, :, g])
+        kernel = np.exp(-apart / self._length)
+        known = (kernel @ self._inverse * kernel).sum(axis=1)
+        variance = np.maximum(1 + self._noise - known, 0.0) * self._scale
+        return kernel @ self._weights, np.sqrt(variance)
 
 
 def rising(x: Reals, y: Reals) -> tuple[Reals, Reals]:
@@ -89,15 +91,16 @@ class Surrogate:
                 residues = measured - self._mean(name, genomes)
                 self._processes[name] = Process(genomes, residues)
 
-    def predict(self, genomes: Ints) -> dict[str, Reals]:
-        """The values that the goals name, of genomes [n, genes]."""
+    def predict(self, genomes: Ints) -> dict[str, tuple[Reals, Reals]]:
+        """Means and standard deviations of what the goals name, of genomes [n, genes]."""
         found = {}
         rows = [tuple(levels) for levels in genomes.tolist()]
         for name in self._evaluations.goals.names:
             if name in self._exact.names:
-                found[name] = self._exact.values(name, rows)
+                found[name] = self._exact.values(name, rows), np.zeros(len(rows))
             else:
-                found[name] = self._mean(name, genomes) + self._processes[name](genomes)
+                mean, deviation = self._processes[name](genomes)
+                found[name] = self._mean(name, genomes) + mean, deviation
         return found
 
     def _mean(self, name: str, genomes: Ints) -> Reals:

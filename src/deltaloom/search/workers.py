@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who evaluates: this process, a pool of processes, or a Dask cluster.
+"""Who evaluates: this process, a pool of processes, or a Dask cluster (`cluster`).
 
 Each gives the same values; a process or a node that is lost loses nothing, its jobs are given to
 another one.
 """
 
-import contextlib
 import multiprocessing
 import os
 import signal
-import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..golden.cells import load_cells
 from ..golden.errors import UserError
@@ -23,6 +21,10 @@ from .problem import Bench, Problem, Values
 
 Job = tuple[Choice, bool]
 """A choice, and whether its evaluation is thin."""
+Batch = list[tuple[int, Job]]
+"""Jobs that one process runs side by side, with their places."""
+MOST = 8
+"""Jobs of a batch."""
 BREAKS = 3
 """How often a pool may break without a result before it is given up."""
 
@@ -34,6 +36,23 @@ class Workers(Protocol):
     def __exit__(self, *exception: object) -> None: ...
     def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Values]]:
         """Places of jobs and their values, as they come."""
+
+
+def batches(jobs: Iterable[tuple[int, Job]], workers: int) -> list[Batch]:
+    """Jobs for so many workers, thin ones apart from full ones."""
+    found: list[Batch] = []
+    for thin in (False, True):
+        own = [(place, job) for place, job in jobs if job[1] == thin]
+        size = min(-(-len(own) // workers), MOST)
+        found += [own[n : n + size] for n in range(0, len(own), size or 1)]
+    return found
+
+
+def run_batch(bench: Bench, batch: Batch) -> list[tuple[int, Values]]:
+    """Places and values of a batch."""
+    places = [place for place, _ in batch]
+    thin = batch[0][1][1]
+    return list(zip(places, bench.run([job[0] for _, job in batch], thin), strict=True))
 
 
 class Inline:
@@ -50,8 +69,8 @@ class Inline:
 
     def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Values]]:
         """See `Workers`."""
-        for n, job in enumerate(jobs):
-            yield n, self._bench.run(*job)
+        for batch in batches([*enumerate(jobs)], 1):
+            yield from run_batch(self._bench, batch)
 
 
 class Processes:
@@ -99,13 +118,13 @@ class Processes:
             context = multiprocessing.get_context("spawn")
             arguments = (self._problem, self._cells)
             self._pool = ProcessPoolExecutor(self._count, context, _start, arguments)
-        places: dict[Future[Values], int] = {
-            self._pool.submit(_run, job): n for n, job in list(left.items())
+        under_way = {
+            self._pool.submit(_run, batch) for batch in batches([*left.items()], self._count)
         }
-        while places:
-            done, _ = wait(places, return_when=FIRST_COMPLETED)
+        while under_way:
+            done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
             for future in done:
-                yield places.pop(future), future.result()
+                yield from future.result()
 
     def _end(self) -> None:
         if self._pool is not None:
@@ -127,69 +146,5 @@ def _start(problem: Problem, cells: Path | None) -> None:
     _bench = Bench(problem)
 
 
-def _run(job: Job) -> Values:
-    return _bench.run(*job)
-
-
-class Dask:
-    """A cluster of dask.distributed; each of its processes gets the problem once.
-
-    deltaloom must be installed where the cluster's workers run.
-
-    Parameters
-    ----------
-    address: of the scheduler, such as tcp://host:8786.
-    """
-
-    def __init__(self, problem: Problem, address: str, cells: Path | None = None) -> None:
-        try:
-            from distributed import Client
-        except ImportError as error:
-            raise UserError(
-                "--dask: dask.distributed is not installed; pip install 'deltaloom[search]'"
-            ) from error
-        try:
-            self._client: Any = Client(address, timeout="10s", set_as_default=False)
-        except (OSError, ValueError, TimeoutError) as error:
-            raise UserError(f"--dask {address}: no scheduler answers there ({error})") from error
-        self._digest = problem.digest
-        self._problem = (problem, cells)
-
-    def __enter__(self) -> "Dask":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        with contextlib.suppress(Exception):  # a scheduler that is gone needs no goodbye
-            self._client.close()
-
-    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Values]]:
-        """See `Workers`."""
-        from distributed import as_completed
-        from distributed.scheduler import KilledWorker
-
-        if not jobs:
-            return
-        problem = self._client.scatter(self._problem, broadcast=True, hash=False)
-        futures = {
-            self._client.submit(_run_on_node, self._digest, problem, job, pure=False, retries=3): n
-            for n, job in enumerate(jobs)
-        }
-        try:
-            for future in as_completed(list(futures)):
-                yield futures[future], future.result()
-        except (KilledWorker, OSError) as error:
-            raise UserError(f"--dask: the cluster lost its workers ({error})") from error
-
-
-_benches: dict[str, Bench] = {}
-_lock = threading.Lock()
-
-
-def _run_on_node(digest: str, problem: tuple[Problem, Path | None], job: Job) -> Values:
-    with _lock:  # a node may run several threads
-        if digest not in _benches:
-            if problem[1] is not None:
-                load_cells(problem[1])
-            _benches.clear()
-            _benches[digest] = Bench(problem[0])
-        return _benches[digest].run(*job)
+def _run(batch: Batch) -> list[tuple[int, Values]]:
+    return run_batch(_bench, batch)

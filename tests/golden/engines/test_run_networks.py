@@ -18,7 +18,7 @@ BITS = ((8, 8), (2, 4), (16, 16), (4, 8), (3, 5))
 
 
 def with_bits(network, rng, keep=0):
-    """Alike, with other weights, widths, zero points, biases and thresholds behind `keep` layers."""
+    """Alike: other weights, widths, zero points, biases, thresholds behind `keep` layers."""
     layers = []
     for n, layer in enumerate(network.layers):
         paths = []

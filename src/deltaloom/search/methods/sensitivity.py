@@ -4,8 +4,8 @@
 1. Each gene is measured alone at each level, on a few sequences.
 2. The front of all genomes if effects added up (`additive`) gives the first population.
 3. Round by round: children of the front, by crossover and small steps of levels; a surrogate that
-   learns from all evaluations names the few that promise the largest gain of hypervolume; these are
-   measured.
+   learns from all evaluations names the few that promise the largest gain of hypervolume; these
+   are measured.
 """
 
 import numpy as np
@@ -14,6 +14,7 @@ from ...golden.arithmetic import Ints, Reals
 from ..additive import Exact, additive_front, measure_sensitivities
 from ..evaluations import Evaluations
 from ..genes import Levels
+from ..goals import FITS
 from ..surrogate import Surrogate
 
 FIRST = 40
@@ -22,8 +23,9 @@ ROUND = 10
 """Genomes that are measured before the surrogate learns again."""
 CHILDREN = 1500
 """Genomes that the surrogate looks at in a round."""
-POINTS = 6000
-"""Of the box, at random: the gain of a genome is how many of them it wins."""
+DRAWN, POINTS = 60_000, 1500
+"""Points of the box that are drawn, and of those that the front does not win, kept: the gain of a
+genome is how many of them it is expected to win."""
 
 
 def search(evaluations: Evaluations, rng: np.random.Generator) -> None:
@@ -67,31 +69,40 @@ def _children(evaluations: Evaluations, line: list[Levels], rng: np.random.Gener
 def _best(
     evaluations: Evaluations, surrogate: Surrogate, genomes: Ints, rng: np.random.Generator
 ) -> list[Levels]:
-    """The few that gain most, each after those before it."""
-    goals, box = evaluations.goals, evaluations.box
-    assert box is not None
+    """The few that are expected to gain most, each after those before it."""
+    goals = evaluations.goals
     predicted = surrogate.predict(genomes)
-    vectors = box.unit(np.stack([o.sign * predicted[o.name] for o in goals.objectives], axis=1))
-    rows = [{name: float(column[n]) for name, column in predicted.items()} for n in range(len(vectors))]
-    missed = np.array([goals.violation(row) for row in rows])
-    points = rng.random((POINTS, vectors.shape[1]))
-    points = points[~_won(box.unit(evaluations.vectors(evaluations.front)), points).any(axis=0)]
-    won = _won(vectors, points) & (missed == 0)[:, None]
+    points = _open_points(evaluations, rng)
+    won = np.ones((len(genomes), len(points)))
+    for column, one in enumerate(goals.objectives):
+        mean, deviation = predicted[one.name]
+        won *= _chance(points[None, :, column] - one.sign * mean[:, None], deviation[:, None])
+    for name, (mean, deviation) in predicted.items():
+        if name in goals.limits or name == FITS:
+            limit, sign = goals.limits.get(name, 0.0), -1.0 if name in goals.more else 1.0
+            won *= _chance(sign * (limit - mean), deviation)[:, None]
     chosen: list[int] = []
-    open_points = np.ones(len(points), bool)
-    # Where no point is left to win, what is nearest to the limits and best in the sum.
-    rest = missed + 1e-3 * vectors.sum(axis=1)
-    for _ in range(min(ROUND, len(genomes))):
-        gains = won[:, open_points].sum(axis=1).astype(float) - 1e-3 * rest
-        gains[chosen] = -np.inf
+    left = np.ones(len(points))
+    while len(chosen) < min(ROUND, len(genomes)):
+        gains = won @ left
+        gains[chosen] = -1.0
         chosen.append(int(gains.argmax()))
-        open_points &= ~won[chosen[-1]]
+        left *= 1 - won[chosen[-1]]
     return [tuple(levels) for levels in genomes[chosen].tolist()]
 
 
-def _won(vectors: Reals, points: Reals) -> np.ndarray:
-    """[vectors, points]: which points are worse in all objectives."""
-    won = np.ones((len(vectors), len(points)), bool)
-    for column in range(points.shape[1]):
-        won &= vectors[:, column, None] <= points[None, :, column]
-    return won
+def _open_points(evaluations: Evaluations, rng: np.random.Generator) -> Reals:
+    """Points of the box that the front does not win, in the objectives' units."""
+    box, front = evaluations.box, evaluations.vectors(evaluations.front)
+    assert box is not None
+    points = box.low + (box.high - box.low) * rng.random((DRAWN, len(box.low)))
+    for vector in front:
+        points = points[(points < vector).any(axis=1)]
+    return points[:POINTS]
+
+
+def _chance(room: Reals, deviation: Reals) -> Reals:
+    """That a normal value stays below its mean + room (by the logistic curve near to it)."""
+    z = np.clip(room / np.maximum(deviation, 1e-12), -12.0, 12.0)
+    found: Reals = 1 / (1 + np.exp(-1.702 * z))
+    return found
