@@ -8,6 +8,7 @@ another one.
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -140,10 +141,19 @@ _bench: Bench
 def _start(problem: Problem, cells: Path | None) -> None:
     global _bench
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if cells is not None:
         load_cells(cells)
     _bench = Bench(problem)
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed cannot end us, and its queue never closes."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _run(batch: Batch) -> list[tuple[int, Values]]:
