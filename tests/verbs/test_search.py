@@ -17,7 +17,7 @@ from deltaloom.golden.models.float_model import FloatLayer, FloatModel, FloatPat
 from deltaloom.golden.models.network import Network
 from deltaloom.golden.quantization.presets import read_scheme
 from deltaloom.search.methods import METHODS
-from deltaloom.verbs.search import METHODS as CHOICES
+from deltaloom.terminal.search_options import METHODS as CHOICES
 from deltaloom.verbs.search import Search
 
 

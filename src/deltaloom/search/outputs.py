@@ -11,7 +11,7 @@ from typing import Any
 from ..golden.errors import UserError
 from ..golden.evaluation.metrics import Metric
 from ..golden.quantization.scheme import Scheme
-from ..golden.storage import replacing
+from ..golden.writing import write_text
 from .costs import COSTS
 from .evaluations import Solution
 from .goals import ERRORS, find_objective
@@ -153,9 +153,7 @@ def _template() -> str:
 
 def write_page(file: Path, search: Search, problem: Problem, title: str) -> None:
     """Write `page`, whole or not at all."""
-    text = page(search, problem, title)
-    with replacing(file) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(page(search, problem, title), file)
 
 
 def pick(search: Search, number: int) -> Solution:

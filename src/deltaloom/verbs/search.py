@@ -2,7 +2,6 @@
 """`deltaloom search`: bits, thresholds and hardware options for several objectives at once."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,11 +9,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError, printable
+from ..golden.writing import check_folder, write_text
 from ..terminal.accelerator_options import add_lanes, add_longest, add_word_bits
 from ..terminal.options import add_data, add_metrics, add_model, read_metrics
-from ..terminal.outputs import check_folder, write_json, write_text
+from ..terminal.outputs import write_json
 from ..terminal.progress import progress_bars
 from ..terminal.scheme_options import add_method, read_options
+from ..terminal.search_options import (
+    FRONT,
+    LOG,
+    NETWORK,
+    REPORT,
+    SCHEME,
+    add_genes,
+    add_search,
+    read_limit,
+    read_numbers,
+    read_setting,
+)
 
 if TYPE_CHECKING:
     from ..search.evaluations import Evaluations
@@ -22,16 +34,6 @@ if TYPE_CHECKING:
     from ..search.problem import Bench, Problem
     from ..search.search import Search as Result
     from ..search.workers import Workers
-
-METHODS = ("sensitivity", "nsga2", "random")
-OBJECTIVES = (
-    "error, nmse (of the outputs to the float model's, in dB), size (kB), eliminated (operations, "
-    "percent), cycles, latency (us), luts, flip-flops, multipliers, block-rams, silago-speedup, "
-    "silago-true-speedup, silago-energy (uJ), bitfusion-speedup, bitfusion-true-speedup, or "
-    "FILE.py:FUNCTION"
-)
-NETWORK, SCHEME = "network.safetensors", "scheme.toml"
-FRONT, REPORT, LOG = "front.json", "report.html", "evaluations.jsonl"
 
 
 class Search:
@@ -66,8 +68,8 @@ class Search:
             help=f"folder to write to: {FRONT}, {REPORT}, {LOG} (all evaluations) and, with --pick "
             f"or --knee, {NETWORK} and {SCHEME}",
         )
-        _add_search(parser)
-        _add_genes(parser)
+        add_search(parser)
+        add_genes(parser)
         add_metrics(parser)
         add_method(parser, "--quantization")
         add_word_bits(parser)
@@ -108,95 +110,6 @@ class Search:
         _say(f"{', '.join(files)} -> {args.output}")
 
 
-def _add_search(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--method",
-        dest="strategy",
-        choices=METHODS,
-        default=METHODS[0],
-        help="sensitivity: each gene alone first, the front if effects added up, then what a "
-        "surrogate names; nsga2: pymoo's NSGA-II as in the MOHAQ paper; random",
-    )
-    parser.add_argument(
-        "--objective",
-        action="append",
-        metavar="NAME",
-        default=argparse.SUPPRESS,
-        help=f"two or three of {OBJECTIVES}; may be repeated (default: error and size)",
-    )
-    parser.add_argument(
-        "--limit",
-        action="append",
-        metavar="NAME=VALUE",
-        default=argparse.SUPPRESS,
-        help="what a value may be at most, or, where more is better, at least, in its unit, such "
-        "as error=24 or size=200; may be repeated (default: none)",
-    )
-    parser.add_argument(
-        "--board",
-        metavar="NAME",
-        default="",
-        help="the accelerator must fit this board, by the area estimate",
-    )
-    parser.add_argument(
-        "--evaluations", type=int, metavar="N", default=630, help="candidates that are measured"
-    )
-    parser.add_argument("--seed", type=int, metavar="N", default=1, help="of all that is random")
-    parser.add_argument(
-        "--workers",
-        type=int,
-        metavar="N",
-        default=os.cpu_count() or 1,
-        help="processes; the result is the same for any number",
-    )
-    parser.add_argument(
-        "--dask",
-        metavar="ADDRESS",
-        default=argparse.SUPPRESS,
-        help="evaluate on a Dask cluster instead, such as tcp://host:8786 (default: none)",
-    )
-    chosen = parser.add_mutually_exclusive_group()
-    chosen.add_argument(
-        "--pick",
-        type=int,
-        metavar="N",
-        default=argparse.SUPPRESS,
-        help=f"write the network of solution N of the front, {NETWORK}, and its {SCHEME} "
-        "(default: none)",
-    )
-    chosen.add_argument("--knee", action="store_true", help="the same of the front's knee")
-
-
-def _add_genes(parser: argparse.ArgumentParser) -> None:
-    for what in ("weights", "activations"):
-        parser.add_argument(
-            f"--{what}", metavar="BITS", default="2,4,8,16", help=f"widths of {what} to try"
-        )
-    parser.add_argument(
-        "--thresholds",
-        metavar="N,N,..",
-        default="0",
-        help="delta thresholds to try, in 8-bit codes; of other widths the same part of the range",
-    )
-    parser.add_argument(
-        "--share",
-        choices=("path", "layer"),
-        default="path",
-        help="bits and thresholds for each path, or one for all paths of a layer",
-    )
-    parser.add_argument(
-        "--tied", action="store_true", help="activations have the bits of the weights"
-    )
-    parser.add_argument(
-        "--vary",
-        action="append",
-        metavar="NAME=V,V,..",
-        default=argparse.SUPPRESS,
-        help="let another option vary, too: skip=none,all lanes=multiplier,shift_add or "
-        "word-bits=128,256; may be repeated (default: none)",
-    )
-
-
 def _prepare(args: argparse.Namespace) -> tuple["Problem", "Space", Any]:
     """What the search is about, from the arguments."""
     from ..golden.data import Dataset
@@ -215,16 +128,16 @@ def _prepare(args: argparse.Namespace) -> tuple["Problem", "Space", Any]:
     data, tuning = Dataset.load(args.data), Dataset.load(args.tune_data)
     metric = next(iter(read_metrics(args)), None) or metric_of(tuning)
     names = getattr(args, "objective", ["error", "size"])
-    limits = dict(map(_limit, getattr(args, "limit", [])))
+    limits = dict(map(read_limit, getattr(args, "limit", [])))
     goals = Goals.of(names, limits, (metric.title, metric.unit), args.board)
     space = Space.of(
         model,
         weights=read_widths("--weights", args.weights),
         activations=read_widths("--activations", args.activations),
-        thresholds=_numbers("--thresholds", args.thresholds),
+        thresholds=read_numbers("--thresholds", args.thresholds),
         share=args.share,
         tied=args.tied,
-        settings=dict(map(_setting, getattr(args, "vary", []))),
+        settings=dict(map(read_setting, getattr(args, "vary", []))),
     )
     with progress_bars() as progress:
         model = balance_inputs(model, data, scheme.input_scale)
@@ -269,36 +182,6 @@ def _cluster(problem: "Problem", args: argparse.Namespace) -> "Workers":
             "'deltaloom[search]'"
         ) from error
     return Dask(problem, args.dask, args.cells)
-
-
-def _limit(word: str) -> tuple[str, float]:
-    name, _, number = word.rpartition("=")
-    try:
-        return name, float(number)
-    except ValueError as error:
-        raise UserError(f"--limit {word!r}: expected NAME=VALUE, such as size=200") from error
-
-
-def _setting(word: str) -> tuple[str, list[Any]]:
-    """A gene of `genes.SETTINGS`, from "NAME=V,V"."""
-    name, _, values = word.partition("=")
-    known = {"skip": ("none", "all", "part"), "lanes": ("multiplier", "shift_add")}
-    if name in ("word-bits", "word_bits"):
-        return "word_bits", _numbers(f"--vary {name}", values)
-    words = values.split(",")
-    if name not in known or not set(words) <= set(known[name]):
-        raise UserError(
-            f"--vary {word!r}: expected skip=, lanes= or word-bits= with values, such as "
-            "skip=none,all"
-        )
-    return name, words
-
-
-def _numbers(option: str, words: str) -> list[int]:
-    try:
-        return [int(word) for word in words.split(",")]
-    except ValueError as error:
-        raise UserError(f"{option} {words!r}: expected whole numbers, such as 0,8,16") from error
 
 
 @contextmanager
