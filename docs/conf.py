@@ -25,6 +25,7 @@ PAGES = {
         "docs/checkpoints",
         "docs/quantization",
         "docs/thresholds",
+        "docs/search",
         "docs/reports",
         *_pages("docs", "boards"),
         "docs/api",

@@ -1,21 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The golden model over many sequences and several settings of the thresholds at once.
+"""The golden model over many sequences, several settings and several alike networks at once.
 
-What a layer does depends on its input and on its own paths' thresholds only, so settings that agree
-in these share its run (`_Runs`). Runs and sequences step side by side, as rows of one packed
-batch: NumPy's cost of a call is then paid once for all of them. Numbers stay exact: codes are
-integers in floating point, see `batch_layers`.
+What a layer does depends on its input, its own parameters and its paths' thresholds only, so
+settings that agree in these share its run (`_Runs`). Runs and sequences step side by side, as rows
+of one packed batch: NumPy's cost of a call is then paid once for all of them. Numbers stay exact:
+codes are integers in floating point, see `batch_layers`.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..arithmetic import Ints
 from ..cells import State
 from ..models import graph
-from ..models.network import Network, path_name
+from ..models.network import Layer, Network, path_name
 from .batch_layers import RunningLayer, Sending, Setting
 from .packed import Packing, beside
 
@@ -41,7 +42,7 @@ class Outcome:
 
 
 def run_batch(
-    network: Network,
+    networks: Sequence[Network],
     sequences: Sequence[Ints],
     settings: Sequence[Setting],
     mode: str,
@@ -52,14 +53,17 @@ def run_batch(
 
     Parameters
     ----------
-    network: what runs; its own thresholds and delta mode do not count.
+    networks: what runs with each setting; their own thresholds and delta modes do not count. Where
+        they are not all the same one, see `are_alike`.
     sequences: of each, int16 frames [steps, inputs].
     settings: thresholds of all paths, by name, in codes.
     mode: the delta mode.
     terms: count the terms of the deltas, too.
     """
-    layers, lengths = network.layers, [len(sequence) for sequence in sequences]
-    frames = np.concatenate(sequences) if sequences else np.zeros((0, network.inputs), np.int64)
+    if not settings:
+        return
+    layers, lengths = networks[0].layers, [len(sequence) for sequence in sequences]
+    frames = np.concatenate(sequences) if sequences else np.zeros((0, networks[0].inputs), np.int64)
     sending = Sending(mode, terms)
     values = {graph.FRAMES: _Runs([0] * len(settings), frames[None])}
     counts: dict[int, dict[str, Ints]] = {}
@@ -68,28 +72,80 @@ def run_batch(
         reads = graph.inputs_of(layers, group[0])
         names = [path_name(layers[n], k) for n in group for k in range(len(layers[n].paths))]
         keys = [
-            (*(values[m].of[s] for m in reads), *(setting[name] for name in names))
+            (
+                *(values[m].of[s] for m in reads),
+                *(setting[name] for name in names),
+                *(_parameters(networks[s].layers[n]) for n in group),
+            )
             for s, setting in enumerate(settings)
         ]
         distinct = list(dict.fromkeys(keys))
-        of, inputs = [distinct.index(key) for key in keys], [key[: len(reads)] for key in distinct]
-        own: list[Setting] = [dict(zip(names, key[len(reads) :], strict=True)) for key in distinct]
-        packing = Packing.of(lengths * len(distinct))
-        rows = packing.rows[packing.flipped] if layers[group[0]].backward else packing.rows
-        x = _Input([values[m] for m in reads], inputs, rows, len(frames))
-        for n, part in zip(group, _run(network, group, packing, x, own, sending), strict=True):
-            values[n] = _Runs(of, _apart(part.outputs, rows, len(distinct)))
+        of = [distinct.index(key) for key in keys]
+        chosen = [keys.index(key) for key in distinct]  # a setting of each run
+        inputs = [tuple(values[m].of[s] for m in reads) for s in chosen]
+        own: list[Setting] = [{name: settings[s][name] for name in names} for s in chosen]
+        packing, places, order = _side_by_side(lengths, len(distinct))
+        x_places = places[packing.flipped] if layers[group[0]].backward else places
+        x = _Input([values[m] for m in reads], inputs, x_places, len(frames))
+        whose = [networks[s] for s in chosen]
+        for n, part in zip(group, _run(whose, group, packing, x, own, sending), strict=True):
+            values[n] = _Runs(of, _apart(part.outputs, x_places, len(distinct)))
             counts[n] = {
-                name: _apart(count, rows, len(distinct)) for name, count in part.counts.items()
+                name: _apart(count, x_places, len(distinct)) for name, count in part.counts.items()
             }
-            states[n] = State(*(_apart(a, packing.order, len(distinct)) for a in part.state))
-    last = graph.outputs_of(layers, network.puts_out)
+            states[n] = State(*(_apart(a, order, len(distinct)) for a in part.state))
+    last = graph.outputs_of(layers, networks[0].puts_out)
     for s in range(len(settings)):
         yield Outcome(
             beside({n: values[n].runs[values[n].of[s]] for n in last}, last).astype(np.int64),
             {name: c[values[n].of[s]] for n in counts for name, c in counts[n].items()},
             [State(*(a[values[n].of[s]] for a in states[n])) for n in range(len(layers))],
         )
+
+
+def are_alike(networks: Sequence[Network]) -> bool:
+    """Whether networks can run side by side: only weights, biases and widths differ."""
+    first, *others = networks
+    return all(_shape(first) == _shape(other) for other in others)
+
+
+def _shape(network: Network) -> list[Any]:
+    found: list[Any] = [network.x_exponent, network.puts_out]
+    for layer in network.layers:
+        arrays = [*layer.vectors.items(), *layer.initial.items()]
+        found += [
+            (layer.name, layer.kind, layer.reads, layer.backward, layer.h_from),
+            (layer.c_exponent, layer.h_exponent, layer.vector_shift),
+            (layer.skip_mult, layer.skip_shift),
+            [(name, array.tobytes()) for name, array in arrays],
+            [(path.source, path.gates, path.weights.shape) for path in layer.paths],
+        ]
+    return found
+
+
+def _parameters(layer: Layer) -> tuple[Any, ...]:
+    """What makes two layers of alike networks the same, but for thresholds."""
+    paths = [(id(p.weights), id(p.mult), id(p.shift), p.quantizer) for p in layer.paths]
+    return (*paths, layer.bias.tobytes())
+
+
+def _side_by_side(lengths: list[int], runs: int) -> tuple[Packing, Ints, Ints]:
+    """All runs of each sequence next to each other, row by row.
+
+    Returns their packing; of each packed row, its place where run follows run; and of each row of a
+    state, that of its sequence.
+    """
+    packing = Packing.of(np.repeat(lengths, runs).tolist())
+    starts = np.cumsum(lengths, dtype=np.int64) - lengths
+    frames = sum(lengths)
+    plain = [
+        run * frames + np.arange(start, start + length)
+        for start, length in zip(starts.tolist(), lengths, strict=True)
+        for run in range(runs)
+    ]
+    places = (np.concatenate(plain) if plain else np.zeros(0, np.int64))[packing.rows]
+    sequence, run = np.divmod(packing.order, runs)
+    return packing, places, run * len(lengths) + sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +187,7 @@ def _apart(packed: np.ndarray, places: Ints, runs: int) -> np.ndarray:
 
 
 def _run(
-    network: Network,
+    networks: list[Network],
     group: tuple[int, ...],
     packing: Packing,
     x: _Input,
@@ -139,7 +195,7 @@ def _run(
     sending: Sending,
 ) -> list[RunningLayer]:
     """Layers that step together, over packed frames in their own direction."""
-    parts = [RunningLayer(network, n, packing, settings, sending) for n in group]
+    parts = [RunningLayer(networks, n, packing, settings, sending) for n in group]
     first, last = parts[0], parts[-1]
     for block in packing.blocks(ROWS):
         for part in parts:

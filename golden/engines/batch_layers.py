@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A quantized layer over packed sequences, step by step: its paths, references and products."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,13 +25,16 @@ class Sending(NamedTuple):
 
 
 class RunningLayer:
-    """A layer between steps of packed sequences.
+    """A layer between steps of packed sequences, in several runs side by side.
+
+    Row by row, the runs of one sequence stand next to each other.
 
     Parameters
     ----------
-    network, index: whose layer it is, and which.
-    packing: of the sequences of all settings, one after the other.
-    settings: thresholds of all its paths, by name.
+    networks: of each run, whose layer it is; they differ in paths and biases only.
+    index: which layer.
+    packing: of all runs of the first sequence, then of the next.
+    settings: of each run, thresholds of all its paths, by name.
     sending: what an element that fires sends, and whether terms are counted.
 
     Members
@@ -44,38 +47,56 @@ class RunningLayer:
 
     def __init__(
         self,
-        network: Network,
+        networks: Sequence[Network],
         index: int,
         packing: Packing,
         settings: list[Setting],
         sending: Sending,
     ) -> None:
-        self._layer = layer = network.layers[index]
-        batch, frames = len(packing.lengths), sum(packing.lengths)
+        layers = [network.layers[index] for network in networks]
+        self._layer = layer = layers[0]
+        frames, sequences = sum(packing.lengths), len(packing.lengths) // len(settings)
         # Doubles hold the same integers as int64 while they stay below 2**53: much faster.
-        self._dtype: type = np.float64 if all(map(_fits_double, layer.paths)) else np.int64
+        fits = all(_fits_double(path) for each in layers for path in each.paths)
+        self._dtype: type = np.float64 if fits else np.int64
+        self._bias = _one_or_all([each.bias for each in layers])
         self.outputs = np.zeros((frames, layer.units), np.int16)
-        self.state = State(*(np.tile(part, (batch, 1)) for part in first_state(layer)))
+        self.state = State(
+            *(np.tile(part, (len(packing.lengths), 1)) for part in first_state(layer))
+        )
         self.stateless = not layer.cell.state
         self.counts: dict[str, Ints] = {}
         self._paths: dict[str, list[_RunningPath]] = {source: [] for source in ("x", "h", "rh")}
         self._numbers = layer.numbers(np.zeros((1, layer.inputs), np.int64))
-        run = packing.order // max(batch // max(len(settings), 1), 1)
         for k, path in enumerate(layer.paths):
             name = path_name(layer, k)
+            own = [each.paths[k] for each in layers]
             digits = path.quantizer.bits + 1 if sending.terms else 0
             self.counts[name] = count = np.zeros((frames, 1 + digits), np.int64)
-            thresholds = np.array([setting[name] for setting in settings], np.int64)[run]
-            first = np.tile(first_reference(network, index, path), (batch, 1))
-            product = _Product(layer, path, self._dtype)
-            running = _RunningPath(path, product, thresholds, first, count, sending)
+            thresholds = np.array([setting[name] for setting in settings], np.int64)
+            first = np.stack(
+                [
+                    first_reference(network, index, path) - path.quantizer.zero_point
+                    for network, path in zip(networks, own, strict=True)
+                ]
+            )
+            product = _Product(layer, own, self._dtype)
+            running = _RunningPath(
+                own,
+                product,
+                np.tile(thresholds, sequences),
+                np.tile(first, (sequences, 1)),
+                count,
+                sending,
+            )
             self._paths[path.source].append(running)
 
     def begin(self, block: Block) -> None:
         """Be ready for these steps."""
         self._block = block
         self._p = np.empty((block.frames, *self._layer.bias.shape), self._dtype)
-        self._p[:] = self._layer.bias
+        beside = self._p.reshape(-1, len(self._bias), *self._layer.bias.shape)
+        beside[:] = self._bias
         self._whole: Ints | None = None
         for paths in self._paths.values():
             for path in paths:
@@ -148,25 +169,31 @@ class _RunningPath:
 
     Parameters
     ----------
+    paths: one of each run.
     thresholds, first: by row of the batch, and [.., columns].
     count: [frames, 1 + digits], filled with events and, where they are asked for, terms.
     """
 
     def __init__(
         self,
-        path: Path,
+        paths: Sequence[Path],
         product: "_Product",
         thresholds: Ints,
         first: Ints,
         count: Ints,
         sending: Sending,
     ) -> None:
-        dtype, quantizer = product.dtype, path.quantizer
+        dtype = product.dtype
         self.product, self._count, self._sending = product, count, sending
-        self._quantizer, self._zero = quantizer, quantizer.zero_point
+        quantizers = [path.quantizer for path in paths]
+        if len({*quantizers}) == 1:
+            del quantizers[1:]
+        # Of other bits only where deltas are sent whole and terms are not counted.
+        self._bits, self._zero = quantizers[0].bits, quantizers[0].zero_point
         words = np.roll(np.arange(-32768, 32768), 32768)  # negative ones where NumPy finds them
-        self._codes = (quantizer(words) - self._zero).astype(dtype)
-        self._first = self._last = (first - self._zero).astype(dtype)
+        self._codes = np.concatenate([(q(words) - q.zero_point).astype(dtype) for q in quantizers])
+        self._tables = (np.arange(len(quantizers)) * len(words))[:, None]
+        self._first = self._last = first.astype(dtype)
         # Exact deltas with threshold 0 make the references the codes.
         self._follows = sending.mode == EXACT and not thresholds.any()
         self._thresholds = thresholds.astype(dtype)[:, None]
@@ -178,7 +205,7 @@ class _RunningPath:
     def encode(self, values: Ints, at: slice) -> np.ndarray:
         """The references [n, columns] after the step with these int16 values."""
         now: np.ndarray = self._sent[at]
-        now[:] = self._codes[values]  # `take` into it is much slower
+        self._look_up(values, now)
         if not self._follows:
             self._hold(now)
         self._last = now
@@ -186,7 +213,7 @@ class _RunningPath:
 
     def encode_all(self, values: Ints) -> np.ndarray:
         """The same for all steps of the block, [frames, columns]."""
-        self._sent[:] = self._codes[values]
+        self._look_up(values, self._sent)
         if not self._follows:
             for at, _ in self._block.steps:
                 self._hold(self._sent[at])
@@ -200,9 +227,18 @@ class _RunningPath:
         before = self._block.before(self._first, self._sent)
         if self._sending.terms:
             steps = (self._sent - before).astype(np.int64)
-            self._count[rows, 1:] = count_terms(steps, self._quantizer.bits)
+            self._count[rows, 1:] = count_terms(steps, self._bits)
         self._count[rows, 0] = np.count_nonzero(self._sent != before, axis=-1)
         self._first = self._last = self._last.copy()  # without the rest of the block
+
+    def _look_up(self, values: Ints, codes: np.ndarray) -> None:
+        """The codes of values [n, columns]."""
+        if len(self._tables) == 1:
+            codes[:] = self._codes[values]  # `take` into it is much slower
+            return
+        beside = (-1, len(self._tables), values.shape[1])
+        places = (values & 0xFFFF).reshape(beside) + self._tables
+        codes.reshape(beside)[:] = self._codes[places]
 
     def _hold(self, now: np.ndarray) -> None:
         """Make codes [n, columns] the references after a step."""
@@ -219,7 +255,7 @@ class _RunningPath:
         fires = np.abs(d) > thresholds
         reference = last[fires].astype(np.int64) + self._zero
         now[:] = last
-        now[fires] += sent_steps(d[fires], reference, self._quantizer.bits, self._sending.mode)
+        now[fires] += sent_steps(d[fires], reference, self._bits, self._sending.mode)
 
 
 class _Product:
@@ -229,36 +265,55 @@ class _Product:
 
     Parameters
     ----------
-    pre: of the pre-activations, float64 only where `_fits_double`.
+    paths: one of each run.
+    pre: type of the pre-activations, float64 only where `_fits_double`.
 
     Members
     -------
     dtype: of the references.
     """
 
-    def __init__(self, layer: Layer, path: Path, pre: type) -> None:
-        self.dtype = exact_dtype(path.bound)
-        self._path = path
-        self._matrix = np.ascontiguousarray(path.matrix.T, self.dtype)
+    def __init__(self, layer: Layer, paths: Sequence[Path], pre: type) -> None:
+        if len({(id(path.weights), id(path.mult), path.quantizer) for path in paths}) == 1:
+            paths = paths[:1]
+        self.dtype = exact_dtype(max(path.bound for path in paths))
+        first = paths[0]
+        self._shape = first.mult.shape
+        matrices = [np.ascontiguousarray(path.matrix.T, self.dtype) for path in paths]
+        self._matrix = matrices[0] if len(paths) == 1 else np.stack(matrices)
+        self._mult = np.stack([path.mult for path in paths])[:, None]
+        self._shift = np.stack([path.shift for path in paths])[:, None, :, None]
         self._factor: Reals | None = None
         if pre is np.float64:
-            self._factor = (path.mult * 0.5 ** path.shift[:, None]).reshape(-1)
-        self._runs = _runs([layer.cell.gates.index(gate) for gate in path.gates])
+            self._factor = (self._mult * 0.5**self._shift).reshape(len(paths), 1, -1)
+        self._runs = _runs([layer.cell.gates.index(gate) for gate in first.gates])
 
     def add(self, references: np.ndarray, p: np.ndarray) -> None:
         """Add it for references [n, columns] to p [n, gates, units]."""
-        path, m = self._path, np.matmul(references, self._matrix)
-        shape = (len(m), *path.mult.shape)
-        if self._factor is None:
-            wide = m.astype(np.int64).reshape(shape) * path.mult
-            part: np.ndarray = rshr(wide, path.shift[:, None])
+        runs = len(self._mult)
+        if runs > 1:  # [runs, n, ..], views of what stands next to each other
+            references = references.reshape(-1, runs, references.shape[1]).swapaxes(0, 1)
+            p = p.reshape(-1, runs, *p.shape[1:]).swapaxes(0, 1)
+        m = np.matmul(references, self._matrix)
+        shape = (*m.shape[:-1], *self._shape)
+        mult, shift, factor = self._mult, self._shift, self._factor
+        if runs == 1:
+            mult, shift, factor = mult[0], shift[0], None if factor is None else factor[0, 0]
+        if factor is None:
+            part: np.ndarray = rshr(m.astype(np.int64).reshape(shape) * mult, shift)
         else:
             scaled = m.astype(np.float64)  # NumPy is slow where types are mixed
-            scaled *= self._factor
+            scaled *= factor
             scaled += 0.5
             part = np.floor(scaled, out=scaled).reshape(shape)
         for own, rows in self._runs:
-            p[:, rows] += part[:, own]
+            p[..., rows, :] += part[..., own, :]
+
+
+def _one_or_all(arrays: list[np.ndarray]) -> np.ndarray:
+    """[1 or all, ..]: one of them where they are the same."""
+    same = all(np.array_equal(arrays[0], other) for other in arrays[1:])
+    return np.stack(arrays[:1] if same else arrays)
 
 
 def _runs(rows: list[int]) -> list[tuple[slice, slice]]:

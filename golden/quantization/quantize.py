@@ -23,10 +23,12 @@ from .formats import Formats, find_formats
 from .input_ranges import balance_inputs
 from .quantizers import make_quantizer
 from .rounding import Rounded, moments_of, round_gptq, round_nearest
-from .scheme import Scheme
+from .scheme import Bits, Scheme
 
 __all__ = ["Scheme", "exponent_for", "make_quantizer", "quantize", "quantize_with", "with_labels"]
 
+Kept = dict[tuple[str, str, tuple[str, ...], Bits], tuple[Path, Reals]]
+"""By layer, source, gates and bits: a quantized path, and what its gates' biases gain."""
 MOST_GPTQ_BITS = 8
 """Of weights: beyond, the nearest codes are as good."""
 
@@ -58,19 +60,22 @@ def quantize_with(
     statistics: Statistics,
     scheme: Scheme | None = None,
     progress: Progress = ignore_progress,
+    kept: Kept | None = None,
 ) -> Network:
     """The same with statistics at hand, to try several schemes on one calibration run.
 
     model: what `statistics` are of; with `input_ranges.balance_inputs` called before them, where
     its features are to have scales.
+    kept: paths by their bits, from other calls on this model that differ in bits only; it grows.
     """
     scheme = (scheme or Scheme()).for_model(model)
     skipped = scheme.skips(model)
     x_exponent, formats = find_formats(model, statistics)
     layers: list[Layer] = []
+    own: Kept = {} if kept is None else kept
     for n, (layer, seen) in enumerate(zip(model.layers, statistics, strict=True)):
         skip = layer.name in skipped
-        layers.append(_quantize_layer(layer, seen, formats[n], scheme, skip))
+        layers.append(_quantize_layer(layer, seen, formats[n], scheme, skip, own))
         progress("weights", (n + 1) / len(model.layers))
     return Network(
         layers=tuple(layers),
@@ -84,7 +89,12 @@ def quantize_with(
 
 
 def _quantize_layer(
-    layer: FloatLayer, seen: LayerStatistics, formats: Formats, scheme: Scheme, skipped: bool
+    layer: FloatLayer,
+    seen: LayerStatistics,
+    formats: Formats,
+    scheme: Scheme,
+    skipped: bool,
+    kept: Kept,
 ) -> Layer:
     _check_finite(layer)
     cell = layer.cell
@@ -95,14 +105,17 @@ def _quantize_layer(
     for path in layer.paths:
         for gates, bits in scheme.parts(layer, path, skipped=skipped):
             rows = [cell.gates.index(gate) for gate in gates]
-            quantized, offset = _quantize_path(
-                _part(path, gates),
-                f"{layer.name}.{layer.at(path)}",
-                seen,
-                formats.sources[path.source],
-                gate_exponents[rows],
-                replace(scheme, weight_bits=bits[0], activation_bits=bits[1]),
-            )
+            key = (layer.name, path.source, gates, bits)
+            if key not in kept:
+                kept[key] = _quantize_path(
+                    _part(path, gates),
+                    f"{layer.name}.{layer.at(path)}",
+                    seen,
+                    formats.sources[path.source],
+                    gate_exponents[rows],
+                    replace(scheme, weight_bits=bits[0], activation_bits=bits[1]),
+                )
+            quantized, offset = kept[key]
             paths.append(quantized)
             bias[rows] += offset
     bias *= 2.0 ** (15 - gate_exponents[:, None])

@@ -89,28 +89,29 @@ def add_bits(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def add_method(parser: argparse.ArgumentParser) -> None:
-    """How values are cut and rounded."""
+def add_method(parser: argparse.ArgumentParser, name: str = "--method") -> None:
+    """How values are cut and rounded; name: of the option that sets all of it."""
     parser.add_argument(
-        "--method",
+        name,
+        dest="method",
         choices=("paper", "row", "gptq"),
         default=argparse.SUPPRESS,
         help="all of the following but --skip at once: as the paper does, with a scale per row, or "
         "that and GPTQ rounding (default: row)",
     )
-    for name, what, default in (
+    for rule, what, default in (
         ("clipping", "weights", "mmse"),
         ("activation-clipping", "activations", "as --clipping"),
     ):
         parser.add_argument(
-            f"--{name}",
+            f"--{rule}",
             metavar="RULE",
             default=argparse.SUPPRESS,
             help=f"where {what} are cut: {CLIPPING} (default: {default})",
         )
-    for name, (choices, help, default) in CHOICES.items():
+    for choice, (choices, help, default) in CHOICES.items():
         parser.add_argument(
-            f"--{name}",
+            f"--{choice}",
             choices=choices,
             default=argparse.SUPPRESS,
             help=f"{help} (default: {default})",

@@ -17,6 +17,7 @@ VERBS: Mapping[str, str] = {
     "quantize": "quantize.Quantize",
     "sweep": "sweep.Sweep",
     "tune": "tune.Tune",
+    "search": "search.Search",
     "evaluate": "evaluate.Evaluate",
     "generate": "generate.Generate",
     "simulate": "simulate.Simulate",

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Searching bits, thresholds and hardware options for several objectives at once."""

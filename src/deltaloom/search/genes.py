@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a search varies: genes with ordered values, and what their values mean.
+
+A genome is a level of each gene. A gene's values go from the cheapest to the most exact, so that a
+step of a level is a small change.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import Any
+
+from ..golden.errors import UserError
+from ..golden.evaluation.thresholds import scaled
+from ..golden.models.float_model import FloatModel
+from ..golden.models.network import Network
+from ..golden.quantization.scheme import Bits, Scheme, check_bits
+
+Levels = tuple[int, ...]
+BITS = (2, 4, 8, 16)
+"""Widths that the hardware has."""
+MOST_THRESHOLD = 255
+"""Of 8-bit codes."""
+SHARES = ("path", "layer")
+SETTINGS = ("skip", "word_bits", "lanes")
+"""What may vary besides the paths' own genes: a field of the scheme, and of the accelerator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gene:
+    """One thing that varies.
+
+    Members
+    -------
+    kind: "weights", "activations", "bits" (both), "threshold", or one of `SETTINGS`.
+    paths: names of the model's paths that it is of; none for a setting.
+    values: from the cheapest to the most exact.
+    """
+
+    kind: str
+    paths: tuple[str, ...]
+    values: tuple[Any, ...]
+
+    @property
+    def name(self) -> str:
+        """For tables and charts."""
+        return f"{common_name(self.paths)} {self.kind}".strip().replace("_", " ")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a genome stands for.
+
+    Members
+    -------
+    bits: weight and activation bits by path of the model.
+    thresholds: by path of the model, in 8-bit codes; of other widths the same part of the range.
+    settings: by name, of `SETTINGS`.
+    """
+
+    bits: Mapping[str, Bits]
+    thresholds: Mapping[str, int]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """A text that is the same for the same choice."""
+        return json.dumps([self.bits, self.thresholds, self.settings], sort_keys=True)
+
+    def scheme(self, base: Scheme) -> Scheme:
+        """The scheme with these bits, all else as in `base`."""
+        found = replace(base, overrides={**base.overrides, **self.bits})
+        return replace(found, skip=self.settings["skip"]) if "skip" in self.settings else found
+
+    def with_thresholds(self, network: Network) -> Network:
+        """The network with these thresholds in its paths' own codes, skipped parts included."""
+        wanted = {}
+        for name, path in network.paths():
+            own = next((n for n in self.thresholds if name == n or name.startswith(f"{n}.")), None)
+            value = 0 if own is None else self.thresholds[own]
+            wanted[name] = max(scaled([value], path.quantizer.bits))
+        return network.with_thresholds(wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """All genomes.
+
+    Members
+    -------
+    genes: that have more than one value.
+    fixed: those that have one.
+    """
+
+    genes: tuple[Gene, ...]
+    fixed: tuple[Gene, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        model: FloatModel,
+        *,
+        weights: Sequence[int] = BITS,
+        activations: Sequence[int] = BITS,
+        thresholds: Sequence[int] = (0,),
+        share: str = "path",
+        tied: bool = False,
+        settings: Mapping[str, Sequence[Any]] | None = None,
+    ) -> "Space":
+        """The space of a model.
+
+        Parameters
+        ----------
+        weights, activations: bits to try.
+        thresholds: to try, in 8-bit codes.
+        share: whether each "path" has genes of its own, or all paths of a "layer" together.
+        tied: weights and activations of a path have the same bits, of `weights`.
+        settings: values by name, of `SETTINGS`.
+        """
+        if share not in SHARES:
+            raise UserError(f"share: {share!r} is not possible, it must be {' or '.join(SHARES)}")
+        for what, values in (("weights", weights), ("activations", activations)):
+            for bits in values:
+                check_bits(f" of {what}", (bits, bits))
+        for value in thresholds:
+            if value not in range(MOST_THRESHOLD + 1):
+                raise UserError(
+                    f"threshold: {value!r} is not possible, it must be 0..{MOST_THRESHOLD}"
+                )
+        found: list[Gene] = []
+        for paths in _groups(model, share):
+            if tied:
+                found.append(Gene("bits", paths, _rising(weights)))
+            else:
+                found.append(Gene("weights", paths, _rising(weights)))
+                found.append(Gene("activations", paths, _rising(activations)))
+            found.append(Gene("threshold", paths, _rising(thresholds)[::-1]))
+        for name, options in (settings or {}).items():
+            if name not in SETTINGS:
+                raise UserError(f"{name}: cannot vary; settings: {', '.join(SETTINGS)}")
+            found.append(Gene(name, (), tuple(dict.fromkeys(options))))
+        for gene in found:
+            if not gene.values:
+                raise UserError(f"{gene.name}: no value to try; name at least one")
+        space = cls(
+            tuple(gene for gene in found if len(gene.values) > 1),
+            tuple(gene for gene in found if len(gene.values) == 1),
+        )
+        if not space.genes:
+            raise UserError("genes: nothing varies; give several bits, thresholds or settings")
+        return space
+
+    @property
+    def size(self) -> int:
+        """How many genomes there are."""
+        return prod(len(gene.values) for gene in self.genes)
+
+    @property
+    def tops(self) -> Levels:
+        """The highest level of each gene: all exact."""
+        return tuple(len(gene.values) - 1 for gene in self.genes)
+
+    @property
+    def bottoms(self) -> Levels:
+        """The lowest level of each gene: all cheap."""
+        return (0,) * len(self.genes)
+
+    def choice(self, levels: Iterable[int]) -> Choice:
+        """What a genome stands for."""
+        bits: dict[str, list[int]] = {}
+        thresholds: dict[str, int] = {}
+        settings: dict[str, Any] = {}
+        chosen = zip(self.genes, levels, strict=True)
+        values = [(gene, gene.values[level]) for gene, level in chosen]
+        for gene, value in (*values, *((gene, gene.values[0]) for gene in self.fixed)):
+            for path in gene.paths:
+                own = bits.setdefault(path, [0, 0])
+                if gene.kind in ("weights", "bits"):
+                    own[0] = value
+                if gene.kind in ("activations", "bits"):
+                    own[1] = value
+                if gene.kind == "threshold":
+                    thresholds[path] = value
+            if not gene.paths:
+                settings[gene.kind] = value
+        pairs = {path: (both[0], both[1]) for path, both in bits.items()}
+        return Choice(pairs, thresholds, settings)
+
+    def groups(self) -> list[list[int]]:
+        """Places of the genes that belong together: of the same paths, or of one setting."""
+        found: dict[Any, list[int]] = {}
+        for n, gene in enumerate(self.genes):
+            found.setdefault(gene.paths or gene.kind, []).append(n)
+        return [*found.values()]
+
+
+def _groups(model: FloatModel, share: str) -> list[tuple[str, ...]]:
+    layers = [[f"{layer.name}.{layer.at(path)}" for path in layer.paths] for layer in model.layers]
+    if share == "layer":
+        return [tuple(names) for names in layers]
+    return [(name,) for names in layers for name in names]
+
+
+def _rising(values: Iterable[int]) -> tuple[int, ...]:
+    return tuple(sorted(set(values)))
+
+
+def common_name(paths: Sequence[str]) -> str:
+    """One path's name, or what several have in common: their layer."""
+    if len(paths) < 2:
+        return "".join(paths)
+    words = [path.split(".") for path in paths]
+    same = [a[0] for a in zip(*words, strict=False) if len(set(a)) == 1]
+    return ".".join(same)

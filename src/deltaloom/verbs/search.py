@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`deltaloom search`: bits, thresholds and hardware options for several objectives at once."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..golden.errors import UserError, printable
+from ..golden.writing import check_folder, write_text
+from ..terminal.accelerator_options import add_lanes, add_longest, add_word_bits
+from ..terminal.options import add_data, add_metrics, add_model, read_metrics
+from ..terminal.outputs import write_json
+from ..terminal.progress import progress_bars
+from ..terminal.scheme_options import add_method, read_options
+from ..terminal.search_options import (
+    FRONT,
+    LOG,
+    NETWORK,
+    REPORT,
+    SCHEME,
+    add_genes,
+    add_search,
+    read_limit,
+    read_numbers,
+    read_setting,
+)
+
+if TYPE_CHECKING:
+    from ..search.evaluations import Evaluations
+    from ..search.genes import Space
+    from ..search.problem import Bench, Problem
+    from ..search.search import Search as Result
+    from ..search.workers import Workers
+
+
+class Search:
+    """Searches, prints the front, writes it with a page and a log, and a solution's network."""
+
+    help = "search bits and thresholds of all paths: error against size, cycles and other costs"
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        parser.description = (
+            "Looks for the networks that no other beats in all objectives: each path's weight and "
+            "activation bits, thresholds and hardware options. Every evaluation is kept in a log: "
+            "a search that was interrupted goes on from there. See docs/search.md."
+        )
+        add_model(parser)
+        add_data(parser, "typical sequences to calibrate on; labels are not needed")
+        parser.add_argument(
+            "--tune-data",
+            type=Path,
+            metavar="T",
+            required=True,
+            default=argparse.SUPPRESS,
+            help="sequences that candidates are judged on, .npz; labels or targets are needed "
+            "where an objective is error",
+        )
+        parser.add_argument(
+            "-o",
+            "--output",
+            type=Path,
+            metavar="DIR",
+            required=True,
+            default=argparse.SUPPRESS,
+            help=f"folder to write to: {FRONT}, {REPORT}, {LOG} (all evaluations) and, with --pick "
+            f"or --knee, {NETWORK} and {SCHEME}",
+        )
+        add_search(parser)
+        add_genes(parser)
+        add_metrics(parser)
+        add_method(parser, "--quantization")
+        add_word_bits(parser)
+        add_lanes(parser)
+        add_longest(parser)
+        parser.add_argument(
+            "--clock", type=float, metavar="MHZ", default=50.0, help="clock of the latency, MHz"
+        )
+
+    def run(self, args: argparse.Namespace) -> None:
+        from ..search.outputs import pick, plain, scheme_text, write_page
+        from ..search.search import network_of, search
+
+        check_folder("-o", args.output)
+        problem, space, goals = _prepare(args)
+        with _progress(args.evaluations) as show:
+            result = search(
+                problem,
+                space,
+                goals,
+                _crew(args),
+                method=args.strategy,
+                evaluations=args.evaluations,
+                seed=args.seed,
+                log=args.output / LOG,
+                warn=lambda line: print("deltaloom:", printable(line), file=sys.stderr),
+                show=show,
+            )
+        number = result.knee if args.knee else getattr(args, "pick", None)
+        chosen = None if number is None else pick(result, number)
+        write_json(plain(result, problem), args.output / FRONT)
+        write_page(args.output / REPORT, result, problem, f"deltaloom search: {args.model.name}")
+        if chosen is not None:
+            network_of(problem, space, chosen).save(args.output / NETWORK)
+            write_text(scheme_text(result, problem, chosen), args.output / SCHEME)
+        _print(result, problem, space, number)
+        files = [FRONT, REPORT, LOG] + ([NETWORK, SCHEME] if chosen is not None else [])
+        _say(f"{', '.join(files)} -> {args.output}")
+
+
+def _prepare(args: argparse.Namespace) -> tuple["Problem", "Space", Any]:
+    """What the search is about, from the arguments."""
+    from ..golden.data import Dataset
+    from ..golden.evaluation.metrics import metric_of
+    from ..golden.models.float_model import FloatModel
+    from ..golden.quantization.calibration import observe
+    from ..golden.quantization.input_ranges import balance_inputs
+    from ..search.genes import Space
+    from ..search.goals import Goals
+    from ..search.options import Options
+    from ..search.problem import Problem
+    from .sweep import read_widths
+
+    scheme = read_options(args)
+    model = FloatModel.load(args.model)
+    data, tuning = Dataset.load(args.data), Dataset.load(args.tune_data)
+    metric = next(iter(read_metrics(args)), None) or metric_of(tuning)
+    names = getattr(args, "objective", ["error", "size"])
+    limits = dict(map(read_limit, getattr(args, "limit", [])))
+    goals = Goals.of(names, limits, (metric.title, metric.unit), args.board)
+    space = Space.of(
+        model,
+        weights=read_widths("--weights", args.weights),
+        activations=read_widths("--activations", args.activations),
+        thresholds=read_numbers("--thresholds", args.thresholds),
+        share=args.share,
+        tied=args.tied,
+        settings=dict(map(read_setting, getattr(args, "vary", []))),
+    )
+    with progress_bars() as progress:
+        model = balance_inputs(model, data, scheme.input_scale)
+        statistics = observe(model, data, progress)
+    problem = Problem(
+        model=model,
+        statistics=statistics,
+        dataset=tuning,
+        metric=metric,
+        scheme=scheme,
+        names=goals.names,
+        options=Options(
+            word_bits=args.word_bits,
+            lanes=args.lanes,
+            longest=args.longest,
+            clock_mhz=args.clock,
+        ),
+        board=args.board,
+    )
+    return problem, space, goals
+
+
+def _crew(args: argparse.Namespace) -> Callable[["Problem", "Bench"], "Workers"]:
+    from ..search.workers import Inline, Processes
+
+    def make(problem: "Problem", bench: "Bench") -> "Workers":
+        if "dask" in args:
+            return _cluster(problem, args)
+        if args.workers == 1:
+            return Inline(problem, bench)
+        return Processes(problem, args.workers, args.cells)
+
+    return make
+
+
+def _cluster(problem: "Problem", args: argparse.Namespace) -> "Workers":
+    try:
+        from ..search.cluster import Dask
+    except ImportError as error:
+        raise UserError(
+            f"--dask {args.dask}: dask.distributed is not installed; pip install "
+            "'deltaloom[search]'"
+        ) from error
+    return Dask(problem, args.dask, args.cells)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[["Evaluations"], None]]:
+    """A callback that shows evaluations, hypervolume, front and time left; nothing elsewhere."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("search"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn("hypervolume {task.fields[volume]:.4f}, front {task.fields[front]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bars:
+        task = bars.add_task("search", total=total, volume=0.0, front=0)
+
+        def show(found: "Evaluations") -> None:
+            bars.update(
+                task,
+                completed=int(found.spent + found.under_way),
+                volume=found.hypervolume,
+                front=len(found.front),
+            )
+
+        yield show
+
+
+def _print(result: "Result", problem: "Problem", space: "Space", picked: int | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    goals = result.goals
+    table = Table("no.")
+    for one in goals.objectives:
+        table.add_column(f"{one.title}\n{one.unit}", justify="right")
+    table.add_column("weights/activations Θ")
+    for n, solution in enumerate(result.front):
+        choice = space.choice(solution.levels)
+        words = []
+        for path, (weights, activations) in choice.bits.items():
+            threshold = choice.thresholds[path]
+            words.append(f"{weights}/{activations}" + (f"Θ{threshold}" if threshold else ""))
+        words += [f"{value}" for value in choice.settings.values()]
+        values = [f"{solution.values[one.name]:,.2f}" for one in goals.objectives]
+        mark = (" <- knee" if n == result.knee else "") + (" <- picked" if n == picked else "")
+        table.add_row(f"{n}", *values, " ".join(words) + mark)
+    Console().print(table)
+    _say("paths: " + " ".join(space.choice(space.tops).bits))
+    _say(
+        f"{result.evaluations:g} evaluations on {problem.dataset.frames:,} frames, "
+        f"{result.measured} measured now, hypervolume {result.hypervolume:.4f}"
+    )
+
+
+def _say(line: str) -> None:
+    from rich.console import Console
+
+    Console().print(line, markup=False, highlight=False, soft_wrap=True)
