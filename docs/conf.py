@@ -27,6 +27,7 @@ PAGES = {
         "docs/thresholds",
         "docs/reports",
         *_pages("docs", "boards"),
+        "docs/integration",
         "docs/api",
     ],
     "How it works": [
