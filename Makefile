@@ -8,7 +8,8 @@ export OPENBLAS_NUM_THREADS := 1
 # first takes over what is left.
 BESIDE := -n 2 --dist worksteal
 
-.PHONY: help setup demo test test-slow lint format docs bench bench-fpga tables clean clean-venv
+.PHONY: help setup demo test test-slow fuzz prove lint format docs bench bench-fpga tables clean \
+	clean-venv
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -25,6 +26,12 @@ test: setup ## all tests but place and route (make test ARGS="-m fpga") and the 
 
 test-slow: setup ## the slow ones: simulations that take minutes together
 	$(BIN)/python -m pytest $(BESIDE) -m slow $(ARGS)
+
+fuzz: setup ## wrong inputs for a minute; make fuzz ARGS="--seconds 3600 --seed 7" for more
+	$(BIN)/python tests/fuzz/run.py $(ARGS)
+
+prove: setup ## what is proved of the hardware's parts, by induction and bounded; planted bugs
+	$(BIN)/python -m pytest tests/proofs -v $(ARGS)
 
 lint: setup ## style and types
 	$(BIN)/ruff check .

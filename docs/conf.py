@@ -28,6 +28,7 @@ PAGES = {
         "docs/search",
         "docs/reports",
         *_pages("docs", "boards"),
+        "docs/integration",
         "docs/api",
     ],
     "How it works": [

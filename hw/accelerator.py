@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import Module, ResetSignal, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -147,9 +147,9 @@ class Accelerator(wiring.Component):
         return buffer.busy
 
     def _deliver(self, m: Module, outputs: Any) -> None:
-        """Connect a stream of `OutputWord` to m_axis."""
+        """Connect a stream of `OutputWord` to m_axis; AXI wants no valid word while rst is high."""
         m.d.comb += [
-            self.m_axis.tvalid.eq(outputs.valid),
+            self.m_axis.tvalid.eq(outputs.valid & ~ResetSignal(allow_reset_less=True)),
             self.m_axis.tdata.eq(Value.cast(outputs.payload.value)),
             self.m_axis.tlast.eq(outputs.payload.last),
             outputs.ready.eq(self.m_axis.tready),

@@ -8,7 +8,7 @@ Amaranth alone would call the Verilog port `s_axis__tdata`; with
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal, Value, ValueCastable
+from amaranth.hdl import Module, ResetSignal, Signal, Value, ValueCastable
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -125,8 +125,8 @@ class AxiLite(wiring.Component):
 
     One write and one read are under way at most, independently of each other. AW and W come in any
     order. No ready or valid output depends on an input of the same cycle, and responses hold until
-    taken. Low two address bits and `prot` are ignored. A write whose strobes are not all set is
-    answered SLVERR and never reaches the bus; errors from the bus are SLVERR too.
+    taken or a reset comes. Low two address bits and `prot` are ignored. A write whose strobes are
+    not all set is answered SLVERR and never reaches the bus; errors from the bus are SLVERR too.
 
     THROUGHPUT: a write every 2 cycles, a read every 3, with a bus that answers at once.
 
@@ -153,11 +153,12 @@ class AxiLite(wiring.Component):
         has_address = Signal()
         has_data = Signal()
         whole = Signal()
-        request = Signal()
+        request, answered = Signal(), Signal()
         m.d.comb += [
             axil.awready.eq(~has_address),
             axil.wready.eq(~has_data),
-            request.eq(has_address & has_data & ~axil.bvalid),
+            axil.bvalid.eq(answered & ~ResetSignal(allow_reset_less=True)),
+            request.eq(has_address & has_data & ~answered),
             bus.w_valid.eq(request & whole),
         ]
         with m.If(axil.awvalid & axil.awready):
@@ -165,12 +166,12 @@ class AxiLite(wiring.Component):
         with m.If(axil.wvalid & axil.wready):
             m.d.sync += [has_data.eq(1), bus.w_data.eq(axil.wdata), whole.eq(axil.wstrb.all())]
         with m.If(axil.bvalid & axil.bready):
-            m.d.sync += axil.bvalid.eq(0)
+            m.d.sync += answered.eq(0)
         with m.If(request & (bus.w_ready | ~whole)):
             m.d.sync += [
                 has_address.eq(0),
                 has_data.eq(0),
-                axil.bvalid.eq(1),
+                answered.eq(1),
                 axil.bresp[1].eq(bus.w_error | ~whole),
             ]
 
@@ -189,7 +190,7 @@ class AxiLite(wiring.Component):
             with m.State("WAIT"):
                 self._answer(m)
             with m.State("RESPOND"):
-                m.d.comb += axil.rvalid.eq(1)
+                m.d.comb += axil.rvalid.eq(~ResetSignal(allow_reset_less=True))
                 with m.If(axil.rready):
                     m.next = "IDLE"
 

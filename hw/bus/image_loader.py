@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -67,8 +67,15 @@ class ImageLoader(wiring.Component):
             window = place.window
             port = self.loads[window.name]
             span_bits, slice_bits = ceil_log2(window.span), ceil_log2(window.stride)
-            m.d.comb += [port.addr.eq(row), port.data.eq(staging)]
-            m.d.sync += port.en.eq(0)
+            # A reset does not restore memories: whatever the registers hold before it, they must
+            # not write while it lasts.
+            complete = Signal(name=f"{window.name}_complete")
+            m.d.sync += complete.eq(0)
+            m.d.comb += [
+                port.addr.eq(row),
+                port.data.eq(staging),
+                port.en.eq(complete & ~ResetSignal(allow_reset_less=True)),
+            ]
             word = image.addr[slice_bits:span_bits]
             here = image.addr[span_bits:] == place.base >> span_bits
             for s in range(window.slices):
@@ -81,5 +88,5 @@ class ImageLoader(wiring.Component):
                     low, high = 32 * s, min(32 * s + 32, window.width)
                     m.d.sync += staging[low:high].eq(data)
                     if s == window.slices - 1:
-                        m.d.sync += port.en.eq(1)
+                        m.d.sync += complete.eq(1)
         return m

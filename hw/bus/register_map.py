@@ -107,7 +107,8 @@ REGISTERS: tuple[Register, ...] = (
         address=0x1000,
         access="RW",
         array="list",
-        meaning="delta threshold in codes, 0..65535; takes effect at the next frame",
+        meaning="delta threshold in codes, 0..65535; taken when the coding of the path's source "
+        "begins next: of frames, with the next one; of the layer's own h, a frame later",
     ),
     Register(
         name="EVENTS",

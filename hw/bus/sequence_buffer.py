@@ -193,6 +193,10 @@ class SequenceBuffer(wiring.Component):
         write, read = table.write_port(), table.read_port()
         connect_write(m, self.load, write)
         m.d.comb += read.addr.eq(self.sweep)
+        # What the memory's register held before a reset is no record; it lasts a cycle longer.
         record: Any = Signal(self._layout)
-        m.d.sync += Value.cast(record).eq(read.data)
+        looked_up = Signal()
+        m.d.sync += looked_up.eq(1)
+        with m.If(looked_up):
+            m.d.sync += Value.cast(record).eq(read.data)
         return record

@@ -30,7 +30,9 @@ class Queue(wiring.Component):
     buffered : bool
         In block RAM, for deep or wide queues.
     pass_through : bool
-        Forward a word combinationally while the queue is empty.
+        Forward a word combinationally while the queue is empty. Where it is `buffered`, too, a word
+        that is offered so and not taken is offered again `BUFFERED_CYCLES` later, not meanwhile:
+        its reader must not rely on a word that stays.
 
     Members
     -------

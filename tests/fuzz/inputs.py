@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Inputs that somebody could give, most of them wrong: a command line and its files, by a seed."""
+
+import hashlib
+import json
+import random
+import string
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deltaloom.golden.data import Dataset
+from deltaloom.golden.models.float_model import FloatLayer, FloatModel, FloatPath
+from deltaloom.golden.models.synthetic import make_network
+
+Words = list[str]
+Make = Callable[[random.Random, Path], Words]
+
+NUMBERS = (0, 1, -1, 2, 7, 8, 255, 2**15, 2**31, 2**63, -(2**62), 10**30, 0.5, -1.5, 1e308)
+PLAIN = (None, True, "", "x", "\x1b[2J", "é", [], [[]], {}, {"a": 1}, "9" * 5000)
+ODD: tuple[Any, ...] = (*NUMBERS, *PLAIN)
+TEXTS = ("", "-1", "0", "1e9", "nan", "inf", "9" * 400, "--", "-", "../x", "a=b")
+DTYPES = {"I8": "int8", "I16": "int16", "I32": "int32", "F32": "float32", "F64": "float64"}
+
+
+def write_bases(folder: Path) -> None:
+    """The right files that the others are made of."""
+    rng = np.random.default_rng(0)
+    make_network([("gru", 4), ("linear", 3)], 5, threshold=1).save(folder / "net")
+    weights = rng.normal(size=(1, 3, 5)).astype(np.float32)
+    path = FloatPath(source="x", gates=("y",), weights=weights)
+    layer = FloatLayer(name="out", kind="linear", paths=(path,), bias=np.zeros((1, 3), np.float32))
+    FloatModel(layers=(layer,)).save(folder / "model")
+    features = tuple(rng.normal(size=(n, 5)).astype(np.float32) for n in (3, 4))
+    labels = tuple(rng.integers(0, 3, len(x)) for x in features)
+    Dataset(features, labels).save(folder / "data.npz")
+    shapes = {"rnn.weight_ih_l0": (12, 5), "rnn.weight_hh_l0": (12, 4), "fc.weight": (3, 4)}
+    arrays = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    np.savez(folder / "checkpoint.npz", **arrays)  # type: ignore[arg-type]
+    (folder / "scheme.toml").write_text('preset = "8-bit"\n[paths]\n"out.x" = "4/8"\n')
+
+
+def make(seed: int, folder: Path) -> Words:
+    """The command line of this seed; its files are in `folder`, which has the bases."""
+    rng = random.Random(seed)
+    return rng.choice(list(KINDS.values()))(rng, folder)
+
+
+def damaged(rng: random.Random, content: bytes) -> bytes:
+    """The bytes with some of them other, gone or doubled."""
+    data = bytearray(content)
+    for _ in range(rng.choice((1, 1, 2, 8, 50))):
+        at = rng.randrange(len(data) + 1)
+        what = rng.randrange(5)
+        if what == 0 and at < len(data):
+            data[at] ^= 1 << rng.randrange(8)
+        elif what == 1 and at < len(data):
+            data[at] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
+        elif what == 2:
+            del data[at : at + rng.choice((1, 4, 100))]
+        elif what == 3:
+            data[at:at] = rng.randbytes(rng.choice((1, 4, 100)))
+        else:
+            data[at:at] = data[at : at + rng.choice((8, 200))]
+        if not data:
+            break
+    return bytes(data[: rng.randrange(len(data) + 1)] if rng.random() < 0.1 else data)
+
+
+def other_json(rng: random.Random, value: Any) -> Any:
+    """The plain data with one place changed."""
+    if isinstance(value, dict) and value and rng.random() < 0.9:
+        name = rng.choice(list(value))
+        if rng.random() < 0.1:
+            return {key: one for key, one in value.items() if key != name}
+        return value | {name: other_json(rng, value[name])}
+    if isinstance(value, list) and value and rng.random() < 0.9:
+        at = rng.randrange(len(value))
+        what = rng.random()
+        if what < 0.1:
+            return value[:at] + value[at + 1 :]
+        if what < 0.2:
+            return [*value, value[at]]
+        return [*value[:at], other_json(rng, value[at]), *value[at + 1 :]]
+    if isinstance(value, int) and rng.random() < 0.5:
+        return value + rng.choice((-1, 1))
+    return rng.choice(ODD)
+
+
+def signed(rng: random.Random, content: bytes) -> bytes:
+    """Our own file with a changed header, whose digest fits: its maker meant it so."""
+    size = int.from_bytes(content[:8], "little")
+    outer, data = json.loads(content[8 : 8 + size]), content[8 + size :]
+    metadata = outer.pop("__metadata__")
+    header = json.loads(metadata["deltaloom"])
+    header.pop("sha256")
+    for _ in range(rng.choice((1, 1, 2, 4))):
+        header = other_json(rng, header)
+        if not isinstance(header, dict):
+            break
+    if rng.random() < 0.3:
+        outer = other_json(rng, outer)
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name, entry in sorted(outer.items()) if isinstance(outer, dict) else ():
+        try:
+            first, last = entry["data_offsets"]
+            facts = [name, DTYPES[entry["dtype"]], entry["shape"]]
+            digest.update(json.dumps(facts).encode() + data[first:last])
+        except (KeyError, TypeError, ValueError):
+            continue
+    if isinstance(header, dict):
+        header["sha256"] = digest.hexdigest()
+    metadata["deltaloom"] = json.dumps(header)
+    whole = {"__metadata__": metadata, **outer} if isinstance(outer, dict) else outer
+    text = json.dumps(whole).encode()
+    return len(text).to_bytes(8, "little") + text + data
+
+
+def _changed(rng: random.Random, folder: Path, name: str) -> str:
+    """One of the bases, damaged or signed anew; the file's name."""
+    content = (folder / name).read_bytes()
+    sign = name in ("net", "model") and rng.random() < 0.7
+    file = folder / f"in-{name}"
+    file.write_bytes(signed(rng, content) if sign else damaged(rng, content))
+    return str(file)
+
+
+def network(rng: random.Random, folder: Path) -> Words:
+    return ["evaluate", _changed(rng, folder, "net"), "--data", str(folder / "data.npz")]
+
+
+def model(rng: random.Random, folder: Path) -> Words:
+    words = ["quantize", _changed(rng, folder, "model"), "--data", str(folder / "data.npz")]
+    return [*words, "-o", str(folder / "out")]
+
+
+def data(rng: random.Random, folder: Path) -> Words:
+    if rng.random() < 0.5:
+        file = _changed(rng, folder, "data.npz")
+    else:
+        with np.load(folder / "data.npz") as archive:
+            arrays = dict(archive)
+        name = rng.choice(list(arrays))
+        kinds = (np.float64, np.int8, np.uint64, np.complex64, "U3", bool)
+        shape = rng.choice([(), (0,), (7,), (7, 5), (7, 5, 1), (2, 0)])
+        arrays[name] = np.full(shape, rng.choice(NUMBERS)).astype(rng.choice(kinds))
+        file = str(folder / "in-data.npz")
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+    return ["evaluate", str(folder / "net"), "--data", file]
+
+
+def checkpoint(rng: random.Random, folder: Path) -> Words:
+    if rng.random() < 0.5:
+        file = _changed(rng, folder, "checkpoint.npz")
+    else:
+        with np.load(folder / "checkpoint.npz") as archive:
+            arrays = dict(archive)
+        for _ in range(rng.choice((1, 2))):
+            name = rng.choice(list(arrays))
+            shape = tuple(rng.choice((0, 1, 4, 5, 12)) for _ in range(rng.randrange(4)))
+            value = arrays.pop(name)
+            ending = rng.choice(("", "_reverse", "_l9", "_l999999999", "\x1b[2J", ".weight"))
+            arrays[name + ending] = value if rng.random() < 0.5 else np.zeros(shape, np.float32)
+        file = str(folder / "in-checkpoint.npz")
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+    return ["import", file, "-o", str(folder / "out")]
+
+
+def shard(rng: random.Random, folder: Path) -> Words:
+    """A safetensors checkpoint by hand, with odd types, shapes and offsets."""
+    tensors = {}
+    for name in ("rnn.weight_ih_l0", "rnn.weight_hh_l0", "fc.weight")[: rng.randrange(4)]:
+        shape = [rng.choice((1, 4, 5, 12, 2**62, -1, 0)) for _ in range(rng.randrange(3))]
+        first = rng.choice((0, 0, 4, 2**40))
+        offsets = [first, first + rng.choice((0, 80, 240, 2**50))]
+        kind = rng.choice(("F32", "F32", "BF16", "F64", "I8", "X"))
+        tensors[name] = {"dtype": kind, "shape": shape, "data_offsets": offsets}
+    text = json.dumps(tensors).encode()
+    file = folder / "in.safetensors"
+    file.write_bytes(len(text).to_bytes(8, "little") + text + bytes(480))
+    return ["import", str(file), "-o", str(folder / "out")]
+
+
+def scheme(rng: random.Random, folder: Path) -> Words:
+    text = (folder / "scheme.toml").read_text()
+    if rng.random() < 0.5:
+        content = damaged(rng, text.encode())
+    else:
+        names = ("weight_bits", "clipping", "preset", "method", "paths", "rounding", "skip")
+        value = rng.choice(("1", "99", '"x"', "[1]", "{a=1}", "true", "1e9", "'4/8'", "[" * 2000))
+        content = f"{rng.choice(names)} = {value}\n".encode()
+    (folder / "in.toml").write_bytes(content)
+    words = ["quantize", str(folder / "model"), "--data", str(folder / "data.npz")]
+    return [*words, "-o", str(folder / "out"), "--scheme", str(folder / "in.toml")]
+
+
+def options(rng: random.Random, folder: Path) -> Words:
+    """Right words with odd values, and odd words."""
+    files = [str(folder / name) for name in ("net", "model", "data.npz", "no-such", ".")]
+    verb = rng.choice(("evaluate", "quantize", "import", "sweep", "tune"))
+    own = ["--word-bits", "--threshold", "--metric", "--weight-bits", "--path", "--clipping"]
+    own += ["--json", "--report", "--candidates", "--allowed", "--frames", "--test", "--labels"]
+    words = [verb, rng.choice(files)]
+    words += ["--data", rng.choice(files)] if rng.random() < 0.8 else []
+    words += ["-o", str(folder / rng.choice(("out", "out.csv", "net")))]
+    for _ in range(rng.randrange(4)):
+        value = rng.choice((*TEXTS, "8", "4", "frame", "max", "0,1", "2-4", *string.punctuation))
+        option = rng.choice(own)
+        words += [f"{option}={value}"] if rng.random() < 0.5 else [option, value]
+    return [*words, "--workers", "1"] if verb == "tune" else words
+
+
+KINDS: dict[str, Make] = {
+    "network": network,
+    "model": model,
+    "data": data,
+    "checkpoint": checkpoint,
+    "shard": shard,
+    "scheme": scheme,
+    "options": options,
+}
