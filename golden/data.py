@@ -189,7 +189,7 @@ class Dataset:
         for n, x in enumerate(self.features):
             if x.ndim != 2 or x.shape[1] == 0 or x.shape[1] != self.inputs:
                 raise UserError(
-                    f"features of {self._name(n)}: shape {x.shape}, "
+                    f"features of {self.sequence_name(n)}: shape {x.shape}, "
                     f"expected [steps, {self.inputs or 'inputs'}]"
                 )
         self._check_finite("features", "input", self.features)
@@ -199,7 +199,7 @@ class Dataset:
         for n, (x, y) in enumerate(zip(self.features, rows, strict=True)):
             if y.shape != (len(x), outputs or None):
                 raise UserError(
-                    f"{what} of {self._name(n)}: shape {y.shape}, "
+                    f"{what} of {self.sequence_name(n)}: shape {y.shape}, "
                     f"expected [{len(x)}, {outputs or 'outputs'}], one row a frame"
                 )
         self._check_finite(what, "output", rows)
@@ -211,7 +211,7 @@ class Dataset:
             if len(bad):
                 t, j = bad[0]
                 raise UserError(
-                    f"{what}: {x[t, j]} in frame {t} of {self._name(n)} (row {start + t}), "
+                    f"{what}: {x[t, j]} in frame {t} of {self.sequence_name(n)} (row {start + t}), "
                     f"{column} {j}; {len(bad)} values there are not finite, clean the data first"
                 )
             start += len(x)
@@ -221,14 +221,16 @@ class Dataset:
         for n, (x, y) in enumerate(zip(self.features, labels, strict=True)):
             if y.shape != (len(x),):
                 raise UserError(
-                    f"labels of {self._name(n)}: shape {y.shape}, expected [{len(x)}], one a frame"
+                    f"labels of {self.sequence_name(n)}: shape {y.shape}, "
+                    f"expected [{len(x)}], one a frame"
                 )
             wrong = y[(y < IGNORED) | (y >= classes if classes else False)]
             if wrong.size:
                 rule = f"-1..{classes - 1}" if classes else "at least -1"
-                raise UserError(f"labels of {self._name(n)}: {wrong[0]}, expected {rule}")
+                raise UserError(f"labels of {self.sequence_name(n)}: {wrong[0]}, expected {rule}")
 
-    def _name(self, n: int) -> str:
+    def sequence_name(self, n: int) -> str:
+        """What messages call it: "sequence N", with its name where it has one."""
         return f"sequence {n}" + (f" ({self.names[n]})" if self.names else "")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..terminal.estimates import estimated_area, estimated_cycles
+from ..terminal.fidelity import print_outputs
 from ..terminal.options import (
     add_data,
     add_metrics,
@@ -118,5 +119,7 @@ def _print(
             ("estimated multipliers, block RAMs (ECP5)", blocks),
         ]
     for row in rows:
-        totals.add_row(*row)
+        totals.add_row(*map(escape, row))
     console.print(totals)
+    if "delta" in evaluation.fidelity:
+        print_outputs(evaluation.fidelity["delta"])
