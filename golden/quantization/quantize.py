@@ -14,6 +14,7 @@ from ..arithmetic import Ints, Reals, code_range, multiplier, to_fixed
 from ..data import Dataset
 from ..errors import UserError
 from ..models.float_model import FloatLayer, FloatModel, FloatPath
+from ..models.layers import exponents_of
 from ..models.network import BIAS_BITS, MULT_BITS, Layer, Network, Path, Quantizer
 from .calibration import LayerStatistics, Progress, Statistics, ignore_progress, observe
 from .cell_formats import quantize_vectors
@@ -89,7 +90,7 @@ def _quantize_layer(
     _check_finite(layer)
     cell = layer.cell
     exponents = formats.gates
-    gate_exponents = np.array([exponents[format] for format in cell.formats.values()])
+    gate_exponents = np.array(exponents_of(cell, exponents["c"], exponents["h"]))
     bias = layer.bias.astype(np.float64)
     paths = []
     for path in layer.paths:

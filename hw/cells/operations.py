@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from amaranth.utils import bits_for
 
-from ...golden.cells.graph import MOST_C_EXPONENT, Node, Shift
+from ...golden.cells.graph import Node, Shift
 from ...golden.cells.stages import Stage
 from ..parts.arithmetic import SHIFT_STAGE_BITS
 from ..words import VECTOR_SHIFT_BITS
@@ -73,6 +73,7 @@ def lower(stage: Stage) -> dict[str, Ref]:
 
 class _Lowering:
     def __init__(self, stage: Stage) -> None:
+        self._most = stage.most_c_exponent
         self._ready = dict.fromkeys(stage.gates, 0) | {"skip": SKIP_LATENCY}
         self._ops: dict[object, Op] = {}
         self._found: dict[Op, int] = {}
@@ -157,7 +158,7 @@ class _Lowering:
         if key not in self._ops:
             amounts = []
             if shift.c:
-                amounts.append(Ref(self._amount("c_exponent", bits_for(MOST_C_EXPONENT))))
+                amounts.append(Ref(self._amount("c_exponent", bits_for(self._most))))
             if shift.s:
                 amounts.append(Ref(self._amount("vector_shift", VECTOR_SHIFT_BITS)))
             bits = bits_for(shift.high - shift.low)

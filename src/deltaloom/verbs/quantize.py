@@ -126,5 +126,8 @@ def _print_summary(network: "Network", frames: int, file: Path) -> None:
     for layer in network.layers:
         e = layer.c_exponent if layer.cell.has_c else layer.h_exponent
         formats.append(f"{layer.name} {'c' if layer.cell.has_c else 'output'} Q{e}.{15 - e}")
+        for gate, e in zip(layer.cell.gates, layer.gate_exponents, strict=True):
+            if layer.cell.formats[gate] == "wide":
+                formats[-1] += f" and {gate} Q{e}.{15 - e}"
     console.print(escape(f"Calibrated on {frames:,} frames: " + ", ".join(formats)), soft_wrap=True)
     console.print(f"{size_bits(network) / 8000:,.1f} kB -> {escape(str(file))}", soft_wrap=True)
