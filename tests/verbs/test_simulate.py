@@ -173,4 +173,5 @@ def test_a_gru_whose_recurrent_candidate_leaves_8(tmp_path, run, simulate, capsy
     assert " and nh Q" in capsys.readouterr().out
     assert simulate(files, "--frames", 16, "--json", tmp_path / "out.json") == 0
     runs = json.loads((tmp_path / "out.json").read_text())["runs"]
-    assert [each["mismatches"] for each in runs] == [0, 0] and runs[0]["words"] >= 48
+    assert [each["mismatches"] for each in runs] == [0, 0]
+    assert runs[0]["words"] == 4 * runs[0]["frames"] > 0
