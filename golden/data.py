@@ -148,6 +148,26 @@ class Dataset:
             offset=None if self.offset is None else tuple(self.offset[n] for n in chosen),
         )
 
+    def first(self, frames: int) -> "Dataset":
+        """About so many frames of the first sequences, the last one cut; none is empty."""
+        chosen: list[slice] = []
+        for x in self.features:
+            chosen.append(slice(min(len(x), max(frames, 0))))
+            frames -= len(x)
+        places = [n for n, cut in enumerate(chosen) if cut.stop]
+
+        def cut(rows: tuple[np.ndarray, ...] | None) -> tuple[np.ndarray, ...] | None:
+            return None if rows is None else tuple(rows[n][chosen[n]] for n in places)
+
+        return replace(
+            self,
+            features=cut(self.features) or (),
+            labels=cut(self.labels),
+            names=tuple(self.names[n] for n in places) if self.names else (),
+            targets=cut(self.targets),
+            offset=cut(self.offset),
+        )
+
     @classmethod
     def load(cls, file: AnyPath) -> "Dataset":
         """Read a data set.

@@ -12,16 +12,18 @@ from ..delta import EXACT, count_terms, sent_steps
 from ..models import graph
 from ..models.network import MAX_SHIFT, Layer, Network, Path, path_name
 from .packed import Block, Packing
+from .watch import Watch
 
 Setting = Mapping[str, int]
 """Thresholds of all paths, by name."""
 
 
 class Sending(NamedTuple):
-    """A delta mode, and whether terms are counted."""
+    """A delta mode, whether terms are counted, and what counts the words that saturate."""
 
     mode: str
     terms: bool
+    watch: Watch | None = None
 
 
 class RunningLayer:
@@ -32,7 +34,7 @@ class RunningLayer:
     network, index: whose layer it is, and which.
     packing: of the sequences of all settings, one after the other.
     settings: thresholds of all its paths, by name.
-    sending: what an element that fires sends, and whether terms are counted.
+    sending: what an element that fires sends, and what is counted.
 
     Members
     -------
@@ -51,6 +53,7 @@ class RunningLayer:
         sending: Sending,
     ) -> None:
         self._layer = layer = network.layers[index]
+        self._index, self._watch = index, sending.watch
         batch, frames = len(packing.lengths), sum(packing.lengths)
         # Doubles hold the same integers as int64 while they stay below 2**53: much faster.
         self._dtype: type = np.float64 if all(map(_fits_double, layer.paths)) else np.int64
@@ -105,6 +108,8 @@ class RunningLayer:
             self._add("rh", self._layer.cell.middle(self._named(at), before), at)
         c, h = self._layer.cell.step(self._named(at), before, self._numbers_at(at))
         self.state.c[:n], self.state.h[:n], self.outputs[self._block.packed(at)] = c, h, h
+        if self._watch is not None:
+            self._watch.see_c(self._index, c)
         return self.state.h[:n]
 
     def step_all(self) -> None:
@@ -117,7 +122,11 @@ class RunningLayer:
             self.state.h[:n] = h[at]
 
     def end(self) -> None:
-        """Count the events of these steps."""
+        """Count the events of these steps, and what saturated."""
+        if self._watch is not None:
+            self._watch.see_pre_activations(self._index, self._p)
+            rows = self._block.packed(slice(0, self._block.frames))
+            self._watch.see_h(self._index, self.outputs[rows])
         for paths in self._paths.values():
             for path in paths:
                 path.end()

@@ -23,13 +23,10 @@ from .exponents import exponent_for
 from .formats import Formats, find_formats
 from .input_ranges import balance_inputs
 from .quantizers import make_quantizer
-from .rounding import Rounded, moments_of, round_gptq, round_nearest
+from .rounding import Rounded, moments_of, round_corrected, round_gptq, round_nearest
 from .scheme import Scheme
 
 __all__ = ["Scheme", "exponent_for", "make_quantizer", "quantize", "quantize_with", "with_labels"]
-
-MOST_GPTQ_BITS = 8
-"""Of weights: beyond, the nearest codes are as good."""
 
 
 def quantize(
@@ -202,9 +199,12 @@ def _round(
 ) -> Rounded:
     """The path's weights as codes."""
     bits, clips = scheme.weight_bits, _weight_clips(path.weights, scheme.weight_bits, scheme)
-    if scheme.rounding == "nearest" or bits > MOST_GPTQ_BITS or path.source not in seen.frames:
+    rounding = scheme.rounding_of(bits)
+    if rounding == "nearest" or path.source not in seen.frames:
         return round_nearest(path.weights, clips, bits)
     moments = moments_of(seen.frames[path.source], source_exponent, quantizer)
+    if rounding == "corrected":
+        return round_corrected(path.weights, clips, bits, moments)
     per_row = scheme.granularity == "row"
     return round_gptq(path.weights, clips, bits, moments, per_row=per_row)
 

@@ -19,7 +19,11 @@ INPUT_SCALES = ("auto", "none", "feature")
 SKIPS = ("none", "all", "part")
 RANGES = ("all", "median")
 CODES = ("symmetric", "asymmetric")
-ROUNDINGS = ("nearest", "gptq")
+ROUNDINGS = ("auto", "nearest", "corrected", "gptq")
+AUTO_GPTQ_BITS = 4
+"""Of weights: up to here GPTQ is the best rounding, see docs/quantization.md."""
+MOST_CORRECTED_BITS = 8
+"""Of weights: beyond, the nearest codes are as good as any."""
 ROLES = ("input", "first state", "output")
 SKIPPED_BITS = (16, 16)
 """Weight and activation bits of a path that is skipped."""
@@ -99,6 +103,12 @@ class Scheme:
     def activation_rule(self) -> str:
         """The clipping of activations."""
         return self.clipping if self.activation_clipping is None else self.activation_clipping
+
+    def rounding_of(self, bits: int) -> str:
+        """How weights of so many bits are rounded: all of `ROUNDINGS` but "auto"."""
+        if self.rounding == "auto":
+            return "gptq" if bits <= AUTO_GPTQ_BITS else "nearest"
+        return "nearest" if bits > MOST_CORRECTED_BITS else self.rounding
 
     def for_model(self, model: FloatModel) -> "Scheme":
         """The same scheme for `model`, with the names of its paths in place of their roles.

@@ -184,3 +184,17 @@ def test_paths_that_cannot_be(gru, tmp_path, capsys, options, message):
     assert run(*gru, "-o", tmp_path / "net", *options) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "net").exists()
+
+
+def test_warnings_and_saturation(tmp_path, capsys, make_pair, cells):
+    """Shown after the tables by quantize, evaluate and tune; each in one line on stderr."""
+    model, net, data = map(str, make_pair(tmp_path))
+    words = ["quantize", model, "--data", data, "-o", net]
+    assert cli.main([*words, "--path", "lstm.h=2/8", "--rounding", "nearest"]) == 0
+    out, err = capsys.readouterr()
+    assert err.startswith("warning: products of lstm.h ") and err.count("\n") == 1
+    assert {"input", "lstm", "out"} <= cells(out).keys()
+    for verb in (["evaluate", net], ["tune", net, "--workers", "1", "--method", "uniform"]):
+        assert cli.main([*verb, "--data", data, "--model", model]) == 0
+        out, again = capsys.readouterr()
+        assert err in again and {"input", "lstm", "out"} <= cells(out).keys()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..terminal.estimates import estimated_area, estimated_cycles
 from ..terminal.fidelity import print_outputs
+from ..terminal.numbers import print_numbers
 from ..terminal.options import (
     add_data,
     add_metrics,
@@ -68,6 +69,7 @@ class Evaluate:
             evaluation = evaluate(network, data, model, args.word_bits, progress, metrics)
         if "json" in args:
             write_json(asdict(evaluation), args.json)
+        print_numbers(network, data, model)
         _print(evaluation, network, estimated_cycles(network, args.word_bits, data))
         if page is not None:
             sections = evaluate_sections(network, evaluation, data, model)

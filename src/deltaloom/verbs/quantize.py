@@ -5,6 +5,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..terminal.numbers import print_numbers
 from ..terminal.options import add_data, add_model
 from ..terminal.outputs import add_report, check_output, report_file, write_report
 from ..terminal.progress import progress_bars
@@ -65,6 +66,7 @@ class Quantize:
             reports = describe(network, model, statistics)
         network.save(args.output)
         _print_reports(reports)
+        print_numbers(network, data, reports=reports)
         _print_summary(network, data.frames, args.output)
         if page is not None:
             sections = quantize_sections(network, model, statistics, reports)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
 from ..terminal.fidelity import print_fidelity
+from ..terminal.numbers import print_numbers
 from ..terminal.options import add_data, add_metrics, add_network, read_metrics
 from ..terminal.outputs import add_report, check_output, report_file, write_json, write_report
 from ..terminal.progress import progress_bars
@@ -123,6 +124,7 @@ class Tune:
                     keep_input=args.keep_input,
                 )
         _print(tuning, trials.found)
+        print_numbers(tuning.network, data, model)
         if model is not None:
             print_fidelity(fidelity(tuning.network, data, model), "chosen")
         if output is not None:
