@@ -153,7 +153,8 @@ def test_scheme_file(gru, tmp_path):
         "a.1.h.r": "3/5",
     }
     assert network.layers[0].paths[0].quantizer.zero_point != 0
-    scheme = preset("4-bit", activation_codes="asymmetric", overrides={"a.1.h.r": (3, 5)})
+    rules = {"rounding": "nearest", "activation_codes": "asymmetric"}
+    scheme = preset("4-bit", overrides={"a.1.h.r": (3, 5)}, **rules)
     wanted = quantize(FloatModel.load(gru[0]), Dataset.load(gru[1]), scheme)
     for (_, path), (_, other) in zip(network.paths(), wanted.paths(), strict=True):
         np.testing.assert_array_equal(path.weights, other.weights)

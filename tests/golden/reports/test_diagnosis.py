@@ -11,6 +11,8 @@ from deltaloom.golden.quantization.calibration import LayerStatistics, observe
 from deltaloom.golden.quantization.quantize import Scheme, quantize_with
 from deltaloom.golden.reports.diagnosis import fired, histogram, histograms
 
+PLAIN = {"rounding": "nearest", "activation_codes": "symmetric"}
+
 
 def test_histogram():
     got = histogram([[0.0, 1.0], [1.9, 4.0]], (-2, 1.0), bins=4)
@@ -59,7 +61,7 @@ def test_by_hand():
     model = FloatModel(layers=(layer,))
     statistics = (LayerStatistics({"x": np.array([3.0, -3, 0, 1])}, 3.0, 0.0, 20.0),)
     network = quantize_with(
-        model, statistics, Scheme(weight_bits=4, activation_bits=2, clipping="max")
+        model, statistics, Scheme(weight_bits=4, activation_bits=2, clipping="max", **PLAIN)
     )
     (name,) = found = histograms(network, model, statistics, bins=8)
     assert name == "out.x"
