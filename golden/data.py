@@ -149,6 +149,26 @@ class Dataset:
             offset=None if self.offset is None else tuple(self.offset[n] for n in chosen),
         )
 
+    def first(self, frames: int) -> "Dataset":
+        """About so many frames of the first sequences, the last one cut; none is empty."""
+        chosen: list[slice] = []
+        for x in self.features:
+            chosen.append(slice(min(len(x), max(frames, 0))))
+            frames -= len(x)
+        places = [n for n, cut in enumerate(chosen) if cut.stop]
+
+        def cut(rows: tuple[np.ndarray, ...] | None) -> tuple[np.ndarray, ...] | None:
+            return None if rows is None else tuple(rows[n][chosen[n]] for n in places)
+
+        return replace(
+            self,
+            features=cut(self.features) or (),
+            labels=cut(self.labels),
+            names=tuple(self.names[n] for n in places) if self.names else (),
+            targets=cut(self.targets),
+            offset=cut(self.offset),
+        )
+
     @classmethod
     def load(cls, file: AnyPath) -> "Dataset":
         """Read a data set.
@@ -190,7 +210,7 @@ class Dataset:
         for n, x in enumerate(self.features):
             if x.ndim != 2 or x.shape[1] == 0 or x.shape[1] != self.inputs:
                 raise UserError(
-                    f"features of {self._name(n)}: shape {x.shape}, "
+                    f"features of {self.sequence_name(n)}: shape {x.shape}, "
                     f"expected [steps, {self.inputs or 'inputs'}]"
                 )
         self._check_finite("features", "input", self.features)
@@ -200,7 +220,7 @@ class Dataset:
         for n, (x, y) in enumerate(zip(self.features, rows, strict=True)):
             if y.shape != (len(x), outputs or None):
                 raise UserError(
-                    f"{what} of {self._name(n)}: shape {y.shape}, "
+                    f"{what} of {self.sequence_name(n)}: shape {y.shape}, "
                     f"expected [{len(x)}, {outputs or 'outputs'}], one row a frame"
                 )
         self._check_finite(what, "output", rows)
@@ -212,7 +232,7 @@ class Dataset:
             if len(bad):
                 t, j = bad[0]
                 raise UserError(
-                    f"{what}: {x[t, j]} in frame {t} of {self._name(n)} (row {start + t}), "
+                    f"{what}: {x[t, j]} in frame {t} of {self.sequence_name(n)} (row {start + t}), "
                     f"{column} {j}; {len(bad)} values there are not finite, clean the data first"
                 )
             start += len(x)
@@ -222,14 +242,16 @@ class Dataset:
         for n, (x, y) in enumerate(zip(self.features, labels, strict=True)):
             if y.shape != (len(x),):
                 raise UserError(
-                    f"labels of {self._name(n)}: shape {y.shape}, expected [{len(x)}], one a frame"
+                    f"labels of {self.sequence_name(n)}: shape {y.shape}, "
+                    f"expected [{len(x)}], one a frame"
                 )
             wrong = y[(y < IGNORED) | (y >= classes if classes else False)]
             if wrong.size:
                 rule = f"-1..{classes - 1}" if classes else "at least -1"
-                raise UserError(f"labels of {self._name(n)}: {wrong[0]}, expected {rule}")
+                raise UserError(f"labels of {self.sequence_name(n)}: {wrong[0]}, expected {rule}")
 
-    def _name(self, n: int) -> str:
+    def sequence_name(self, n: int) -> str:
+        """What messages call it: "sequence N", with its name where it has one."""
         return f"sequence {n}" + (f" ({self.names[n]})" if self.names else "")
 
 

@@ -18,9 +18,9 @@ from .writing import replacing
 
 AnyPath = str | os.PathLike[str]
 METADATA_KEY = "deltaloom"
-VERSION = 3
+VERSION = 4
 """Of the format that `save` writes. 1 had no directions, projections and first states, 2 had no
-digest; files of both are read all the same."""
+digest, 3 no e_c of a GRU; files of all are read all the same."""
 DIGEST = "sha256"
 """The header's key for the digest of everything else in the file."""
 

@@ -7,12 +7,12 @@ products before it belong to the layer's paths.
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ..arithmetic import Ints, Reals
 from ..errors import UserError
-from .graph import FORMATS, Graph, Node
+from .graph import FORMATS, MOST_C_EXPONENT, MOST_WIDE, Graph, Node
 from .levels import split_at_means
 from .stages import Stage, split
 from .state import Numbers, State, named_inputs
@@ -31,7 +31,8 @@ class Cell:
 
     name: its kind. equations: the description, from the names of its parameters.
     formats: for each of its gates, the names of the pre-activations that it takes in the order of
-        its bias rows, their int16 format: "gate" (Q3.12), "c" (Q(e_c)) or "h" (Q(e_h)).
+        its bias rows, their int16 format: "gate" (Q3.12), "wide" (Q(3 + e_c), of a cell without c),
+        "c" (Q(e_c)) or "h" (Q(e_h)).
     feeds: for each source that its paths may read, the gates that these may feed. "h" and "rh"
         make the layer recurrent.
     bounded: h stays within +-1, so its exponent is 0 and needs no calibration.
@@ -72,6 +73,16 @@ class Cell:
     def has_c(self) -> bool:
         return "c" in self.values
 
+    @property
+    def most_c_exponent(self) -> int:
+        """Largest e_c that its shifts are made for."""
+        return MOST_C_EXPONENT if self.has_c else MOST_WIDE
+
+    @property
+    def wide(self) -> bool:
+        """Whether e_c is how much wider than Q3.12 some pre-activations are, for lack of a c."""
+        return "wide" in self.formats.values()
+
     @cached_property
     def state(self) -> tuple[str, ...]:
         """Which of "c" and "h" a step needs of the step before; none: every step is on its own."""
@@ -95,8 +106,10 @@ class Cell:
         if self.takes_means:
             if late:
                 raise UserError(f"{self._nodes['rh'].line}: a cell with means cannot make a source")
-            return split_at_means(self.stage_names, self.gates, self._nodes, self.vectors)
-        return split(self.name, self.gates, late, self._nodes, self.stage_names, self.vectors)
+            found = split_at_means(self.stage_names, self.gates, self._nodes, self.vectors)
+        else:
+            found = split(self.name, self.gates, late, self._nodes, self.stage_names, self.vectors)
+        return tuple(replace(stage, most_c_exponent=self.most_c_exponent) for stage in found)
 
     @cached_property
     def _nodes(self) -> dict[str, Node]:
@@ -164,8 +177,9 @@ def describe(
     source that it makes in the middle of the step.
 
     x, h, rh: the gates that a path from each source feeds, with spaces between. formats: of the
-    gates that are not in Q3.12, "c" or "h". name: the cell's kind, where it is not the function's
-    name. Everything else is as in `Cell`. Raises UserError with the line of what is wrong.
+    gates that are not in Q3.12, "wide", "c" or "h". name: the cell's kind, where it is not the
+    function's name. Everything else is as in `Cell`. Raises UserError with the line of what is
+    wrong.
     """
 
     def make(function: Callable[..., Mapping[str, Value]]) -> Cell:
@@ -223,6 +237,10 @@ def _check_values(
         raise UserError(f"{place}: h is never written; return it")
     if "c" in parameters and not cell.has_c:
         raise UserError(f"{place}: c is read and never written; return it, or use h")
+    if cell.wide and cell.has_c:
+        raise UserError(
+            f"{place}: a gate is wide, and there is a c, whose e_c it would be; use c's"
+        )
     if "c" in cell.formats.values() and not cell.has_c:
         raise UserError(f"{place}: a gate has c's format, and there is no c; use h's")
     if cell.c_like_h and not cell.has_c:
@@ -258,6 +276,6 @@ def _reached(values: Iterable[Value]) -> Iterable[Value]:
 def _nodes(cell: Cell) -> dict[str, Node]:
     formats = {gate: FORMATS[name] for gate, name in cell.formats.items()}
     formats |= STATES | dict.fromkeys(cell.vectors, V) | {"skip": H}
-    graph = Graph(formats, bounded=cell.bounded, c_like_h=cell.c_like_h)
+    graph = Graph(formats, bounded=cell.bounded, c_like_h=cell.c_like_h, most=cell.most_c_exponent)
     outputs = STATES | {"rh": H}
     return {name: graph.word(v, outputs[name], name) for name, v in cell.values.items()}

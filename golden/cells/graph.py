@@ -14,12 +14,14 @@ import numpy as np
 from ..arithmetic import code_range, rshr
 from ..errors import UserError
 from .nodes import Node, Shift, log4, walk
-from .values import GATE, NORMAL, UNIT, C, Format, Function, H, Value
+from .values import GATE, NORMAL, UNIT, WIDE, C, Format, Function, H, Value
 
-__all__ = ["MOST_C_EXPONENT", "Graph", "Node", "Shift", "walk"]
+__all__ = ["MOST_C_EXPONENT", "MOST_WIDE", "Graph", "Node", "Shift", "walk"]
 
 MOST_C_EXPONENT = 7
 """Largest e_c of a cell that shifts by it."""
+MOST_WIDE = 3
+"""Largest e_c of a cell without c, whose wide gates end at +-64 then."""
 MOST_V_EXPONENT = 12
 VECTOR_SHIFT = 18
 """s, the shift from a vector's product with c to Q3.12, is this less e_v and e_c."""
@@ -27,13 +29,13 @@ MOST_BITS = 48
 """Of a value between two operations."""
 MOST_MEAN_BITS = 34
 """Of what is summed over units."""
-FORMATS: Mapping[str, Format] = {"gate": GATE, "c": C, "h": H}
+FORMATS: Mapping[str, Format] = {"gate": GATE, "wide": WIDE, "c": C, "h": H}
 
 
 class Graph:
     """Makes the nodes of one cell from its values.
 
-    formats: of each input by name. bounded: H is UNIT. c_like_h: H is C.
+    formats: of each input by name. bounded: H is UNIT. c_like_h: H is C. most: the largest e_c.
     """
 
     def __init__(
@@ -42,7 +44,9 @@ class Graph:
         *,
         bounded: bool = False,
         c_like_h: bool = False,
+        most: int = MOST_C_EXPONENT,
     ) -> None:
+        self._most = most
         self._h = UNIT if bounded else C if c_like_h else H
         self._formats = {name: self._resolve(format) for name, format in formats.items()}
         self._nodes: dict[tuple, Node] = {}
@@ -183,7 +187,7 @@ class Graph:
         return self._shifted(v, self._resolve(to), value)
 
     def _shifted(self, v: Node, to: Format, value: Value) -> Node:
-        shift = _shift(v.format - to, value)
+        shift = _shift(v.format - to, value, self._most)
         if shift.constant and shift.fixed == 0:
             return v
         if v.bits - shift.high < 1:
@@ -284,8 +288,8 @@ class Graph:
         raise _error(value, "a constant alone has no format; combine it with a value")
 
 
-def _shift(difference: Format, value: Value) -> Shift:
-    """The shift that takes away these fraction bits."""
+def _shift(difference: Format, value: Value, most: int) -> Shift:
+    """The shift that takes away these fraction bits, with an e_c of at most so much."""
     if difference.h:
         raise _error(
             value,
@@ -296,7 +300,7 @@ def _shift(difference: Format, value: Value) -> Shift:
     # e_v = VECTOR_SHIFT - s - e_c
     fixed, s, own = difference.fraction + v * VECTOR_SHIFT, -v, c - v
     amounts = []
-    for e_c, e_v in product(range(MOST_C_EXPONENT + 1), range(MOST_V_EXPONENT + 1)):
+    for e_c, e_v in product(range(most + 1), range(MOST_V_EXPONENT + 1)):
         shift = VECTOR_SHIFT - e_v - e_c
         if 0 <= shift <= VECTOR_SHIFT:
             amounts.append(fixed + own * e_c + s * shift)

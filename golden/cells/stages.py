@@ -13,7 +13,7 @@ import numpy as np
 
 from ..arithmetic import Ints
 from ..errors import UserError
-from .graph import Node, walk
+from .graph import MOST_C_EXPONENT, Node, walk
 from .state import Numbers, State, named_inputs
 from .steps import Integers
 
@@ -27,7 +27,7 @@ class Stage:
     name: the cell's own where it has one stage. gates: those that it takes. outputs: what it leaves
     of "c", "h" and, where the next stage has a source of it, "out"; and, as "sum_n", that whose
     mean over the units a later stage reads as "mean_n". vectors: names of those that it reads, in
-    the cell's order. first, last: of the cell's.
+    the cell's order. first, last: of the cell's. most_c_exponent: as the cell's.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Stage:
     vectors: tuple[str, ...] = ()
     first: bool = True
     last: bool = True
+    most_c_exponent: int = MOST_C_EXPONENT
 
     @cached_property
     def inputs(self) -> frozenset[str]:

@@ -31,6 +31,7 @@ from ..errors import UserError
 __all__ = [
     "GATE",
     "UNIT",
+    "WIDE",
     "C",
     "Format",
     "Function",
@@ -82,6 +83,8 @@ GATE = Format(12)
 """Q3.12: what enters sigmoid and tanh."""
 UNIT = Format(15)
 """Q0.15: what leaves them."""
+WIDE = Format(12, c=1)
+"""Q(3 + e_c).(12 - e_c): a pre-activation that enters no table, of a cell without c."""
 C = Format(15, c=1)
 """Q(e_c).(15-e_c): the cell state."""
 H = Format(15, h=1)

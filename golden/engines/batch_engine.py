@@ -19,6 +19,7 @@ from ..models import graph
 from ..models.network import Layer, Network, path_name
 from .batch_layers import RunningLayer, Sending, Setting
 from .packed import Packing, beside
+from .watch import Watch
 
 ROWS = 512
 """Packed rows whose pre-activations are held at once; a step is never cut."""
@@ -48,6 +49,7 @@ def run_batch(
     mode: str,
     *,
     terms: bool = False,
+    watch: Watch | None = None,
 ) -> Iterator[Outcome]:
     """Run sequences with each setting; one `Outcome` each, in order.
 
@@ -59,12 +61,13 @@ def run_batch(
     settings: thresholds of all paths, by name, in codes.
     mode: the delta mode.
     terms: count the terms of the deltas, too.
+    watch: counts what saturates; settings that share a layer's run count once.
     """
     if not settings:
         return
     layers, lengths = networks[0].layers, [len(sequence) for sequence in sequences]
     frames = np.concatenate(sequences) if sequences else np.zeros((0, networks[0].inputs), np.int64)
-    sending = Sending(mode, terms)
+    sending = Sending(mode, terms, watch)
     values = {graph.FRAMES: _Runs([0] * len(settings), frames[None])}
     counts: dict[int, dict[str, Ints]] = {}
     states: dict[int, State] = {}

@@ -12,16 +12,18 @@ from ..delta import EXACT, count_terms, sent_steps
 from ..models import graph
 from ..models.network import MAX_SHIFT, Layer, Network, Path, path_name
 from .packed import Block, Packing
+from .watch import Watch
 
 Setting = Mapping[str, int]
 """Thresholds of all paths, by name."""
 
 
 class Sending(NamedTuple):
-    """A delta mode, and whether terms are counted."""
+    """A delta mode, whether terms are counted, and what counts the words that saturate."""
 
     mode: str
     terms: bool
+    watch: Watch | None = None
 
 
 class RunningLayer:
@@ -35,7 +37,7 @@ class RunningLayer:
     index: which layer.
     packing: of all runs of the first sequence, then of the next.
     settings: of each run, thresholds of all its paths, by name.
-    sending: what an element that fires sends, and whether terms are counted.
+    sending: what an element that fires sends, and what is counted.
 
     Members
     -------
@@ -55,6 +57,7 @@ class RunningLayer:
     ) -> None:
         layers = [network.layers[index] for network in networks]
         self._layer = layer = layers[0]
+        self._index, self._watch = index, sending.watch
         frames, sequences = sum(packing.lengths), len(packing.lengths) // len(settings)
         # Doubles hold the same integers as int64 while they stay below 2**53: much faster.
         fits = all(_fits_double(path) for each in layers for path in each.paths)
@@ -126,6 +129,8 @@ class RunningLayer:
             self._add("rh", self._layer.cell.middle(self._named(at), before), at)
         c, h = self._layer.cell.step(self._named(at), before, self._numbers_at(at))
         self.state.c[:n], self.state.h[:n], self.outputs[self._block.packed(at)] = c, h, h
+        if self._watch is not None:
+            self._watch.see_c(self._index, c)
         return self.state.h[:n]
 
     def step_all(self) -> None:
@@ -138,7 +143,11 @@ class RunningLayer:
             self.state.h[:n] = h[at]
 
     def end(self) -> None:
-        """Count the events of these steps."""
+        """Count the events of these steps, and what saturated."""
+        if self._watch is not None:
+            self._watch.see_pre_activations(self._index, self._p)
+            rows = self._block.packed(slice(0, self._block.frames))
+            self._watch.see_h(self._index, self.outputs[rows])
         for paths in self._paths.values():
             for path in paths:
                 path.end()

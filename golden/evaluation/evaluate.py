@@ -2,7 +2,7 @@
 """What a network costs and how well it does: error, eliminated operations, size, ideal cycles."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from ..models import graph
 from ..models.float_model import FloatModel
 from ..models.network import Network, Path, path_name
 from ..quantization.calibration import Progress, ignore_progress
+from .fidelity import Fidelity, check_pair, compare
 from .metrics import Metric, metric_of
 from .operations import DENSE_STEPS, eliminated, eliminated_as_published, eliminated_in_path
 from .result import Errors, Evaluation
@@ -38,7 +39,8 @@ def evaluate(
     ----------
     network: what is evaluated.
     dataset: sequences; without labels or targets there are no errors.
-    model: the float model that the network was quantized from; None: no float errors.
+    model: the float model that the network was quantized from; None: no float errors, and no
+        `fidelity`.
     word_bits: bits of a weight word, for the ideal cycles.
     progress: called with what is being done and the part that is done, 0..1.
     metrics: what the errors are; without any, the metric of the data set's task.
@@ -46,27 +48,29 @@ def evaluate(
     Raises UserError where data, model or word bits do not fit the network.
     """
     check_word_bits(network, word_bits)
-    if model is not None and (model.inputs, model.outputs) != (network.inputs, network.outputs):
-        raise UserError(
-            f"model: {model.inputs} inputs and {model.outputs} outputs, the network has "
-            f"{network.inputs} and {network.outputs}; give the model it was quantized from"
-        )
+    if model is not None:
+        check_pair(network, model)
     metrics = metrics or (metric_of(dataset),)
     exact = None
-    if model is not None and dataset.scored:
+    if model is not None:
         exact = run_float_dataset(model, dataset, progress)
     dense, delta = run_dataset_settings(network, dataset, [DENSE, {}], progress)
     errors = {
         metric.name: Errors(
             metric.title,
             metric.unit,
-            None if exact is None else metric(dataset, exact),
+            metric(dataset, exact) if exact and dataset.scored else None,
             metric(dataset, dense.real(network)) if dataset.scored else None,
             metric(dataset, delta.real(network)) if dataset.scored else None,
         )
         for metric in metrics
     }
     first = errors[metrics[0].name]
+    close: dict[str, Fidelity] = {}
+    if exact is not None:
+        for name, totals in (("quantized", dense), ("delta", delta)):
+            found = totals.real(network)
+            close[name] = compare(dataset, exact, found, network.labels)
     left_out = eliminated(network, delta.events, dataset.frames)
     return Evaluation(
         sequences=len(dataset),
@@ -78,6 +82,7 @@ def evaluate(
         quantized_error=first.quantized_error,
         delta_error=first.delta_error,
         errors=errors,
+        fidelity=close,
         thresholds={name: path.threshold for name, path in network.paths()},
         operations_per_step_dense=network.macs,
         operations_per_step_delta=network.macs * (1 - left_out / 100),
@@ -196,6 +201,58 @@ def run_float_dataset(
         done += chunk.frames
         progress("float model", done / max(dataset.frames, 1))
     return [outputs[n] for n in range(len(dataset))]
+
+
+def fidelity(
+    network: Network,
+    dataset: Dataset,
+    model: FloatModel,
+    *,
+    delta: bool = True,
+    progress: Progress = ignore_progress,
+) -> Fidelity:
+    """The network's outputs against those of the float model that it was quantized from.
+
+    Parameters
+    ----------
+    network, model, dataset: what is compared, with what, over what; labels are not needed.
+    delta: False ignores the thresholds and the delta mode.
+    progress: called with what is being done and the part that is done, 0..1.
+
+    Raises UserError where the data does not fit, has no frame, or the two are no pair.
+    """
+    check_pair(network, model)
+    wanted = run_float_dataset(model, dataset, progress)
+    found = run_dataset(network, dataset, delta=delta, progress=progress).real(network)
+    return compare(dataset, wanted, found, network.labels)
+
+
+def with_float_targets(
+    model: FloatModel, dataset: Dataset, progress: Progress = ignore_progress
+) -> Dataset:
+    """The data as a regression whose targets are the float model's outputs.
+
+    What searches by an error can so search without labels: by the data's metric, NMSE, which is
+    then `Fidelity.nmse`.
+    """
+    outputs = run_float_dataset(model, dataset, progress)
+    return replace(
+        dataset,
+        labels=None,
+        offset=None,
+        task="regression",
+        targets=tuple(y.astype(np.float32) for y in outputs),
+    )
+
+
+def scored_data(network: Network, dataset: Dataset, model: FloatModel | None) -> Dataset:
+    """The data itself where it is scored or there is no model, else `with_float_targets` of it.
+
+    Raises UserError where the model and the network are no pair.
+    """
+    if model is not None:
+        check_pair(network, model)
+    return dataset if dataset.scored or model is None else with_float_targets(model, dataset)
 
 
 def error(dataset: Dataset, outputs: Sequence[np.ndarray]) -> float:

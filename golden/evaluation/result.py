@@ -4,6 +4,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from .fidelity import Fidelity
+
 
 @dataclass(frozen=True, slots=True)
 class Errors:
@@ -40,6 +42,8 @@ class Evaluation:
     metric: name of the first metric.
     float_error, quantized_error, delta_error: by the first metric, in its unit, see `Errors`.
     errors: by every metric's name.
+    fidelity: "quantized" and "delta": outputs without thresholds and with, against the float
+        model's; empty without one.
     thresholds: by path name, in activation codes.
     operations_per_step_dense: multiply-accumulates of a dense step.
     operations_per_step_delta: those of an average step's events.
@@ -64,6 +68,7 @@ class Evaluation:
     quantized_error: float | None
     delta_error: float | None
     errors: Mapping[str, Errors]
+    fidelity: Mapping[str, Fidelity]
     thresholds: Mapping[str, int]
     operations_per_step_dense: int
     operations_per_step_delta: float
@@ -91,6 +96,8 @@ class Evaluation:
                 (f"{errors.title}, quantized", _with_unit(errors.quantized_error, errors.unit)),
                 (f"{errors.title}, quantized, delta", _with_unit(errors.delta_error, errors.unit)),
             ]
+        for name, fidelity in self.fidelity.items():
+            rows += fidelity.rows("quantized" + ", delta" * (name == "delta"))
         published, lossless = self.eliminated_as_published, self.eliminated_lossless_as_published
         return [
             *rows,

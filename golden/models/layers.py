@@ -8,6 +8,7 @@ import numpy as np
 
 from ..arithmetic import GOLDEN_WIDTHS, Ints, code_range, rshr, sat, sat16
 from ..cells import CELLS, Q3_12, Cell, Numbers
+from ..cells.graph import MOST_WIDE
 from ..checks import check, check_codes, check_range, check_scale, check_shape, check_width
 from .graph import check_layer
 
@@ -128,7 +129,8 @@ class Layer:
     name, kind: the layer's own name, and its cell's in `CELLS`.
     paths: a source may have several, which feed different gates.
     bias: [cell gates, units], int20 in the format of the pre-activations.
-    c_exponent, h_exponent: state formats Q(e).(15-e); the same where the cell says so.
+    c_exponent, h_exponent: state formats Q(e).(15-e); the same where the cell says so. Where the
+        cell has no c but a wide gate, c_exponent is how much wider than Q3.12 that is, 0..3.
     vectors: the cell's, by name, [units] int16 codes.
     vector_shift: rshr(v * c, it) is in Q3.12.
     skip_mult, skip_shift: of a cell that reads the input: sat16(rshr(x * mult, shift)) is in the
@@ -165,6 +167,8 @@ class Layer:
         check_shape("bias", self.bias, (len(self.cell.gates), None))
         for what, exponent in (("c", self.c_exponent), ("h", self.h_exponent)):
             check_range(f"{what} exponent", exponent, 0, MAX_EXPONENT)
+        if self.cell.wide:
+            check_range(f"c exponent of {self.kind}", self.c_exponent, 0, MOST_WIDE)
         if self.cell.c_like_h:
             rule = f"the c exponent of {self.kind}, {self.c_exponent}"
             check("h exponent", self.h_exponent, self.h_exponent == self.c_exponent, rule)
@@ -247,8 +251,7 @@ class Layer:
     @property
     def gate_exponents(self) -> tuple[int, ...]:
         """Exponent of each gate's pre-activations, which are int16, in the order of the gates."""
-        exponents = {"gate": Q3_12, "c": self.c_exponent, "h": self.h_exponent}
-        return tuple(exponents[format] for format in self.cell.formats.values())
+        return exponents_of(self.cell, self.c_exponent, self.h_exponent)
 
     def numbers(self, x: Ints) -> Numbers:
         """What the cell's step needs, with the layer's input words x [.., inputs]."""
@@ -261,6 +264,12 @@ class Layer:
             vector_shift=self.vector_shift,
             skip=skip,
         )
+
+
+def exponents_of(cell: Cell, c_exponent: int, h_exponent: int) -> tuple[int, ...]:
+    """Exponent of each gate's pre-activations, in the order of the cell's gates."""
+    exponents = {"gate": Q3_12, "wide": Q3_12 + c_exponent, "c": c_exponent, "h": h_exponent}
+    return tuple(exponents[format] for format in cell.formats.values())
 
 
 def path_name(layer: Layer, n: int) -> str:

@@ -92,6 +92,7 @@ def make_network(
     threshold: int = 0,
     c_exponent: int = 3,
     h_exponent: int = 2,
+    wide_exponent: int = 0,
     delta_mode: str = EXACT,
 ) -> Network:
     """A random network, whose gates use their whole range; the same for the same arguments.
@@ -106,9 +107,11 @@ def make_network(
     weight_bits, activation_bits, threshold, delta_mode: of all paths; the threshold in codes.
     c_exponent, h_exponent: of cells that have a c, and of those that do not bound h (a cell whose c
         and h are alike takes c_exponent, a linear layer 0).
+    wide_exponent: how much wider than Q3.12 a GRU's nh is, its layer's c_exponent.
     """
     rng = np.random.default_rng(seed)
     bits = {"weight_bits": weight_bits, "activation_bits": activation_bits, "threshold": threshold}
+    exponents = (c_exponent, h_exponent, wide_exponent)
     layers: list[Layer] = []
     reads: tuple[str, ...] = (graph.FRAMES_NAME,)
     width = inputs
@@ -120,7 +123,7 @@ def make_network(
             if one.shared and len(layers) > first:
                 made = _again(layers[first:], f"{one.kind}{n}", name)
             else:
-                made = [_layer(rng, one, name, width, bits, c_exponent, h_exponent)]
+                made = [_layer(rng, one, name, width, bits, *exponents)]
                 if one.projection:
                     made.append(_projection(rng, one, name, bits))
             before = layers[-1].name if layers else graph.FRAMES_NAME
@@ -141,6 +144,7 @@ def _layer(
     bits: Mapping[str, int],
     c_exponent: int,
     h_exponent: int,
+    wide_exponent: int,
 ) -> Layer:
     cell = CELLS[one.kind]
     free = not cell.bounded and one.kind != "linear"
@@ -156,7 +160,7 @@ def _layer(
         kind=one.kind,
         paths=tuple(paths),
         bias=rng.integers(-4000, 4001, (len(cell.gates), one.units)),
-        c_exponent=c_exponent if cell.has_c else 0,
+        c_exponent=c_exponent if cell.has_c else wide_exponent if cell.wide else 0,
         h_exponent=c_exponent if cell.c_like_h else h_exponent if free else 0,
         h_from=f"{name}.projection" if one.projection else "",
         **_vectors(rng, cell, one.units, c_exponent),

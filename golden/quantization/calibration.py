@@ -34,10 +34,10 @@ class LayerStatistics:
 
     samples: by source ("x", "h" and, where the cell has it, "rh"), some of its values [n], real.
     x, c, h: largest magnitudes over all frames, real; those of c and h count the pre-activations
-        that the cell takes in their format, too.
+        that the cell takes in their format, too; c of a cell without one, its wide pre-activations.
     sequences: by source, the samples sequence by sequence.
     frames: by source, some of its frames [n, columns], real.
-    c_errors: by exponent, what c's format costs in h, see `cell_formats`; empty where the format
+    c_errors: by exponent, what e_c costs in h, see `cell_formats`; empty where the format
         that covers c is the one to take.
     """
 
@@ -81,6 +81,7 @@ def observe(
         for g, (gate, name) in enumerate(layer.cell.formats.items()):
             if name != "gate":
                 size = reach(layer.name, f"gate {gate}", trace.p[:, g])
+                name = "c" if name == "wide" else name
                 largest[place][name] = max(largest[place][name], size)
 
     def reach(layer: str, name: str, values: Reals | Floats) -> float:

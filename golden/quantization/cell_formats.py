@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The format of an LSTM's cell state, by the error that it makes.
+"""The format of an LSTM's cell state, and of a GRU's nh, by the error that it makes.
 
 c reaches the output through tanh, which is flat beyond 4. So the largest |c|, which one unit that
 counts frames may drive to hundreds, is a bad guide: a format that covers it leaves the others with
-few bits. c may saturate instead. Which exponent is best is tried with the integer cell itself.
+few bits. c may saturate instead. A GRU's nh, in turn, may be far beyond +-8 where r scales it down,
+and its format wider than that of other gates. Which exponent is best is tried with the integer cell
+itself.
 """
 
 from collections.abc import Mapping
@@ -13,11 +15,13 @@ import numpy as np
 
 from ..arithmetic import from_fixed, to_fixed
 from ..cells import Q3_12, Numbers, State
+from ..cells.graph import MOST_WIDE
 from ..data import Dataset
 from ..engines.float_engine import run_float_batch
 from ..engines.packed import Packing
 from ..errors import UserError
 from ..models.float_model import FloatLayer, FloatModel, Trace, first_state
+from ..models.layers import exponents_of
 from .exponents import MARGIN, exponent_for
 
 COVERED = 3
@@ -31,7 +35,11 @@ VECTOR_SHIFT = 18
 
 
 def needs_choice(layer: FloatLayer, largest: float) -> bool:
-    """Whether a c that reaches `largest` may saturate, and has no format up to `COVERED`."""
+    """Whether a c that reaches `largest` may saturate, and has no format up to `COVERED`; of a cell
+    with a wide gate, whether that one leaves Q3.12.
+    """
+    if layer.cell.wide:
+        return largest * MARGIN > 2.0**Q3_12
     free = layer.cell.has_c and not layer.cell.c_like_h and layer.cell.bounded
     return free and largest * MARGIN > 2.0**COVERED
 
@@ -63,6 +71,8 @@ def c_errors(
 
 def _tried(layer: FloatLayer, largest: float) -> range:
     """Exponents to try: a peephole reads c itself, so there one that covers it is among them."""
+    if layer.cell.wide:
+        return range(MOST_WIDE + 1)
     covering = exponent_for(largest, f"{layer.name} cell state") if layer.vectors else 0
     return range(max(MAX_C_EXPONENT, covering) + 1)
 
@@ -75,13 +85,15 @@ def _error(layer: FloatLayer, trace: Trace, packing: Packing, e: int) -> float:
     except UserError:
         return float("inf")
     rows = packing.flipped if layer.backward else slice(None)
-    p, wanted = to_fixed(trace.p[rows], Q3_12), trace.h[rows]
+    formats = exponents_of(cell, e, 0)
+    p = [to_fixed(trace.p[rows, g], format) for g, format in enumerate(formats)]
+    wanted = trace.h[rows]
     first = first_state(layer)
     batch = (len(packing.lengths), 1)
     state = State(np.tile(to_fixed(first.c, e), batch), np.tile(to_fixed(first.h, 0), batch))
     error = 0.0
     for at, n in packing.steps():
-        named = {gate: p[at, g] for g, gate in enumerate(cell.gates)}
+        named = {gate: p[g][at] for g, gate in enumerate(cell.gates)}
         state = cell.step(named, State(state.c[:n], state.h[:n]), numbers)
         error += float(np.square(from_fixed(state.h, 0) - wanted[at]).sum())
     return error

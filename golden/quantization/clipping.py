@@ -91,7 +91,8 @@ def paper_clip(values: npt.ArrayLike, bits: int) -> float:
     """
     flat = np.asarray(values, np.float64).reshape(-1)
     largest = float(max_clip(flat))
-    if largest == 0 or flat.min() == flat.max():
+    spread = float(flat.max() - flat.min()) if flat.size else 0.0
+    if spread <= 2 * BINS * np.spacing(largest):  # float64 has no such bins
         return largest
     count, edges = np.histogram(flat, bins=BINS)
     middle = (edges[:-1] + edges[1:]) / 2

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..cells import Q3_12
 from ..errors import UserError
 from ..models import graph
 from ..models.float_model import FloatLayer, FloatModel
@@ -19,8 +18,8 @@ from .exponents import exponent_for
 class Formats:
     """Exponents e of one layer's words Q(e).(15-e).
 
-    gates: of pre-activations, by the name that `Cell.formats` gives; "c" and "h" are the states',
-    too. sources: of what its paths read, by source.
+    gates: "c" and "h", of the states; `exponents_of` has those of pre-activations from them.
+    sources: of what its paths read, by source.
     """
 
     gates: Mapping[str, int]
@@ -54,7 +53,7 @@ def find_formats(model: FloatModel, statistics: Statistics) -> tuple[int, list[F
 
 
 def _exponents(layer: FloatLayer, seen: LayerStatistics) -> dict[str, int]:
-    """The exponents of the formats "gate", "c" and "h", as the layer by itself needs them."""
+    """The exponents of the formats "c" and "h", as the layer by itself needs them."""
     cell = layer.cell
     c = 0
     if seen.c_errors:  # c need not be covered: it may saturate
@@ -63,9 +62,9 @@ def _exponents(layer: FloatLayer, seen: LayerStatistics) -> dict[str, int]:
         c = exponent_for(seen.c, f"{layer.name} cell state")
     largest = max(seen.h, seen.x * abs(layer.skip_scale))
     h = 0 if cell.bounded else exponent_for(largest, f"{layer.name} output")
-    exponents = {"gate": Q3_12, "c": c, "h": h}
+    exponents = {"c": c, "h": h}
     for own, (gate, format) in zip(layer.bias, cell.formats.items(), strict=True):
-        if format != "gate":  # its bias shares the state's format, with some bits on top
+        if format in exponents:  # its bias shares the state's format, with some bits on top
             beyond = float(np.abs(own).max(initial=0)) / 2.0 ** (BIAS_BITS - 16)
             needed = exponent_for(beyond, f"{layer.name} bias of {gate}")
             exponents[format] = max(exponents[format], needed)

@@ -14,6 +14,7 @@ from ..arithmetic import Ints, Reals, code_range, multiplier, to_fixed
 from ..data import Dataset
 from ..errors import UserError
 from ..models.float_model import FloatLayer, FloatModel, FloatPath
+from ..models.layers import exponents_of
 from ..models.network import BIAS_BITS, MULT_BITS, Layer, Network, Path, Quantizer
 from .calibration import LayerStatistics, Progress, Statistics, ignore_progress, observe
 from .cell_formats import quantize_vectors
@@ -22,15 +23,13 @@ from .exponents import exponent_for
 from .formats import Formats, find_formats
 from .input_ranges import balance_inputs
 from .quantizers import make_quantizer
-from .rounding import Rounded, moments_of, round_gptq, round_nearest
+from .rounding import Rounded, moments_of, round_corrected, round_gptq, round_nearest
 from .scheme import Bits, Scheme
 
 __all__ = ["Scheme", "exponent_for", "make_quantizer", "quantize", "quantize_with", "with_labels"]
 
 Kept = dict[tuple[str, str, tuple[str, ...], Bits], tuple[Path, Reals]]
 """By layer, source, gates and bits: a quantized path, and what its gates' biases gain."""
-MOST_GPTQ_BITS = 8
-"""Of weights: beyond, the nearest codes are as good."""
 
 
 def quantize(
@@ -99,7 +98,7 @@ def _quantize_layer(
     _check_finite(layer)
     cell = layer.cell
     exponents = formats.gates
-    gate_exponents = np.array([exponents[format] for format in cell.formats.values()])
+    gate_exponents = np.array(exponents_of(cell, exponents["c"], exponents["h"]))
     bias = layer.bias.astype(np.float64)
     paths = []
     for path in layer.paths:
@@ -214,9 +213,12 @@ def _round(
 ) -> Rounded:
     """The path's weights as codes."""
     bits, clips = scheme.weight_bits, _weight_clips(path.weights, scheme.weight_bits, scheme)
-    if scheme.rounding == "nearest" or bits > MOST_GPTQ_BITS or path.source not in seen.frames:
+    rounding = scheme.rounding_of(bits)
+    if rounding == "nearest" or path.source not in seen.frames:
         return round_nearest(path.weights, clips, bits)
     moments = moments_of(seen.frames[path.source], source_exponent, quantizer)
+    if rounding == "corrected":
+        return round_corrected(path.weights, clips, bits, moments)
     per_row = scheme.granularity == "row"
     return round_gptq(path.weights, clips, bits, moments, per_row=per_row)
 

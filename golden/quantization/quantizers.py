@@ -38,7 +38,7 @@ def _find_step(sequences: Sequence[Reals], bits: int, scheme: Scheme) -> tuple[f
     if not parts:
         return 0.0, 0
     rule = scheme.activation_rule
-    if scheme.activation_codes == "symmetric":
+    if scheme.codes_of(bits) == "symmetric":
         clip = float(np.median([find_clip(values, bits, rule) for values in parts]))
         return float(step_size(clip, bits)), 0
     low, high = np.median([find_range(values, bits, rule) for values in parts], axis=0).tolist()

@@ -94,6 +94,12 @@ def round_nearest(weights: np.ndarray, clips: Reals, bits: int) -> Rounded:
     return Rounded(to_codes(weights, step[..., None], bits), step, np.zeros(step.shape))
 
 
+def round_corrected(weights: np.ndarray, clips: Reals, bits: int, moments: Moments) -> Rounded:
+    """The nearest codes, and what the product is off on average goes to the bias."""
+    nearest = round_nearest(weights, clips, bits)
+    return replace(nearest, offset=moments.offset(weights.astype(np.float64), nearest.values))
+
+
 def round_gptq(
     weights: np.ndarray, clips: Reals, bits: int, moments: Moments, *, per_row: bool = True
 ) -> Rounded:

@@ -18,8 +18,13 @@ GRANULARITIES = ("row", "tensor")
 INPUT_SCALES = ("auto", "none", "feature")
 SKIPS = ("none", "all", "part")
 RANGES = ("all", "median")
-CODES = ("symmetric", "asymmetric")
-ROUNDINGS = ("nearest", "gptq")
+CODES = ("symmetric", "asymmetric", "auto")
+ROUNDINGS = ("nearest", "gptq", "corrected", "auto")
+FEW_BITS = 4
+"""Up to here "auto" rounds weights by GPTQ and gives activations a zero point: the best on all
+networks that docs/quantization.md measures."""
+MOST_CORRECTED_BITS = 8
+"""Of weights: beyond, the nearest codes are as good as any."""
 ROLES = ("input", "first state", "output")
 SKIPPED_BITS = (16, 16)
 """Weight and activation bits of a path that is skipped."""
@@ -41,9 +46,11 @@ class Scheme:
     activation_clipping: where activations are, None: by the same rule.
     activation_range: the rule is for the values of "all" calibration sequences together, or it is
         the "median" of what the rule gives for each.
-    activation_codes: "symmetric", or "asymmetric" with a zero point, from the lowest to the highest
-        value. 16-bit codes are always the words themselves.
-    rounding: of weights, to the "nearest" code, or by "gptq" where that lowers a path's error.
+    activation_codes: "symmetric", "asymmetric" with a zero point, from the lowest to the highest
+        value, or "auto": that up to 4 bits. 16-bit codes are always the words themselves.
+    rounding: of weights, to the "nearest" code, to that with the product's mean "corrected" by the
+        bias, by "gptq" where that lowers a path's error, or "auto": "gptq" up to 4 bits, the
+        nearest above.
     skip: which recurrent layers keep 16 bits in the recurrent path of their candidate (LSTM g, GRU
         n, LiGRU a): "none", "all", or "part", the first half, rounded up; the two directions of a
         bidirectional layer count as one.
@@ -62,8 +69,8 @@ class Scheme:
     clipping: str = "mmse"
     activation_clipping: str | None = None
     activation_range: str = "all"
-    activation_codes: str = "symmetric"
-    rounding: str = "nearest"
+    activation_codes: str = "auto"
+    rounding: str = "auto"
     skip: str = "none"
     delta_mode: str = EXACT
     input_scale: str = "auto"
@@ -99,6 +106,19 @@ class Scheme:
     def activation_rule(self) -> str:
         """The clipping of activations."""
         return self.clipping if self.activation_clipping is None else self.activation_clipping
+
+    def rounding_of(self, bits: int) -> str:
+        """How weights of so many bits are rounded: all of `ROUNDINGS` but "auto"."""
+        if self.rounding == "auto":
+            return "gptq" if bits <= FEW_BITS else "nearest"
+        return "nearest" if bits > MOST_CORRECTED_BITS else self.rounding
+
+    def codes_of(self, bits: int) -> str:
+        """Activation codes of so many bits: "symmetric" or "asymmetric"."""
+        if self.activation_codes != "auto":
+            return self.activation_codes
+        few = bits <= FEW_BITS and self.activation_rule != "paper"
+        return "asymmetric" if few else "symmetric"
 
     def for_model(self, model: FloatModel) -> "Scheme":
         """The same scheme for `model`, with the names of its paths in place of their roles.

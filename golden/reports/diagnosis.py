@@ -14,6 +14,8 @@ from ..quantization.calibration import Statistics
 from .paths import float_weights
 
 BINS = 80
+NARROW = 1e-6
+"""Of the largest value: a range below it is that of one value, in float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +64,20 @@ def histograms(
 
 
 def histogram(values: npt.ArrayLike, clips: tuple[float, float], bins: int = BINS) -> Histogram:
-    """The histogram of all values, over their own range (a narrow one around a single value)."""
-    counts, edges = np.histogram(np.asarray(values, np.float64).reshape(-1), bins=bins)
+    """The histogram of all values, over their own range, widened where bins would be too narrow."""
+    flat = np.asarray(values, np.float64).reshape(-1)
+    ends = _wide(float(flat.min()), float(flat.max())) if flat.size else (0.0, 1.0)
+    counts, edges = np.histogram(flat, bins=bins, range=ends)
     return Histogram(edges, counts.astype(np.int64), float(clips[0]), float(clips[1]))
+
+
+def _wide(low: float, high: float) -> tuple[float, float]:
+    """The range itself, or one about it where values are all the same but for rounding."""
+    size = max(abs(low), abs(high))
+    if high - low > NARROW * size:
+        return low, high
+    around = max(0.5, NARROW * size)
+    return low - around, high + around
 
 
 def fired(network: Network, features: npt.ArrayLike) -> dict[str, Reals]:

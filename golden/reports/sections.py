@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..data import Dataset
+from ..evaluation.fidelity import Fidelity
 from ..evaluation.result import Evaluation
 from ..evaluation.sweep import Sweep
 from ..evaluation.trials import Trial
@@ -218,7 +219,22 @@ def evaluation_section(network: Network, evaluation: Evaluation) -> Section:
         "steps leave out, as measured; as published: the way that Rezk et al. (2022) count them. "
         "kB: 1000 bytes."
     )
-    return Section("Error and cost", [errors, costs, paths], note)
+    close = [_fidelity_table(evaluation.fidelity)] if evaluation.fidelity else []
+    return Section("Error and cost", [errors, costs, paths, *close], note)
+
+
+def _fidelity_table(fidelity: Mapping[str, Fidelity]) -> Table:
+    """Outputs against the float model's, all of them and one by one."""
+    quantized, delta = fidelity["quantized"], fidelity["delta"]
+    rows: list[tuple[str, ...]] = []
+    rows.append(("all", f"{quantized.nmse:.2f}", "", f"{delta.nmse:.2f}", ""))
+    for dense, sparse in zip(quantized.outputs, delta.outputs, strict=True):
+        numbers = (dense.nmse, dense.snr, sparse.nmse, sparse.snr)
+        rows.append((dense.name, *(f"{number:.2f}" for number in numbers)))
+    worst = (quantized.worst_sequence, quantized.worst_nmse, delta.worst_nmse)
+    rows.append((f"worst, {worst[0]}", f"{worst[1]:.2f}", "", f"{worst[2]:.2f}", ""))
+    heads = ("NMSE to\nfloat, dB", "SNR\ndB")
+    return Table(("output", *heads, *(f"with thresholds:\n{head}" for head in heads)), rows)
 
 
 def events_section(network: Network, dataset: Dataset) -> Section:

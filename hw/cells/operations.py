@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from amaranth.utils import bits_for
 
-from ...golden.cells.graph import MOST_C_EXPONENT, Node, Shift
+from ...golden.cells.graph import Node, Shift
 from ...golden.cells.stages import Stage
 from ...golden.cells.values import NORMAL
 from ..parts.arithmetic import SHIFT_STAGE_BITS
@@ -74,6 +74,7 @@ def lower(stage: Stage) -> dict[str, Ref]:
 
 class _Lowering:
     def __init__(self, stage: Stage) -> None:
+        self._most = stage.most_c_exponent
         at_once = (*stage.gates, *stage.means)
         self._ready = dict.fromkeys(at_once, 0) | {"skip": SKIP_LATENCY}
         self._ops: dict[object, Op] = {}
@@ -176,7 +177,7 @@ class _Lowering:
         if node.op != "rshr":
             amounts.append(self.whole(node.args[1]))
         elif shift.c:
-            amounts.append(Ref(self._amount("c_exponent", bits_for(MOST_C_EXPONENT))))
+            amounts.append(Ref(self._amount("c_exponent", bits_for(self._most))))
         if shift.s:
             amounts.append(Ref(self._amount("vector_shift", VECTOR_SHIFT_BITS)))
         if len(amounts) == 2:

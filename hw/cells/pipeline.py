@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 
 from ...golden.activations import Curve
-from ...golden.cells.graph import MOST_C_EXPONENT, walk
+from ...golden.cells.graph import walk
 from ...golden.cells.stages import Stage
 from ..parts.arithmetic import SHIFT_STAGE_BITS, add_halves, sat
 from .activation import Activation
@@ -56,7 +56,7 @@ def pipeline(stage: Stage) -> type[Pipeline]:
         "READS": frozenset(reads),
         "VECTORS": stage.vectors,
         "LATENCY": plan.latency,
-        "MAX_C_EXPONENT": MOST_C_EXPONENT if shifts else Cell.MAX_C_EXPONENT,
+        "MAX_C_EXPONENT": stage.most_c_exponent if shifts else Cell.MAX_C_EXPONENT,
         "CONTINUES": not stage.first,
         "HAS_OUT": "out" in stage.outputs,
         "SETTLES": plan.settles,

@@ -91,6 +91,7 @@ def quantize(
 def tune(
     network: Network,
     data: Dataset,
+    model: FloatModel | None = None,
     *,
     method: str = "greedy",
     allowed: float = 0.5,
@@ -105,7 +106,8 @@ def tune(
 
     Parameters
     ----------
-    data: sequences with labels or targets, that the network was not trained on.
+    data: sequences, that the network was not trained on, with labels or targets.
+    model: the float model, for data without labels and targets: the error is NMSE to its outputs.
     method: "greedy", "groups" or "uniform", see `golden.evaluation.tuning`.
     allowed: error over that of thresholds 0, in the metric's unit.
     candidates: by activation bits, thresholds to try, in codes; None: the usual ones.
@@ -117,6 +119,7 @@ def tune(
     """
     chosen = find_metric(metric) if isinstance(metric, str) else metric
     file = None if log is None else Path(log)
+    data = evaluation.scored_data(network, data, model)
     with Trials(network, data, chosen, log=file, workers=workers, progress=progress) as trials:
         return tuning.tune(trials, method, allowed, candidates=candidates, keep_input=keep_input)
 

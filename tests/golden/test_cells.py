@@ -238,12 +238,13 @@ def test_table_is_consistent(kind):
     cell = CELLS[kind]
     assert 1 <= len(cell.gates) <= 4
     assert {g for gates in cell.feeds.values() for g in gates} == {*cell.gates}
-    assert {*cell.formats.values()} <= {"gate", "c", "h"}
+    assert {*cell.formats.values()} <= {"gate", "wide", "c", "h"}
     assert (cell.middle is None) == (cell.float_middle is None) == ("rh" not in cell.sources)
     recurrent = [gates for source, gates in cell.feeds.items() if source != "x"]
     assert cell.recurrent == bool(recurrent) == bool(cell.candidate)
     if cell.candidate:
         assert sum(cell.candidate in gates for gates in recurrent) == 1
+    assert not (cell.wide and cell.has_c)
     assert cell.has_c or not (cell.c_like_h or "c" in cell.formats.values())
     assert not (cell.bounded and "h" in cell.formats.values())
 
@@ -256,7 +257,8 @@ CUT = 3.4e-4
 @st.composite
 def units(draw, kind):
     """Pre-activations, state and numbers of one unit, and the exponent of h."""
-    cell, e_c = CELLS[kind], draw(E_C)
+    cell = CELLS[kind]
+    e_c = draw(st.integers(0, cell.most_c_exponent))
     e_h = e_c if cell.c_like_h else 0 if cell.bounded else draw(E_C)
     word = lambda: np.array([draw(INT16)])  # noqa: E731
     numbers = Numbers(
@@ -278,7 +280,7 @@ def test_integers_are_close_to_floats(kind, data):
     p, state, numbers, e_h = data.draw(units(kind))
     after = cell.step(p, state, numbers)
     e_c = numbers.c_exponent
-    exponents = {"gate": 3, "c": e_c, "h": e_h}
+    exponents = {"gate": 3, "wide": 3 + e_c, "c": e_c, "h": e_h}
     real_p = {gate: from_fixed(p[gate], exponents[to]) for gate, to in cell.formats.items()}
     e_v = 18 - numbers.vector_shift - e_c
     reals = Numbers(
@@ -294,11 +296,13 @@ def test_integers_are_close_to_floats(kind, data):
         error = np.abs(from_fixed(got, e) - np.clip(wanted, -(2.0**e), limit))[0]
         # Some units of this format and of c for tables and roundings; and two gates, each of which
         # may be cut at +-8, 3.4e-4 from its limit, and mixes values up to 2 * 2**e apart.
+        # What r scales down is wider than 8 by e_c bits, and so is what its error makes of it.
         # A peephole sees c with c's error, and a sigmoid's slope is at most a quarter; h sees c's
         # through tanh, whose slope is at most one.
         peephole = allowed * np.abs(reals.vectors.get("v_o", 0)) / 4
         rounded = 12 * 2.0 ** (e - 15) + 4 * 2.0 ** (e_c - 15) * cell.has_c
-        allowed = rounded + 4 * CUT * 2.0**e + peephole + error_of_c
+        scaled = 8 * (2.0**e_c - 1) * CUT * cell.wide
+        allowed = rounded + 4 * CUT * 2.0**e + peephole + error_of_c + scaled
         assert error <= allowed
         if np.abs(real.c)[0] >= 2.0**e_c:
             break  # c is saturated, and h is not that of the float c
@@ -323,6 +327,22 @@ def test_extremes_never_leave_16_bits(kind):
         if cell.middle is not None:
             middle = cell.middle(p, state)
             assert middle.min() >= -32768 and middle.max() <= 32767
+
+
+@pytest.mark.parametrize("kind", ["gru", "gru_hard"])
+@pytest.mark.parametrize("e_c", range(4))
+def test_a_candidates_recurrent_part_beyond_8_by_hand(kind, e_c):
+    """r = 1/2 and nh = 2 * 2**e_c - 1/16 in Q(3 + e_c): n = tanh(nh / 2 - 15 / 16), z near 0."""
+    cell = CELLS[kind]
+    nh = 2.0**e_c * 2 - 1 / 16
+    p = {"r": 0, "z": -32768, "nx": -(4096 - 256), "nh": round(nh * 2 ** (12 - e_c))}
+    after = cell.step(
+        {gate: np.array([word]) for gate, word in p.items()},
+        State(np.array([0]), np.array([0])),
+        Numbers(c_exponent=e_c),
+    )
+    wanted = np.tanh(nh / 2 - 15 / 16)
+    assert from_fixed(after.h, 0)[0] == pytest.approx(wanted, abs=1e-3)
 
 
 def test_reset_by_hand():

@@ -307,3 +307,13 @@ def test_offset(tmp_path):
     np.savez(tmp_path / "bad.npz", features=np.zeros((3, 1)), offset=np.zeros((2, 1)))
     with pytest.raises(UserError, match=r"offset: float64 \(2, 1\), expected numbers \[3, outputs"):
         Dataset.load(tmp_path / "bad.npz")
+
+
+def test_first_frames():
+    features = tuple(np.full((n, 2), n, np.float32) for n in (3, 0, 4, 5))
+    labels = tuple(np.arange(len(x)) for x in features)
+    data = Dataset(features, labels, names=tuple("abcd"))
+    some = data.first(5)
+    assert [len(x) for x in some.features] == [3, 2] and some.names == ("a", "c")
+    assert [y.tolist() for y in some.labels] == [[0, 1, 2], [0, 1]]
+    assert data.first(99).frames == 12 and len(data.first(0)) == 0

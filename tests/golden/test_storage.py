@@ -80,7 +80,7 @@ def test_newer_version(saved, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(UserError) as caught:
         load(saved)
-    line = f"{saved}: format version 4, this deltaloom reads 1 to 3; "
+    line = f"{saved}: format version 5, this deltaloom reads 1 to 4; "
     assert str(caught.value).startswith(line + "use the release that wrote it")
 
 

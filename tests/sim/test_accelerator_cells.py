@@ -48,7 +48,8 @@ def make(kind, layers, skipped):
     """1 or 2 layers of `kind`, behind one that gives it an input where it cannot be the first."""
     units = SIZES[layers]
     front = [("linear", units)] if kind == "sru" else []
-    network = make_network(front + [(kind, units)] * layers, INPUTS, seed=layers, threshold=2)
+    options = {"seed": layers, "threshold": 2, "wide_exponent": 3 * skipped}
+    network = make_network(front + [(kind, units)] * layers, INPUTS, **options)
     if not skipped:
         return network
     rng = np.random.default_rng(layers)

@@ -6,7 +6,9 @@ import pytest
 
 from deltaloom import cli
 from deltaloom.golden.data import Dataset
+from deltaloom.golden.models.float_model import FloatLayer, FloatModel, FloatPath
 from deltaloom.golden.models.synthetic import make_network
+from deltaloom.golden.quantization.quantize import quantize
 
 
 @pytest.fixture
@@ -48,3 +50,38 @@ def error(capsys):
         return err.removeprefix("deltaloom: ").rstrip("\n")
 
     return read
+
+
+@pytest.fixture(scope="session")
+def make_pair():
+    """make_pair(folder): files of an LSTM's float model, its network, and data without labels."""
+
+    def make(folder, outputs=3):
+        rng = np.random.default_rng(3)
+
+        def path(source, gates, units, columns):
+            weights = rng.uniform(-0.5, 0.5, (len(gates), units, columns)).astype(np.float32)
+            return FloatPath(source=source, gates=tuple(gates), weights=weights)
+
+        lstm = FloatLayer(
+            name="lstm",
+            kind="lstm",
+            paths=(path("x", "ifgo", 6, 5), path("h", "ifgo", 6, 6)),
+            bias=np.zeros((4, 6), np.float32),
+        )
+        linear = FloatLayer(
+            name="out",
+            kind="linear",
+            paths=(path("x", "y", outputs, 6),),
+            bias=np.zeros((1, outputs), np.float32),
+        )
+        model = FloatModel(layers=(lstm, linear))
+        walk = np.cumsum(rng.normal(size=(90, 5)), axis=0).astype(np.float32) / 4
+        data = Dataset((walk[:50], walk[50:]))
+        files = folder / "model", folder / "net", folder / "data.npz"
+        model.save(files[0])
+        quantize(model, data).save(files[1])
+        data.save(files[2])
+        return files
+
+    return make

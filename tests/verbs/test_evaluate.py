@@ -220,3 +220,23 @@ def test_operations(files, tmp_path, capsys):
     assert value(text, "operations per step, delta") == f"{left:,.0f}"
     published = value(text, "eliminated as published ")
     assert published == f"{got['eliminated_as_published']:.1f} %"
+
+
+def test_against_float_without_labels(tmp_path, capsys, make_pair):
+    """NMSE, the worst sequence and output in words; the worst outputs where there are many."""
+    model, net, data = make_pair(tmp_path, outputs=14)
+    options = ["--model", model, "--threshold", 3, "--report", tmp_path / "r.html"]
+    assert run(net, data, *options) == 0
+    text = capsys.readouterr().out
+    network = set_thresholds(Network.load(net), ["3"])
+    found = evaluate(network, Dataset.load(data), FloatModel.load(model)).fidelity
+    assert value(text, "NMSE to float, quantized ") == f"{found['quantized'].nmse:.2f} dB"
+    assert value(text, "NMSE to float, quantized, delta") == f"{found['delta'].nmse:.2f} dB"
+    assert f"- of the worst sequence, {found['delta'].worst_sequence} " in text
+    rows = re.findall(r"│ (\d+) +│ +(-[\d.]+) │ +([\d.]+) │", text)
+    worst = sorted(found["delta"].outputs, key=lambda each: each.snr)[:12]
+    wanted = [(e.name, f"{e.nmse:.2f}", f"{e.snr:.2f}") for e in found["delta"].outputs]
+    assert rows == [row for row in wanted if row[0] in {each.name for each in worst}]
+    assert "the 12 worst of 14 outputs" in text
+    page = (tmp_path / "r.html").read_text()
+    assert all(f"{each.snr:.2f}" in page for each in found["quantized"].outputs)

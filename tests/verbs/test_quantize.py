@@ -153,7 +153,8 @@ def test_scheme_file(gru, tmp_path):
         "a.1.h.r": "3/5",
     }
     assert network.layers[0].paths[0].quantizer.zero_point != 0
-    scheme = preset("4-bit", activation_codes="asymmetric", overrides={"a.1.h.r": (3, 5)})
+    rules = {"rounding": "nearest", "activation_codes": "asymmetric"}
+    scheme = preset("4-bit", overrides={"a.1.h.r": (3, 5)}, **rules)
     wanted = quantize(FloatModel.load(gru[0]), Dataset.load(gru[1]), scheme)
     for (_, path), (_, other) in zip(network.paths(), wanted.paths(), strict=True):
         np.testing.assert_array_equal(path.weights, other.weights)
@@ -184,3 +185,17 @@ def test_paths_that_cannot_be(gru, tmp_path, capsys, options, message):
     assert run(*gru, "-o", tmp_path / "net", *options) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "net").exists()
+
+
+def test_warnings_and_saturation(tmp_path, capsys, make_pair, cells):
+    """Shown after the tables by quantize, evaluate and tune; each in one line on stderr."""
+    model, net, data = map(str, make_pair(tmp_path))
+    words = ["quantize", model, "--data", data, "-o", net]
+    assert cli.main([*words, "--path", "lstm.h=2/8", "--rounding", "nearest"]) == 0
+    out, err = capsys.readouterr()
+    assert err.startswith("warning: products of lstm.h ") and err.count("\n") == 1
+    assert {"input", "lstm", "out"} <= cells(out).keys()
+    for verb in (["evaluate", net], ["tune", net, "--workers", "1", "--method", "uniform"]):
+        assert cli.main([*verb, "--data", data, "--model", model]) == 0
+        out, again = capsys.readouterr()
+        assert err in again and {"input", "lstm", "out"} <= cells(out).keys()

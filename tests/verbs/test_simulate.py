@@ -10,6 +10,8 @@ import pytest
 from deltaloom.boards.tools import toolchain
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.engines.engine import quantize_frames
+from deltaloom.golden.models.float_model import FloatLayer, FloatModel, FloatPath
+from deltaloom.golden.models.network import Network
 from deltaloom.golden.models.synthetic import make_network
 from deltaloom.sim.execute import SIMULATORS
 from deltaloom.sim.frames import choose_frames
@@ -149,3 +151,27 @@ def test_never_replaces_a_file(files, run, error):
     net, data = files
     assert run("simulate", net, "--data", data, "--sim", "icarus", "--workdir", data) == 2
     assert error() == f"--workdir {data}: is a file; name a folder"
+
+
+def test_a_gru_whose_recurrent_candidate_leaves_8(tmp_path, run, simulate, capsys):
+    """Quantized with a wider format for it; every word of the Verilog is golden's."""
+    rng = np.random.default_rng(6)
+
+    def path(source, gates, columns):
+        weights = rng.uniform(-0.7, 0.7, (3, 4, columns)).astype(np.float32)
+        weights[2] *= 40 if source == "h" else 1
+        return FloatPath(source=source, gates=gates, weights=weights)
+
+    paths = (path("x", ("r", "z", "nx"), 3), path("h", ("r", "z", "nh"), 4))
+    bias = np.repeat(np.array([[-2.5], [0], [0], [0]], np.float32), 4, axis=1)
+    layer = FloatLayer(name="gru", kind="gru", paths=paths, bias=bias)
+    FloatModel(layers=(layer,)).save(tmp_path / "model")
+    Dataset((rng.normal(size=(60, 3)).astype(np.float32),)).save(tmp_path / "data.npz")
+    files = tmp_path / "net", tmp_path / "data.npz"
+    assert run("quantize", tmp_path / "model", "--data", files[1], "-o", files[0]) == 0
+    assert Network.load(files[0]).layers[0].c_exponent > 0
+    assert " and nh Q" in capsys.readouterr().out
+    assert simulate(files, "--frames", 16, "--json", tmp_path / "out.json") == 0
+    runs = json.loads((tmp_path / "out.json").read_text())["runs"]
+    assert [each["mismatches"] for each in runs] == [0, 0]
+    assert runs[0]["words"] == 4 * runs[0]["frames"] > 0

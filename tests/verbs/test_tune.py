@@ -11,8 +11,10 @@ from deltaloom import cli
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.engines.engine import quantize_frames, run
 from deltaloom.golden.errors import UserError
+from deltaloom.golden.evaluation.evaluate import fidelity
 from deltaloom.golden.evaluation.trials import Trials
 from deltaloom.golden.evaluation.tuning import METHODS, tune
+from deltaloom.golden.models.float_model import FloatModel
 from deltaloom.golden.models.network import Network
 from deltaloom.golden.models.synthetic import make_network
 from deltaloom.verbs.tune import METHODS as CHOICES
@@ -124,3 +126,15 @@ def test_candidates():
 
 def test_the_help_names_the_methods_that_there_are():
     assert CHOICES == METHODS
+
+
+def test_without_labels(tmp_path, capsys, make_pair):
+    """The error is NMSE to the float model, which is asked for where it is missing."""
+    model, net, data = make_pair(tmp_path)
+    assert tuned(net, data) == 2
+    assert "no frame has a label or a target; give --model" in capsys.readouterr().err
+    assert tuned(net, data, "--model", model, "--allowed", 9, "-o", tmp_path / "out") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    close = fidelity(Network.load(tmp_path / "out"), Dataset.load(data), FloatModel.load(model))
+    assert f"NMSE to float, chosen: {close.nmse:.2f} dB" in text
+    assert f"{close.worst_sequence}: {close.worst_nmse:.2f} dB" in text

@@ -19,6 +19,15 @@ DELTA_MODE = (
     "of two nearest to that, one term for shift_add lanes; the rest stays for later steps, so that "
     "threshold 0 is no longer lossless"
 )
+CODES = (
+    "activation codes about 0, or from the lowest to the highest value, with a zero point; auto: "
+    "the latter up to 4 bits"
+)
+ROUNDING = (
+    "each weight to its nearest code, that with the bias corrected by what products are off on "
+    "average, or so that a path's errors cancel on the data; auto: the last up to 4 bits, else the "
+    "first"
+)
 CHOICES = {
     "granularity": (("row", "tensor"), "one weight scale per row, or one per gate matrix", "row"),
     "activation-range": (
@@ -26,16 +35,8 @@ CHOICES = {
         "the range is for the values of all sequences together, or the median of each one's",
         "all",
     ),
-    "activation-codes": (
-        ("symmetric", "asymmetric"),
-        "activation codes about 0, or from the lowest to the highest value, with a zero point",
-        "symmetric",
-    ),
-    "rounding": (
-        ("nearest", "gptq"),
-        "each weight to its nearest code, or so that a path's errors cancel on the data",
-        "nearest",
-    ),
+    "activation-codes": (("auto", "symmetric", "asymmetric"), CODES, "auto"),
+    "rounding": (("auto", "nearest", "corrected", "gptq"), ROUNDING, "auto"),
     "delta-mode": (("exact", "power_of_two"), DELTA_MODE, "exact"),
     "input-scale": (
         ("auto", "none", "feature"),
@@ -94,10 +95,10 @@ def add_method(parser: argparse.ArgumentParser, name: str = "--method") -> None:
     parser.add_argument(
         name,
         dest="method",
-        choices=("paper", "row", "gptq"),
+        choices=("auto", "paper", "row", "gptq"),
         default=argparse.SUPPRESS,
-        help="all of the following but --skip at once: as the paper does, with a scale per row, or "
-        "that and GPTQ rounding (default: row)",
+        help="all of the following but --skip at once: what measured best for the bits, as the "
+        "paper does, a scale per row, or that and GPTQ rounding (default: auto)",
     )
     for rule, what, default in (
         ("clipping", "weights", "mmse"),

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from ..golden.writing import together
 from ..terminal.estimates import estimated_area, estimated_cycles
+from ..terminal.fidelity import print_outputs
+from ..terminal.numbers import print_numbers
 from ..terminal.options import (
     add_data,
     add_metrics,
@@ -78,6 +80,7 @@ class Evaluate:
         with together():
             if output is not None:
                 write_json(asdict(evaluation), output)
+            print_numbers(network, data, model)
             _print(evaluation, network, cycles)
             if page is not None:
                 sections = evaluate_sections(network, evaluation, data, model)
@@ -129,5 +132,7 @@ def _print(
             ("estimated multipliers, block RAMs (ECP5)", blocks),
         ]
     for row in rows:
-        totals.add_row(*row)
+        totals.add_row(*map(escape, row))
     console.print(totals)
+    if "delta" in evaluation.fidelity:
+        print_outputs(evaluation.fidelity["delta"])

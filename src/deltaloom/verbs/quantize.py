@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.writing import together
+from ..terminal.numbers import print_numbers
 from ..terminal.options import add_data, add_model
 from ..terminal.outputs import add_report, check_output, report_file, write_report
 from ..terminal.progress import progress_bars
@@ -67,6 +68,7 @@ class Quantize:
         with together():
             network.save(args.output)
             _print_reports(reports)
+            print_numbers(network, data, reports=reports)
             _print_summary(network, data.frames, args.output)
             if page is not None:
                 sections = quantize_sections(network, model, statistics, reports)
@@ -128,5 +130,8 @@ def _print_summary(network: "Network", frames: int, file: Path) -> None:
     for layer in network.layers:
         e = layer.c_exponent if layer.cell.has_c else layer.h_exponent
         formats.append(f"{layer.name} {'c' if layer.cell.has_c else 'output'} Q{e}.{15 - e}")
+        for gate, e in zip(layer.cell.gates, layer.gate_exponents, strict=True):
+            if layer.cell.formats[gate] == "wide":
+                formats[-1] += f" and {gate} Q{e}.{15 - e}"
     console.print(escape(f"Calibrated on {frames:,} frames: " + ", ".join(formats)), soft_wrap=True)
     console.print(f"{size_bits(network) / 8000:,.1f} kB -> {escape(str(file))}", soft_wrap=True)

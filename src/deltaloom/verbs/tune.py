@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
 from ..golden.writing import together
+from ..terminal.fidelity import print_fidelity
+from ..terminal.numbers import print_numbers
 from ..terminal.options import add_data, add_metrics, add_network, read_metrics
 from ..terminal.outputs import (
     add_report,
@@ -38,7 +40,7 @@ class Tune:
             "there. Tune on data that the network was not trained on, and report on other data."
         )
         add_network(parser)
-        add_data(parser, "sequences to tune on, with labels or targets")
+        add_data(parser, "sequences to tune on, with labels or targets, or with --model")
         parser.add_argument(
             "-o",
             "--output",
@@ -77,6 +79,14 @@ class Tune:
         )
         add_metrics(parser)
         parser.add_argument(
+            "--model",
+            type=Path,
+            metavar="MODEL",
+            default=argparse.SUPPRESS,
+            help="float model to compare with; of data without labels and targets, the error is "
+            "NMSE to its outputs (default: none)",
+        )
+        parser.add_argument(
             "--workers",
             type=int,
             metavar="N",
@@ -87,17 +97,26 @@ class Tune:
 
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.data import Dataset
+        from ..golden.evaluation.evaluate import fidelity, scored_data
         from ..golden.evaluation.trials import Trials
         from ..golden.evaluation.tuning import tune
+        from ..golden.models.float_model import FloatModel
         from ..golden.models.network import Network
         from ..golden.reports.sections import tune_sections
 
         output: Path | None = getattr(args, "output", None)
-        check_output(output, args.network, args.data)
-        page = report_file(args, output, args.network, args.data)
+        inputs = [args.network, args.data, *([args.model] if "model" in args else [])]
+        check_output(output, *inputs)
+        page = report_file(args, output, *inputs)
         network = Network.load(args.network)
-        data = Dataset.load(args.data)
+        model = FloatModel.load(args.model) if "model" in args else None
+        data = scored_data(network, Dataset.load(args.data), model)
         metric = next(iter(read_metrics(args)), None)
+        if not (data.scored or metric):
+            raise UserError(
+                f"{args.data}: no frame has a label or a target; give --model, to whose outputs "
+                "the error is NMSE then, or labelled data"
+            )
         words = getattr(args, "candidates", [])
         bits = sorted({path.quantizer.bits for _, path in network.paths()})
         candidates = read_candidates(words, bits)
@@ -114,12 +133,15 @@ class Tune:
                 )
         with together():
             _print(tuning, trials.found)
+            print_numbers(tuning.network, data, model)
+            if model is not None:
+                print_fidelity(fidelity(tuning.network, data, model), "chosen")
             if output is not None:
                 tuning.network.save(output)
             if front is not None:
                 write_json(tuning.plain(), front)
             if page is not None:
-                write_report(page, "tune", tune_sections(tuning, data), args.network, args.data)
+                write_report(page, "tune", tune_sections(tuning, data), *inputs)
 
 
 def read_candidates(words: list[str], bits: list[int]) -> dict[int, tuple[int, ...]]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The format of an LSTM's c: by error, not by its largest value, where that leaves tanh's range."""
+"""The formats of an LSTM's c and a GRU's nh: by error where values leave tanh's range."""
 
 from dataclasses import replace
 
@@ -8,9 +8,11 @@ import pytest
 
 from deltaloom.golden.engines.engine import quantize_frames, real_outputs, run
 from deltaloom.golden.engines.float_engine import run_float_batch
+from deltaloom.golden.errors import UserError
+from deltaloom.golden.models.network import Network
 from deltaloom.golden.quantization.calibration import observe
 from deltaloom.golden.quantization.cell_formats import MAX_C_EXPONENT
-from deltaloom.golden.quantization.quantize import Scheme, quantize
+from deltaloom.golden.quantization.quantize import Scheme, quantize, quantize_with
 from deltaloom.hw.compiler.compile import compile_network
 from deltaloom.hw.compiler.fit import derive_config
 
@@ -84,3 +86,53 @@ def test_a_backward_layer_is_tried_in_its_own_direction(make_model, make_dataset
     data = make_dataset(4, [200])
     network = quantize(model, data, Scheme(weight_bits=16, activation_bits=16))
     assert nmse(network, model, data) < -55
+
+
+def with_large_candidate(model, factor=12.0):
+    """The model with a GRU whose nh is so many times as large, and r small: it still matters."""
+    layer = model.layers[0]
+    paths = []
+    for path in layer.paths:
+        weights = path.weights.copy()
+        if "nh" in path.gates:
+            weights[path.gates.index("nh")] *= factor
+        paths.append(replace(path, weights=weights))
+    bias = layer.bias.copy()
+    bias[layer.cell.gates.index("r")] -= 2.5
+    return replace(model, layers=(replace(layer, bias=bias, paths=tuple(paths)), *model.layers[1:]))
+
+
+@pytest.mark.parametrize("kind", ["gru", "gru_hard"])
+def test_a_recurrent_candidate_beyond_8_has_a_wider_format(make_model, make_dataset, kind):
+    """-60 dB or better at 16/16, where Q3.12 has -20 to -30; at 8/8 the products lose more."""
+    model = with_large_candidate(make_model([(kind, 24)], 6))
+    data = make_dataset(6, [200, 150])
+    for x in data.features:
+        x *= 2
+    (seen,) = observe(model, data)
+    assert 10 < seen.c < 64 and set(seen.c_errors) == {0, 1, 2, 3}
+    network = quantize(model, data, Scheme(weight_bits=16, activation_bits=16))
+    (layer,) = network.layers
+    assert layer.c_exponent == min(seen.c_errors, key=seen.c_errors.get) > 0
+    assert layer.gate_exponents == (3, 3, 3, 3 + layer.c_exponent)
+    assert nmse(network, model, data) < -60
+    errors = replace(seen, c_errors={})
+    narrow = quantize_with(model, (errors,), Scheme(weight_bits=16, activation_bits=16))
+    assert narrow.layers[0].c_exponent == 0 and nmse(narrow, model, data) > -35
+    compile_network(network, derive_config(network))  # the hardware takes it
+
+
+def test_a_recurrent_candidate_within_8_keeps_its_format(make_model, make_dataset):
+    model, data = make_model([("gru", 8)], 4), make_dataset(4, [80])
+    (seen,) = observe(model, data)
+    assert 0 < seen.c < 7 and seen.c_errors == {}
+    assert quantize(model, data).layers[0].c_exponent == 0
+
+
+def test_the_format_is_kept_in_the_file_and_bounded(make_model, make_dataset, tmp_path):
+    model, data = with_large_candidate(make_model([("gru", 8)], 4), 30), make_dataset(4, [80])
+    network = quantize(model, data)
+    network.save(tmp_path / "net")
+    assert Network.load(tmp_path / "net").layers[0].c_exponent == network.layers[0].c_exponent > 0
+    with pytest.raises(UserError, match=r"c exponent of gru: 4 is not possible, it must be 0\.\.3"):
+        replace(network.layers[0], c_exponent=4)

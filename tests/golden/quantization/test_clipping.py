@@ -210,3 +210,10 @@ def test_values_of_one_sign_gain_a_bit():
     values = np.abs(np.random.default_rng(0).normal(size=5000))
     error = range_error(values, find_range(values, 4, "mmse"), 4)
     assert error < 0.4 * float(squared_error(values, mmse_clip(values, 4), 4))
+
+
+@pytest.mark.parametrize("spread", [0.0, 2.0**-52, 1e-15])
+def test_paper_clip_of_values_that_are_all_but_one(spread):
+    """There are no 201 bins between neighbours in float64: nothing is cut."""
+    values = 3.0 * (1 + spread * np.linspace(0, 1, 9))
+    assert paper_clip(values, 4) == values.max()

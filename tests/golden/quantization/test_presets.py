@@ -90,7 +90,7 @@ def test_presets_take_the_other_options():
         "median",
     )
     assert scheme.skip == "none" and scheme.weight_bits == 4
-    assert Scheme(**METHODS["row"]) == Scheme(activation_clipping="mmse")
+    assert Scheme(**METHODS["auto"]) == Scheme(activation_clipping="mmse")
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_options_come_on_top(write):
     file = write('rounding = "gptq"\npaths = {"a.x" = "8/8", "b.x" = "2/8"}')
     scheme = read_scheme(file, rounding="nearest", weight_bits=4, overrides={"b.x": (4, 4)})
     expected = {"a.x": (8, 8), "b.x": (4, 4)}
-    assert scheme == Scheme(weight_bits=4, overrides=expected)
+    assert scheme == Scheme(weight_bits=4, overrides=expected, rounding="nearest")
 
 
 def test_dots_without_quotes(write):

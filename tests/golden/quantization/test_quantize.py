@@ -26,8 +26,9 @@ from deltaloom.golden.quantization.quantize import (
 )
 
 SHAPE = [("lstm", 24), ("lstm", 17), ("linear", 5)]
+PLAIN = {"rounding": "nearest", "activation_codes": "symmetric"}
 ALL_SCHEMES = [
-    Scheme(weight_bits=w, activation_bits=a, granularity=g, clipping=c)
+    Scheme(weight_bits=w, activation_bits=a, granularity=g, clipping=c, **PLAIN)
     for w, a in ((16, 16), (8, 8), (4, 8), (2, 4), (8, 2))
     for g in ("row", "tensor")
     for c in ("mmse", "max")
@@ -92,7 +93,7 @@ def test_16_bit_codes_are_the_words(exponent):
 @pytest.mark.parametrize(("bits", "clipping"), [(8, "max"), (4, "max"), (2, "max"), (8, "mmse")])
 def test_quantizer_rounds_to_the_nearest_code(bits, clipping):
     samples = np.linspace(-1.7, 1.7, 9001)
-    quantizer = make_quantizer([samples], 1, bits, Scheme(clipping=clipping))
+    quantizer = make_quantizer([samples], 1, bits, Scheme(clipping=clipping, **PLAIN))
     low, high = code_range(bits)
     assert quantizer.scale == pytest.approx(1.7 / high, rel=2e-2 if clipping == "mmse" else 1e-4)
     exact = np.clip(np.floor(samples / quantizer.scale + 0.5), low, high)
@@ -153,7 +154,7 @@ def test_mmse_is_never_worse_than_max(make_model, make_dataset, bits, granularit
     statistics = observe(heavy, data)
     noise = {}
     for clipping in ("mmse", "max"):
-        scheme = Scheme(weight_bits=bits, granularity=granularity, clipping=clipping)
+        scheme = Scheme(weight_bits=bits, granularity=granularity, clipping=clipping, **PLAIN)
         network = quantize_with(heavy, statistics, scheme)
         noise[clipping] = [
             np.square(path.weights * path.weight_scale[..., None] - source.weights).sum(axis=(1, 2))

@@ -27,7 +27,12 @@ def test_median_of_each_rule(rule, clip):
     rng = np.random.default_rng(0)
     sequences = [rng.laplace(scale=s, size=400) for s in (0.1, 0.4, 0.2, 0.3)]
     clips = sorted(float(clip(values, 4)) for values in sequences)
-    scheme = Scheme(clipping="max", activation_clipping=rule, activation_range="median")
+    scheme = Scheme(
+        clipping="max",
+        activation_clipping=rule,
+        activation_range="median",
+        activation_codes="symmetric",
+    )
     quantizer = make_quantizer(sequences, 2, 4, scheme)
     assert quantizer.scale == pytest.approx((clips[1] + clips[2]) / 2 / 7, rel=1e-4)
 

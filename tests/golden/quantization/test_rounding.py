@@ -22,6 +22,7 @@ from deltaloom.golden.quantization.rounding import (
     Moments,
     Rounded,
     moments_of,
+    round_corrected,
     round_gptq,
     round_nearest,
 )
@@ -43,6 +44,20 @@ def test_the_second_weight_makes_good_the_first_one():
     found = round_gptq(weights, clips, 2, Moments.of(x, x))
     assert sorted(found.codes[0, 0].tolist()) == [0, 1]
     assert found.step[0, 0] == pytest.approx(0.8, rel=0.01)
+
+
+def test_the_bias_takes_the_mean_of_the_nearest_codes_error():
+    rng = np.random.default_rng(2)
+    x = correlated(rng, 400, 6)
+    weights = rng.normal(size=(2, 3, 6))
+    clips, moments = np.abs(weights).max(axis=-1), Moments.of(x, np.round(x))
+    nearest, found = (
+        f(weights, clips, 3, *m) for f, m in ((round_nearest, ()), (round_corrected, (moments,)))
+    )
+    np.testing.assert_array_equal(found.codes, nearest.codes)
+    off = (x @ weights.reshape(6, 6).T - np.round(x) @ nearest.values.reshape(6, 6).T).mean(axis=0)
+    assert found.offset.reshape(-1) == pytest.approx(off)
+    assert (moments.error(weights, found) < moments.error(weights, nearest)).all()
 
 
 def test_moments_by_hand():

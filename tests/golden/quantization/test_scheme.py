@@ -249,3 +249,21 @@ def test_overrides_come_before_roles(make_model):
         "h": [(("i", "f", "o"), (4, 4)), (("g",), (6, 6))],
     }
     assert scheme.parts(out, out.paths[0], skipped=False) == [(("y",), (3, 5))]
+
+
+@pytest.mark.parametrize(
+    ("bits", "rounding", "codes"),
+    [
+        (2, "gptq", "asymmetric"),
+        (4, "gptq", "asymmetric"),
+        (5, "nearest", "symmetric"),
+        (8, "nearest", "symmetric"),
+        (16, "nearest", "symmetric"),
+    ],
+)
+def test_auto_is_gptq_and_a_zero_point_up_to_4_bits(bits, rounding, codes):
+    assert Scheme().rounding_of(bits) == rounding and Scheme().codes_of(bits) == codes
+    assert Scheme(rounding="corrected").rounding_of(bits) == (
+        "corrected" if bits <= 8 else "nearest"
+    )
+    assert Scheme(clipping="paper").codes_of(bits) == "symmetric"

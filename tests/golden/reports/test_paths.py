@@ -14,6 +14,8 @@ from deltaloom.golden.quantization.calibration import LayerStatistics, observe
 from deltaloom.golden.quantization.quantize import Scheme, quantize_with
 from deltaloom.golden.reports.paths import describe, sqnr
 
+PLAIN = {"rounding": "nearest", "activation_codes": "symmetric"}
+
 
 def test_sqnr():
     assert sqnr(np.array([3.0, 4.0]), np.array([3.0, 3.5])) == pytest.approx(20.0)
@@ -28,7 +30,7 @@ def test_by_hand():
     model = FloatModel(layers=(layer,))
     samples = np.array([2.0, -2.0, 0.5, 0.0])
     statistics = (LayerStatistics({"x": samples}, 2.0, 0.0, 10.0),)
-    scheme = Scheme(weight_bits=4, activation_bits=2, clipping="max")
+    scheme = Scheme(weight_bits=4, activation_bits=2, clipping="max", **PLAIN)
     network = quantize_with(model, statistics, scheme)
     (report,) = describe(network, model, statistics)
     assert (report.name, report.weight_bits, report.activation_bits) == ("out.x", 4, 2)
@@ -54,7 +56,7 @@ def test_products_by_hand():
     model = FloatModel(layers=(layer,))
     frames = np.array([[2.0, 0.0], [0.5, 0.0]], np.float32)
     seen = LayerStatistics({"x": frames.reshape(-1)}, 2.0, 0.0, 10.0, frames={"x": frames})
-    scheme = Scheme(weight_bits=4, activation_bits=2, clipping="max")
+    scheme = Scheme(weight_bits=4, activation_bits=2, clipping="max", **PLAIN)
     network = quantize_with(model, (seen,), scheme)
     (report,) = describe(network, model, (seen,))
     assert report.product_sqnr == pytest.approx(10 * np.log10(0.75**2 / 0.25**2), rel=1e-3)
@@ -66,7 +68,7 @@ def test_gptq_shows(make_model, make_dataset):
     statistics = observe(model, data)
     nearest, other = (
         describe(quantize_with(model, statistics, scheme), model, statistics)
-        for scheme in (Scheme(weight_bits=2), Scheme(weight_bits=2, rounding="gptq"))
+        for scheme in (Scheme(weight_bits=2, **PLAIN), Scheme(weight_bits=2, rounding="gptq"))
     )
     for before, after in zip(nearest, other, strict=True):
         assert before.rounded == 0.0 < after.rounded < 60.0

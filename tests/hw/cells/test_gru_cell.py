@@ -21,6 +21,15 @@ def test_random_units():
     check_cell("gru", p, h=RANDOM.integers(-32768, 32768, 8000))
 
 
+@pytest.mark.parametrize("kind", ["gru", "gru_hard"])
+def test_a_recurrent_part_of_every_width(kind):
+    """Each e_c, with extremes of r and nh among random words."""
+    p = RANDOM.integers(-32768, 32768, (3000, 4)) >> RANDOM.integers(0, 8, (3000, 4))
+    p[:250, [0, 3]] = RANDOM.choice(EXTREMES, (250, 2))
+    e_c = RANDOM.integers(0, 4, 3000)
+    check_cell(kind, p, h=RANDOM.integers(-32768, 32768, 3000), c_exponent=e_c)
+
+
 def test_the_reset_gate_acts_on_the_recurrent_part_alone():
     p_nx, p_nh = RANDOM.integers(-8192, 8192, (2, 1000))
     gates = np.full((2, 1000), -32768)  # z near 0: h' = n

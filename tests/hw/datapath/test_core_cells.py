@@ -108,6 +108,16 @@ def test_exponents(c_exponent):
     check_core(network, sequences(network, 3, 1), word_bits=32)
 
 
+@pytest.mark.parametrize("wide_exponent", [1, 3])
+def test_a_gru_whose_candidates_recurrent_part_is_wide(wide_exponent):
+    """Beside one whose part is not, and a cell with a c."""
+    options = {"wide_exponent": wide_exponent, "threshold": 2}
+    network = make_network([("gru", 5), ("lstm", 2)], 3, **options)
+    other = make_network([("gru_hard", 3)], 2, seed=1).layers[0]
+    network = replace(network, layers=(*network.layers, other))
+    check_core(network, sequences(network, 4, 2), word_bits=32)
+
+
 def test_gru_whose_paths_are_split():
     """What a path feeds may come from several; nh gets no part of the input's."""
     network = make_network([("gru", 5)], 3)

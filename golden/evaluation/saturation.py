@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What saturates when a network runs over data: input words, pre-activations and states."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..arithmetic import Reals
+from ..data import Dataset
+from ..delta import EXACT
+from ..engines.batch_engine import run_batch
+from ..engines.engine import quantize_frames
+from ..engines.watch import Watch
+from ..errors import UserError
+from ..models.network import Network
+from .result import columns
+
+__all__ = ["FRAMES", "LayerSaturation", "Saturation", "saturation"]
+
+FRAMES = 1 << 12
+"""About how many frames of a data set are run."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSaturation:
+    """Percent of a layer's words, of all steps, that saturate.
+
+    Members
+    -------
+    name: the layer's.
+    gates: by gate, pre-activations [units]. Those that enter sigmoid or tanh do so harmlessly.
+    c: [units] of the cell state at an end of its format; 0 where there is none.
+    h: [units] of outputs likewise; 0 where the cell keeps them within +-1.
+    """
+
+    name: str
+    gates: Mapping[str, Reals]
+    c: Reals
+    h: Reals
+
+
+@dataclass(frozen=True, slots=True)
+class Saturation:
+    """What saturates on some frames.
+
+    Members
+    -------
+    frames: how many were run.
+    features: [inputs] percent of each feature's words that saturate.
+    reach: [inputs] the largest magnitude of each feature, divided by its input scale.
+    layers: one by one.
+    """
+
+    frames: int
+    features: Reals
+    reach: Reals
+    layers: tuple[LayerSaturation, ...]
+
+    def rows(self) -> list[tuple[str, str, str, str, str]]:
+        """A table: in all, percent of each layer's words; the input's first."""
+        inputs = f"{self.features.mean():.2f}"
+        rows = [("saturated, % of", "words", "worst gate", "c", "h"), ("input", inputs, "", "", "")]
+        for layer in self.layers:
+            means = {gate: float(share.mean()) for gate, share in layer.gates.items()}
+            worst = max(means, key=lambda gate: means[gate])
+            gates = f"{np.mean([*means.values()]):.2f}"
+            states = (f"{layer.c.mean():.2f}", f"{layer.h.mean():.2f}")
+            rows.append((layer.name, gates, f"{worst} {means[worst]:.2f}", *states))
+        return rows
+
+    def __str__(self) -> str:
+        return columns(self.rows())
+
+
+def saturation(network: Network, dataset: Dataset, frames: int = FRAMES) -> Saturation:
+    """Run the dense network over the first sequences and count.
+
+    Parameters
+    ----------
+    network, dataset: what runs, over what.
+    frames: about how many; the last sequence is cut.
+
+    Raises UserError where the data does not fit the network or has no frame.
+    """
+    dataset.check_width(network.inputs)
+    features = dataset.first(frames).features
+    if not features:
+        raise UserError("data set: no frames; give at least one")
+    watch = Watch(network)
+    words = [quantize_frames(network, x) for x in features]
+    zero = {name: 0 for name, _ in network.paths()}
+    for _ in run_batch(network, words, [zero], EXACT, watch=watch):
+        pass
+    real = np.concatenate(features).astype(np.float64)
+    if network.input_scale is not None:
+        real /= network.input_scale
+    rounded = np.floor(real * 2.0 ** (15 - network.x_exponent) + 0.5)
+    outside = (rounded < -32768) | (rounded > 32767)
+    return Saturation(
+        frames=len(real),
+        features=100 * outside.mean(axis=0),
+        reach=np.abs(real).max(axis=0),
+        layers=tuple(_layer(network, watch, n) for n in range(len(network.layers))),
+    )
+
+
+def _layer(network: Network, watch: Watch, n: int) -> LayerSaturation:
+    layer, share = network.layers[n], 100 / max(watch.steps[n], 1)
+    counts = watch.pre_activations[n] * share
+    return LayerSaturation(
+        name=layer.name,
+        gates=dict(zip(layer.cell.gates, counts, strict=True)),
+        c=np.asarray(watch.c[n] * share, np.float64),
+        h=np.asarray(watch.h[n] * share, np.float64),
+    )

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is wrong with a network's numbers, one line each, with the option that mends it."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from ..arithmetic import Ints, Reals
+from ..evaluation.saturation import Saturation
+from ..models import graph
+from ..models.network import Network, path_name
+from .paths import PathReport
+
+__all__ = ["warnings_of"]
+
+LEAST_SQNR = 25.0
+"""Of a path's products, dB: below, they are what the network's error comes from."""
+MOST_SATURATED = 0.5
+"""Percent of a feature's words, or of a layer's outputs."""
+ALWAYS = 99.0
+"""Percent of the steps in which a unit is at an end: it says the same in all of them."""
+MOST_NAMES = 4
+
+
+def warnings_of(
+    network: Network, found: Saturation, reports: Sequence[PathReport] = ()
+) -> tuple[str, ...]:
+    """Of a network.
+
+    found: what saturates when it runs over some data. reports: of its paths, where the float model
+    is at hand.
+    """
+    return (*_of_products(network, reports), *_of_features(network, found), *_of_layers(found))
+
+
+def _of_products(network: Network, reports: Iterable[PathReport]) -> Iterable[str]:
+    """Paths of few dB, those together that one option mends."""
+    mends: dict[str, list[str]] = {}
+    frames = _frame_paths(network)
+    for report in reports:
+        if not report.product_sqnr < LEAST_SQNR:
+            continue
+        if report.name in frames and network.input_scale is None and report.activation_bits >= 8:
+            mend = "try --input-scale feature, or more activation bits"
+        elif report.activation_sqnr < report.weight_sqnr:
+            mend = f"its activations are the cause: try --path {report.name}=W/A with more bits A"
+        else:
+            mend = f"its weights are the cause: try --path {report.name}=W/A with more bits W"
+            mend += ", or --method gptq" * (report.rounded == 0)
+        mends.setdefault(mend, []).append(f"{report.name} {report.product_sqnr:.1f} dB")
+    for mend, names in mends.items():
+        yield f"products of {_some(names)}: an SQNR below {LEAST_SQNR:g} dB; {mend}"
+
+
+def _of_features(network: Network, found: Saturation) -> Iterable[str]:
+    """Features that hardly reach a code, and those that leave the words' format."""
+    mend = "quantize with --input-scale feature"
+    if network.input_scale is not None:
+        mend = "quantize with data in which they move, or more activation bits"
+    small: dict[tuple[int, ...], list[str]] = {}
+    for name, scale in _frame_paths(network).items():
+        lost = np.flatnonzero((found.reach > 0) & (found.reach < scale))
+        if lost.size:
+            small.setdefault(tuple(lost.tolist()), []).append(name)
+    for features, names in small.items():
+        what = f"input features {_numbers(features)}: less than one code of {_some(names)}"
+        yield f"{what} on this data; {mend}"
+    over = np.flatnonzero(found.features > MOST_SATURATED)
+    if over.size:
+        end = 2.0**network.x_exponent
+        yield (
+            f"input features {_numbers(over)}: {_percent(found.features[over])} of their words "
+            f"saturate at {end:g}{' times their scale' * (network.input_scale is not None)}; "
+            "quantize with --data that reach as far"
+        )
+
+
+def _of_layers(found: Saturation) -> Iterable[str]:
+    """Units that stand at an end, and layers that are often there."""
+    for layer in found.layers:
+        for what, share in (("c", layer.c), ("h", layer.h)):
+            stuck = np.flatnonzero(share > ALWAYS)
+            if stuck.size:
+                yield (
+                    f"{layer.name}: {what} of units {_numbers(stuck)} saturates in all steps; "
+                    "quantize with --data that reach as far, or scale the model down"
+                )
+        if layer.h.mean() > MOST_SATURATED:
+            yield (
+                f"{layer.name}: {_percent(layer.h)} of the outputs saturate; quantize with --data "
+                "that reach as far"
+            )
+
+
+def _frame_paths(network: Network) -> dict[str, float]:
+    """Of each path that reads frames alone, the real value of a code."""
+    return {
+        path_name(layer, k): path.quantizer.scale
+        for n, layer in enumerate(network.layers)
+        if graph.inputs_of(network.layers, n) == (graph.FRAMES,)
+        for k, path in enumerate(layer.paths)
+        if path.source == "x"
+    }
+
+
+def _percent(shares: Reals) -> str:
+    return f"{shares.mean():.2g} %"
+
+
+def _numbers(numbers: Iterable[int] | Ints) -> str:
+    return _some([f"{number}" for number in numbers])
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

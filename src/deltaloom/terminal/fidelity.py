@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far outputs are from the float model's, as verbs print it."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..golden.evaluation.fidelity import Fidelity
+
+MOST_OUTPUTS = 12
+"""Outputs that have a line of their own, those of least SNR."""
+
+
+def print_outputs(fidelity: "Fidelity") -> None:
+    """A table of the outputs, the worst ones where there are many."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("output", title_justify="left")
+    for heading in ("NMSE to\nfloat, dB", "SNR\ndB"):
+        table.add_column(heading, justify="right")
+    chosen = sorted(fidelity.outputs, key=lambda output: output.snr)[:MOST_OUTPUTS]
+    for output in [output for output in fidelity.outputs if output in chosen]:
+        table.add_row(escape(output.name), f"{output.nmse:.2f}", f"{output.snr:.2f}")
+    console = Console()
+    console.print(table)
+    if len(fidelity.outputs) > len(chosen):
+        console.print(f"the {len(chosen)} worst of {len(fidelity.outputs)} outputs")
+
+
+def print_fidelity(fidelity: "Fidelity", network: str) -> None:
+    """Its lines in words; network: what it is called."""
+    from rich.console import Console
+
+    for what, value in fidelity.rows(network):
+        Console().print(f"{what}: {value}", highlight=False, markup=False)

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What saturates, as a table, and what to do about it, as verbs print both."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..golden.data import Dataset
+    from ..golden.models.float_model import FloatModel
+    from ..golden.models.network import Network
+    from ..golden.reports.paths import PathReport
+
+FRAMES = 1 << 12
+"""About how many frames are run."""
+
+
+def print_numbers(
+    network: "Network",
+    data: "Dataset",
+    model: "FloatModel | None" = None,
+    *,
+    reports: "Sequence[PathReport]" = (),
+) -> None:
+    """Run some of the data. reports: of the paths; without them, they are made where the float
+    model is at hand.
+    """
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from ..golden.evaluation.saturation import saturation
+    from ..golden.quantization.calibration import observe
+    from ..golden.quantization.input_ranges import with_input_scale
+    from ..golden.reports.paths import describe
+    from ..golden.reports.warnings import warnings_of
+
+    some = data.first(FRAMES)
+    if model is not None and not reports and _alike(network, model):
+        model = with_input_scale(model, network.input_scale)
+        reports = describe(network, model, observe(model, some))
+    found = saturation(network, some)
+    head, *rows = found.rows()
+    table = Table(*(text.replace(", ", ",\n") for text in head))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in rows:
+        table.add_row(*map(escape, row))
+    Console().print(table)
+    for warning in warnings_of(network, found, reports):
+        Console(stderr=True).print(f"warning: {escape(warning)}", soft_wrap=True, highlight=False)
+
+
+def _alike(network: "Network", model: "FloatModel") -> bool:
+    """Whether the layers can be compared one by one."""
+    shapes = [
+        [(layer.kind, layer.units, layer.inputs) for layer in each.layers]
+        for each in (network, model)
+    ]
+    return shapes[0] == shapes[1]
