@@ -27,11 +27,12 @@ class SerialLine:
     ----------
     port: such as /dev/ttyUSB0 or COM3.
     baud: bits a second.
+    patience: seconds that a write may take.
 
     Raises LinkError where the port cannot be opened, or pyserial is missing.
     """
 
-    def __init__(self, port: str, baud: int) -> None:
+    def __init__(self, port: str, baud: int, *, patience: float) -> None:
         if importlib.util.find_spec("serial") is None:
             raise LinkError(
                 "pyserial is needed and is not installed; install it with: "
@@ -41,7 +42,7 @@ class SerialLine:
 
         self._name, self._errors = port, (OSError, serial.SerialException)
         try:
-            self._port: Any = serial.Serial(port, baud, timeout=0, write_timeout=10, exclusive=True)
+            self._port: Any = serial.Serial(port, baud, timeout=0, write_timeout=patience, exclusive=True)
             self._port.reset_input_buffer()
         except (*self._errors, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)

@@ -32,8 +32,8 @@ class HostLink:
     Parameters
     ----------
     patience: seconds without a right frame from a board that was asked, until it counts as gone.
-    wait: seconds until what was not acknowledged is sent again, at first; it doubles, up to
-        a quarter of the patience, and begins anew when something comes.
+    wait: seconds until the board is asked where it is, at first; it doubles, up to a quarter of
+        the patience, and begins anew when something comes.
     session: the session's number, 1 to 255; None: any.
 
     Attributes
@@ -66,6 +66,7 @@ class HostLink:
         self._timer: float | None = None  # when to send again
         self._gap: tuple[int, float] | None = None  # where the last one was mended, and when
         self._hole: tuple[int, float] | None = None
+        self._probed = False  # the timer asked where the board is
         self._strangers = 0
 
     @property
@@ -126,8 +127,8 @@ class HostLink:
                 self.resent += 1
             if not self._open:
                 return self._segment(SYN | ASK)
-            if again:
-                self._next = self._base
+            if again:  # what is lost on the way there goes again when the answer says so
+                self._probed = True
                 out += self._segment(ASK | RESEND)
         if self._open:
             out += self._data()
@@ -207,8 +208,10 @@ class HostLink:
         if self._base == ack:
             limit = ack + (((segment.limit or 0) - segment.ack) % POSITIONS)
             self._limit = max(self._limit, limit)
-            lost = segment.control & GAP and self._next > ack
-            if lost and (self._gap is None or self._gap[0] != ack or now >= self._gap[1]):
+            lost = bool(segment.control & GAP) and self._next > ack
+            fresh = self._gap is None or self._gap[0] != ack or now >= self._gap[1]
+            if (lost and fresh) or (self._probed and self._next > ack):
+                self._probed = False
                 self._gap = ack, now + self._first_wait
                 self._next = ack
                 self.resent += 1

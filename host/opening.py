@@ -61,7 +61,7 @@ def open_board(
 
 def _linked(port: str, baud: int, patience: float) -> LinkedDevice:
     """A device on a serial port, which is closed again where it does not answer."""
-    line = SerialLine(port, baud)
+    line = SerialLine(port, baud, patience=patience)
     try:
         return LinkedDevice(line, patience=patience, baud=baud)
     except BaseException:

@@ -96,8 +96,8 @@ class LinkReceiver(wiring.Component):
         ]
         header, index = Signal(8 * HOST_HEADER), Signal(range(HOST_HEADER + 1))
         overflow, past = Signal(), Signal(range(CRC_BYTES + 1))  # bytes past the header
-        held, full = Signal(POSITION_BITS), Signal()
-        m.d.comb += [held.eq(filled - taken), full.eq(held == self._window)]
+        full = Signal()  # the two are no further apart than the window
+        m.d.comb += full.eq((filled ^ taken)[: self._window.bit_length()] == self._window)
         with m.If(frames.data_valid):
             with m.If(index != HOST_HEADER):
                 m.d.sync += [header.eq(Cat(header[8:], frames.data)), index.eq(index + 1)]

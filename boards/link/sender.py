@@ -8,7 +8,7 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .framer import BYTE
-from .frames import BOARD_HEADER, CRC_BYTES, MAX_DATA, POSITIONS, VERSION
+from .frames import BOARD_HEADER, MAX_DATA, POSITIONS, VERSION
 
 POSITION_BITS = POSITIONS.bit_length() - 1
 
@@ -17,7 +17,7 @@ class LinkSender(wiring.Component):
     """Cuts a stream into segments, which it can send again until they are acknowledged.
 
     It never sends again by itself: the host asks. A segment goes out when there is data to send,
-    when an answer is due, or when half of the receiver's buffer got free since the host was told.
+    when an answer is due, or when `limit` passes a multiple of half the receiver's buffer.
 
     THROUGHPUT: a byte of the header a cycle, of data every 3 cycles.
 
@@ -74,11 +74,11 @@ class LinkSender(wiring.Component):
         write, read = buffer.write_port(), buffer.read_port()
         # Positions: the host has all before `base`; `next` goes next; `head` comes next.
         base, following, head = (Signal(POSITION_BITS, name=n) for n in ("base", "next", "head"))
-        kept, left = Signal(POSITION_BITS), Signal(POSITION_BITS)
+        kept, after = Signal(POSITION_BITS), Signal(POSITION_BITS)
         m.d.comb += [
             kept.eq(head - base),
-            left.eq(head - following),
-            self.i.ready.eq(kept != self._window),
+            after.eq(following + 1),
+            self.i.ready.eq(~kept[self._window.bit_length() - 1]),
             write.addr.eq(head),
             write.data.eq(self.i.payload),
             write.en.eq(self.i.valid & self.i.ready),
@@ -96,10 +96,10 @@ class LinkSender(wiring.Component):
         with m.If(self.answer):
             m.d.sync += [due.eq(1), gap.eq((gap & ~start) | self.gap)]
             m.d.sync += syn.eq((syn & ~start) | self.syn)
-        told = Signal(POSITION_BITS, init=self._peer_window - CRC_BYTES)  # as it is at first
-        opened, wide = Signal(POSITION_BITS), Signal()
-        m.d.comb += opened.eq(self.limit - told)
-        m.d.sync += wide.eq(opened >= self._peer_window // 2)
+        half = self.limit[(self._peer_window // 2).bit_length() - 1 :]
+        told = Signal(len(half), init=1)  # as it is at first
+        wide = Signal()
+        m.d.comb += wide.eq(half != told)
 
         # The header first, from a register; then data.
         header, count = Signal(8 * BOARD_HEADER), Signal(range(BOARD_HEADER))
@@ -115,7 +115,7 @@ class LinkSender(wiring.Component):
                     m.next = "HEARD"
                 with m.Elif(due | wide | (following != head)):
                     m.d.comb += start.eq(1)
-                    m.d.sync += told.eq(self.limit)
+                    m.d.sync += told.eq(half)
                     m.d.sync += header.eq(
                         Cat(self.session, control, following, self.expected, self.limit)
                     )
@@ -141,8 +141,8 @@ class LinkSender(wiring.Component):
             with m.State("READ"):
                 m.next = "LOAD"
             with m.State("LOAD"):
-                m.d.sync += [byte.eq(read.data), following.eq(following + 1)]
-                m.d.sync += last.eq((left == 1) | (sent == MAX_DATA - 1))
+                m.d.sync += [byte.eq(read.data), following.eq(after)]
+                m.d.sync += last.eq((after == head) | (sent == MAX_DATA - 1))
                 m.next = "DATA"
             with m.State("DATA"):
                 m.d.comb += [self.o.valid.eq(1), out.value.eq(byte), out.last.eq(last)]

@@ -111,11 +111,11 @@ class OutputPacker(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.words = words = SyncFIFOBuffered(width=16, depth=8 * MAX_WORDS)
+        m.submodules.words = words = SyncFIFOBuffered(width=16, depth=2 * MAX_WORDS)
         m.submodules.word = word = StreamRegister(16)
-        m.submodules.chunks = chunks = SyncFIFOBuffered(width=8, depth=16)  # {last, count}
-        taken = Signal(range(MAX_WORDS))  # words of the packet that fills up
         count = Signal(range(MAX_WORDS + 1))
+        m.submodules.chunks = chunks = SyncFIFOBuffered(width=len(count) + 1, depth=4)
+        taken = Signal(range(MAX_WORDS))  # words of the packet that fills up
         ends = Signal()
         accept = Signal()
         m.d.comb += [
@@ -137,7 +137,7 @@ class OutputPacker(wiring.Component):
             words.r_en.eq(word.i.ready),
         ]
         left = Signal(range(MAX_WORDS + 1))
-        chunk_count, chunk_last = chunks.r_data[:7], chunks.r_data[7]
+        chunk_count, chunk_last = chunks.r_data[:-1], chunks.r_data[-1]
         out = self.o.payload
         with m.FSM(name="pack"):
             with m.State("TYPE"):

@@ -16,7 +16,7 @@ from ..link.framer import BYTE
 from .protocol import VERSION
 
 ADDRESS_BYTES, DATA_BYTES = 3, 4
-_MOST_BYTES = 10
+_MOST_BYTES = 6
 """Of a reply that are sent at once."""
 
 
@@ -24,14 +24,15 @@ class _Reply:
     """Bytes of a message that are being sent, by the state REPLY.
 
     bytes, left: what goes, the lowest first; how many follow the first
-    ends: the message ends with them; otherwise READ goes on with it
+    ends: the message ends with them; otherwise READ goes on with it, or NETWORK
+    hello: it is a `p`
     refuses: nothing is done after it
     """
 
     def __init__(self) -> None:
         self.bytes = Signal(8 * _MOST_BYTES)
         self.left = Signal(range(_MOST_BYTES))
-        self.ends, self.refuses = Signal(), Signal()
+        self.ends, self.refuses, self.hello = Signal(), Signal(), Signal()
 
     def send(self, m: Module, *parts: Any, ends: bool = True) -> None:
         """Send these bits, a multiple of 8."""
@@ -107,6 +108,7 @@ class CommandUnit(wiring.Component):
                 m.d.comb += self.i.ready.eq(1)
                 m.d.sync += [registers.left.eq(ADDRESS_BYTES - 1), registers.response.eq(0)]
                 m.d.sync += registers.write.eq(self.i.payload == ord("W"))
+                m.d.sync += reply.hello.eq(self.i.payload == ord("P"))
                 with m.If(self.i.valid), m.Switch(self.i.payload):
                     with m.Case(ord("W"), ord("R")):
                         m.next = "ADDRESS"
@@ -117,7 +119,7 @@ class CommandUnit(wiring.Component):
                         m.d.sync += registers.sum.eq(0)
                     with m.Case(ord("P")):
                         version, design = Const(VERSION, 8), Const(self._design, 32)
-                        reply.send(m, Const(ord("p"), 8), version, design, network)
+                        reply.send(m, Const(ord("p"), 8), version, design, ends=False)
                     with m.Case(ord("N")):
                         m.d.sync += registers.left.eq(DATA_BYTES - 1)
                         m.next = "NUMBER"
@@ -129,10 +131,14 @@ class CommandUnit(wiring.Component):
                     m.d.sync += [reply.bytes.eq(reply.bytes[8:]), reply.left.eq(reply.left - 1)]
                     with m.If(reply.left == 0):
                         m.next = "LETTER"
-                        with m.If(~reply.ends):
+                        with m.If(~reply.ends & reply.hello):
+                            m.next = "NETWORK"
+                        with m.Elif(~reply.ends):
                             m.next = "READ"
                         with m.Elif(reply.refuses):
                             m.next = "FAULT"
+            with m.State("NETWORK"):
+                reply.send(m, network)
             with m.State("NUMBER"):
                 m.d.comb += self.i.ready.eq(1)
                 with m.If(self.i.valid):

@@ -37,7 +37,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 VERSION = 2
-MAX_WORDS = 64
+MAX_WORDS = 16
 """Words of one `O` message, at most."""
 MAX_COUNT = 255
 """Words of one `W`, `R` or `F`, at most."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds a board's design as a program, with Verilator, and starts it."""
 
+import hashlib
 import json
 import subprocess
 from collections.abc import Callable
@@ -8,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...boards.flow.design import BoardDesign, number_of
+from ...boards.flow.design import FACTS, NETWORK, BoardDesign, number_of
 from ...boards.registry import find_board
 from ...boards.tools import toolchain
 from ...boards.tools.process import digest, fresh_folder, moved
 from ...golden.errors import UserError
+from ...golden.models.network import Network
 from ...hw.accelerator import Accelerator
 from ...hw.bus.axi import flat_ports
 from ...hw.compiler.compile import compile_network
@@ -43,9 +45,27 @@ def build_board(
     """
     design, network = BoardDesign.load(folder), BoardDesign.network(folder)
     tools = [toolchain.require(name) for name in TOOLS]
-    harness = _HARNESS.read_text("utf-8")
-    versions = [tool.version for tool in tools]
-    progress("simulated board: writing its Verilog")
+    name = digest("board", [tool.version for tool in tools], clocks_per_bit, _inputs(folder))
+    built = folder / "simulated" / name
+    if not built.is_dir():
+        progress("simulated board: writing its Verilog")
+        source = _verilog(design, network, clocks_per_bit)
+        progress("simulated board: compiling it")
+        _compile(source, clocks_per_bit, tools, built)
+    return built / "obj" / "simulate"
+
+
+def _inputs(folder: Path) -> list[str]:
+    """All that the program is made of: the build, and our own code, which is read in no time."""
+    root = Path(__file__).parent.parent.parent
+    files = [folder / FACTS, folder / NETWORK, _HARNESS]
+    for package in ("hw", "boards", "sim/board"):
+        files += sorted((root / package).rglob("*.py"))
+    return [hashlib.blake2b(file.read_bytes()).hexdigest() for file in files]
+
+
+def _verilog(design: BoardDesign, network: Network, clocks_per_bit: int) -> str:
+    """The board's top level with the network in it."""
     image = compile_network(network, design.config)
     core = Accelerator(design.config, image)
     numbers = design.number, number_of(image)
@@ -56,36 +76,36 @@ def build_board(
         clocks_per_bit=clocks_per_bit,
         numbers=numbers,
     )
-    source = to_verilog(top, TOP, flat_ports(top))
-    built = folder / "simulated" / digest("board", versions, clocks_per_bit, source, harness)
-    if not built.is_dir():
-        progress("simulated board: compiling it")
-        with fresh_folder(built) as place:
-            (place / f"{TOP}.v").write_text(source, "utf-8")
-            (place / "main.cpp").write_text(harness, "utf-8")
-            (place / _CLOCKS).write_text(str(clocks_per_bit), "ascii")
-            command = [
-                *(*tools[0].command, "--cc", "--exe", "--build", "-O3", "-Wno-fatal", "-Wno-lint"),
-                *("-Wno-style", "--x-assign", "fast", "--x-initial", "fast", "-CFLAGS", "-O2"),
-                *("-MAKEFLAGS", "OPT_FAST=-O2", "--top-module", TOP, "--Mdir", "obj"),
-                *(f"{TOP}.v", "main.cpp", "-o", "simulate"),
-            ]
-            log = place / "build.log"
-            with log.open("w", encoding="utf-8") as out:
-                done = subprocess.run(
-                    command,
-                    cwd=place,
-                    env=toolchain.environment(*tools),
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=subprocess.STDOUT,
-                )
-            if done.returncode:
-                raise UserError(
-                    f"verilator cannot build the simulated board (exit code {done.returncode}); "
-                    f"see {moved(built, log.name)}"
-                )
-    return built / "obj" / "simulate"
+    return to_verilog(top, TOP, flat_ports(top))
+
+
+def _compile(source: str, clocks_per_bit: int, tools: list[toolchain.Tool], built: Path) -> None:
+    """The program, in a folder of its own; UserError where a tool fails."""
+    with fresh_folder(built) as place:
+        (place / f"{TOP}.v").write_text(source, "utf-8")
+        (place / _HARNESS.name).write_bytes(_HARNESS.read_bytes())
+        (place / _CLOCKS).write_text(str(clocks_per_bit), "ascii")
+        command = [
+            *(*tools[0].command, "--cc", "--exe", "--build", "-O3", "-Wno-fatal", "-Wno-lint"),
+            *("-Wno-style", "--x-assign", "fast", "--x-initial", "fast", "-CFLAGS", "-O1"),
+            *("-MAKEFLAGS", "OPT_FAST=-O1 OPT_GLOBAL=-O1", "--top-module", TOP, "--Mdir", "obj"),
+            *(f"{TOP}.v", _HARNESS.name, "-o", "simulate"),
+        ]
+        log = place / "build.log"
+        with log.open("w", encoding="utf-8") as out:
+            done = subprocess.run(
+                command,
+                cwd=place,
+                env=toolchain.environment(*tools),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+        if done.returncode:
+            raise UserError(
+                f"verilator cannot build the simulated board (exit code {done.returncode}); "
+                f"see {moved(built, log.name)}"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,8 +106,8 @@ class BoardLink:
         """The next frame, if one is to be sent."""
         start = (self._next - self._base) % POSITIONS
         data = bytes(self._kept[start : start + MAX_DATA])
-        opened = (self._limit - self._told) % POSITIONS
-        if not (self._due or data or opened >= self._window // 2):
+        half = self._window // 2
+        if not (self._due or data or self._limit // half != self._told // half):
             return b""
         segment = Segment(
             session=self._session,

@@ -193,15 +193,21 @@ def survive(seed: int, damaged: int, chance: float, window: int = 512) -> tuple[
     return host, now
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(0, 1 << 30), st.floats(0.01, 0.8))
 def test_a_bad_line_loses_nothing(seed: int, chance: float) -> None:
     survive(seed, 40, chance)
 
 
-def test_ten_thousand_damaged_frames() -> None:
-    host, _ = survive(1, 10_000, 0.4)
-    assert host.damaged > 2000 and host.resent > 2000
+def test_many_damaged_frames() -> None:
+    host, _ = survive(1, 1000, 0.4)
+    assert host.damaged > 200 and host.resent > 200
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chance", [0.05, 0.2, 0.5, 0.7])
+def test_ten_thousand_damaged_frames(chance: float) -> None:
+    survive(1, 10_000, chance)
 
 
 def test_one_that_only_damages_gets_nothing_through_and_one_error() -> None:
