@@ -13,7 +13,7 @@ from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.sim.testing.core_in_verilator import measure_core
 
 INPUTS, UNITS, WORD_BITS, STEPS = 40, 128, 256, 8
-TARGET = 0.85
+TARGET = 0.95
 
 
 def figures(work: Path) -> Iterator[Figure]:

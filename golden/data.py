@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import UserError
-from .storage import AnyPath, check_file, replacing
+from .storage import AnyPath, check_file
+from .writing import replacing
 
 Features = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]

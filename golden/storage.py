@@ -4,7 +4,6 @@
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from .errors import UserError
+from .writing import replacing
 
 AnyPath = str | os.PathLike[str]
 METADATA_KEY = "deltaloom"
@@ -37,9 +37,8 @@ def save(file: AnyPath, kind: str, tensors: dict[str, np.ndarray], header: dict[
     try:
         with replacing(Path(file)) as temporary:
             save_file(contiguous, temporary, metadata={METADATA_KEY: text})
-    except (SafetensorError, OSError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or error
-        raise UserError(f"{file}: cannot be written ({reason}); name another place") from error
+    except SafetensorError as error:
+        raise UserError(f"{file}: cannot be written ({error}); name another place") from error
 
 
 def load(file: AnyPath, kind: str, *, made_by: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -74,7 +73,7 @@ def _read_header(file: Path, wanted: str, way_out: str) -> dict[str, Any]:
     try:
         header: dict[str, Any] = json.loads(metadata[METADATA_KEY])
         version, _ = header["version"], header["kind"]
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise UserError(
             f"{file}: a safetensors file without deltaloom's header, not {wanted}{way_out}"
         ) from error
@@ -129,24 +128,3 @@ def reading(file: AnyPath) -> Iterator[None]:
         raise UserError(f"{file}: {error.args[0]!r} is missing; make the file anew") from error
     except (TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{file}: {error}; make the file anew") from error
-
-
-@contextmanager
-def replacing(file: Path) -> Iterator[Path]:
-    """A temporary path beside `file` that takes its place only if the block succeeds."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -3,15 +3,15 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..golden import storage
 from ..golden.errors import UserError
 from ..golden.models.network import Network
+from ..golden.writing import replacing_folder
 from .accelerator import Accelerator, windows
 from .bus.axi import flat_ports
 from .bus.register_map import memory_map, register_map
@@ -22,6 +22,7 @@ from .config import AcceleratorConfig
 from .image import Image, memories
 from .verilog import KEYWORDS, to_verilog
 
+MANIFEST = "manifest.json"
 TOP = "deltaloom"
 """The top module's name where none is given."""
 
@@ -55,6 +56,7 @@ def generate(
     config: AcceleratorConfig | None = None,
     baked: bool = True,
     name: str = TOP,
+    more: Mapping[str, str] | None = None,
 ) -> Design:
     """Write `NAME.v`, `manifest.json` and one .hex file per memory into `folder`.
 
@@ -65,6 +67,9 @@ def generate(
         image is loaded over the bus
     name: of the top module; all others are called NAME.PART, so that designs of different names
         go into one project
+    more: texts to write beside these, by file name
+
+    The folder's files change all at once, see `golden.writing.replacing_folder`.
 
     Raises UserError for a name that is no Verilog identifier.
     """
@@ -74,17 +79,32 @@ def generate(
     image = compile_plan(plan)
     top = Accelerator(config, image if baked else None)
     text = to_verilog(top, name, flat_ports(top))
-    folder.mkdir(parents=True, exist_ok=True)
-    design = Design(
-        folder / f"{name}.v",
-        folder / "manifest.json",
-        tuple(folder / f"{memory.name}.hex" for memory in memories(config)),
-    )
-    for memory, file in zip(memories(config), design.memories, strict=True):
-        _write(file, "".join(hex_lines(image.contents[memory.name], memory.width)))
-    _write(design.verilog, text)
-    _write(design.manifest, json.dumps(manifest(plan, image, top, name), indent=2) + "\n")
-    return design
+    contents = image.contents
+    hexes = {
+        f"{memory.name}.hex": "".join(hex_lines(contents[memory.name], memory.width))
+        for memory in memories(config)
+    }
+    files = dict(hexes)
+    verilog = f"{name}.v"
+    told = manifest(plan, image, top, name)
+    if more:
+        files |= more
+        told["more_files"] = sorted(more)
+    facts = json.dumps(told, indent=2) + "\n"
+    with replacing_folder(folder, former_files(folder)) as temporary:
+        for file, content in {**files, verilog: text, MANIFEST: facts}.items():
+            (temporary / file).write_text(content, "utf-8")
+    return Design(folder / verilog, folder / MANIFEST, tuple(folder / file for file in hexes))
+
+
+def former_files(folder: Path) -> set[str]:
+    """Names of what `generate` wrote into this folder before; none where that is not clear."""
+    try:
+        facts = json.loads((folder / MANIFEST).read_text("utf-8"))
+        names = {f"{memory['name']}.hex" for memory in facts["memories"]}
+        return {MANIFEST, f"{facts['top']}.v", *names, *facts.get("more_files", ())}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return set()
 
 
 def check_name(name: str) -> None:
@@ -137,8 +157,3 @@ def hex_lines(words: list[int], width: int) -> Iterator[str]:
     """Words as lines for $readmemh, lowest address first."""
     digits = (width + 3) // 4
     return (f"{word:0{digits}x}\n" for word in words)
-
-
-def _write(file: Path, text: str) -> None:
-    with storage.replacing(file) as temporary:
-        temporary.write_text(text)

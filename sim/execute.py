@@ -5,11 +5,12 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from xml.etree import ElementTree
 from ..boards.tools import toolchain
 from ..boards.tools.process import digest, fresh_folder, moved
 from ..golden.errors import UserError
+from ..golden.processes import end, start
 from .job import INTERVAL, Job, Outcome, Progress
 
 TOOLS = {
@@ -82,12 +84,15 @@ def build(sources: Sequence[Path], simulator: str, workdir: Path, *, waves: bool
     )
     built = workdir / "build" / f"{simulator}-{name}"
     if not built.is_dir():
-        with fresh_folder(built) as folder:
-            log = folder / "build.log"
+        with fresh_folder(built) as folder, _without_spaces(folder) as place:
+            log = place / "build.log"
+            files = [str(source.resolve()) for source in sources]
+            if place != folder:
+                files = [str(shutil.copy(source, place)) for source in sources]
             arguments = {
                 "simulator": simulator,
-                "sources": [str(source.resolve()) for source in sources],
-                "folder": str(folder),
+                "sources": files,
+                "folder": str(place),
                 "waves": waves,
             }
             if _launch("build", arguments, environment, log):
@@ -98,6 +103,27 @@ def build(sources: Sequence[Path], simulator: str, workdir: Path, *, waves: bool
     return Design(
         simulator=simulator, folder=built, workdir=workdir, waves=waves, environment=environment
     )
+
+
+@contextmanager
+def _without_spaces(folder: Path) -> Iterator[Path]:
+    """The folder, or one whose contents move there at the end: GNU make takes no path with spaces.
+
+    Raises UserError where temporary files have such a path, too.
+    """
+    if not re.search(r"\s", str(folder)):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="deltaloom-") as name:
+        if re.search(r"\s", name):
+            raise UserError(
+                f"{folder}: simulators cannot be built in a folder with spaces, nor in {name}; "
+                "set TMPDIR to a folder without, or name another place"
+            )
+        try:
+            yield Path(name)
+        finally:
+            shutil.copytree(name, folder, dirs_exist_ok=True)
 
 
 def run(
@@ -177,13 +203,12 @@ def _launch(
     with (
         log.open("w", encoding="utf-8") as out,
         _collected(interrupts),  # one that comes while the child starts would leave it behind
-        subprocess.Popen(
+        start(
             command,
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
         ) as child,
     ):
         try:
@@ -200,7 +225,7 @@ def _launch(
                     poll()
                 return code
         except BaseException:
-            _kill(child)
+            end(child)
             raise
 
 
@@ -215,22 +240,6 @@ def _collected(interrupts: list[int]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _kill(child: subprocess.Popen[bytes]) -> None:
-    """End the child and what it started, the simulator, and wait until they are gone."""
-    try:
-        os.killpg(child.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        child.kill()
-    child.wait()
-    end = time.monotonic() + 2  # in a container, there may be nobody who reaps the simulator
-    while time.monotonic() < end:
-        try:
-            os.killpg(child.pid, 0)
-        except OSError:
-            return
-        time.sleep(0.01)
 
 
 def _tests(results: Path) -> tuple[int, int]:

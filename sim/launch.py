@@ -6,6 +6,7 @@ process that runs this one gives the environment, keeps the log and reads the ex
 """
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from cocotb_tools.runner import get_runner
 
 from .names import BENCH, PLUSARG, TOP
+from .verilator import compile_for_cocotb
 
 DUMP = "deltaloom_dump"
 DUMP_MODULE = f"""\
@@ -30,17 +32,16 @@ def build(simulator: str, sources: list[str], folder: str, waves: bool) -> None:
     """Compile the Verilog into `folder`."""
     files = [Path(source) for source in sources]
     if simulator == "verilator":
-        # Lint is not the matter here, and the generated Verilog has its own idea of it.
-        extra = ["-Wno-fatal", "-Wno-lint", "-Wno-style", "-O3"]
-    else:
-        # As SystemVerilog, which the runner asks for, a register's initial value is no event, and
-        # an always @* that reads nothing else would never run: X in what Yosys writes.
-        extra = ["-g2005"]
-        if waves:  # the runner's own module for it is SystemVerilog
-            dump = Path(folder) / f"{DUMP}.v"
-            dump.write_text(DUMP_MODULE, "ascii")
-            files.append(dump)
-            extra += ["-s", DUMP]
+        compile_for_cocotb(files, Path(folder), TOP, waves=waves)
+        return
+    # As SystemVerilog, which the runner asks for, a register's initial value is no event, and
+    # an always @* that reads nothing else would never run: X in what Yosys writes.
+    extra = ["-g2005"]
+    if waves:  # the runner's own module for it is SystemVerilog
+        dump = Path(folder) / f"{DUMP}.v"
+        dump.write_text(DUMP_MODULE, "ascii")
+        files.append(dump)
+        extra += ["-s", DUMP]
     get_runner(simulator).build(
         sources=files,
         hdl_toplevel=TOP,
@@ -48,7 +49,6 @@ def build(simulator: str, sources: list[str], folder: str, waves: bool) -> None:
         build_args=extra,
         timescale=("1ns", "1ps"),
         always=True,
-        waves=waves and simulator == "verilator",
     )
 
 
@@ -80,7 +80,8 @@ def main(argv: list[str]) -> None:
         return
     try:
         build(**arguments)
-    except RuntimeError as error:  # the compiler's own last words shall be the log's last
+    except (RuntimeError, subprocess.CalledProcessError) as error:
+        # The compiler's own last words shall be the log's last.
         raise SystemExit(1) from error
 
 

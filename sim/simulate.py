@@ -63,7 +63,7 @@ def simulate(
     _check(simulator, sources)
     facts = _manifest(manifest, sources)
     sequences = _sequences(network, frames)
-    _check_lengths(sequences, facts.get("sequence_frames"))
+    check_lengths(sequences, facts.get("sequence_frames"))
     if thresholds:
         network = network.with_thresholds(dict(thresholds))
     terms = facts.get("config", {}).get("lane_kind") == "shift_add"
@@ -163,7 +163,8 @@ def _sequences(network: Network, frames: Sequence[Ints]) -> list[Ints]:
     return sequences
 
 
-def _check_lengths(sequences: Sequence[Ints], most: int | None) -> None:
+def check_lengths(sequences: Sequence[Ints], most: int | None) -> None:
+    """UserError where a sequence is longer than what the design keeps; most: None for no limit."""
     for n, sequence in enumerate(sequences):
         if most is not None and len(sequence) > most:
             raise UserError(

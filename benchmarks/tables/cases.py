@@ -26,7 +26,7 @@ from deltaloom.golden.quantization.calibration import Statistics, observe
 from deltaloom.golden.quantization.paper_sizes import FLOAT_BITS, MB
 from deltaloom.golden.quantization.presets import METHODS, PRESETS, preset
 from deltaloom.golden.quantization.quantize import quantize_with
-from deltaloom.golden.storage import replacing
+from deltaloom.golden.writing import replacing
 
 DATA = Path(deltaloom.__file__).parent / "data" / "speech"
 CELLS: Mapping[str, str] = {"lstm": "LSTM", "gru": "GRU", "ligru": "LiGRU", "sru": "SRU"}

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ...golden.errors import UserError
+from ...golden.processes import end, start
+from ...golden.writing import claimed, clean_leftovers, hidden
 
 Progress = Callable[[str], None]
 """Called with a short line for each stage that starts, such as "placing"."""
@@ -35,11 +37,11 @@ def run_tool(
     """Run ``command`` and return its exit code (negative: killed by that signal).
 
     Both output streams are appended to ``log`` and given line by line to ``on_line``. The child
-    is killed when the caller is interrupted.
+    and all that it started end with the caller, and when the caller is interrupted.
     """
     with (
         log.open("a", buffering=1, encoding="utf-8", errors="replace") as out,
-        subprocess.Popen(
+        start(
             list(command),
             cwd=cwd,
             env={**os.environ, **environment},
@@ -59,7 +61,7 @@ def run_tool(
                 on_line(line)
             return child.wait()
         except BaseException:
-            child.kill()
+            end(child)
             raise
 
 
@@ -108,20 +110,25 @@ def fresh_folder(final: Path) -> Iterator[Path]:
 
     A block that fails leaves its folder as ``<final>.failed``, for its logs; see `moved`.
     """
-    part = final.with_name(f"{final.name}.part-{os.getpid()}")
+    part = hidden(final)
     broken = final.with_name(f"{final.name}.failed")
-    for folder in (part, broken):
-        shutil.rmtree(folder, ignore_errors=True)
+    clean_leftovers(final)  # of killed runs
+    shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    try:
-        yield part
-    except BaseException:
-        part.rename(broken)
-        raise
-    if final.exists():  # another process was quicker; both results are the same
-        shutil.rmtree(part)
-    else:
-        part.rename(final)
+    with claimed(part):
+        try:
+            yield part
+        except BaseException:
+            shutil.rmtree(broken, ignore_errors=True)
+            with contextlib.suppress(OSError):  # another process's failed just now, too
+                part.rename(broken)
+            raise
+        try:
+            part.rename(final)
+        except OSError:  # another process was quicker; both results are the same
+            shutil.rmtree(part)
+            if not final.is_dir():
+                raise
 
 
 def moved(final: Path, name: str) -> Path:

@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 
 from ...golden.errors import UserError
+from ...golden.processes import usable_cache
 
 Version = tuple[int, ...]
 
@@ -140,6 +141,7 @@ TOOLS = tuple(_RECIPES)
 
 def require(name: str) -> Tool:
     """The tool of that name; UserError where there is none that works."""
+    usable_cache()
     recipe = _RECIPES.get(name)
     if recipe is None:
         raise ValueError(f"tool {name!r} is unknown; tools: {', '.join(TOOLS)}")

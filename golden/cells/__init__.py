@@ -1,7 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kinds of cells: each one a description in a file of its own; docs/cells.md."""
 
-from . import elman, fast_grnn, gru, ind_rnn, janet, ligru, linear, lstm, min_gru, qrnn, sru
+from . import (
+    elman,
+    fast_grnn,
+    gru,
+    ind_rnn,
+    janet,
+    ligru,
+    linear,
+    lstm,
+    min_gru,
+    min_lstm,
+    qrnn,
+    sru,
+)
 from .cell import Cell, describe
 from .registry import CELLS, load_cells, register
 from .stages import Stage
@@ -25,7 +38,10 @@ Q3_12 = 3
 ONE = 1 << 15
 """1 in Q0.15."""
 
-_FILES = (lstm, gru, ligru, sru, elman, min_gru, janet, ind_rnn, fast_grnn, qrnn, linear)
+_FILES = (
+    *(lstm, gru, ligru, sru, elman, min_gru, min_lstm, janet, ind_rnn, fast_grnn, qrnn),
+    linear,
+)
 
 for _file in _FILES:
     for _cell in vars(_file).values():

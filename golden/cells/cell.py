@@ -13,6 +13,7 @@ from functools import cached_property
 from ..arithmetic import Ints, Reals
 from ..errors import UserError
 from .graph import FORMATS, Graph, Node
+from .levels import split_at_means
 from .stages import Stage, split
 from .state import Numbers, State, named_inputs
 from .steps import Integers, count_products, real_values
@@ -36,7 +37,8 @@ class Cell:
     bounded: h stays within +-1, so its exponent is 0 and needs no calibration.
     c_like_h: c and h have the same exponent.
     candidate: the gate whose recurrent path keeps 16 bits where quantization skips it, or "".
-    stage_names: of its turns over the layer's units, one more than it makes sources.
+    stage_names: of its turns over the layer's units: one more than it makes sources, or than means
+        of its units depend on one another.
     vectors: names of the vectors that it reads. reads_input: unit k also reads element k of the
         layer's input, as `Numbers.skip`. has_c: there is a cell state besides h.
     values: what it leaves of "c" and "h", and the source "rh" where it makes one.
@@ -77,6 +79,11 @@ class Cell:
         return ("c",) * self.has_c + ("h",) * needs_h
 
     @cached_property
+    def takes_means(self) -> bool:
+        """Whether it needs means over the layer's units."""
+        return any(value.op == "mean" for value in _reached(self.values.values()))
+
+    @cached_property
     def products(self) -> int:
         """Multiplications of a unit in a step, besides the matrix-vector products."""
         return count_products(tuple(self.values.values())) + self.reads_input
@@ -85,6 +92,10 @@ class Cell:
     def stages(self) -> tuple[Stage, ...]:
         """What the hardware does one after the other over all units of a layer."""
         late = self.feeds.get("rh", ())
+        if self.takes_means:
+            if late:
+                raise UserError(f"{self._nodes['rh'].line}: a cell with means cannot make a source")
+            return split_at_means(self.stage_names, self.gates, self._nodes, self.vectors)
         return split(self.name, self.gates, late, self._nodes, self.stage_names, self.vectors)
 
     @cached_property
@@ -218,7 +229,7 @@ def _check_values(
         raise UserError(f"{place}: c_like_h, and there is no c; leave it out")
     if ("rh" in cell.values) != ("rh" in cell.feeds):
         raise UserError(f"{place}: rh must be returned if, and only if, a path reads it")
-    if len(cell.stage_names) != 1 + ("rh" in cell.values):
+    if not cell.takes_means and len(cell.stage_names) != 1 + ("rh" in cell.values):
         raise UserError(
             f"{place}: stages {cell.stage_names}, one name is needed for each; a source makes two"
         )
@@ -229,6 +240,11 @@ def _check_values(
 
 def _read(values: Iterable[Value]) -> set[object]:
     """Names of the inputs that these need."""
+    return {value.attr for value in _reached(values) if value.op == "input"}
+
+
+def _reached(values: Iterable[Value]) -> Iterable[Value]:
+    """All values that these need, and themselves."""
     seen: dict[int, Value] = {}
     left = [*values]
     while left:
@@ -236,7 +252,7 @@ def _read(values: Iterable[Value]) -> set[object]:
         if id(value) not in seen:
             seen[id(value)] = value
             left += value.args
-    return {value.attr for value in seen.values() if value.op == "input"}
+    return seen.values()
 
 
 def _nodes(cell: Cell) -> dict[str, Node]:

@@ -6,15 +6,15 @@ enter the cell. What it cannot keep in its place is an error in the description,
 reports with its line.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from itertools import product
 
 import numpy as np
 
 from ..arithmetic import code_range, rshr
 from ..errors import UserError
-from .values import GATE, UNIT, C, Format, Function, H, Value
+from .nodes import Node, Shift, log4, walk
+from .values import GATE, NORMAL, UNIT, C, Format, Function, H, Value
 
 __all__ = ["MOST_C_EXPONENT", "Graph", "Node", "Shift", "walk"]
 
@@ -25,72 +25,9 @@ VECTOR_SHIFT = 18
 """s, the shift from a vector's product with c to Q3.12, is this less e_v and e_c."""
 MOST_BITS = 48
 """Of a value between two operations."""
+MOST_MEAN_BITS = 34
+"""Of what is summed over units."""
 FORMATS: Mapping[str, Format] = {"gate": GATE, "c": C, "h": H}
-
-
-@dataclass(frozen=True, slots=True)
-class Shift:
-    """The amount of a right shift: fixed + c * e_c + s * vector_shift; low, high: its range."""
-
-    fixed: int
-    c: int = 0
-    s: int = 0
-    low: int = 0
-    high: int = 0
-
-    def amount(self, c_exponent: int, vector_shift: int) -> int:
-        return self.fixed + self.c * c_exponent + self.s * vector_shift
-
-    @property
-    def constant(self) -> bool:
-        return not (self.c or self.s)
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Node:
-    """An integer of each unit.
-
-    op: input, const, table, relu, add, sub, mul, rshr or sat. attr: an input's name, a constant, a
-    `Function` or a `Shift`. low, high: its range. line: FILE:LINE.
-    """
-
-    op: str
-    args: tuple["Node", ...]
-    attr: object
-    format: Format
-    low: int
-    high: int
-    line: str
-
-    @property
-    def bits(self) -> int:
-        """Width of a signed word that holds it."""
-        return max(self.high, ~self.low, 0).bit_length() + 1
-
-    @property
-    def shift(self) -> Shift:
-        assert isinstance(self.attr, Shift)
-        return self.attr
-
-    @property
-    def function(self) -> Function:
-        assert isinstance(self.attr, Function)
-        return self.attr
-
-
-def walk(roots: Iterable[Node]) -> Iterator[Node]:
-    """Every node that these need and themselves, each once and after its arguments."""
-    seen: set[int] = set()
-
-    def visit(node: Node) -> Iterator[Node]:
-        if id(node) not in seen:
-            seen.add(id(node))
-            for arg in node.args:
-                yield from visit(arg)
-            yield node
-
-    for root in roots:
-        yield from visit(root)
 
 
 class Graph:
@@ -190,16 +127,20 @@ class Graph:
     def _table(self, value: Value) -> Node:
         function = value.attr
         assert isinstance(function, Function)
-        p = self.word(value.args[0], GATE, f"what enters {function.name}")
+        p = self.word(value.args[0], function.takes, f"what enters {function.name}")
         results = function.table(np.arange(p.low, p.high + 1))
         self._line = value.line
-        return self._new("table", (p,), function, UNIT, int(results.min()), int(results.max()))
+        ends = int(results.min()), int(results.max())
+        return self._new("table", (p,), function, function.gives, *ends)
 
     def _relu(self, value: Value) -> Node:
         v = self.node(value.args[0])
+        self._line = value.line
+        return self._rectified(v)
+
+    def _rectified(self, v: Node) -> Node:
         if v.low >= 0:
             return v
-        self._line = value.line
         return self._new("relu", (v,), None, v.format, 0, max(v.high, 0))
 
     def _add(self, value: Value) -> Node:
@@ -231,6 +172,8 @@ class Graph:
 
     def _times(self, a: Node, b: Node) -> Node:
         ends = [x * y for x, y in product((a.low, a.high), (b.low, b.high))]
+        if a is b and a.low < 0 < a.high:
+            ends = [0, *(end for end in ends if end > 0)]
         return self._new("mul", (a, b), None, a.format + b.format, min(ends), max(ends))
 
     def _rshr(self, value: Value) -> Node:
@@ -278,6 +221,61 @@ class Graph:
         total = self._sum(a, part, (min(a.low, b.low), max(a.high, b.high)))
         low, high = (min(max(end, -32768), 32767) for end in (total.low, total.high))
         return self._new("sat", (total,), None, a.format, low, high)
+
+    def _within(self, value: Value) -> Node:
+        v, limit = self._pair(value)
+        if limit.low < 0:
+            raise _error(value, f"the limit reaches {_range(limit)}, it must not be negative")
+        below = self._rectified(self._difference(limit, v))
+        above = self._rectified(self._difference(self._sum(limit, limit), below))
+        low, high = max(min(v.low, 0), -limit.high), min(max(v.high, 0), limit.high)
+        return self._new("sub", (above, limit), None, v.format, low, high)
+
+    def _mean(self, value: Value) -> Node:
+        v = self.node(value.args[0])
+        self._line = value.line
+        if v.bits > MOST_MEAN_BITS:
+            raise _error(
+                value, f"mean's argument reaches {_range(v)}, it may have {MOST_MEAN_BITS} bits"
+            )
+        # 1 / units has a relative error of up to 2**-15, and the result is rounded.
+        more = [(abs(end) >> 15) + (end != 0) for end in (v.low, v.high)]
+        return self._new("mean", (v,), None, v.format, v.low - more[0], v.high + more[1])
+
+    def _over_root(self, value: Value) -> Node:
+        v, square = map(self.node, value.args)
+        assert isinstance(value.attr, tuple)
+        to, inverse = value.attr
+        if square.low < 1:
+            raise _error(
+                value, f"the root's argument reaches {_range(square)}, it must be positive"
+            )
+        if square.format.fraction % 2 or any(
+            each.c or each.h or each.v for each in (v.format, square.format, to)
+        ):
+            raise _error(
+                value,
+                f"over_root of {v.format} and {square.format} in {to}: all must be fixed, and the "
+                "root's argument have an even number of fraction bits",
+            )
+        self._line = value.line
+        ends = [log4(square.low), log4(square.high)]
+        power = self._new("log4", (square,), None, Format(0), *ends)
+        fraction = NORMAL.fraction
+        ends = [1 << fraction, min((4 << fraction) - 1, max(square.high << fraction, 1))]
+        normal = self._new("normal", (square, power), None, NORMAL, *ends)
+        results = inverse.table(np.arange(normal.low, normal.high + 1))
+        ends = [int(results.min()), int(results.max())]
+        root = self._new("table", (normal,), inverse, UNIT, *ends)
+        product_ = self._times(v, root)
+        fixed = UNIT.fraction + v.format.fraction - square.format.fraction // 2 - to.fraction
+        shift = Shift(fixed, 1, 0, fixed + power.low, fixed + power.high)
+        if product_.bits - shift.high < 1:
+            raise _error(value, f"over_root in {to} leaves nothing of {product_.bits} bits")
+        ends = [
+            int(rshr(e, n)) for e in (product_.low, product_.high) for n in (shift.low, shift.high)
+        ]
+        return self._new("scale", (product_, power), shift, to, min(ends), max(ends))
 
     def _source(self, value: Value) -> Node:
         return self.word(value.args[0], H, f"the source {value.attr}")

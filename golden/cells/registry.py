@@ -5,7 +5,7 @@ import runpy
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..errors import UserError
+from ..errors import UserError, in_own_code
 from .cell import Cell
 
 __all__ = ["CELLS", "load_cells", "register"]
@@ -42,6 +42,10 @@ def load_cells(path: str | Path) -> list[Cell]:
         names = runpy.run_path(str(file))
     except SyntaxError as error:
         raise UserError(f"{file}:{error.lineno}: {error.msg}") from error
+    except (Exception, SystemExit) as error:
+        if isinstance(error, UserError):
+            raise
+        raise in_own_code(f"cells {file}", file, error) from error
     cells = [each for each in names.values() if isinstance(each, Cell)]
     found = [cell for cell in cells if CELLS.get(cell.name) is not cell]
     if not found:

@@ -25,8 +25,9 @@ class Stage:
     """One turn over all units of a layer.
 
     name: the cell's own where it has one stage. gates: those that it takes. outputs: what it leaves
-    of "c", "h" and, where the next stage has a source of it, "out". vectors: names of those that it
-    reads, in the cell's order. first, last: of the cell's.
+    of "c", "h" and, where the next stage has a source of it, "out"; and, as "sum_n", that whose
+    mean over the units a later stage reads as "mean_n". vectors: names of those that it reads, in
+    the cell's order. first, last: of the cell's.
     """
 
     name: str
@@ -42,6 +43,23 @@ class Stage:
         nodes = walk(self.outputs.values())
         return frozenset(str(node.attr) for node in nodes if node.op == "input")
 
+    @property
+    def means(self) -> tuple[str, ...]:
+        """Names of the means that it reads."""
+        return tuple(sorted(name for name in self.inputs if name.startswith("mean_")))
+
+    @property
+    def sums(self) -> tuple[str, ...]:
+        """Names of what it leaves for means."""
+        return tuple(name for name in self.outputs if name.startswith("sum_"))
+
+    def run(
+        self, inputs: Mapping[str, Ints], c_exponent: int, vector_shift: int
+    ) -> dict[str, Ints]:
+        """All that it leaves, by name, from all that it reads."""
+        found = self._integers(inputs, c_exponent, vector_shift)
+        return dict(zip(self.outputs, found, strict=True))
+
     @cached_property
     def _integers(self) -> Integers:
         return Integers(tuple(self.outputs.values()))
@@ -51,8 +69,7 @@ class Stage:
     ) -> tuple[State, Ints | None]:
         """The state that it leaves, c being 0 where it leaves none, and what goes out besides."""
         inputs = named_inputs(p, state, numbers)
-        found = self._integers(inputs, numbers.c_exponent, numbers.vector_shift)
-        named = dict(zip(self.outputs, found, strict=True))
+        named = self.run(inputs, numbers.c_exponent, numbers.vector_shift)
         return State(named.get("c", np.zeros_like(named["h"])), named["h"]), named.get("out")
 
 

@@ -2,15 +2,16 @@
 """A described cell's steps: in integers from its graph, in reals from its values."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from ..arithmetic import Ints, Reals, rshr, sat16
+from ..arithmetic import Ints, Reals, multiplier, rshr, sat16
 from .graph import Node, Shift, walk
-from .values import Function, Value
+from .values import NORMAL, Function, Value
 
-__all__ = ["Integers", "count_products", "real_values"]
+__all__ = ["Integers", "count_products", "mean", "one_over", "real_values"]
 
 Call = Callable[[list, int, int], Any]
 """An operation on the slots of a run, with e_c and the vector shift."""
@@ -72,14 +73,32 @@ def _call(node: Node, args: list[int]) -> Call:
         return lambda slots, e_c, s: table(slots[a])
     if node.op == "rshr":
         return _shift(node.shift, a)
+    if node.op == "scale":
+        fixed = node.shift.fixed
+        return lambda slots, e_c, s: rshr(slots[a], slots[b] + fixed)
     calls: Mapping[str, Call] = {
         "relu": lambda slots, e_c, s: np.maximum(slots[a], 0),
         "add": lambda slots, e_c, s: slots[a] + slots[b],
         "sub": lambda slots, e_c, s: slots[a] - slots[b],
         "mul": lambda slots, e_c, s: slots[a] * slots[b],
         "sat": lambda slots, e_c, s: sat16(slots[a]),
+        "mean": lambda slots, e_c, s: mean(slots[a]),
+        "log4": lambda slots, e_c, s: np.frexp(slots[a])[1].astype(np.int64) - 1 >> 1,
+        "normal": lambda slots, e_c, s: slots[a] << NORMAL.fraction >> 2 * slots[b],
     }
     return calls[node.op]
+
+
+def mean(v: Ints) -> Ints:
+    """The mean over units, which are the last axis: rshr(sum * mult, shift), as in docs."""
+    total: Ints = np.sum(v, axis=-1, keepdims=True)
+    return rshr(total * one_over(v.shape[-1])[0], one_over(v.shape[-1])[1])
+
+
+@cache
+def one_over(units: int) -> tuple[int, int]:
+    """(mult, shift) of 1 / units."""
+    return multiplier(1 / units)
 
 
 def _shift(shift: Shift, a: int) -> Call:
@@ -115,6 +134,12 @@ def _real(value: Value, inputs: Mapping[str, Reals], args: list[Any]) -> Any:
             return np.maximum(args[0], 0)
         case "clip":
             return np.clip(args[0], -1, 1)
+        case "mean":
+            return np.mean(args[0], axis=-1, keepdims=True)
+        case "over_root":
+            return args[0] / np.sqrt(args[1])
+        case "within":
+            return np.clip(args[0], -args[1], args[1])
         case "add":
             return args[0] + args[1]
         case "sub":

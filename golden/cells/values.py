@@ -5,11 +5,16 @@ A value is an expression, nothing is computed when it is made. In real numbers, 
 do nothing and `mix` is (1 - share) * a + share * b; in integers, each operation is the one of that
 name in docs/arithmetic.md. A value's format follows from what it is made of:
 
-    sigmoid, tanh, table     int16 Q3.12 (GATE) in, Q0.15 (UNIT) out
+    sigmoid, tanh            int16 Q3.12 (GATE) in, Q0.15 (UNIT) out
+    table(f, v)              any function of reals: int16 in and out, GATE and UNIT or as `takes`
+                             and `gives` say
     a + b, a - b             both of one format; a number takes that of the other one
     a * b                    the formats' fraction bits, added; a number is Q0.15
     rshr(v, format)          v in this format, half rounded up: the shift is what is between them
     mix(a, share, b)         a and b of one format, share Q0.15 within 0..1
+    within(v, limit)         both of one format, limit at least 0
+    mean(v)                  v's format, one number for all units of the layer
+    over_root(v, s, format)  in a fixed format; s is positive, with an even number of fraction bits
 """
 
 import sys
@@ -21,6 +26,7 @@ import numpy as np
 
 from .. import activations
 from ..arithmetic import Reals
+from ..errors import UserError
 
 __all__ = [
     "GATE",
@@ -33,7 +39,9 @@ __all__ = [
     "Value",
     "hard_sigmoid",
     "hard_tanh",
+    "mean",
     "mix",
+    "over_root",
     "relu",
     "rshr",
     "sat16",
@@ -41,6 +49,7 @@ __all__ = [
     "source",
     "table",
     "tanh",
+    "within",
 ]
 
 
@@ -79,15 +88,19 @@ H = Format(15, h=1)
 """Q(e_h).(15-e_h): the output; UNIT in a cell that bounds it, C where both are alike."""
 V = Format(15, v=1)
 """Q(e_v).(15-e_v): the vectors."""
+NORMAL = Format(13)
+"""Of a positive number divided by a power of 4, so that it is within 1..4."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Function:
-    """A function of one value: its table in integers, and itself in reals."""
+    """A function of one value: its table in integers, from a format to a format, and in reals."""
 
     name: str
-    table: activations.Table
+    table: activations.Table | activations.Curve
     real: Callable[[Reals], Reals]
+    takes: Format = GATE
+    gives: Format = UNIT
 
 
 class Value:
@@ -133,9 +146,14 @@ def tanh(p: Value) -> Value:
     return Value("table", (p,), _tanh())
 
 
-def table(function: Function, p: Value) -> Value:
-    """Any function that `activations.make` has a table of."""
-    return Value("table", (p,), function)
+def table(
+    function: Callable[[Reals], Reals], p: Value, *, takes: Format = GATE, gives: Format = UNIT
+) -> Value:
+    """Any function of reals, a NumPy one: in integers, 512 straight lines over p's int16 words.
+
+    takes, gives: fixed formats of p and of the result, which is saturated to int16.
+    """
+    return Value("table", (p,), _curve(function, takes, gives))
 
 
 def relu(v: Value) -> Value:
@@ -168,6 +186,21 @@ def mix(a: Value | float, share: Value, b: Value | float) -> Value:
     return Value("mix", (_value(a), share, _value(b)))
 
 
+def within(v: Value, limit: Value | float) -> Value:
+    """v within -limit..limit, both of one format; the limit must not be negative."""
+    return Value("within", (v, _value(limit)))
+
+
+def mean(v: Value) -> Value:
+    """The mean of v over the layer's units: one number for all of them."""
+    return Value("mean", (v,))
+
+
+def over_root(v: Value, square: Value, to: Format) -> Value:
+    """v / sqrt(square), in a fixed format: with a relative error of 2**-13 and half a unit."""
+    return Value("over_root", (v, square), (to, _inverse_root()))
+
+
 def source(name: str, v: Value) -> Value:
     """v, which the paths from `name` read: the gates that these feed are known after it."""
     return Value("source", (v,), name)
@@ -175,6 +208,34 @@ def source(name: str, v: Value) -> Value:
 
 def _value(number: "Value | float") -> Value:
     return number if isinstance(number, Value) else Value("const", attr=float(number))
+
+
+@cache
+def _inverse_root() -> Function:
+    def real(x: Reals) -> Reals:
+        result: Reals = np.maximum(x, 0.25) ** -0.5  # finite; the numbers are 1..4
+        return result
+
+    contents = activations.curve(real, NORMAL.fraction, UNIT.fraction)
+    return Function("inverse_root", contents, real, NORMAL, UNIT)
+
+
+@cache
+def _curve(function: Callable[[Reals], Reals], takes: Format, gives: Format) -> Function:
+    name = getattr(function, "__name__", "table").replace("<lambda>", "table")
+    for each in (takes, gives):
+        if each.c or each.h or each.v:
+            raise UserError(f"{_line()}: {name} has {each}, a table's formats must be fixed")
+    try:
+        with np.errstate(all="ignore"):  # what is not finite is an error of the description's
+            contents = activations.curve(function, takes.fraction, gives.fraction)
+    except ValueError as error:
+        low, high = (end * 2.0**-takes.fraction for end in (-32768, 32768))
+        raise UserError(
+            f"{_line()}: {name} is NaN or infinite somewhere in {low:g}..{high:g}, it must be a "
+            "finite number; limit it there with np.maximum or np.clip"
+        ) from error
+    return Function(name, contents, function, takes, gives)
 
 
 def _line() -> str:

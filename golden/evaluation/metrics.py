@@ -17,7 +17,7 @@ import numpy as np
 
 from ..arithmetic import Reals
 from ..data import IGNORED, Dataset, Labels
-from ..errors import UserError
+from ..errors import UserError, in_own_code
 from .edit_distance import edit_distance
 
 Function = Callable[[Dataset, Sequence[Reals]], float]
@@ -52,7 +52,13 @@ class Metric:
             dataset.check_outputs(outputs[0].shape[1])
         if dataset.offset is not None:
             outputs = [y + more for y, more in zip(outputs, dataset.offset, strict=True)]
-        result = self.function(dataset, outputs)
+        try:
+            result = self.function(dataset, outputs)
+        except (Exception, SystemExit) as error:
+            if isinstance(error, UserError) or self.name in METRICS:
+                raise
+            file = Path(self.name.rpartition(":")[0])
+            raise in_own_code(f"metric {self.name}", file, error) from error
         if not isinstance(result, int | float | np.number) or math.isnan(result):
             raise UserError(f"metric {self.name}: returned {result!r}, it must be a number")
         return float(result)
@@ -243,7 +249,10 @@ def _load(file: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except SyntaxError as error:
+        line = f"line {error.lineno}: {error.msg}"
+        raise UserError(f"metric {file}: cannot be imported ({line}); mend it") from error
+    except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {error}"
         raise UserError(f"metric {file}: cannot be imported ({reason}); mend it") from error
     return module

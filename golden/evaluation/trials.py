@@ -8,7 +8,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from itertools import chain
 from multiprocessing.pool import Pool
@@ -21,7 +21,9 @@ from ..arithmetic import Reals
 from ..data import Dataset
 from ..errors import UserError
 from ..models.network import Network
+from ..processes import undisturbed
 from ..quantization.calibration import Progress, ignore_progress
+from ..supervisor import end_with_parent
 from .evaluate import Totals, run_dataset_settings
 from .metrics import Metric, metric_of
 from .operations import eliminated
@@ -154,7 +156,10 @@ class Trials:
             # Not forked: a progress bar's thread may hold a lock just then.
             context = multiprocessing.get_context("spawn")
             arguments = (self.network, self.dataset, self.metric)
-            pool = context.Pool(self._workers, _start, arguments)
+            # What is left where we are killed is no news for the user.
+            self._stack.enter_context(_environment("PYTHONWARNINGS", "ignore"))
+            with undisturbed():  # half a start would leave workers that complain
+                pool = context.Pool(self._workers, _start, arguments)
             self._pool = self._stack.enter_context(pool)
         return chain.from_iterable(self._pool.imap(_run, jobs))
 
@@ -208,12 +213,24 @@ class _Bench:
         )
 
 
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """Sets a variable where there is none."""
+    there = os.environ.setdefault(name, value) != value
+    try:
+        yield
+    finally:
+        if not there:
+            os.environ.pop(name, None)
+
+
 _bench: _Bench
 
 
 def _start(network: Network, dataset: Dataset, metric: Metric) -> None:
     global _bench
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
+    end_with_parent(signal.SIGKILL)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     _bench = _Bench(network, dataset, metric)
 

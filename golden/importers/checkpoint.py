@@ -3,8 +3,8 @@
 
 A file holds tensors, or a graph (ONNX, see `onnx`). Of tensors, which layers there are follows
 from names and shapes (`tensors.layouts`), and their order from the widths. What stands between
-layers (dropout, an activation after a linear layer) is not in such a file and is taken to be
-nothing.
+layers (dropout, an activation after a linear layer) is taken to be nothing, but where Keras's
+configuration tells it.
 """
 
 from collections.abc import Sequence
@@ -15,12 +15,15 @@ from ..errors import UserError
 from ..models.float_model import FloatModel
 from .candidate import with_candidate_scale
 from .chain import chain, named_order, settled
-from .modules import find_modules
+from .keras.check import check
+from .keras.config import Configured, notes_of
+from .keras.network import configured
+from .modules import find_modules, with_nonlinearity
 from .onnx.graph import SUFFIX as ONNX_SUFFIX
 from .onnx.graph import Part, read_part
 from .options import NOTHING_SAID, ImportOptions
 from .tensors.directions import Stage, link, with_names
-from .tensors.files import read_tensors
+from .tensors.files import KERAS, Arrays, Stored, read_tensors
 from .tensors.sru import without_input_skip
 
 __all__ = ["ImportOptions", "Imported", "import_checkpoint", "read_checkpoint"]
@@ -71,10 +74,30 @@ def read_checkpoint(
         part = read_part(file, options, cut=cut)
         model = _model(file, part.stages, labels, options)
         return _with_sides(file, model, part, options)
-    if options.start or options.end or options.zero_state:
+    if options.zero_state or ((options.start or options.end) and file.suffix.lower() not in KERAS):
         raise UserError(f"{file}: --from, --to and --zero-state are for graphs; leave them out")
-    stages = _stages_of_tensors(file, order, options)
-    return Imported(_model(file, stages, labels, options))
+    stored = read_tensors(file, options.most_bytes, options.start, options.end)
+    stages = _stages_of_tensors(file, stored, order, options)
+    model = _model(file, stages, labels, options)
+    if stored.config is None:
+        return Imported(model)
+    return _configured(file, model, stored.config, stored.arrays, options)
+
+
+def _configured(
+    file: Path, model: FloatModel, config: Configured, arrays: Arrays, options: ImportOptions
+) -> Imported:
+    """The model after it was checked against Keras, and what its configuration tells."""
+    checked = "not checked against Keras (--no-check)"
+    if options.check:
+        try:
+            checked = check(model, config, arrays)
+        except UserError as error:
+            raise UserError(f"{file}: {error}") from error
+    notes = (*notes_of(config), checked)
+    where = [(step.title, "network") for step in config.steps]
+    where += [(f"layer {name!r}", "left out") for name in config.cut]
+    return Imported(replace(model, notes=notes), where=tuple(where), notes=notes)
 
 
 def _check_graph_options(file: Path, order: Sequence[str], options: ImportOptions) -> None:
@@ -124,11 +147,17 @@ def _with_sides(file: Path, model: FloatModel, part: Part, options: ImportOption
     return Imported(model, before, after, tuple(part.where()), notes)
 
 
-def _stages_of_tensors(file: Path, order: Sequence[str], options: ImportOptions) -> list[Stage]:
-    stored = read_tensors(file, options.most_bytes)
+def _stages_of_tensors(
+    file: Path, stored: Stored, order: Sequence[str], options: ImportOptions
+) -> list[Stage]:
+    config = stored.config
     try:
-        modules = find_modules(options.wanted(stored.arrays), options)
+        if config is None:
+            modules = find_modules(options.wanted(stored.arrays), options)
+            modules = [with_nonlinearity(module, options.nonlinearity) for module in modules]
+        else:
+            modules = configured(config, stored.arrays, options)
         modules = named_order(modules, order) if order else chain(modules, stored.ordered)
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
-    return settled(modules, stored.backwards)
+    return settled(modules, config.backwards if config else ())

@@ -131,7 +131,7 @@ def _module(group: _Group, taken: set[str], options: ImportOptions) -> Module:
     founds = [group.layers.get(n, Found(group.prefix, n, beside)) for n in range(count)]
     known = choose(group.layouts, group.layers[count - 1], options.reset)
     layouts = [choose(group.layouts, f, options.reset) if f.names else known for f in founds]
-    plain = layouts[0].kind.removesuffix("_before").rstrip("4")
+    plain = layouts[0].kind.removesuffix("_before").removesuffix("_tanh").rstrip("4")
     name = _unique(printable(group.prefix) or plain, taken)
     names = [_unique(f"{name}.{n}", taken) if a.numbered else name for n, a in enumerate(layouts)]
     if group.layouts[0].family == "sru":
@@ -150,6 +150,22 @@ def _module(group: _Group, taken: set[str], options: ImportOptions) -> Module:
         if a.outputs != b.inputs:
             raise UserError(mismatch(a.chains[0][-1], b.first, a.outputs))
     return Module(name, tuple(stages), is_open and len(stages) == 1)
+
+
+def with_nonlinearity(module: Module, said: str) -> Module:
+    """A module with the function of its Elman layers, which their tensors do not tell."""
+    kinds = {layer.kind for stage in module.stages for layer in stage.layers}
+    if "rnn_tanh" not in kinds or said == "tanh":
+        return module
+    if said != "relu":
+        raise UserError(
+            f"{module.name}: the file does not tell whether this RNN has tanh or ReLU; say "
+            "--nonlinearity tanh (PyTorch's and Keras's default) or --nonlinearity relu"
+        )
+    stages = tuple(
+        stage.change(lambda layer: replace(layer, kind="rnn_relu")) for stage in module.stages
+    )
+    return replace(module, stages=stages)
 
 
 def _check_halves(group: _Group) -> None:

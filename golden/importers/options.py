@@ -20,10 +20,12 @@ class ImportOptions:
     one for all such layers or one for each; none: 1.
     without_skip: layers of the package `sru` were made with has_skip_term=False.
     reset: "after" or "before", where a GRU's tensors fit both.
+    nonlinearity: "tanh" or "relu", of Elman networks where the file does not tell it.
     bidirectional: layers of `sru`, and LiGRU and PyTorch-Kaldi layers that are a file's last, run
     in both directions.
     only, ignore: patterns of tensors' names, as in a shell: those to read, and those to leave out.
-    start, end: of a graph, the node that is the network's first, and its last.
+    start, end: of a graph, the node that is the network's first, and its last; of a Keras model,
+    the layer.
     zero_state: states that a graph takes from elsewhere are taken to be zeros.
     check: run the model against the graph's own runtime.
     most_bytes: that a file's values may make.
@@ -32,6 +34,7 @@ class ImportOptions:
     candidate_scale: tuple[float, ...] = ()
     without_skip: bool = False
     reset: str = ""
+    nonlinearity: str = ""
     bidirectional: bool = False
     only: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()

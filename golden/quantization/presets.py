@@ -141,6 +141,8 @@ def _read_file(file: Path) -> dict[str, Any]:
         raise UserError(f"{file}: cannot be read ({error.strerror}); give a TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: not TOML ({error}); mend that line") from error
+    except RecursionError as error:
+        raise UserError(f"{file}: nested too deeply; write names with dots") from error
     own = {field.name: field.type for field in fields(Scheme) if field.name not in HIDDEN}
     names = ["preset", "method", *own, "paths"]
     for name, value in given.items():

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from ..errors import UserError
-from ..storage import replacing
+from ..writing import write_text
 from . import charts
 
 STYLE = (
@@ -94,10 +93,4 @@ def page(title: str, sections: Iterable[Section], note: str = "") -> str:
 
 def write(file: Path, title: str, sections: Iterable[Section], note: str = "") -> None:
     """Write the page, whole or not at all. Raises UserError where that is not possible."""
-    text = page(title, sections, note)
-    try:
-        with replacing(file) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"{file}: cannot be written ({reason}); name another place") from error
+    write_text(page(title, sections, note), file)

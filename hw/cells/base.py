@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the cell unit asks of a cell."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from amaranth.hdl import Signal, signed, unsigned
@@ -58,6 +58,11 @@ class Cell(wiring.Component):
         What takes area, for estimates.
     HAS_OUT : bool
         `out` goes out, to the encoders and the output stream, instead of h_next.
+    MEANS, SUMS : mapping of str to int
+        The means over a layer's units that the cell reads, and the values whose means later stages
+        read, by name: their bits.
+    SETTLES : int
+        Cycles that the means must hold before cycle 0 of the first unit.
 
     Members
     -------
@@ -77,6 +82,10 @@ class Cell(wiring.Component):
         State after.
     out : Out(signed(16))
         Only with HAS_OUT; holds in cycle LATENCY.
+    mean_n : In(signed(MEANS[..]))
+        The same from SETTLES cycles before the first unit on.
+    sum_n : Out(signed(SUMS[..]))
+        Holds in cycle LATENCY.
     """
 
     GATES: ClassVar[int]
@@ -86,6 +95,9 @@ class Cell(wiring.Component):
     MAX_C_EXPONENT: ClassVar[int] = 15
     CONTINUES: ClassVar[bool] = False
     HAS_OUT: ClassVar[bool] = False
+    MEANS: ClassVar[Mapping[str, int]] = {}
+    SUMS: ClassVar[Mapping[str, int]] = {}
+    SETTLES: ClassVar[int] = 0
     SIZE: ClassVar[Size]
 
     p: Any
@@ -116,5 +128,7 @@ class Cell(wiring.Component):
                 "c_next": Out(signed(16)),
                 "h_next": Out(signed(16)),
                 **({"out": Out(signed(16))} if self.HAS_OUT else {}),
+                **{name: In(signed(bits)) for name, bits in self.MEANS.items()},
+                **{name: Out(signed(bits)) for name, bits in self.SUMS.items()},
             }
         )

@@ -12,6 +12,7 @@ from amaranth.utils import bits_for
 
 from ...golden.cells.graph import MOST_C_EXPONENT, Node, Shift
 from ...golden.cells.stages import Stage
+from ...golden.cells.values import NORMAL
 from ..parts.arithmetic import SHIFT_STAGE_BITS
 from ..words import VECTOR_SHIFT_BITS
 from .activation import Activation
@@ -73,7 +74,8 @@ def lower(stage: Stage) -> dict[str, Ref]:
 
 class _Lowering:
     def __init__(self, stage: Stage) -> None:
-        self._ready = dict.fromkeys(stage.gates, 0) | {"skip": SKIP_LATENCY}
+        at_once = (*stage.gates, *stage.means)
+        self._ready = dict.fromkeys(at_once, 0) | {"skip": SKIP_LATENCY}
         self._ops: dict[object, Op] = {}
         self._found: dict[Op, int] = {}
 
@@ -86,6 +88,8 @@ class _Lowering:
         if node.op == "rshr" and not _rounds(node):
             inner = self.whole(node.args[0])
             return Ref(inner.op, inner.right + node.shift.fixed, constant=inner.constant)
+        if node.op == "normal":
+            return Ref(self._op(node), right=1)
         return Ref(self._op(node))
 
     def _op(self, node: Node) -> Op:
@@ -96,7 +100,8 @@ class _Lowering:
     def _make(self, node: Node) -> Op:
         match node.op:
             case "input":
-                return self._source(str(node.attr), 16)
+                name = str(node.attr)
+                return self._source(name, node.bits if name.startswith("mean_") else 16)
             case "table":
                 args = (self.whole(node.args[0]),)
                 name = node.function.name
@@ -107,8 +112,14 @@ class _Lowering:
                 return Op("relu", (self.whole(node.args[0]),), node.bits, 1, node=node)
             case "add" | "sub":
                 return self._sum(node, node.bits)
-            case "rshr":
+            case "rshr" | "scale":
                 return Op("round", (self._doubled(node),), node.bits, 1, node=node, wide=node.bits)
+            case "log4":
+                return Op("log4", (self.whole(node.args[0]),), node.bits, 1, node=node)
+            case "normal":
+                power = node.args[1]
+                ends = [2 * end - NORMAL.fraction for end in (power.low, power.high)]
+                return self._shifter(node, Shift(-NORMAL.fraction, 2, 0, *ends))
         inner = node.args[0]  # of a saturation
         if inner.op in ("add", "sub"):
             return self._sum(inner, node.bits)
@@ -155,18 +166,24 @@ class _Lowering:
             return Ref(value.op, value.right + shift.fixed - 1, rounds=True)
         key = ("shift", id(node))
         if key not in self._ops:
-            amounts = []
-            if shift.c:
-                amounts.append(Ref(self._amount("c_exponent", bits_for(MOST_C_EXPONENT))))
-            if shift.s:
-                amounts.append(Ref(self._amount("vector_shift", VECTOR_SHIFT_BITS)))
-            bits = bits_for(shift.high - shift.low)
-            if len(amounts) == 2:
-                amounts = [Ref(Op("amount", tuple(amounts), bits, 1, shift=shift))]
-            stages = -(-bits // SHIFT_STAGE_BITS)
-            args = (value, *amounts)
-            self._ops[key] = Op("shift", args, node.bits + 1, stages, node=node, shift=shift)
+            self._ops[key] = self._shifter(node, shift)
         return Ref(self._ops[key], rounds=True)
+
+    def _shifter(self, node: Node, shift: Shift) -> Op:
+        """Twice the node's first argument, shifted by what is no constant, and rounded down."""
+        amounts = []
+        bits = bits_for(shift.high - shift.low)
+        if node.op != "rshr":
+            amounts.append(self.whole(node.args[1]))
+        elif shift.c:
+            amounts.append(Ref(self._amount("c_exponent", bits_for(MOST_C_EXPONENT))))
+        if shift.s:
+            amounts.append(Ref(self._amount("vector_shift", VECTOR_SHIFT_BITS)))
+        if len(amounts) == 2:
+            amounts = [Ref(Op("amount", tuple(amounts), bits, 1, shift=shift))]
+        stages = -(-bits // SHIFT_STAGE_BITS)
+        args = (self.whole(node.args[0]), *amounts)
+        return Op("shift", args, node.bits + 1, stages, node=node, shift=shift)
 
     def _earliest(self, op: Op | None) -> int:
         """The first cycle in which a result is there."""
@@ -184,7 +201,9 @@ class _Lowering:
 
 def _rounds(node: Node) -> bool:
     """Whether it is a shift that may round."""
-    return node.op == "rshr" and not (node.shift.constant and node.shift.fixed <= 0)
+    return node.op == "scale" or (
+        node.op == "rshr" and not (node.shift.constant and node.shift.fixed <= 0)
+    )
 
 
 def _minus(ref: Ref, subtract: bool) -> Ref:

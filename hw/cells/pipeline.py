@@ -2,15 +2,18 @@
 """A golden cell's stage as hardware: its operations as scheduled, one unit a cycle."""
 
 from functools import cache
+from itertools import pairwise
 from typing import Any, ClassVar
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 
-from ...golden.cells.graph import MOST_C_EXPONENT
+from ...golden.activations import Curve
+from ...golden.cells.graph import MOST_C_EXPONENT, walk
 from ...golden.cells.stages import Stage
 from ..parts.arithmetic import SHIFT_STAGE_BITS, add_halves, sat
 from .activation import Activation
 from .base import Cell
+from .curve import CurveTable
 from .operations import Op, Ref, lower
 from .schedule import Schedule, schedule
 
@@ -29,8 +32,9 @@ class Pipeline(Cell):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         build = _Build(m, self)
+        ports = {"c": "c_next", "h": "h_next"}
         m.d.comb += [
-            getattr(self, "out" if name == "out" else f"{name}_next").eq(build.output(ref))
+            getattr(self, ports.get(name, name)).eq(build.output(ref))
             for name, ref in self.SCHEDULE.outputs.items()
         ]
         return m
@@ -55,6 +59,9 @@ def pipeline(stage: Stage) -> type[Pipeline]:
         "MAX_C_EXPONENT": MOST_C_EXPONENT if shifts else Cell.MAX_C_EXPONENT,
         "CONTINUES": not stage.first,
         "HAS_OUT": "out" in stage.outputs,
+        "SETTLES": plan.settles,
+        "MEANS": {n.attr: n.bits for n in walk(stage.outputs.values()) if n.attr in stage.means},
+        "SUMS": {name: stage.outputs[name].bits for name in stage.sums},
     }
     return type(f"{stage.name}_cell", (Pipeline,), attributes)
 
@@ -77,6 +84,8 @@ class _Build:
     def _operand(self, ref: Ref, cycle: int) -> Value:
         if ref.op is None:
             return Const(ref.constant << max(-ref.right, 0))
+        if ref.op in self._plan.steady:  # always the same, from its own last cycle on
+            cycle = self._plan.start[ref.op] + ref.op.latency
         return _wired(self._at(ref.op, cycle), ref)
 
     def _at(self, op: Op, cycle: int) -> Value:
@@ -110,12 +119,16 @@ class _Build:
             return value
         if name in cell.VECTORS:
             return Value.cast(cell.vectors[name])
+        if name in cell.MEANS:
+            return Value.cast(getattr(cell, name))
         return Value.cast(getattr(cell, name))[: op.bits] if op.bits < 16 else getattr(cell, name)
 
     def _table(self, op: Op, p: Value) -> Value:
         assert op.node is not None
         name = self._names[op]
-        self._m.submodules[name] = activation = Activation(op.node.function.table)
+        contents = op.node.function.table
+        activation = CurveTable(contents) if isinstance(contents, Curve) else Activation(contents)
+        self._m.submodules[name] = activation
         self._m.d.comb += activation.p.eq(p)
         return activation.o
 
@@ -133,6 +146,17 @@ class _Build:
 
     def _relu(self, op: Op, v: Value) -> Value:
         return Mux(v[-1], 0, v)[: op.bits].as_signed()  # the registers' reset, in FPGAs
+
+    def _log4(self, op: Op, v: Value) -> Value:
+        """How many powers of 4 from 4 on it reaches."""
+        assert op.node is not None
+        reaches = [v[2 * n : -1].any() for n in range(op.node.high + 1)]
+        ends = [a & ~b for a, b in pairwise([*reaches, Const(0)])]
+        places = [
+            Cat(*(end for n, end in enumerate(ends) if n >> bit & 1)).any()
+            for bit in range(op.bits - 1)
+        ]
+        return Cat(*places, 0).as_signed()
 
     def _clip(self, op: Op, v: Value) -> Value:
         return sat(v[: op.wide].as_signed(), op.bits)

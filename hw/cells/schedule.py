@@ -2,6 +2,9 @@
 """When each operation of a cell's pipeline starts: as early as the results allow, then with the
 fewest registers.
 
+What comes of means over a layer's units alone is steady: it is the same for all units of the layer,
+and is made once, before the first of them. Whoever takes it needs not wait, nor it a register.
+
 A value is delayed once, for all who take it. So moving an operation later saves its operands' or
 costs their registers, and spares its result's: each is tried, one after the other, until none saves
 any more.
@@ -24,13 +27,20 @@ OPEN = ("sum", "round", "relu", "clip")
 class Schedule:
     """outputs: by name. start: the cycle that each operation takes its operands in, in an order in
     which these come first. latency: the cycle in which the outputs hold. registers: flip-flops that
-    hold results, and those inside shifters.
+    hold results, and those inside shifters. steady: the operations whose results are the same for
+    all units of a layer; their cycles are counted from when the means hold.
     """
 
     outputs: Mapping[str, Ref]
     start: Mapping[Op, int]
     latency: int
     registers: int
+    steady: frozenset[Op] = frozenset()
+
+    @property
+    def settles(self) -> int:
+        """Cycles from the means to the first unit."""
+        return max((self.start[op] + op.latency for op in self.steady), default=0)
 
     def opens(self, op: Op) -> bool:
         """Whether the outputs take it before its registers."""
@@ -58,7 +68,8 @@ def schedule(outputs: Mapping[str, Ref]) -> Schedule:
     start = min(found, key=search.cost)
     inside = sum(op.bits * (op.latency - 1) for op in _of(search.ops, "shift"))
     own = sum(op.bits for op in _of(search.ops, "mul"))
-    return Schedule(outputs, start, search.latency, search.cost(start) + inside - own)
+    registers = search.cost(start) + inside - own
+    return Schedule(outputs, start, search.latency, registers, frozenset(search.steady))
 
 
 class _Search:
@@ -79,6 +90,12 @@ class _Search:
             if ref.op:
                 visit(ref.op)
         self.ops = [*order]
+        self.steady: set[Op] = set()
+        for op in self.ops:
+            source = op.kind == "source" and op.name.startswith("mean_")
+            args = [arg.op for arg in op.args if arg.op]
+            if source or (args and self.steady.issuperset(args)):
+                self.steady.add(op)
         self.users: dict[Op, list[Op]] = {op: [] for op in self.ops}
         for op in self.ops:
             for arg in op.args:
@@ -97,7 +114,7 @@ class _Search:
         start: dict[Op, int] = {}
         for op in reversed(self.ops):
             start[op] = 0 if op.kind == "source" else self._until(op, start)
-        return start
+        return start | {op: first for op, first in self.earliest().items() if op in self.steady}
 
     def cost(self, start: Mapping[Op, int]) -> int:
         """Flip-flops that hold results."""
@@ -109,7 +126,7 @@ class _Search:
         while moved:
             moved = False
             for op in [*self.ops, *reversed(self.ops)]:
-                if op.kind == "source":
+                if op.kind == "source" or op in self.steady:
                     continue
                 for cycle in range(self._from(op, start), self._until(op, start) + 1):
                     before, start[op] = start[op], cycle
@@ -122,7 +139,12 @@ class _Search:
 
     def _from(self, op: Op, start: Mapping[Op, int]) -> int:
         """The first cycle in which all operands are there."""
-        return max((start[arg.op] + arg.op.latency for arg in op.args if arg.op), default=0)
+        waits = [arg.op for arg in op.args if arg.op and not self._is_there(arg.op, op)]
+        return max((start[arg] + arg.latency for arg in waits), default=0)
+
+    def _is_there(self, op: Op, user: Op) -> bool:
+        """Whether the user need not wait for it."""
+        return op in self.steady and user not in self.steady
 
     def _until(self, op: Op, start: Mapping[Op, int]) -> int:
         """The last cycle in which its result is not too late."""
@@ -135,6 +157,8 @@ class _Search:
         return 0 if op.kind in OPEN else op.latency
 
     def _registers(self, op: Op, start: Mapping[Op, int]) -> int:
+        if op in self.steady:
+            return op.bits * (op.latency - op.last)
         ends = [start[user] for user in self.users[op]]
         if op in self.held:
             ends.append(self.latency)

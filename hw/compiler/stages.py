@@ -4,6 +4,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ...golden.errors import UserError
 from ...golden.models.network import Network
 from .sweeps import Sweep
 
@@ -31,11 +32,16 @@ class Stage:
 
 
 def plan_stages(network: Network, sweeps: Sequence[Sweep]) -> tuple[Stage, ...]:
-    """The stages of every layer, in program order."""
+    """The stages of every layer, in program order; UserError for a cell that only golden has."""
     stages: list[Stage] = []
     for sweep in sweeps:
         for n in sweep.layers:
             layer = network.layers[n]
+            if layer.cell.takes_means:
+                raise UserError(
+                    f"layer {layer.name}: {layer.kind!r} takes means over the layer's units, which "
+                    "golden does and the accelerator does not yet; use a cell without mean"
+                )
             for part in layer.cell.stages:
                 stages.append(
                     Stage(

@@ -33,6 +33,7 @@ from ...hw.datapath.fetch.weight_store import store_latency
 from ...hw.datapath.fetch.words import weight_store_signature
 from ...hw.image import core_memories
 from ...hw.parts.memory import MemoryWrite
+from ..verilator import compile_model
 
 __all__ = ["CoreCycles", "measure_core"]
 
@@ -133,21 +134,15 @@ def _build(config: AcceleratorConfig, workdir: Path) -> Path:
         with fresh_folder(built) as folder:
             (folder / f"{TOP}.v").write_text(source, "utf-8")
             (folder / "main.cpp").write_text(harness, "utf-8")
-            done = subprocess.run(
-                [
-                    *(*tools[0].command, "--cc", "--exe", "--build", "-O3", "-Wno-fatal"),
-                    *("-Wno-lint", "-Wno-style", "--x-assign", "fast", "--x-initial", "fast"),
-                    *("-CFLAGS", "-O2", "-MAKEFLAGS", "OPT_FAST=-O2", "--top-module", TOP),
-                    *("--Mdir", "obj", f"{TOP}.v", "main.cpp", "-o", "simulate"),
-                ],
-                cwd=folder,
-                capture_output=True,
-                text=True,
-                env=dict(toolchain.environment(*tools)),
-            )
-            if done.returncode:
-                raise UserError(f"core: verilator cannot build it: {done.stderr.strip()[-300:]}")
-    return built / "obj" / "simulate"
+            options = ["--x-assign", "fast", "--x-initial", "fast", "-CFLAGS", "-O2"]
+            files = [folder / f"{TOP}.v", folder / "main.cpp"]
+            environment = toolchain.environment(*tools)
+            try:
+                compile_model(files, folder, TOP, options, environment, out=subprocess.PIPE)
+            except subprocess.CalledProcessError as error:
+                said = error.stdout.decode(errors="replace").strip()[-300:]
+                raise UserError(f"core: verilator cannot build it: {said}") from error
+    return built / TOP
 
 
 class _Store(wiring.Component):
@@ -216,10 +211,10 @@ HARNESS = r"""// SPDX-License-Identifier: Apache-2.0
 #include <cstring>
 #include <string>
 #include <vector>
-#include "Vcore.h"
+#include "Vtop.h"
 #include "verilated.h"
 
-static Vcore *top;
+static Vtop *top;
 static uint64_t cycle;
 
 template <typename T> static void put(T &port, const uint32_t *w) {
@@ -254,7 +249,7 @@ int main(int, char **argv) {
   std::string folder = argv[1];
   double idle = std::atof(argv[2]), stall = std::atof(argv[3]);
   state = 88172645463325252ull + std::strtoull(argv[4], nullptr, 10) * 2654435761ull;
-  top = new Vcore;
+  top = new Vtop;
   job = std::fopen((folder + "/job.bin").c_str(), "rb");
   top->rst = 1; tick(); tick(); top->rst = 0;
   uint32_t head[3];

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sigmoid and tanh over all 65,536 inputs: error, order, symmetry and range."""
+"""Tables over all 65,536 inputs: error, order, symmetry and range."""
 
 import numpy as np
 import pytest
@@ -74,3 +74,26 @@ def test_tables_fit_their_words_and_cannot_change(name):
 def test_shape_is_kept(name):
     assert table(name)(P.reshape(256, 16, 16)).shape == (256, 16, 16)
     assert table(name)(np.int64(5)).shape == ()
+
+
+@pytest.mark.parametrize(
+    ("function", "takes", "gives", "most"),  # a chord of cos is 2**-13 below its arc
+    [(np.cos, 12, 15, 5.1), (np.exp, 15, 13, 1.1), (np.square, 12, 9, 1.1), (np.sinh, 15, 14, 1.1)],
+)
+def test_a_curve_is_its_function_but_for_the_chords_and_an_lsb(function, takes, gives, most):
+    found = activations.curve(function, takes, gives)(P)
+    assert np.abs(found - function(P * 2.0**-takes) * 2.0**gives).max() <= most
+
+
+def test_a_curve_saturates_and_meets_its_words_at_segment_starts():
+    found = activations.curve(np.exp, 12, 12)
+    left = np.arange(-32768, 32768, 1 << activations.CURVE_FRACTION_BITS)
+    expected = np.clip(np.floor(np.exp(left / 4096) * 4096 + 0.5), -32768, 32767)
+    np.testing.assert_array_equal(found(left), expected)
+    assert (np.diff(found(P)) >= 0).all() and found(P).max() == 32767
+
+
+@pytest.mark.parametrize("function", [np.log, np.reciprocal])
+def test_a_curve_must_be_finite(function):
+    with pytest.raises(ValueError, match="not finite"), np.errstate(all="ignore"):
+        activations.curve(function, 12, 15)

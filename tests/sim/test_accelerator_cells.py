@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every cell in Verilator: networks of all of them, loaded one by one into one Verilog."""
+"""Every cell in Verilator: networks loaded one by one into a design of some kinds, or of all."""
 
 import fcntl
 from dataclasses import replace
@@ -9,7 +9,6 @@ import pytest
 
 from deltaloom.golden.cells import CELLS
 from deltaloom.golden.models.synthetic import Shape, make_frames, make_network, make_path
-from deltaloom.hw.cells.catalogue import CELLS as PARTS
 from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.generate import generate
 from deltaloom.sim import execute
@@ -84,41 +83,49 @@ NETWORKS["bidirectional-outputs"] = make_network(
     INPUTS,
     seed=11,
 )
-QUICK = ("-2-skipped", "all", "bidirectional", "outputs")
-"""What runs by default: each cell in two layers with wide paths, and all that is special."""
+SPECIAL = ("all", "bidirectional", "bidirectional-outputs")
+FEW = [
+    *("lstm", "lstm_cifg", "lstm_peephole", "lstm_hard", "gru", "gru_before", "ligru"),
+    *("sru", "sru0", "sru4", "ind_rnn", "fast_grnn", "linear"),
+]
+"""Kinds that have every operation, one and two stages, c and h, vectors and skip among them: the
+design that is built by default. tests/hw/cells has each cell's circuit alone."""
+KINDS = {"few": FEW, "all": [*CELLS]}
+QUICK = [f"{kind}-2-skipped" for kind in FEW] + [*SPECIAL]
+"""What runs in it: each of its cells in two layers with wide paths, and all that is special."""
 
 
 @pytest.fixture(scope="module")
-def empty(tmp_path_factory, request):
-    """(Verilog, config, workdir) of a design without an image that holds any of NETWORKS.
+def design(tmp_path_factory, request):
+    """(Verilog, config, workdir) of a design without an image, of the cells of KINDS[param].
 
     Test processes that run beside each other share it: Verilator takes most of a minute.
     """
     folder = tmp_path_factory.getbasetemp()
     if hasattr(request.config, "workerinput"):
         folder = folder.parent
-    folder = folder / "cells"
+    folder = folder / f"cells-{request.param}"
     folder.mkdir(exist_ok=True)
-    first, *others = NETWORKS.values()
-    config = derive_config(first, *others, word_bits=48)
+    kinds = KINDS[request.param]
+    held = [net for name, net in NETWORKS.items() if name in SPECIAL or name.split("-")[0] in kinds]
+    config = derive_config(*held, word_bits=48)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         verilog = folder / "rtl" / "deltaloom.v"
         if not verilog.exists():
-            generate(first, folder / "rtl", config=config, baked=False)
+            generate(held[0], folder / "rtl", config=config, baked=False)
         execute.build([verilog], "verilator", folder, waves=False)
     return verilog, config, folder
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        name if name.endswith(QUICK) else pytest.param(name, marks=pytest.mark.slow)
-        for name in NETWORKS
-    ],
+    ("design", "name"),
+    [("few", name) for name in QUICK]
+    + [pytest.param("all", name, marks=pytest.mark.slow) for name in NETWORKS],
+    indirect=["design"],
 )
-def test_cells(empty, name):
-    verilog, config, folder = empty
+def test_cells(design, name):
+    verilog, config, folder = design
     network = NETWORKS[name]
     lengths = (4, 1, 3)
     frames = [make_frames(INPUTS, n, seed=n, smooth=0.6) for n in lengths]
@@ -133,8 +140,12 @@ def test_cells(empty, name):
     )
 
 
-def test_the_design_has_every_cell_and_no_number_that_is_round(empty):
-    _, config, _ = empty
-    assert sorted(config.cells) == sorted(PARTS)
+@pytest.mark.parametrize(
+    "design", ["few", pytest.param("all", marks=pytest.mark.slow)], indirect=True
+)
+def test_the_design_has_its_cells_and_no_number_that_is_round(design):
+    _, config, folder = design
+    kinds = KINDS[folder.name.removeprefix("cells-")]
+    assert sorted(config.cells) == sorted(s.name for kind in kinds for s in CELLS[kind].stages)
     assert config.weight_bits == (8, 16)
     assert (config.lanes, config.drain_rows) == (6, 3)

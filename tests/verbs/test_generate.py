@@ -51,3 +51,19 @@ def test_generate_never_replaces_a_file(files, run, error):
     net, data = files
     assert run("generate", net, "-o", data) == 2
     assert error() == f"-o {data}: is a file; name a folder"
+
+
+def test_generate_with_benches_and_then_without(files, tmp_path, run, capsys, error):
+    net, data = files
+    out = tmp_path / "rtl"
+    words = ["generate", net, "-o", out, "--word-bits", 32, "--name", "asr"]
+    assert run(*words, "--testbench", data, "--no-bake") == 2
+    assert "leave --no-bake out" in error() and not out.exists()
+    assert run(*words, "--testbench", data) == 0
+    text = capsys.readouterr().out
+    assert "  iverilog -g2012 -o asr_tb.vvp asr_tb.v asr.v && vvp -n asr_tb.vvp\n" in text
+    benches = ["asr_tb.v", "asr_tb_in.hex", "asr_tb_out.hex", "test_asr.py"]
+    assert json.loads((out / "manifest.json").read_text())["more_files"] == benches
+    assert len((out / "asr_tb_in.hex").read_text().split()) == 16 * 5
+    assert run(*words) == 0
+    assert not [name for name in benches if (out / name).exists()]

@@ -5,26 +5,38 @@ The weights alone show neither an activation nor that a layer is called twice, s
 configuration tells is checked, and what weights cannot hold is refused.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ...errors import UserError
+from .chain import order_of
 
+_GATES = ("sigmoid", "hard_sigmoid")
+_ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh", "hard_sigmoid")
 _SOFTMAX = ("Dense", "Activation")
-_EXPECTED: dict[str, dict[str, object]] = {
-    "LSTM": {"activation": "tanh", "recurrent_activation": "sigmoid"},
-    "GRU": {"activation": "tanh", "recurrent_activation": "sigmoid"},
-    "Bidirectional": {"merge_mode": "concat"},
-    "Dense": {"activation": "linear"},
-    "Activation": {"activation": "linear"},
+_ALLOWED: dict[str, dict[str, tuple[object, ...]]] = {
+    "LSTM": {"activation": ("tanh",), "recurrent_activation": _GATES},
+    "GRU": {"activation": ("tanh",), "recurrent_activation": _GATES},
+    "SimpleRNN": {"activation": ("tanh", "relu")},
+    "Bidirectional": {"merge_mode": ("concat",)},
+    "Dense": {"activation": _ACTIVATIONS},
+    "Activation": {"activation": _ACTIVATIONS},
+    "ReLU": {"max_value": (None,), "negative_slope": (0, None), "threshold": (0, None)},
+    "Softmax": {"axis": (-1, [-1])},
+    "BatchNormalization": {},
+    "Normalization": {"invert": (False,)},
+    "Rescaling": {},
     "InputLayer": {},
     "Dropout": {},
     "SpatialDropout1D": {},
     "GaussianDropout": {},
     "GaussianNoise": {},
 }
-"""Layers of a configuration that can be imported, and the options that they must have."""
+"""Layers of a configuration that can be imported, and the options that they may have; where one is
+not said, it is the first."""
+RECURRENT = ("LSTM", "GRU", "SimpleRNN")
+NORMS = ("BatchNormalization", "Normalization")
 _A_FRAME = ("Dense", "Activation", "Dropout")
 """What TimeDistributed may hold: a layer that sees one frame at a time."""
 _KNOWN = {
@@ -35,137 +47,140 @@ _KNOWN = {
 
 
 @dataclass(frozen=True)
+class Step:
+    """A layer of a configuration; of TimeDistributed, the one in it."""
+
+    name: str
+    kind: str
+    options: Mapping[str, Any]
+
+    @property
+    def title(self) -> str:
+        return f"{self.kind} layer {self.options.get('name', self.name)!r}"
+
+
+@dataclass(frozen=True)
 class Configured:
     """What a configuration tells.
 
     classes: of all layers in the order of the file, as (name, class).
-    order: names from input to output. backwards: of layers that put frames out from last to first.
+    steps: the network's, from input to output. cut: names of the others.
+    backwards: of layers that put frames out from last to first. version: Keras's, "" for unknown.
     """
 
     classes: tuple[tuple[str, str], ...]
-    order: tuple[str, ...]
+    steps: tuple[Step, ...]
+    cut: tuple[str, ...]
     backwards: frozenset[str]
+    version: str = ""
 
 
-def check_config(config: Any) -> Configured:
-    """Raise UserError for layers, options and connections that the weights would not show."""
+def check_config(config: Any, version: str = "", start: str = "", end: str = "") -> Configured:
+    """What a configuration tells of the layers from `start` to `end`, "" for the model's own.
+
+    Raises UserError for layers, options and connections that the weights would not show: all of
+    them.
+    """
     inner = config["config"]
     layers = inner["layers"] if isinstance(inner, dict) else inner
     if not layers:
         raise ValueError("it has no layers")
     names = [str(layer["config"].get("name", k)) for k, layer in enumerate(layers)]
-    order = _chain(layers, names, inner)
-    backwards = set()
-    for k, (name, layer) in enumerate(zip(names, layers, strict=True)):
-        kind, options = layer["class_name"], layer["config"]
-        if kind == "TimeDistributed":
-            kind, options = options["layer"]["class_name"], options["layer"]["config"]
-            if kind not in _A_FRAME:
-                raise UserError(
-                    f"TimeDistributed layer {name!r} of {kind}: runs an inner sequence for each "
-                    f"step, which is not supported; only {', '.join(_A_FRAME)} can be inside"
-                )
-        title = f"{kind} layer {options.get('name', k)!r}"
-        _check_options(kind, options, title, last=name == order[-1])
-        if kind == "Bidirectional":
-            _check_halves(options, title)
-        elif options.get("go_backwards", False):
-            _check_sequences(title, options)
-            backwards.add(str(options["name"]))
+    order = order_of(layers, names, inner, start, end)
+    by_name = dict(zip(names, layers, strict=True))
+    steps: list[Step] = []
+    problems: list[str] = []
+    for name in order:
+        found = _problems(name, by_name[name], steps, last=name == order[-1])
+        problems += found
+    if problems:
+        part = "; --from LAYER and --to LAYER choose a part" if len(order) > len(problems) else ""
+        raise UserError("; ".join(problems) + part)
+    backwards = {s.name for s in steps if s.kind in RECURRENT and s.options.get("go_backwards")}
     classes = tuple((n, str(a["class_name"])) for n, a in zip(names, layers, strict=True))
-    return Configured(classes, order, frozenset(backwards))
+    cut = tuple(n for n, kind in classes if n not in order and kind != "InputLayer")
+    return Configured(classes, tuple(steps), cut, frozenset(backwards), version)
 
 
-def _chain(layers: Any, names: list[str], inner: Any) -> tuple[str, ...]:
-    """Names from input to output. Raises UserError where the layers are no single chain."""
-    if not any(layer.get("inbound_nodes") for layer in layers):
-        return tuple(names)
-    readers: dict[str, str] = {}
-    for name, layer in zip(names, layers, strict=True):
-        title, nodes = f"{layer['class_name']} layer {name!r}", layer.get("inbound_nodes") or []
-        if len(nodes) > 1:
-            raise UserError(
-                f"{title}: is called {len(nodes)} times; only layers that are called once are "
-                "supported; give each call a layer of its own"
-            )
-        sources = list(_sources(nodes))
-        if len(sources) > 1:
-            raise UserError(
-                f"{title}: takes {' and '.join(map(repr, sources))}; only a single chain of layers "
-                "can be imported"
-            )
-        for source in sources:
-            if source in readers:
-                raise UserError(
-                    f"{source!r} leads to {readers[source]!r} and to {name!r}; only a single chain "
-                    "of layers can be imported"
-                )
-            readers[source] = name
-    ends = [name for name in names if name not in readers]
-    given = list(_sources(inner.get("output_layers", []))) if isinstance(inner, dict) else []
-    starts = [name for name in names if name not in readers.values()]
-    other = next((name for name in given if name in readers), None)
-    if len(ends) != 1 or len(starts) != 1 or len(set(given)) > 1 or other is not None:
-        what = f"{other!r}, in the middle," if other else f"{', '.join(map(repr, given or ends))}"
-        raise UserError(
-            f"the model's output is {what} from {', '.join(map(repr, starts))}; only a single "
-            "chain of layers can be imported"
-        )
-    order = starts
-    while order[-1] in readers:
-        order.append(readers[order[-1]])
-    return tuple(order)
+def _problems(name: str, layer: Any, steps: list[Step], *, last: bool) -> list[str]:
+    """What is in the way of a layer, which becomes a step."""
+    kind, options = layer["class_name"], layer["config"]
+    if kind == "TimeDistributed":
+        kind, options = options["layer"]["class_name"], options["layer"]["config"]
+        if kind not in _A_FRAME:
+            why = "runs an inner sequence for each step, which is not supported"
+            rule = f"only {', '.join(_A_FRAME)} can be inside"
+            return [f"TimeDistributed layer {name!r} of {kind}: {why}; {rule}"]
+    step = Step(name, kind, options)
+    steps.append(step)
+    problems = [*_options(kind, options, step.title, last=last)]
+    if kind == "Bidirectional":
+        problems += _halves(options, step.title)
+    elif options.get("go_backwards", False):
+        problems += _sequences(step.title, options)
+    return problems
 
 
-def _sources(node: Any) -> Iterator[str]:
-    """Names of the layers whose outputs a node of the graph takes, as Keras 2 and 3 write them."""
-    if isinstance(node, dict):
-        if node.get("class_name") == "__keras_tensor__":
-            yield str(node["config"]["keras_history"][0])
-            return
-        for value in node.values():
-            yield from _sources(value)
-    elif isinstance(node, list):
-        if len(node) >= 3 and isinstance(node[0], str) and all(type(n) is int for n in node[1:3]):
-            yield node[0]
-            node = node[3:]
-        for value in node:
-            yield from _sources(value)
-
-
-def _check_options(kind: str, options: Any, name: str, *, last: bool) -> None:
-    if kind not in _EXPECTED:
+def _options(kind: str, options: Any, title: str, *, last: bool) -> Iterator[str]:
+    if kind not in _ALLOWED:
         why = f": {_KNOWN[kind]}" if kind in _KNOWN else " is not supported"
-        raise UserError(f"{name}{why}; supported: {', '.join(_EXPECTED)}")
-    for key, value in _EXPECTED[kind].items():
-        given = options.get(key, value)
+        yield f"{title}{why}; supported: {', '.join(_ALLOWED)}"
+        return
+    for key, allowed in _ALLOWED[kind].items():
+        given = options.get(key, allowed[0])
         softmax = given == "softmax" and last and kind in _SOFTMAX
-        if given != value and not softmax:
+        if given not in allowed and not softmax:
             end = ", or softmax at the end" if kind in _SOFTMAX else ""
-            raise UserError(f"{name}: {key} is {given}; only {value} is supported{end}")
+            rule = " or ".join(str(value) for value in allowed if not isinstance(value, list))
+            verb = "is" if len(allowed) == 1 else "are"
+            yield f"{title}: {key} is {given}; only {rule} {verb} supported{end}"
+    if kind == "Softmax" and not last:
+        yield f"{title}: is not at the end; only there it keeps the winning class"
 
 
-def _check_halves(options: Any, name: str) -> None:
-    """The two directions of a Bidirectional layer."""
-    for key, backwards in (("layer", False), ("backward_layer", True)):
-        half = options.get(key)
-        if half is None:
-            continue
+def halves_of(options: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The layers in a Bidirectional one, as a configuration has them."""
+    return [options[key] for key in ("layer", "backward_layer") if options.get(key) is not None]
+
+
+def _halves(options: Any, title: str) -> Iterator[str]:
+    """What is in the way of the two directions of a Bidirectional layer."""
+    halves = halves_of(options)
+    for half, backwards in zip(halves, (False, True), strict=False):
         kind, inner = half["class_name"], half["config"]
-        if kind not in ("LSTM", "GRU"):
-            raise UserError(f"{name}: its {kind} is not supported; only LSTM and GRU are")
-        _check_options(kind, inner, name, last=False)
-        _check_sequences(name, inner)
+        if kind not in RECURRENT:
+            yield f"{title}: its {kind} is not supported; only {', '.join(RECURRENT)} are"
+            continue
+        yield from _options(kind, inner, title, last=False)
+        yield from _sequences(title, inner)
         given = inner.get("go_backwards", backwards)
         if given != backwards:
-            raise UserError(
-                f"{name}: go_backwards of a half is {given}; only {backwards} is supported"
-            )
+            yield f"{title}: go_backwards of a half is {given}; only {backwards} is supported"
+    kinds = {half["class_name"] for half in halves}
+    functions = {
+        tuple(str(half["config"].get(key)) for key in ("activation", "recurrent_activation"))
+        for half in halves
+    }
+    if len(kinds) > 1 or len(functions) > 1:
+        yield f"{title}: its halves are unlike; only halves of one kind are supported"
 
 
-def _check_sequences(name: str, options: Any) -> None:
+def _sequences(title: str, options: Any) -> Iterator[str]:
     if not options.get("return_sequences", False):
-        raise UserError(
-            f"{name}: return_sequences is False, so it gives the first frame's output of what "
+        yield (
+            f"{title}: return_sequences is False, so it gives the first frame's output of what "
             "goes backwards; only True is supported"
         )
+
+
+def notes_of(config: Configured) -> Iterator[str]:
+    """What changed on the way, in sentences."""
+    for step in config.steps:
+        if step.kind == "Softmax" or step.options.get("activation") == "softmax":
+            yield f"{step.title}: softmax is left off: the same class wins"
+        halves = halves_of(step.options)
+        inner = halves[0]["config"] if halves else step.options
+        if step.kind in (*RECURRENT, "Bidirectional") and not inner.get("return_sequences", False):
+            yield f"{step.title}: gives the last step; the network gives every step"
+    if config.cut:
+        yield f"left out: {', '.join(config.cut)}"

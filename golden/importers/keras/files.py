@@ -13,6 +13,7 @@ import re
 import zipfile
 import zlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,29 +28,35 @@ from .names import check_cells, tensor_name
 _DAMAGED = (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError)
 _NO_WEIGHTS = ("optimizer", "optimizer_weights", "top_level_model_weights")
 _MOST_CONFIG = 64 << 20
-Read = tuple[dict[str, np.ndarray], bool, frozenset[str]]
+Read = tuple[dict[str, np.ndarray], bool, Configured | None]
 
 
-def read_h5(file: Path, budget: Budget) -> Read:
+def read_h5(file: Path, budget: Budget, start: str = "", end: str = "") -> Read:
     """All weights of `file` by name, and whether they are in the order of the model's layers.
 
-    Where the file holds the model's configuration, its layers are checked too, and the names of
-    those that go backwards come third: these put their frames out from last to first.
+    Where the file holds the model's configuration, its layers are checked too, those from `start`
+    to `end` if they are said, and it comes third; weights of other layers are left out.
     """
     h5py = _h5py(file)
     try:
         with h5py.File(file, "r") as archive:
             text = archive.attrs.get("model_config")
-            config = None if text is None else _config(text)
+            version = _text(archive.attrs.get("keras_version", ""))
+            config = None if text is None else _config(text, version, start, end)
             found, ordered = _weights(h5py, archive, budget)
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
     except _DAMAGED as error:
         raise _not_whole(file, ".h5", error) from error
-    return found, ordered, config.backwards if config else frozenset()
+    if config is None and (start or end):
+        raise UserError(
+            f"{file}: --from, --to: it holds no configuration, only weights; --only PATTERN and "
+            "--ignore PATTERN choose some"
+        )
+    return _of_steps(found, config) if config else found, ordered, config
 
 
-def read_keras(file: Path, budget: Budget) -> Read:
+def read_keras(file: Path, budget: Budget, start: str = "", end: str = "") -> Read:
     """The same of a .keras archive; its configuration tells names and order."""
     h5py = _h5py(file)
     try:
@@ -59,7 +66,8 @@ def read_keras(file: Path, budget: Budget) -> Read:
                 raise ValueError("its configuration is too large")
             budget.take("model.weights.h5", sizes["model.weights.h5"])
             text, weights = archive.read("config.json"), archive.read("model.weights.h5")
-        config = _config(text)
+            version = _version(archive, sizes)
+        config = _config(text, version, start, end)
         with h5py.File(io.BytesIO(weights), "r") as archive:
             found, _ = _weights(h5py, archive, budget)
     except UserError as error:
@@ -67,7 +75,7 @@ def read_keras(file: Path, budget: Budget) -> Read:
     except (zipfile.BadZipFile, zlib.error, EOFError, *_DAMAGED) as error:
         raise _not_whole(file, ".keras", error) from error
     try:
-        return _in_order(found, config), True, config.backwards
+        return _of_steps(_in_order(found, config), config), True, config
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
 
@@ -87,9 +95,16 @@ def _not_whole(file: Path, kind: str, error: Exception) -> UserError:
     return UserError(f"{file}: not a whole Keras {kind} file ({line}); save it anew")
 
 
-def _config(text: Any) -> Configured:
+def _version(archive: zipfile.ZipFile, sizes: Mapping[str, int]) -> str:
+    """Of Keras, "" where the archive does not tell."""
+    if not 0 < sizes.get("metadata.json", 0) < _MOST_CONFIG:
+        return ""
+    return str(json.loads(archive.read("metadata.json")).get("keras_version", ""))
+
+
+def _config(text: Any, version: str, start: str, end: str) -> Configured:
     try:
-        return check_config(json.loads(_text(text)))
+        return check_config(json.loads(_text(text)), version, start, end)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise UserError(
             f"its model_config is not Keras's ({error}); save the weights alone"
@@ -188,7 +203,8 @@ def _in_order(found: dict[str, np.ndarray], config: Configured) -> dict[str, np.
         snake = re.sub(r"([a-z])([A-Z])", r"\1_\2", snake).lower()
         names[f"{snake}_{counts[snake]}" if counts[snake] else snake] = name
         counts[snake] += 1
-    by_layer: dict[str, dict[str, np.ndarray]] = {name: {} for name in config.order}
+    order = [*(step.name for step in config.steps), *(name for name, _ in config.classes)]
+    by_layer: dict[str, dict[str, np.ndarray]] = {name: {} for name in order}
     for full, array in found.items():
         layer, _, leaf = full.partition("/")
         if names.get(layer) not in by_layer:
@@ -199,3 +215,9 @@ def _in_order(found: dict[str, np.ndarray], config: Configured) -> dict[str, np.
         for layer, weights in by_layer.items()
         for leaf, array in weights.items()
     }
+
+
+def _of_steps(found: dict[str, np.ndarray], config: Configured) -> dict[str, np.ndarray]:
+    """Weights without those of layers that are cut off."""
+    cut = set(config.cut)
+    return {name: array for name, array in found.items() if name.split("/")[0] not in cut}

@@ -4,31 +4,13 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from ...arithmetic import Reals
 from ...errors import UserError
 from ...models.float_model import FloatLayer
+from ..folding import Affine, after, before, is_plain
 from ..tensors.directions import Stage, one
-from ..tensors.layers import float32
 from .axes import DIRECTIONS, Axes, Axis
 from .model import title
 from .nodes import NODES
-
-
-@dataclass(frozen=True)
-class Affine:
-    """A scale and an offset [features], which wait for a linear product to be folded into.
-
-    node: the one that made them, for errors.
-    """
-
-    scale: Reals
-    offset: Reals
-    node: Any
-
-    def then(self, scale: Reals, offset: Reals, node: Any) -> "Affine":
-        return Affine(self.scale * scale, self.offset * scale + offset, node)
 
 
 @dataclass(frozen=True)
@@ -89,55 +71,26 @@ class Flow:
 
     def settled_stages(self) -> tuple[Stage, ...]:
         """The stages, with what waits folded into the last if it is linear."""
-        if self.affine is None or not self._ends_linear:
+        if self.affine is None or not self.ends_linear:
             return self.stages
-        return (*self.stages[:-1], one(_after(self.stages[-1].first, self.affine)))
+        return (*self.stages[:-1], one(after(self.stages[-1].first, self.affine)))
 
     @property
-    def _ends_linear(self) -> bool:
-        return bool(self.stages) and self.stages[-1].layers[-1].kind == "linear"
+    def ends_linear(self) -> bool:
+        return bool(self.stages) and is_plain(self.stages[-1].layers[-1])
 
     def fold_into(self, layer: FloatLayer) -> FloatLayer:
         """A layer that takes this, with what waits folded into its product of the input."""
-        if self.affine is None or self._ends_linear:
+        if self.affine is None or self.ends_linear:
             return layer
-        return _before(layer, self.affine)
+        return before(layer, self.affine)
 
     def finished(self) -> "Flow":
         """This as a network's output. Raises UserError where something waits or is misplaced."""
-        if self.affine is not None and not self._ends_linear:
-            kind = self.affine.node.op_type
-            verb = "adds to" if kind in ("Add", "Sub") else "scales"
-            raise UserError(f"{title(self.affine.node)}: {verb} what no MatMul made; {NODES}")
+        if self.affine is not None and not self.ends_linear:
+            verb = "adds to" if self.affine.adds else "scales"
+            raise UserError(f"{self.affine.what}: {verb} what no MatMul made; {NODES}")
         beside = self.axes.last == self.features[-1:] and not self.moved  # two directions
         if not self.joined and not beside:
             self.check_joined(self.nodes[-1])
         return replace(self, stages=self.settled_stages(), affine=None)
-
-
-def _after(layer: FloatLayer, affine: Affine) -> FloatLayer:
-    """A linear layer with its outputs scaled and offset."""
-    (path,) = layer.paths
-    weights = path.weights.astype(np.float64) * affine.scale[None, :, None]
-    bias = layer.bias.astype(np.float64) * affine.scale + affine.offset
-    what = title(affine.node)
-    return replace(
-        layer,
-        paths=(replace(path, weights=float32(f"{what}: the weights", weights)),),
-        bias=float32(f"{what}: the bias", bias),
-    )
-
-
-def _before(layer: FloatLayer, affine: Affine) -> FloatLayer:
-    """A layer that takes its inputs without their scale and offset."""
-    what = title(affine.node)
-    bias = layer.bias.astype(np.float64)
-    paths = []
-    for path in layer.paths:
-        if path.source == "x":
-            weights = path.weights.astype(np.float64)
-            rows = [layer.cell.gates.index(gate) for gate in path.gates]
-            bias[rows] += weights @ affine.offset
-            path = replace(path, weights=float32(f"{what}: the weights", weights * affine.scale))
-        paths.append(path)
-    return replace(layer, paths=tuple(paths), bias=float32(f"{what}: the bias", bias))

@@ -1,25 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
 """The nodes of an ONNX graph that become layers."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ...errors import UserError
 from ...models.float_model import FloatLayer, FloatPath, Floats
+from ..folding import MIDDLE, SLOPE, activated
 from ..tensors.directions import Stage
 from ..tensors.layers import build_layer, by_name, float32, shown
 from ..tensors.layouts import ONNX_LAYOUTS
 from .model import title
 from .scope import Scope
+from .variants import variants
 
 NODES = (
-    "supported: LSTM, GRU, Gemm, MatMul, Add of a bias, and between them Squeeze, Unsqueeze, "
-    "Transpose, Reshape, Identity, Dropout, Cast; Softmax or LogSoftmax at the end"
+    "supported: LSTM, GRU, RNN, Gemm, MatMul, Add of a bias, Relu, Sigmoid, Tanh and HardSigmoid "
+    "after Gemm or MatMul, and between them Squeeze, Unsqueeze, Transpose, Reshape, Identity, "
+    "Dropout, Cast; Softmax or LogSoftmax at the end"
 )
 """What a graph may hold, for errors."""
-_ACTIVATIONS = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"]}
+ACTIVATIONS = {
+    "Relu": "relu",
+    "Sigmoid": "sigmoid",
+    "Tanh": "tanh",
+    "HardSigmoid": "hard_sigmoid",
+}
+"""Nodes that follow a linear layer, by what `folding` calls them."""
 _INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
 _AXES = {"W": 3, "R": 3, "B": 2, "P": 2}
 _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
@@ -35,17 +46,10 @@ def recurrent(scope: Scope, node: Any, name: str) -> Stage:
             f"{what}: direction is {given['direction']}; only {', '.join(_DIRECTIONS)} are "
             "supported"
         )
-    for key, neutral in (("layout", 0), ("input_forget", 0), ("clip", None)):
+    for key, neutral in (("layout", 0), ("clip", None)):
         if given.get(key, neutral) != neutral:
             rule = "without it" if neutral is None else f"with {neutral}"
             raise UserError(f"{what}: {key} is {given[key]:g}; only nodes {rule} are supported")
-    activations = [a.decode() if isinstance(a, bytes) else a for a in given.get("activations", [])]
-    default = _ACTIVATIONS[node.op_type] * len(directions)
-    if activations and [a.lower() for a in activations] != [a.lower() for a in default]:
-        raise UserError(
-            f"{what}: activations are {', '.join(activations)}; only "
-            f"{', '.join(default)} is supported"
-        )
     inputs = {key: n for key, n in zip(_INPUTS, node.input, strict=False) if n}
     if "sequence_lens" in inputs:
         raise UserError(
@@ -53,9 +57,7 @@ def recurrent(scope: Scope, node: Any, name: str) -> Stage:
             "without it are supported"
         )
     peepholes = "P" in inputs and not scope.is_zero(inputs["P"])
-    kind = "LSTM with peepholes" if peepholes else node.op_type
-    if kind == "GRU":
-        kind = "GRU after" if given.get("linear_before_reset", 0) else "GRU before"
+    cells = variants(what, node.op_type, given, len(directions), peepholes=peepholes)
     tensors = {}
     for key in ("W", "R", "B", *(["P"] if peepholes else [])):
         if key in inputs:
@@ -76,16 +78,18 @@ def recurrent(scope: Scope, node: Any, name: str) -> Stage:
             tuple(
                 (
                     replace(
-                        build_layer(
-                            ONNX_LAYOUTS[kind],
-                            by_name({key: array[d] for key, array in tensors.items()}),
-                            name if d == 0 else f"{name}.reverse",
+                        cell.change(
+                            build_layer(
+                                ONNX_LAYOUTS[cell.layout],
+                                by_name({key: array[d] for key, array in tensors.items()}),
+                                name if d == 0 else f"{name}.reverse",
+                            )
                         ),
                         backward=backward,
                         initial={k: s[d] for k, s in states.items() if s is not None},
                     ),
                 )
-                for d, backward in enumerate(directions)
+                for d, (backward, cell) in enumerate(zip(directions, cells, strict=True))
             )
         )
     except UserError as error:
@@ -124,6 +128,13 @@ def _is_kept(scope: Scope, node: Any, key: str, name: str) -> bool:
     if scope.zero_state:
         scope.notes.append(f"{title(node)}: {key} is taken to be zeros (--zero-state)")
     return scope.zero_state
+
+
+def activation(scope: Scope, node: Any) -> Callable[[FloatLayer], FloatLayer]:
+    """What an activation's node makes of the linear layer in front of it."""
+    given = scope.graph.attributes(node)
+    slope, middle = float(given.get("alpha", SLOPE)), float(given.get("beta", MIDDLE))
+    return partial(activated, name=ACTIVATIONS[node.op_type], slope=slope, middle=middle)
 
 
 def linear(scope: Scope, node: Any, name: str) -> FloatLayer:

@@ -48,13 +48,28 @@ def find_region(graph: Graph, options: ImportOptions, *, cut: bool) -> Region:
     cut: something may come before and after it.
     """
     first: list[str] = []
-    for name, shape in _entries(graph, options, cut=cut):
-        for features in _feature_axes(graph, name, shape):
+    open_axes: list[str] = []
+    for name, declared in _entries(graph, options, cut=cut):
+        try:
+            axes = _feature_axes(graph, name, declared)
+        except UserError as error:
+            open_axes.append(str(error))
+            continue
+        for features, shape in axes:
             region, problems = _try(graph, options, name, shape, features, cut=cut)
             if region is not None:
                 return region
             first = first or problems or [f"the graph's outputs come from no layer; {NODES}"]
-    raise UserError("; ".join(dict.fromkeys(first)) or f"there is no layer in it; {NODES}")
+    first = first or open_axes[:1]
+    raise UserError(_joined(first) or f"there is no layer in it; {NODES}")
+
+
+def _joined(problems: Sequence[str]) -> str:
+    """All of them, each once, and what is supported behind the first that says it."""
+    text = "; ".join(dict.fromkeys(problems))
+    rule = f"; {NODES}"
+    at = text.find(rule) + len(rule)
+    return text[:at] + text[at:].replace(rule, "") if rule in text else text
 
 
 def sized(shape: Sequence[int | str | None], features: int, sizes: Sequence[int]) -> Axes:
@@ -240,19 +255,23 @@ def _dependents(graph: Graph) -> set[str]:
     return found
 
 
-def _feature_axes(graph: Graph, name: str, shape: Shape) -> list[int]:
-    """Axes of an entry that may hold the features: the last one, then others of known size."""
+def _feature_axes(graph: Graph, name: str, shape: Shape) -> list[tuple[int, Shape]]:
+    """Axes of an entry that may hold the features, with its shape.
+
+    First the last one, whose size may follow from the first layer, then others of known size.
+    """
     if not shape:
         return []
+    found = [(k, shape) for k, n in enumerate(shape) if isinstance(n, int) and n > 0][::-1]
     if not isinstance(shape[-1], int):
-        shape[-1] = _width_behind(graph, name)
-    known = [k for k, n in enumerate(shape) if isinstance(n, int) and n > 0]
-    if not known:
+        width = _width_behind(graph, name)
+        found = ([(len(shape) - 1, [*shape[:-1], width])] if width else []) + found
+    if not found:
         raise UserError(
             f"{name!r}: its number of features is open, and no layer tells it; export the graph "
             "with its size"
         )
-    return sorted(known, reverse=True)
+    return found
 
 
 def _width_behind(graph: Graph, name: str) -> int | None:

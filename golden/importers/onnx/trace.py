@@ -12,18 +12,20 @@ from typing import Any
 import numpy as np
 
 from ...errors import UserError, printable
+from ..folding import Affine
 from ..tensors.directions import one
 from ..tensors.layers import shown
 from .axes import DIRECTIONS, Axes, Axis, Moved, axis
-from .flow import Affine, Flow
-from .model import Graph, taken_by, title
+from .flow import Flow
+from .model import RECURRENT, Graph, taken_by, title
 from .moves import MOVERS, torn
-from .nodes import NODES, linear, recurrent
+from .nodes import ACTIVATIONS, NODES, activation, linear, recurrent
 from .scope import MOVES, PICKS, Scope
 
-LAYERS = ("LSTM", "GRU", "Gemm", "MatMul")
+LAYERS = (*RECURRENT, "Gemm", "MatMul")
 AFFINE = ("Add", "Sub", "Mul", "Div", "BatchNormalization")
-KNOWN = (*LAYERS, *AFFINE, *MOVES, "Dropout", "Softmax", "LogSoftmax", "Gather", "Slice")
+KNOWN = (*LAYERS, *ACTIVATIONS, *AFFINE, *MOVES, "Dropout", "Softmax", "LogSoftmax")
+KNOWN += ("Gather", "Slice")
 _CHAIN = "only a single chain of layers can be imported"
 
 
@@ -154,7 +156,8 @@ class Trace:
         if kind in MOVERS:
             return MOVERS[kind](self.scope, node, flow)
         make: Callable[[Any, Flow], Flow] = {
-            **dict.fromkeys(("LSTM", "GRU"), self._recurrent),
+            **dict.fromkeys(RECURRENT, self._recurrent),
+            **dict.fromkeys(ACTIVATIONS, self._activation),
             **dict.fromkeys(("Gemm", "MatMul"), self._linear),
             **dict.fromkeys(("Add", "Sub", "Mul", "Div"), self._affine),
             **dict.fromkeys(("Softmax", "LogSoftmax"), self._softmax),
@@ -209,7 +212,7 @@ class Trace:
                 "that keeps time and batch apart is supported"
             )
         states = [name for name in node.input[5:7] if name]
-        wanted = {"LSTM": 2, "GRU": 1}[node.op_type]
+        wanted = 2 if node.op_type == "LSTM" else 1
         kept = sum(self.scope.state_input(name) is not None for name in states)
         if not time and kept < wanted:
             raise UserError(
@@ -244,6 +247,16 @@ class Trace:
         axes = flow.axes.with_axis(len(flow.axes) - 1, units)
         return flow.becomes(one(layer), node, axes, units, last=flow.last)
 
+    def _activation(self, node: Any, flow: Flow) -> Flow:
+        if not flow.ends_linear:
+            raise UserError(
+                f"{title(node)}: follows {'a layer' if flow.stages else 'no layer'} that takes no "
+                f"activation; only Gemm and MatMul do; {NODES}"
+            )
+        stages = flow.settled_stages()
+        stages = (*stages[:-1], stages[-1].change(activation(self.scope, node)))
+        return replace(flow, stages=stages, affine=None, state=False)
+
     # Scales and offsets
 
     def _affine(self, node: Any, flow: Flow) -> Flow:
@@ -270,8 +283,8 @@ class Trace:
     def _scaled(self, node: Any, flow: Flow, scale: Any, offset: Any) -> Flow:
         if not (np.isfinite(scale).all() and np.isfinite(offset).all()):
             raise UserError(f"{title(node)}: a scale or an offset is not finite; mend the graph")
-        before = flow.affine or Affine(np.ones(flow.width), np.zeros(flow.width), node)
-        return replace(flow, affine=before.then(scale, offset, node), state=False)
+        made = Affine(scale, offset, title(node), adds=node.op_type in ("Add", "Sub"))
+        return replace(flow, affine=flow.affine.then(made) if flow.affine else made, state=False)
 
     def _batch_norm(self, node: Any, flow: Flow) -> Flow:
         given = self.graph.attributes(node)

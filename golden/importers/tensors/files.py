@@ -4,7 +4,7 @@
 import importlib
 import pickle
 import zipfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ import safetensors
 
 from ... import storage
 from ...errors import UserError
+from ..keras.config import Configured
 from ..keras.files import read_h5, read_keras
 from ..keras.names import check_cells, tensor_name
 from ..limits import MOST_BYTES, Budget, check_shape
@@ -25,22 +26,23 @@ Arrays = dict[str, np.ndarray]
 class Stored(NamedTuple):
     """What a file holds.
 
-    arrays: by name. ordered: whether that is the order they were saved in. backwards: names of
-    layers that put the frames they get out from last to first, where the file tells (Keras).
+    arrays: by name. ordered: whether that is the order they were saved in. config: what Keras's
+    configuration tells, where the file has one.
     """
 
     arrays: Arrays
     ordered: bool
-    backwards: Collection[str] = ()
+    config: Configured | None = None
 
 
 _NESTED = ("state_dict", "model_state_dict", "model", "model_par")  # the last: PyTorch-Kaldi
 _WRAPPERS = ("module.", "_orig_mod.")  # DataParallel and torch.compile put these before all names
 
 
-def read_tensors(file: Path, most: int = MOST_BYTES) -> Stored:
+def read_tensors(file: Path, most: int = MOST_BYTES, start: str = "", end: str = "") -> Stored:
     """All tensors of `file`, which make at most so many bytes.
 
+    start, end: layers between which a Keras model's are read; no other file has any.
     bfloat16 comes as float32, all else as stored. Raises UserError where the file is missing,
     damaged or of another kind, or has no tensors.
     """
@@ -48,13 +50,14 @@ def read_tensors(file: Path, most: int = MOST_BYTES) -> Stored:
     reader = _read_safetensors if file.name.endswith(INDEX) else _READERS.get(file.suffix.lower())
     if reader is None:
         raise UserError(f"{file}: files called {file.suffix or 'so'!r} are not read, only {KINDS}")
-    tensors, ordered, backwards = Stored(*reader(file, Budget(most)))
+    part = (start, end) if file.suffix.lower() in KERAS else ()
+    tensors, ordered, config = Stored(*reader(file, Budget(most), *part))
     if not tensors:
         raise UserError(f"{file}: holds no tensors; save the trained model's state_dict()")
     for wrapper in _WRAPPERS:
         if all(name.startswith(wrapper) for name in tensors):
             tensors = {name.removeprefix(wrapper): array for name, array in tensors.items()}
-    return Stored(tensors, ordered, backwards)
+    return Stored(tensors, ordered, config)
 
 
 def _read_torch(file: Path, budget: Budget) -> tuple[Arrays, bool]:
@@ -223,4 +226,5 @@ _READERS: dict[str, Callable[[Path, Budget], tuple]] = {
     ".hdf5": read_h5,
     ".keras": read_keras,
 }
+KERAS = (".h5", ".hdf5", ".keras")
 KINDS = ", ".join((*_READERS, ".onnx"))

@@ -11,8 +11,7 @@ from ...arithmetic import Reals
 from ...cells import CELLS
 from ...errors import UserError
 from ...models.float_model import FloatLayer, FloatPath, Floats
-from .layouts import SUPPORTED, Idle, Layout, Norm, Tensor
-from .refusals import other_cell
+from .layouts import Idle, Layout, Norm, Tensor
 
 
 @dataclass
@@ -73,9 +72,6 @@ def choose(layouts: Sequence[Layout], found: Found, reset: str = "") -> Layout:
         rows, columns = _matrix(layout, stored).shape
         if rows == len(recurrent.gates) * columns and rows:
             return layout
-        what = other_cell(layout.family, rows, columns)
-        if what and rows:
-            raise UserError(f"{found.shown(recurrent.name)} belongs to {what}; {SUPPORTED}")
     return max(able, key=lambda layout: max(_agreed(layout, found).values(), default=0))
 
 

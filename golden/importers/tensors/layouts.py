@@ -259,6 +259,8 @@ LAYOUTS = (
     _torch("GRU", "gru", _RZ_X, _RZ_H, "_l{n}"),
     _torch("LSTMCell", "lstm", _IFGO, _IFGO),
     _torch("GRUCell", "gru", _RZ_X, _RZ_H),
+    _torch("RNN", "rnn_tanh", ("n",), ("n",), "_l{n}"),
+    _torch("RNNCell", "rnn_tanh", ("n",), ("n",)),
     Layout(
         "SpeechBrain LiGRU",
         "ligru",
@@ -290,6 +292,7 @@ LAYOUTS = (
     _keras("LSTM", "lstm", _IFCO, _IFCO),
     _keras("GRU (reset_after)", "gru", _ZR_X, _ZR_H, b=Tensor("bias", _ZR_X + _ZR_H, rows=2)),
     _keras("GRU (reset_after=False)", "gru_before", _ZRN, _ZRN),
+    _keras("SimpleRNN", "rnn_tanh", ("n",), ("n",)),
     Layout(
         "Keras Dense",
         "linear",
@@ -307,6 +310,7 @@ LAYOUTS = (
 ONNX_LAYOUTS = {
     "LSTM": _onnx("LSTM", "lstm", _IOFC, _IOFC),
     "LSTM with peepholes": _onnx("LSTM", "lstm_peephole", _IOFC, _IOFC, ("v_i", "v_o", "v_f")),
+    "RNN": _onnx("RNN", "rnn_tanh", ("n",), ("n",)),
     "GRU after": _onnx("GRU (linear_before_reset 1)", "gru", _ZR_X, _ZR_H),
     "GRU before": _onnx("GRU (linear_before_reset 0)", "gru_before", _ZRN, _ZRN),
 }

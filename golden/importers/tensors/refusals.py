@@ -44,10 +44,3 @@ def refusal(name: str, shape: tuple[int, ...]) -> str | None:
         if len(shape) == 1:
             return "LayerNorm or BatchNorm"
     return None
-
-
-def other_cell(framework: str, rows: int, columns: int) -> str | None:
-    """Which cell a recurrent weight [rows, columns] belongs to that is not supported."""
-    if rows != columns:
-        return None
-    return "a Keras SimpleRNN" if framework == "Keras" else "an nn.RNN"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..golden.errors import UserError
+from ..golden.processes import end, start
 from .progress import Stages
 
 PATIENCE = 5
@@ -45,15 +46,14 @@ class Beside:
     def __enter__(self) -> "Beside":
         self._command.result.unlink(missing_ok=True)  # an old one would look like success
         self._stage = self._stages.begin(self._command.title)
-        self._child = subprocess.Popen(
+        # Not in the terminal's group: Ctrl-C is for us, and we pass it on.
+        self._child = start(
             [sys.executable, "-m", "deltaloom", *map(str, self._command.words)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            # Not in the terminal's group: Ctrl-C is for us, and we pass it on.
-            start_new_session=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -61,12 +61,12 @@ class Beside:
 
     def __exit__(self, *exception: object) -> None:
         if self._child.poll() is None:
-            self._child.send_signal(signal.SIGINT)  # the verb ends what it has started
+            with suppress(ProcessLookupError):
+                os.killpg(self._child.pid, signal.SIGINT)  # the verb ends what it has started
             try:
                 self._child.wait(PATIENCE)
             except subprocess.TimeoutExpired:
-                with suppress(ProcessLookupError):
-                    os.killpg(self._child.pid, signal.SIGKILL)
+                end(self._child)
         self._child.wait()
         self._reader.join()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What verbs write: folders, JSON files, and the HTML report with its option and its place."""
+"""What verbs write: JSON files and the HTML report, with their options and places."""
 
 import argparse
 from collections.abc import Iterable
@@ -7,23 +7,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError
+from ..golden.writing import check_file, is_stream, same
 
 if TYPE_CHECKING:
     from ..golden.reports.page import Section
 
 SUFFIX = ".report.html"
-
-
-def check_folder(option: str, folder: Path) -> None:
-    """UserError, before any work, where what the option names is there and is no folder."""
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{option} {folder}: is a file; name a folder")
+NOTHING = "none"
+"""What `--report` takes where no report is wanted."""
 
 
 def check_output(output: Path | None, *inputs: Path) -> None:
-    """UserError where the output of `-o` is one of the inputs."""
-    if output is not None and output.exists() and any(output.samefile(f) for f in inputs):
-        raise UserError(f"-o {output}: is an input itself; name another file")
+    """UserError, before any work, where the file of `-o` is an input or cannot be written."""
+    if output is not None:
+        check_file("-o", output, *inputs)
+
+
+def check_json(args: argparse.Namespace, *others: Path | None) -> Path | None:
+    """The file of `--json`; UserError where it is another of this run or cannot be written."""
+    file: Path | None = getattr(args, "json", None)
+    if file is not None:
+        check_file("--json", file, *filter(None, others))
+    return file
+
+
+def beside(output: Path | None, suffix: str) -> Path | None:
+    """The file beside the output with its name and this suffix; None beside a device or a pipe."""
+    if output is None or is_stream(output):
+        return None
+    return output.with_name(output.stem + suffix)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -41,15 +53,9 @@ def write_json(content: Any, file: Path) -> None:
     """Write plain data, whole or not at all."""
     import json
 
+    from ..golden.writing import write_text
+
     write_text(json.dumps(content, indent=2) + "\n", file)
-
-
-def write_text(text: str, file: Path) -> None:
-    """Write a text file, whole or not at all."""
-    from ..golden.storage import replacing
-
-    with replacing(file) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 def add_report(parser: argparse.ArgumentParser, output: str = "") -> None:
@@ -60,7 +66,7 @@ def add_report(parser: argparse.ArgumentParser, output: str = "") -> None:
         type=Path,
         metavar="FILE",
         default=argparse.SUPPRESS,
-        help=f"write tables and charts to this HTML file (default: {name})",
+        help=f"write tables and charts to this HTML file, or to {NOTHING} (default: {name})",
     )
 
 
@@ -71,10 +77,13 @@ def report_file(args: argparse.Namespace, output: Path | None, *others: Path) ->
     """
     file: Path | None = getattr(args, "report", None)
     if file is None:
-        return output and output.with_name(output.stem + SUFFIX)
+        return beside(output, SUFFIX)
+    if str(file) == NOTHING:
+        return None
     for other in (*others, *([output] if output else [])):
-        if file == other or (file.exists() and other.exists() and file.samefile(other)):
+        if same(file, other) and not is_stream(file):
             raise UserError(f"--report {file}: is another file of this run; name one of its own")
+    check_file("--report", file)
     return file
 
 

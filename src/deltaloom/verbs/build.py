@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
+from ..golden.writing import check_folder, replacing, together, write_text
 from ..terminal.accelerator_options import add_lanes, add_longest, add_word_bits
 from ..terminal.estimates import dense_cycles
 from ..terminal.options import add_network
-from ..terminal.outputs import check_folder
 from ..terminal.phases import phase_lines
 
 if TYPE_CHECKING:
@@ -103,7 +103,6 @@ class Build:
         from ..boards.flow.design import BoardDesign
         from ..boards.flow.families import family_of
         from ..boards.registry import find_board
-        from ..golden import storage
         from ..golden.models.network import Network
         from ..hw.compiler.fit import derive_config
 
@@ -143,13 +142,13 @@ class Build:
                 cycles_per_step=cycles or dense_cycles(network, config),
                 progress=progress,
             )
-        if report.bitstream is not None:
-            file = args.output / f"{report.board}.bit"
-            with storage.replacing(file) as temporary:
-                shutil.copyfile(report.bitstream, temporary)
-            report = replace(report, bitstream=file)
-        with storage.replacing(args.output / REPORT) as temporary:
-            temporary.write_text(report.to_json(), encoding="utf-8")
+        with together():
+            if report.bitstream is not None:
+                file = args.output / f"{report.board}.bit"
+                with replacing(file) as temporary:
+                    shutil.copyfile(report.bitstream, temporary)
+                report = replace(report, bitstream=file)
+            write_text(report.to_json(), args.output / REPORT)
         console = Console()
         console.print(report.table())
         if cycles is None and report.cycles_per_step is not None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..golden.writing import check_folder
 from ..terminal.beside import Beside, Command
 from ..terminal.demo_report import (
     ALLOWED,
@@ -20,7 +21,7 @@ from ..terminal.demo_report import (
     print_report,
     threshold_of,
 )
-from ..terminal.outputs import check_folder, write_json
+from ..terminal.outputs import write_json
 from ..terminal.progress import Stages
 from .build import REPORT as BOARD_REPORT
 from .simulate import MISMATCH, check_simulator

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..golden.writing import together
 from ..terminal.estimates import estimated_area, estimated_cycles
 from ..terminal.options import (
     add_data,
@@ -15,7 +16,14 @@ from ..terminal.options import (
     read_metrics,
     set_thresholds,
 )
-from ..terminal.outputs import add_json, add_report, report_file, write_json, write_report
+from ..terminal.outputs import (
+    add_json,
+    add_report,
+    check_json,
+    report_file,
+    write_json,
+    write_report,
+)
 from ..terminal.progress import progress_bars
 
 if TYPE_CHECKING:
@@ -58,19 +66,22 @@ class Evaluate:
         from ..golden.reports.sections import evaluate_sections
 
         inputs = [args.network, args.data, *([args.model] if "model" in args else [])]
-        page = report_file(args, None, *inputs, *([args.json] if "json" in args else []))
+        output = check_json(args, *inputs)
+        page = report_file(args, None, *inputs, *([output] if output else []))
         network = set_thresholds(Network.load(args.network), getattr(args, "threshold", []))
         model = FloatModel.load(args.model) if "model" in args else None
         metrics = read_metrics(args)
         data = Dataset.load(args.data)
         with progress_bars() as progress:
             evaluation = evaluate(network, data, model, args.word_bits, progress, metrics)
-        if "json" in args:
-            write_json(asdict(evaluation), args.json)
-        _print(evaluation, network, estimated_cycles(network, args.word_bits, data))
-        if page is not None:
-            sections = evaluate_sections(network, evaluation, data, model)
-            write_report(page, "evaluate", sections, *inputs)
+        cycles = estimated_cycles(network, args.word_bits, data)
+        with together():
+            if output is not None:
+                write_json(asdict(evaluation), output)
+            _print(evaluation, network, cycles)
+            if page is not None:
+                sections = evaluate_sections(network, evaluation, data, model)
+                write_report(page, "evaluate", sections, *inputs)
 
 
 def _print(

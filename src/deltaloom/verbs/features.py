@@ -4,7 +4,7 @@
 import argparse
 from pathlib import Path
 
-from ..golden.errors import UserError
+from ..terminal.outputs import check_output
 
 
 class Features:
@@ -41,8 +41,7 @@ class Features:
         from ..golden.data import Dataset
         from ..golden.importers.onnx.front import run_front
 
-        if args.output.resolve() in (args.data.resolve(), args.front.resolve()):
-            raise UserError(f"-o {args.output}: is an input itself; name another file")
+        check_output(args.output, args.data, args.front)
         made = run_front(args.front, Dataset.load(args.data))
         made.save(args.output)
         print(f"{len(made)} sequences, {made.frames:,} frames of {made.inputs} -> {args.output}")

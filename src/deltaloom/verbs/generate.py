@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
+from ..golden.writing import check_folder
 from ..terminal.accelerator_options import add_lanes, add_longest, add_word_bits
 from ..terminal.options import add_network
-from ..terminal.outputs import check_folder
 from ..terminal.progress import progress_bars
 
 if TYPE_CHECKING:
     from ..golden.models.network import Network
     from ..hw.config import AcceleratorConfig
     from ..hw.generate import Design
+
+BENCH_FRAMES = 20
+"""Frames that the benches of --testbench run."""
 
 
 class Generate:
@@ -60,11 +63,22 @@ class Generate:
             "(default: the Verilog holds the image)",
         )
 
+        parser.add_argument(
+            "--testbench",
+            type=Path,
+            metavar="D",
+            default=argparse.SUPPRESS,
+            help=f"write two benches to start from, too, NAME_tb.v and test_NAME.py (cocotb), "
+            f"with {BENCH_FRAMES} frames of this data set, .npz or .npy, and the words that must "
+            "come (default: none)",
+        )
+
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.models.network import Network
         from ..hw.compiler.fit import derive_config
-        from ..hw.generate import generate
+        from ..hw.generate import check_name, generate
 
+        check_name(args.name)
         check_folder("-o", args.output)
         network = Network.load(args.network)
         config = derive_config(
@@ -74,12 +88,52 @@ class Generate:
             lane_kind=args.lanes,
             frames=args.longest,
         )
+        benches = _testbench(args, network, config)
         with progress_bars() as progress:
             progress("Verilog", 0)
             design = generate(
-                network, args.output, config=config, baked="no_bake" not in args, name=args.name
+                network,
+                args.output,
+                config=config,
+                baked="no_bake" not in args,
+                name=args.name,
+                more=benches,
             )
         _print(network, config, design)
+        if benches:
+            _print_commands(args.name, design)
+
+
+def _testbench(
+    args: argparse.Namespace, network: "Network", config: "AcceleratorConfig"
+) -> dict[str, str]:
+    """The benches of --testbench by file name, none without it."""
+    from ..golden.data import Dataset
+    from ..sim.frames import choose_frames
+    from ..sim.simulate import check_lengths
+    from ..sim.testbench import bench_files
+
+    if "testbench" not in args:
+        return {}
+    if "no_bake" in args:
+        raise UserError("--testbench: its design needs the network in it; leave --no-bake out")
+    from ..hw.compiler.fit import longest_sequence
+
+    frames = choose_frames(network, Dataset.load(args.testbench), BENCH_FRAMES)
+    check_lengths(frames, longest_sequence(network, config))
+    return bench_files(network, config, frames, args.name)
+
+
+def _print_commands(name: str, design: "Design") -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    from ..sim.testbench import commands
+
+    console = Console(highlight=False)
+    console.print(f"benches, to run in {escape(str(design.verilog.parent))}:", soft_wrap=True)
+    for command in commands(name):
+        console.print(f"  {escape(command)}", soft_wrap=True)
 
 
 def checked_drain_rows(args: argparse.Namespace) -> int | None:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError, printable
+from ..golden.writing import is_stream, replacing, same, together
+from ..terminal.outputs import check_output
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -82,13 +84,21 @@ class Import:
             help="whether a Keras GRU without biases resets after the recurrent product or before "
             "(default: from the shape of its bias)",
         )
+        parser.add_argument(
+            "--nonlinearity",
+            choices=("tanh", "relu"),
+            default=argparse.SUPPRESS,
+            help="of an Elman network (nn.RNN, SimpleRNN) of which the file holds weights only "
+            "(default: as the file tells)",
+        )
         _add_parts(parser)
 
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.importers.checkpoint import ImportOptions, read_checkpoint
 
-        if args.output.resolve() == args.checkpoint.resolve():
+        if same(args.output, args.checkpoint):
             raise UserError(f"-o {args.output}: is the checkpoint itself; name another file")
+        check_output(args.output)
         order = getattr(args, "order", "")
         found = read_checkpoint(
             args.checkpoint,
@@ -101,6 +111,7 @@ class Import:
                 without_skip=args.without_skip,
                 bidirectional=args.bidirectional,
                 reset=getattr(args, "reset", ""),
+                nonlinearity=getattr(args, "nonlinearity", ""),
                 only=tuple(getattr(args, "only", ())),
                 ignore=tuple(getattr(args, "ignore", ())),
                 start=getattr(args, "start", ""),
@@ -110,8 +121,9 @@ class Import:
                 most_bytes=_read_limit(args.limit),
             ),
         )
-        sides = _save_sides(found, args)
-        found.model.save(args.output)
+        with together():
+            sides = _save_sides(found, args)
+            found.model.save(args.output)
         _print_summary(found, args.output, sides)
 
 
@@ -132,9 +144,9 @@ def _add_parts(parser: argparse.ArgumentParser) -> None:
             dest=dest,
             metavar="NODE",
             default=argparse.SUPPRESS,
-            help=f"an ONNX graph's node that is the network's {place}, by its name or a value "
-            f"that it makes; what is {'before' if place == 'first' else 'after'} it is cut off "
-            "(default: from the graph)",
+            help=f"the network's {place}: an ONNX graph's node, by its name or a value that it "
+            f"makes, or a Keras model's layer; what is {'before' if place == 'first' else 'after'} "
+            "it is cut off (default: from the file)",
         )
     parser.add_argument(
         "--zero-state",
@@ -144,7 +156,7 @@ def _add_parts(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-check",
         action="store_true",
-        help="do not run the model against the ONNX graph; the model's file says so",
+        help="do not run the model against onnxruntime or Keras; the model's file says so",
     )
     parser.add_argument(
         "--limit",
@@ -163,12 +175,10 @@ def _read_limit(gigabytes: float) -> int:
 
 def _save_sides(found: "Imported", args: argparse.Namespace) -> list[Path]:
     """Write what stands before and after the network next to the model's file; the files."""
-    from ..golden.storage import replacing
-
     written = []
     for name, content in (("before.onnx", found.before), ("after.onnx", found.after)):
         file = args.output.with_name(name)
-        if not content:
+        if not content or is_stream(args.output):
             continue
         if file.resolve() in (args.output.resolve(), args.checkpoint.resolve()):
             raise UserError(f"{file}: is in the way of what is cut off; give -o another folder")
@@ -219,7 +229,7 @@ def _print_summary(found: "Imported", file: Path, sides: Sequence[Path]) -> None
         numbers = (layer.inputs, layer.units, layer.parameters)
         table.add_row(escape(layer.name), layer.kind, *(f"{n:,}" for n in numbers))
     console = Console()
-    if sides:
+    if any(part != "network" for _, part in found.where):
         _print_where(console, found)
     console.print(table)
     for note in found.notes:
@@ -248,7 +258,7 @@ def _print_where(console: "Console", found: "Imported") -> None:
     from rich.table import Table
 
     table = Table("part", "nodes")
-    for part in ("before", "network", "after"):
+    for part in dict.fromkeys(("before", "network", "after", *(where for _, where in found.where))):
         nodes = [printable(node) for node, where in found.where if where == part]
         if nodes:
             listed = ", ".join(nodes[:MOST_NODES])

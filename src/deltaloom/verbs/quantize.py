@@ -5,6 +5,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..golden.writing import together
 from ..terminal.options import add_data, add_model
 from ..terminal.outputs import add_report, check_output, report_file, write_report
 from ..terminal.progress import progress_bars
@@ -63,12 +64,13 @@ class Quantize:
             network = quantize_with(model, statistics, scheme, progress)
             network = uniform_thresholds(with_labels(network, data), args.threshold)
             reports = describe(network, model, statistics)
-        network.save(args.output)
-        _print_reports(reports)
-        _print_summary(network, data.frames, args.output)
-        if page is not None:
-            sections = quantize_sections(network, model, statistics, reports)
-            write_report(page, "quantize", sections, args.model, args.data)
+        with together():
+            network.save(args.output)
+            _print_reports(reports)
+            _print_summary(network, data.frames, args.output)
+            if page is not None:
+                sections = quantize_sections(network, model, statistics, reports)
+                write_report(page, "quantize", sections, args.model, args.data)
 
 
 def _print_reports(reports: "tuple[PathReport, ...]") -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError
+from ..golden.writing import check_folder
 from ..terminal.accelerator_options import add_lanes, add_word_bits
 from ..terminal.options import add_data, add_network, add_thresholds, set_thresholds
-from ..terminal.outputs import add_json, check_folder, write_json
+from ..terminal.outputs import add_json, check_json, write_json
 from ..terminal.progress import stage_lines
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Simulate:
         from ..sim.frames import choose_frames
 
         check_folder("--workdir", args.workdir)
+        output = check_json(args, args.network, args.data)
         check_simulator(args.sim)
         network = set_thresholds(Network.load(args.network), getattr(args, "threshold", []))
         sequences = choose_frames(network, Dataset.load(args.data), args.frames)
@@ -110,9 +112,9 @@ class Simulate:
                 reports.append(report)
                 if not report.ok:
                     break
-        if "json" in args:
+        if output is not None:
             runs = [run_figures(*pair) for pair in zip(reports, plans, strict=False)]
-            write_json({"runs": runs}, args.json)
+            write_json({"runs": runs}, output)
         _print(reports, plans)
         if not reports[-1].ok:
             raise SystemExit(MISMATCH)

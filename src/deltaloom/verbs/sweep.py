@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
+from ..golden.writing import together, write_text
 from ..terminal.options import add_data, add_metrics, add_model, read_metrics
-from ..terminal.outputs import add_report, report_file, write_json, write_report, write_text
+from ..terminal.outputs import add_report, check_output, report_file, write_json, write_report
 from ..terminal.progress import progress_bars
 from ..terminal.scheme_options import WIDTHS, add_method, read_options
 
@@ -65,6 +66,7 @@ class Sweep:
         if output is not None and output.suffix not in FORMATS:
             raise UserError(f"-o {output}: unknown format, end it in {' or '.join(FORMATS)}")
         inputs = (args.model, args.data, args.test)
+        check_output(output, *inputs)
         page = report_file(args, None, *inputs, *([output] if output else []))
         weights = read_widths("--weights", args.weights)
         activations = read_widths("--activations", args.activations)
@@ -76,11 +78,12 @@ class Sweep:
             statistics = observe(model, calibration, progress)
             metric = metrics[0] if metrics else None
             result = sweep(model, statistics, test, weights, activations, scheme, metric, progress)
-        if output is not None:
-            _write(result, output)
-        _print(result)
-        if page is not None:
-            write_report(page, "sweep", sweep_sections(result), *inputs)
+        with together():
+            if output is not None:
+                _write(result, output)
+            _print(result)
+            if page is not None:
+                write_report(page, "sweep", sweep_sections(result), *inputs)
 
 
 def read_widths(option: str, words: str) -> list[int]:

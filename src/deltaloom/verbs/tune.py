@@ -7,8 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
+from ..golden.writing import together
 from ..terminal.options import add_data, add_metrics, add_network, read_metrics
-from ..terminal.outputs import add_report, check_output, report_file, write_json, write_report
+from ..terminal.outputs import (
+    add_report,
+    beside,
+    check_output,
+    report_file,
+    write_json,
+    write_report,
+)
 from ..terminal.progress import progress_bars
 
 if TYPE_CHECKING:
@@ -93,7 +101,7 @@ class Tune:
         words = getattr(args, "candidates", [])
         bits = sorted({path.quantizer.bits for _, path in network.paths()})
         candidates = read_candidates(words, bits)
-        log = output and beside(output, ".trials.jsonl")
+        log, front = beside(output, ".trials.jsonl"), beside(output, ".front.json")
         with progress_bars() as progress:
             trials = Trials(network, data, metric, log=log, workers=args.workers, progress=progress)
             with trials:
@@ -104,17 +112,14 @@ class Tune:
                     candidates=candidates,
                     keep_input=args.keep_input,
                 )
-        _print(tuning, trials.found)
-        if output is not None:
-            tuning.network.save(output)
-            write_json(tuning.plain(), beside(output, ".front.json"))
-        if page is not None:
-            write_report(page, "tune", tune_sections(tuning, data), args.network, args.data)
-
-
-def beside(output: Path, suffix: str) -> Path:
-    """The file beside the network with its name and this suffix."""
-    return output.with_name(output.stem + suffix)
+        with together():
+            _print(tuning, trials.found)
+            if output is not None:
+                tuning.network.save(output)
+            if front is not None:
+                write_json(tuning.plain(), front)
+            if page is not None:
+                write_report(page, "tune", tune_sections(tuning, data), args.network, args.data)
 
 
 def read_candidates(words: list[str], bits: list[int]) -> dict[int, tuple[int, ...]]:

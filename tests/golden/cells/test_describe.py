@@ -6,7 +6,19 @@ import pytest
 
 from deltaloom.golden.cells import CELLS, Numbers, State, describe, load_cells, register
 from deltaloom.golden.cells import registry as cells_registry
-from deltaloom.golden.cells.values import GATE, C, Format, H, mix, rshr, sat16, sigmoid, tanh
+from deltaloom.golden.cells.values import (
+    GATE,
+    C,
+    Format,
+    H,
+    mix,
+    rshr,
+    sat16,
+    sigmoid,
+    table,
+    tanh,
+    within,
+)
 from deltaloom.golden.errors import UserError
 
 WRONG = {
@@ -65,6 +77,26 @@ WRONG = {
         {"x": "n", "h": "n", "bounded": True},
         lambda n: {"h": tanh(n)},
         r"candidate '', it must be a gate that a path from h or rh feeds, of n",
+    ),
+    "a table that is not finite": (
+        {"x": "n", "bounded": True},
+        lambda n: {"h": table(np.log, n)},
+        r"log is NaN or infinite somewhere in -8..8, it must be a finite number; limit it there",
+    ),
+    "a table of a format that is not fixed": (
+        {"x": "n", "bounded": True},
+        lambda n: {"h": table(np.cos, n, gives=C)},
+        r"cos has 15 - e_c fraction bits, a table's formats must be fixed",
+    ),
+    "a table of another format": (
+        {"x": "n", "bounded": True},
+        lambda n: {"h": table(np.cos, n, takes=Format(11))},
+        r"what enters cos has 12 fraction bits, it must have 11 fraction bits; use rshr",
+    ),
+    "a limit below 0": (
+        {"x": "n", "bounded": True},
+        lambda n, h: {"h": within(h, tanh(n))},
+        r"the limit reaches -32767..32767, it must not be negative",
     ),
     "a shift by e_h": (
         {"x": "n", "formats": {"n": "h"}},

@@ -41,6 +41,20 @@ def min_gru(p, c, h, v):
     return new, new
 
 
+def min_lstm(p, c, h, v):
+    """Feng et al. 2024, section 3.2, with the gates scaled to a sum of 1."""
+    f, i = s(p["f"]), s(p["i"])
+    new = f / (f + i) * c + i / (f + i) * p["n"]
+    return new, new
+
+
+def lstm_clip(p, c, h, v):
+    """Sak et al. 2014, with c within +-clip as in TensorFlow's cell_clip."""
+    new = s(p["f"]) * c + s(p["i"]) * np.tanh(p["g"])
+    new = np.clip(new, -v["clip"], v["clip"])
+    return new, s(p["o"]) * np.tanh(new)
+
+
 def janet(p, c, h, v):
     """Van der Westhuizen and Lasenby 2018, equation 7, beta = 1."""
     new = s(p["f"]) * c + (1 - s(p["f"] - 1)) * np.tanh(p["g"])
@@ -77,7 +91,9 @@ EQUATIONS = {
     "ligru_tanh": ligru_tanh,
     "rnn_tanh": output(np.tanh),
     "rnn_relu": output(lambda y: np.maximum(y, 0)),
+    "lstm_clip": lstm_clip,
     "min_gru": min_gru,
+    "min_lstm": min_lstm,
     "janet": janet,
     "ind_rnn": ind_rnn,
     "fast_grnn": fast_grnn,
@@ -94,6 +110,7 @@ def test_float_step_is_the_papers(kind):
     cell = CELLS[kind]
     p = {gate: rng.normal(size=UNITS) * 3 for gate in cell.gates}
     v = {name: rng.normal(size=UNITS) for name in cell.vectors}
+    v |= {"clip": np.abs(v["clip"])} if "clip" in v else {}
     c, h = rng.normal(size=(2, UNITS))
     after = cell.float_step(p, State(c, h), Numbers(vectors=v))
     expected = EQUATIONS[kind](p, c, h, v)

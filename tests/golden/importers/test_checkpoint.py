@@ -6,8 +6,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from deltaloom.golden.errors import UserError
-from deltaloom.golden.importers.checkpoint import import_checkpoint
-from deltaloom.golden.models.float_model import FloatModel
+from deltaloom.golden.importers.checkpoint import ImportOptions, import_checkpoint
+from deltaloom.golden.models.float_model import FloatModel, run_float
 
 
 def lstm_tensors(prefix="lstm.", inputs=3, units=4, layers=2, seed=0, bias=True):
@@ -278,13 +278,18 @@ def test_other_layers_are_named(load):
     assert line.endswith(", PyTorch nn.Linear; --ignore PATTERN leaves it out of the network")
 
 
-def test_other_recurrent_layers_are_named(load):
+def test_an_elman_network_needs_its_nonlinearity(load):
     tensors = {
         "rnn.weight_ih_l0": np.ones((5, 2), np.float32),
         "rnn.weight_hh_l0": np.ones((5, 5), np.float32),
     }
-    line = refused(load, tensors)
-    assert line.startswith("rnn.weight_hh_l0 [5, 5] belongs to an nn.RNN; supported: ")
+    assert refused(load, tensors) == (
+        "rnn: the file does not tell whether this RNN has tanh or ReLU; say --nonlinearity tanh "
+        "(PyTorch's and Keras's default) or --nonlinearity relu"
+    )
+    for said in ("tanh", "relu"):
+        (layer,) = load(tensors, options=ImportOptions(nonlinearity=said)).layers
+        assert (layer.name, layer.kind) == ("rnn.0", f"rnn_{said}")
 
 
 def test_unknown_tensor(load):
@@ -381,16 +386,23 @@ def test_a_real_module(torch, load_torch):
     assert names(load_torch(model.state_dict())) == ["rnn.0", "rnn.1", "out"]
 
 
-@pytest.mark.parametrize(
-    ("module", "tensor"),
-    [
-        ("RNN", "weight_hh_l0 [4, 4] belongs to an nn.RNN"),
-        ("RNN bidirectional", "weight_hh_l0 [4, 4] belongs to an nn.RNN"),
-    ],
-)
-def test_torch_modules_that_are_refused(torch, load_torch, module, tensor):
-    name, _, option = module.partition(" ")
-    made = getattr(torch.nn, name)(3, 4, bidirectional=bool(option))
-    with pytest.raises(UserError) as caught:
-        load_torch(made.state_dict())
-    assert tensor in str(caught.value)
+@pytest.mark.parametrize("said", ["tanh", "relu"])
+@pytest.mark.parametrize("kind", ["RNN", "RNN bidirectional", "RNNCell"])
+def test_elman_networks_of_torch(torch, load_torch, kind, said):
+    """Two layers, or a cell, as PyTorch runs them."""
+    torch.manual_seed(5)
+    name, _, both = kind.partition(" ")
+    options = {} if name == "RNNCell" else {"num_layers": 2, "bidirectional": bool(both)}
+    module = getattr(torch.nn, name)(3, 4, nonlinearity=said, **options)
+    model = load_torch(module.state_dict(), options=ImportOptions(nonlinearity=said))
+    x = torch.randn(9, 3)
+    with torch.no_grad():
+        if name == "RNNCell":
+            h, expected = None, []
+            for frame in x:
+                h = module(frame[None], h)
+                expected.append(h[0].numpy())
+        else:
+            expected = module(x)[0].numpy()
+    assert {layer.kind for layer in model.layers} == {f"rnn_{said}"}
+    np.testing.assert_allclose(run_float(model, x.numpy())[0], expected, rtol=0, atol=1e-6)

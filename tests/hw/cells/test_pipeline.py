@@ -21,7 +21,9 @@ from deltaloom.golden.cells.values import (
     rshr,
     sat16,
     sigmoid,
+    table,
     tanh,
+    within,
 )
 from deltaloom.golden.errors import UserError
 from deltaloom.hw.cells.base import STATE_LATENCY
@@ -41,6 +43,10 @@ def random_cell(seed):
         lambda a, b, s: hard_tanh(sat16(a)),
         lambda a, b, s: relu(a),
         lambda a, b, s: sat16(a),
+        lambda a, b, s: table(np.cos, sat16(a)),
+        lambda a, b, s: table(np.square, sat16(a), takes=UNIT, gives=GATE),
+        lambda a, b, s: within(a, s),
+        lambda a, b, s: within(a, relu(sat16(b))),
         lambda a, b, s: a * b,
         lambda a, b, s: a + b,
         lambda a, b, s: a - b,
@@ -150,7 +156,16 @@ def test_ranges_of_the_shipped_cells_hold(kind):
 
 
 NEW = ("lstm_hard", "gru_hard", "ligru_tanh", "rnn_tanh", "rnn_relu", "min_gru", "janet", "ind_rnn")
-NEW += ("fast_grnn", "qrnn", "linear_relu", "linear_sigmoid", "linear_tanh", "linear_hard_sigmoid")
+NEW += (
+    "min_lstm",
+    "lstm_clip",
+    "fast_grnn",
+    "qrnn",
+    "linear_relu",
+    "linear_sigmoid",
+    "linear_tanh",
+    "linear_hard_sigmoid",
+)
 
 
 @pytest.mark.parametrize("kind", NEW)
@@ -187,6 +202,8 @@ FIGURES = {
     "sru0": (15, 6, 2),
     "linear": (STATE_LATENCY, 0, 0),
     "min_gru": (5, 2, 1),
+    "min_lstm": (10, 4, 3),
+    "lstm_clip": (19, 8, 5),
     "rnn_tanh": (4, 1, 1),
     "rnn_relu": (STATE_LATENCY, 0, 0),
 }

@@ -187,8 +187,7 @@ def test_other_layers(load, name, shape, what):
 
 def test_simple_rnn(load):
     tensors = {"rnn/kernel": np.ones((5, 7)), "rnn/recurrent_kernel": np.ones((7, 7))}
-    line = refused(load, tensors)
-    assert line.startswith("rnn/recurrent_kernel [7, 7] belongs to a Keras SimpleRNN; supported: ")
+    assert refused(load, tensors).startswith("rnn: the file does not tell whether this RNN has ta")
 
 
 # h5
@@ -293,17 +292,19 @@ def test_configuration_that_fits(save):
     options = {"activation": "tanh", "recurrent_activation": "sigmoid", "go_backwards": False}
     softmax = ("Dense", {"activation": "softmax"})
     inner = {"layer": {"class_name": "Dense", "config": {"activation": "linear"}}}
-    model = save(layers, config=config(("InputLayer", {}), ("LSTM", options), softmax))
+    first, second = ("LSTM", options), ("LSTM", {**options, "name": "lstm_1"})
+    model = save(layers, config=config(("InputLayer", {}), first, second, softmax))
     assert_gives(model, "lstm", layers)
-    save(layers, config=config(("LSTM", options), ("Dropout", {}), ("TimeDistributed", inner)))
+    each = ("TimeDistributed", {**inner, "name": "dense"})
+    save(layers, config=config(first, ("Dropout", {}), second, each))
 
 
 @pytest.mark.parametrize(
     ("layers", "line"),
     [
         (
-            [("LSTM", {"recurrent_activation": "hard_sigmoid"})],
-            "LSTM layer 'lstm': recurrent_activation is hard_sigmoid; only sigmoid is supported",
+            [("LSTM", {"recurrent_activation": "relu"})],
+            "LSTM layer 'lstm': recurrent_activation is relu; only sigmoid or hard_sigmoid are sup",
         ),
         (
             [("GRU", {"activation": "relu"})],
@@ -314,24 +315,24 @@ def test_configuration_that_fits(save):
             "LSTM layer 'lstm': return_sequences is False, so it gives the first frame's output of",
         ),
         (
-            [("Dense", {"activation": "relu"})],
-            "Dense layer 'dense': activation is relu; only linear is supported, or softmax at",
+            [("Dense", {"activation": "elu"})],
+            "Dense layer 'dense': activation is elu; only linear or relu or sigmoid or tanh or ha",
         ),
         (
             [("Dense", {"activation": "softmax"}), ("LSTM", {})],
-            "Dense layer 'dense': activation is softmax; only linear is supported, or softmax at",
+            "Dense layer 'dense': activation is softmax; only linear or relu or sigmoid or ",
         ),
         (
             [("Conv1D", {})],
-            "Conv1D layer 'conv1d' is not supported; supported: LSTM, GRU, Bidirectional, Dense, ",
+            "Conv1D layer 'conv1d' is not supported; supported: LSTM, GRU, SimpleRNN, Bidirection",
         ),
         (
             [("Bidirectional", {"merge_mode": "sum"})],
             "Bidirectional layer 'bidirectional': merge_mode is sum; only concat is supported",
         ),
         (
-            [("Bidirectional", {"layer": half("SimpleRNN")})],
-            "Bidirectional layer 'bidirectional': its SimpleRNN is not supported; only LSTM and",
+            [("Bidirectional", {"layer": half("ConvLSTM1D")})],
+            "Bidirectional layer 'bidirectional': its ConvLSTM1D is not supported; only LSTM, GRU",
         ),
         (
             [("Bidirectional", {"layer": half("LSTM", activation="relu")})],
@@ -436,3 +437,53 @@ def test_names_of_two_halves(load, name):
     some = {n: a for n, a in tensors.items() if "backward" not in n}
     with pytest.raises(UserError, match="belongs to a bidirectional layer without its backward ha"):
         load(some)
+
+
+# Functions and norms, as Keras itself runs them
+
+
+@pytest.mark.parametrize(
+    ("case", "kinds"),
+    [
+        (
+            "functions",
+            [
+                *("linear_relu", "linear_hard_sigmoid", "linear_tanh", "rnn_tanh"),
+                *("linear_sigmoid", "linear"),
+            ],
+        ),
+        ("hard", ["lstm_hard", "lstm_hard", "gru_hard", "linear"]),
+        ("relu", ["rnn_relu", "rnn_relu", "linear"]),
+    ],
+)
+def test_functions_of_keras(case, kinds):
+    pytest.importorskip("h5py")
+    folder = Path(__file__).parents[2]
+    with np.load(folder / "keras_vectors.npz") as archive:
+        x, expected = (archive[f"{case}:{name}"] for name in "xy")
+    model = import_checkpoint(folder / "keras" / f"{case}.keras")
+    assert [layer.kind for layer in model.layers] == kinds
+    y, _ = run_float(model, x)
+    if case == "functions":
+        assert model.notes[0].endswith("softmax is left off: the same class wins")
+        y = np.exp(y) / np.exp(y).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(y, expected, rtol=0, atol=1e-6)
+    checked = model.notes[-1]
+    assert checked.startswith(("equals Keras 3", "not checked: keras is not installed"))
+
+
+def test_no_check_stands_in_the_model(tmp_path):
+    pytest.importorskip("h5py")
+    file = Path(__file__).parents[2] / "keras" / "relu.keras"
+    model = import_checkpoint(file, options=ImportOptions(check=False))
+    assert model.notes[-1] == "not checked against Keras (--no-check)"
+
+
+def test_a_part_of_a_model():
+    """--from and --to choose layers by name; those around them may be anything."""
+    pytest.importorskip("h5py")
+    folder = Path(__file__).parents[2]
+    file = folder / "keras" / "functions.keras"
+    options = ImportOptions(start="dense", end="simple_rnn", check=False)
+    names = [layer.name for layer in import_checkpoint(file, options=options).layers]
+    assert len(names) == 4 and names[0] == "dense" and names[-1] == "simple_rnn"

@@ -96,7 +96,9 @@ def test_two_heads(save, new):
     )
     line = refused(save(config, lstm=lstm(), aux=dense(4, 4), cls=dense()))
     assert (
-        line == "'lstm' leads to 'aux' and to 'cls'; only a single chain of layers can be imported"
+        line
+        == "'lstm' leads to 'aux' and to 'cls'; only a single chain of layers can be imported, "
+        "--from LAYER and --to LAYER choose one"
     )
 
 
@@ -142,7 +144,12 @@ def test_layers_that_weights_do_not_show(save):
         "TimeDistributed layer 'each' of LSTM: runs an inner sequence for each step, which is not"
     )
     assert line(("RNN", "rnn", {}), rnn=lstm()).startswith("RNN layer 'rnn' is not supported; ")
-    assert line(("ReLU", "relu", {}), fc=dense()).startswith("ReLU layer 'relu' is not supported")
+    assert line(("ReLU", "relu", {}), fc=dense()).startswith(
+        "ReLU layer 'relu': follows what takes no activation; only Dense layers without one do; "
+    )
+    assert line(("LSTM", "lstm", {}), lstm=lstm(), fc=dense()).startswith(
+        "fc: belong to no layer of the configuration; save the model anew"
+    )
 
 
 @pytest.mark.parametrize("path", ["rnn/stacked_rnn_cells/lstm_cell", "layers/rnn/cell/cells/a"])

@@ -292,15 +292,15 @@ def test_labels(load):
         ),
         ({"layout": 1}, "layout is 1; only nodes with 0 are supported"),
         ({"clip": 3.0}, "clip is 3; only nodes without it are supported"),
-        ({"input_forget": 1}, "input_forget is 1; only nodes with 0 are supported"),
         (
-            {"activations": ["HardSigmoid", "Tanh", "Tanh"]},
-            "activations are HardSigmoid, Tanh, Tanh; only Sigmoid, Tanh, Tanh is supported",
+            {"activations": ["Relu", "Tanh", "Tanh"]},
+            "activations are Relu, Tanh, Tanh; only Sigmoid or HardSigmoid, Tanh, Tanh is supp",
         ),
     ],
 )
 def test_attributes(load, attributes, line):
-    assert refused(load, Graph().recurrent("LSTM", **attributes)) == f"LSTM node 'rnn': {line}"
+    found = refused(load, Graph().recurrent("LSTM", **attributes))
+    assert found.startswith(f"LSTM node 'rnn': {line}")
 
 
 def test_default_activations_may_be_said(load):
@@ -363,12 +363,10 @@ def test_lengths(load):
     assert line.startswith("GRU node 'rnn': sequence_lens is 'c3'; only nodes without it")
 
 
-@pytest.mark.parametrize(
-    ("kind", "title"), [("Relu", "Relu node 'v2'"), ("Conv", "Conv node 'v2'")]
-)
+@pytest.mark.parametrize(("kind", "title"), [("Elu", "Elu node 'v2'"), ("Conv", "Conv node 'v2'")])
 def test_other_nodes(load, kind, title):
     line = refused(load, Graph().recurrent("LSTM").squeezed().node(kind))
-    assert line.startswith(f"{title} is not supported; supported: LSTM, GRU, Gemm, MatMul, Add of")
+    assert line.startswith(f"{title} is not supported; supported: LSTM, GRU, RNN, Gemm, MatMul, Ad")
 
 
 def test_nodes_of_other_domains(load):

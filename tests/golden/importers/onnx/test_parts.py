@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from deltaloom.golden.errors import UserError
+from deltaloom.golden.importers import compare
 from deltaloom.golden.importers.checkpoint import ImportOptions, import_checkpoint, read_checkpoint
-from deltaloom.golden.importers.onnx import check
 from deltaloom.golden.models.float_model import run_float
 
 onnx = pytest.importorskip("onnx")
@@ -115,24 +115,24 @@ X = RNG.normal(size=(9, 2, INPUTS)).astype(np.float32)
 
 def test_what_comes_before_and_after_is_cut_off(read):
     graph = Graph()
-    x = graph.node("Relu", graph.dense("x", INPUTS, 6, "front"), name="bend")
-    y = graph.node("Sigmoid", graph.dense(graph.lstm(x, 6)), name="gate")
+    x = graph.node("Elu", graph.dense("x", INPUTS, 6, "front"), name="bend")
+    y = graph.node("Softplus", graph.dense(graph.lstm(x, 6)), name="gate")
     found = read(graph.model(y))
     assert [layer.name for layer in found.model.layers] == ["lstm", "fc"]
     assert_whole(graph.model(y), found, X)
     where = dict(found.where)
-    assert where["Relu node 'bend'"] == "before" and where["MatMul node 'front'"] == "before"
-    assert where["LSTM node 'lstm'"] == "network" and where["Sigmoid node 'gate'"] == "after"
+    assert where["Elu node 'bend'"] == "before" and where["MatMul node 'front'"] == "before"
+    assert where["LSTM node 'lstm'"] == "network" and where["Softplus node 'gate'"] == "after"
     assert found.notes[-1].startswith("equals onn") and found.model.notes == found.notes
 
 
 def test_all_that_is_in_the_way_is_named_where_nothing_may_be_cut_off(read):
     graph = Graph()
-    x = graph.node("Relu", "x", name="bend")
-    y = graph.node("Sigmoid", graph.lstm(x), name="gate")
+    x = graph.node("Elu", "x", name="bend")
+    y = graph.node("Softplus", graph.lstm(x), name="gate")
     line = refused(read, graph.model(y), cut=False)
-    assert line.startswith("Relu node 'bend' is not supported; supported: LSTM, ")
-    assert "; Sigmoid node 'gate' is not supported; " in line
+    assert line.startswith("Elu node 'bend' is not supported; supported: LSTM, ")
+    assert "; Softplus node 'gate' is not supported" in line and line.count("supported: ") == 1
 
 
 def test_two_heads_stay_behind_the_network(read):
@@ -157,10 +157,10 @@ def test_a_sum_with_an_earlier_value_stays_behind(read):
 
 def test_from_and_to(read):
     graph = Graph()
-    h = graph.node("Relu", graph.lstm("x"), name="between")
+    h = graph.node("Elu", graph.lstm("x"), name="between")
     model = graph.model(graph.dense(graph.lstm(h, UNITS, name="second")))
     line = refused(read, model)
-    assert line.startswith("Relu node 'between' is not supported; ") and "--to NODE choose" in line
+    assert line.startswith("Elu node 'between' is not supported; ") and "--to NODE choose" in line
     assert [layer.name for layer in read(model, end="lstm").model.layers] == ["lstm"]
     found = read(model, start="second")
     assert [layer.name for layer in found.model.layers] == ["second", "fc"]
@@ -316,7 +316,7 @@ def test_features_in_front(read):
 
 
 def test_a_model_that_differs_is_not_imported(read, monkeypatch):
-    monkeypatch.setattr(check, "run_float", lambda model, x: (run_float(model, x)[0] + 0.01, []))
+    monkeypatch.setattr(compare, "run_float", lambda model, x: (run_float(model, x)[0] + 0.01, []))
     graph = Graph()
     model = graph.model(graph.lstm("x"))
     line = refused(read, model)

@@ -55,17 +55,17 @@ class Piece:
 
 
 def recurrent(p):
-    """LSTM or GRU, whatever its input's axes hold."""
+    """A recurrent node, whatever its input's axes hold."""
     if len(p.shape) != 3:
         return
-    kind, units = p.choose("LSTM", "GRU"), p.choose(1, 2, 3)
+    kind, units = p.choose("LSTM", "LSTM", "GRU", "GRU", "RNN"), p.choose(1, 2, 3)
     direction = p.choose("forward", "forward", "forward", "reverse", "bidirectional")
-    both, gates = 1 + (direction == "bidirectional"), {"LSTM": 4, "GRU": 3}[kind]
+    both, gates = 1 + (direction == "bidirectional"), {"LSTM": 4, "GRU": 3, "RNN": 1}[kind]
     rows = gates * units
     given = [p.last, p.random(both, rows, p.shape[2]), p.random(both, rows, units)]
     given.append(p.random(both, 2 * rows) if p.choose(True, False) else "")
     given.append("")
-    for _ in range({"LSTM": 2, "GRU": 1}[kind]):
+    for _ in range(2 if kind == "LSTM" else 1):
         start = p.choose("", "", "zero", "same", "other")
         if start in ("zero", "same", "other"):
             batch = p.shape[1]
@@ -81,6 +81,10 @@ def recurrent(p):
     attributes = {"direction": direction, "hidden_size": units}
     if kind == "GRU":
         attributes["linear_before_reset"] = p.choose(0, 1)
+    if p.choose(True, False, False):
+        first = p.choose("Relu", "Tanh") if kind == "RNN" else "HardSigmoid"
+        attributes["activations"] = [first, "Tanh", "Tanh"][: {"LSTM": 3, "GRU": 2}.get(kind, 1)]
+        attributes["activations"] *= both
     steps, batch = p.shape[:2]
     name = f"y{len(p.nodes)}"
     which = p.choose(0, 0, 0, 0, 1)
@@ -194,11 +198,17 @@ def cut_out(p):
 
 
 def nothing(p):
-    kind = p.choose("Identity", "Dropout", "Relu", "Sigmoid", "Tanh", "Softmax", "LogSoftmax")
+    kind = p.choose("Identity", "Dropout", "Softmax", "LogSoftmax")
     if kind.endswith("Softmax") and p.shape:
         p.add(kind, p.last, axis=p.choose(-1, *range(len(p.shape))))
     elif not kind.endswith("Softmax"):
         p.add(kind, p.last)
+
+
+def activation(p):
+    kind = p.choose("Relu", "Sigmoid", "Tanh", "HardSigmoid", "HardSigmoid", "Elu")
+    more = {"alpha": p.choose(0.2, 1 / 6), "beta": p.choose(0.5, 0.4)}
+    p.add(kind, p.last, **(more if kind == "HardSigmoid" else {}))
 
 
 def by_shape(p):
@@ -209,7 +219,7 @@ def by_shape(p):
 
 
 PIECES = (recurrent, recurrent, recurrent, dense, dense, elementwise, branch, batch_norm)
-PIECES += (transpose, transpose, reshape, axes, gather, cut_out, nothing, nothing, by_shape)
+PIECES += (transpose, transpose, reshape, axes, gather, cut_out, nothing, activation, by_shape)
 
 
 @st.composite

@@ -3,7 +3,7 @@
 
 import pytest
 
-from deltaloom.golden.importers.tensors.refusals import other_cell, refusal
+from deltaloom.golden.importers.tensors.refusals import refusal
 
 
 @pytest.mark.parametrize(
@@ -48,16 +48,3 @@ def test_other_layers_are_known(name, shape, what):
 )
 def test_nothing_against_the_rest(name, shape):
     assert refusal(name, shape) is None
-
-
-@pytest.mark.parametrize(
-    ("framework", "shape", "what"),
-    [
-        ("PyTorch", (4, 4), "an nn.RNN"),
-        ("Keras", (4, 4), "a Keras SimpleRNN"),
-        ("PyTorch", (13, 4), None),
-        ("PyTorch", (20, 4), None),
-    ],
-)
-def test_other_cells(framework, shape, what):
-    assert other_cell(framework, *shape) == what
