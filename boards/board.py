@@ -64,11 +64,14 @@ class SerialPort:
         with; a test compares the two.
     link
         How a computer reaches it, such as "USB (FT231X)".
+    most_baud
+        Bits a second that the chip at the other end does, or the most that is known of it.
     """
 
     rx: str
     tx: str
     link: str
+    most_baud: int
 
 
 @dataclass(frozen=True, slots=True)

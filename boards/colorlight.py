@@ -12,7 +12,9 @@ from typing import Any
 from .board import Board, ExternalMemory, Pin, SerialPort
 from .ecp5.chips import DEVICES
 
-_SERIAL = SerialPort(rx="H18", tx="J17", link="USB of the extension board (DAPLink)")
+_SERIAL = SerialPort(
+    rx="H18", tx="J17", link="USB of the extension board (DAPLink)", most_baud=115_200
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,9 @@ BOARDS = tuple(
         clock_in_mhz=100.0,
         clock_mhz=100.0,
         baud=1_000_000,
-        serial=SerialPort(rx="R26", tx="R24", link="USB (FT2232H or FT4232H)"),
+        serial=SerialPort(
+            rx="R26", tx="R24", link="USB (FT2232H or FT4232H)", most_baud=12_000_000
+        ),
         lights=(Pin("rgb_led", 0, "g"), Pin("rgb_led", 0, "b"), Pin("rgb_led", 0, "r")),
         memories=(ExternalMemory(kind="DDR3", megabytes=512, bits=16),),
         program="openFPGALoader -b ecpix5",

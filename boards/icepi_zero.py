@@ -18,7 +18,7 @@ BOARDS = (
         clock_in_mhz=50.0,
         clock_mhz=90.0,
         baud=1_000_000,
-        serial=SerialPort(rx="K16", tx="K15", link="USB (FT231X)"),
+        serial=SerialPort(rx="K16", tx="K15", link="USB (FT231X)", most_baud=3_000_000),
         lights=(Pin("led", 0), Pin("led", 1), Pin("led", 2)),
         reset=Pin("button", 0),
         memories=(ExternalMemory(kind="SDRAM", megabytes=32, bits=16),),

@@ -21,7 +21,7 @@ BOARDS = (
         clock_in_mhz=25.0,
         clock_mhz=90.0,
         baud=115_200,
-        serial=SerialPort(rx="A9", tx="B9", link="USB (iCELink)"),
+        serial=SerialPort(rx="A9", tx="B9", link="USB (iCELink)", most_baud=115_200),
         lights=(Pin("rgb_led", 0, "g"), Pin("rgb_led", 0, "b"), Pin("rgb_led", 0, "r")),
         memories=(ExternalMemory(kind="SDRAM", megabytes=32, bits=16),),
         program="icesprog",

@@ -44,7 +44,9 @@ BOARDS = tuple(
         clock_in_mhz=48.0,
         clock_mhz=96.0,
         baud=1_000_000,
-        serial=SerialPort(rx="N17", tx="M18", link="header pins 0 (RX) and 1 (TX), 3.3 V"),
+        serial=SerialPort(
+            rx="N17", tx="M18", link="header pins 0 (RX) and 1 (TX), 3.3 V", most_baud=3_000_000
+        ),
         lights=(Pin("rgb_led", 0, "g"), Pin("rgb_led", 0, "b"), Pin("rgb_led", 0, "r")),
         reset=Pin("button"),
         memories=(ExternalMemory(kind="DDR3", megabytes=128, bits=16),),

@@ -18,7 +18,7 @@ BOARDS = tuple(
         clock_in_mhz=25.0,
         clock_mhz=90.0,  # a tenth less than the shipped networks reach (benchmarks/README.md)
         baud=1_000_000,
-        serial=SerialPort(rx="M1", tx="L4", link="USB (FT231X)"),
+        serial=SerialPort(rx="M1", tx="L4", link="USB (FT231X)", most_baud=3_000_000),
         lights=(Pin("led", 0), Pin("led", 1), Pin("led", 2)),
         reset=Pin("button_fire"),
         memories=(ExternalMemory(kind="SDRAM", megabytes=32, bits=16),),

@@ -25,6 +25,7 @@ from ..registry import BOARDS, find_board
 from ..tools.process import Progress, silent
 from ..tools.toolchain import require
 from ..uart.line import bit_period
+from .design import BoardDesign, number_of
 from .families import family_of
 from .report import BuildReport
 from .top import BoardTop
@@ -47,6 +48,13 @@ def check_rates(board: Board, *, clock_mhz: float, baud: int) -> None:
         bit_period(output_mhz * 1e6, baud)
     except ValueError as error:
         raise UserError(str(error)) from None
+
+
+def check_line(board: Board, baud: int) -> None:
+    """UserError when what is at the other end of the board's serial line is too slow."""
+    most = board.serial.most_baud
+    if not 0 < baud <= most:
+        raise UserError(f"baud: {baud} is not possible, it must be 1 to {most} on {board.name}")
 
 
 def check_tools(board: Board, *, synth_only: bool = False) -> None:
@@ -108,11 +116,20 @@ def _others(board: Board) -> dict[str, Device]:
 
 
 def prepare(
-    core: wiring.Component, board: Board, *, clock_mhz: float, baud: int
+    core: wiring.Component,
+    board: Board,
+    *,
+    clock_mhz: float,
+    baud: int,
+    numbers: tuple[int, int] = (0, 0),
 ) -> tuple[str, str]:
-    """RTLIL and constraints of ``core`` on ``board``; the top module is `TOP`."""
+    """RTLIL and constraints of ``core`` on ``board``; the top module is `TOP`.
+
+    ``numbers``, of the design and of its network, are what the board tells a host.
+    """
     family = family_of(board)
-    top = BoardTop(core, board=board, pll=family.pll(board, clock_mhz), baud=baud)
+    pll = family.pll(board, clock_mhz)
+    top = BoardTop(core, board=board, pll=pll, baud=baud, numbers=numbers)
     # source positions would change the digest with every checkout
     files = board.platform().build(top, name=TOP, do_build=False, emit_src=False).files
     rtlil = files[f"{TOP}.il"]
@@ -127,6 +144,7 @@ def build_design(
     config: AcceleratorConfig | None = None,
     clock_mhz: float | None = None,
     baud: int | None = None,
+    numbers: tuple[int, int] = (0, 0),
     seed: int = 1,
     synth_only: bool = False,
     cycles_per_step: float | None = None,
@@ -142,6 +160,8 @@ def build_design(
         The core's, for better advice where its weights do not fit.
     clock_mhz, baud
         None: the board's own.
+    numbers
+        Of the design and of its network, which the board tells a host.
     synth_only
         Area only: no place and route, no bitstream.
     cycles_per_step
@@ -159,7 +179,7 @@ def build_design(
     check_rates(board, clock_mhz=clock_mhz, baud=baud)
     check_tools(board, synth_only=synth_only)
     progress("elaborating the design")
-    rtlil, constraints = prepare(core, board, clock_mhz=clock_mhz, baud=baud)
+    rtlil, constraints = prepare(core, board, clock_mhz=clock_mhz, baud=baud, numbers=numbers)
     memories = memories_in(rtlil)
     if config is not None:
         memories = _label_weights(memories, config)
@@ -210,6 +230,7 @@ def build(
     workdir: Path,
     config: AcceleratorConfig | None = None,
     clock_mhz: float | None = None,
+    baud: int | None = None,
     seed: int = 1,
     synth_only: bool = False,
     cycles_per_step: float | None = None,
@@ -217,19 +238,25 @@ def build(
 ) -> BuildReport:
     """Build the accelerator of ``network``, with its image in the bitstream, for ``board``.
 
-    ``config`` None derives the smallest one; everything else is as for `build_design`.
+    ``config`` None derives the smallest one; everything else is as for `build_design`. The folder
+    also gets what a host must know, see `design`.
     """
     target = find_board(board) if isinstance(board, str) else board
-    check_rates(target, clock_mhz=clock_mhz or target.clock_mhz, baud=target.baud)
+    check_rates(target, clock_mhz=clock_mhz or target.clock_mhz, baud=baud or target.baud)
+    check_line(target, baud or target.baud)
     check_tools(target, synth_only=synth_only)
     config = config or derive_config(network)
     image = compile_network(network, config)
+    design = BoardDesign.of(network, config, target, clock_mhz=clock_mhz, baud=baud)
+    design.save(workdir, network)
     return build_design(
         Accelerator(config, image),
         board=target,
         workdir=workdir,
         config=config,
         clock_mhz=clock_mhz,
+        baud=baud,
+        numbers=(design.number, number_of(image)),
         seed=seed,
         synth_only=synth_only,
         cycles_per_step=cycles_per_step,

@@ -4,7 +4,15 @@
 from typing import Any
 
 from amaranth.build import Subsignal
-from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module, Signal
+from amaranth.hdl import (
+    ClockDomain,
+    ClockSignal,
+    DomainRenamer,
+    Elaboratable,
+    Module,
+    ResetSignal,
+    Signal,
+)
 from amaranth.lib import io, wiring
 from amaranth.lib.cdc import ResetSynchronizer
 
@@ -51,32 +59,55 @@ class BoardTop(Elaboratable):
         Makes the core's clock.
     baud
         Bits a second of the serial line.
+    numbers
+        Of the design and of its network, which the board tells a host.
+
+    Attributes
+    ----------
+    busy: 1 bit, a frame is under way
     """
 
-    def __init__(self, core: wiring.Component, *, board: Board, pll: Pll, baud: int) -> None:
+    def __init__(
+        self,
+        core: wiring.Component,
+        *,
+        board: Board,
+        pll: Pll,
+        baud: float,
+        numbers: tuple[int, int] = (0, 0),
+    ) -> None:
         self._core = core
         self._board = board
         self._pll = pll
-        self._bridge = UartBridge(clock_hz=pll.output_mhz * 1e6, baud=baud)
+        self._bridge = UartBridge(
+            clock_hz=pll.output_mhz * 1e6, baud=baud, design=numbers[0], network=numbers[1]
+        )
+        self.busy = Signal()
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         core: Any = self._core
         pll: Any = self._pll
         board, bridge = self._board, self._bridge
+        # A host that opens the link resets the core; both have the same clock.
         m.domains.sync = ClockDomain()
+        m.domains.link = ClockDomain()
         m.submodules.pll = pll
-        m.submodules.bridge = bridge
+        m.submodules.bridge = DomainRenamer("link")(bridge)
         m.submodules.core = core
 
         pins = _Pins(m, platform)
         reset = Signal()
-        m.submodules.reset = ResetSynchronizer(reset, domain="sync")
+        restart = Signal(init=1)
+        m.submodules.reset = ResetSynchronizer(reset, domain="link")
+        m.d.link += restart.eq(bridge.restart)
         rx = pins.buffer(Pin("uart", 0, "rx"), _IN, "rx")
         tx = pins.buffer(Pin("uart", 0, "tx"), _OUT, "tx")
         m.d.comb += [
             pll.clk_in.eq(pins.buffer(Pin(board.clock), _IN).i),
+            ClockSignal("link").eq(pll.clk_out),
             ClockSignal("sync").eq(pll.clk_out),
+            ResetSignal("sync").eq(restart),
             reset.eq(~pll.locked | (pins.buffer(board.reset, _IN).i if board.reset else 0)),
             bridge.rx.eq(rx.i),
             tx.o.eq(bridge.tx),
@@ -87,11 +118,11 @@ class BoardTop(Elaboratable):
 
         half = int(pll.output_mhz * 1e6 / _HEARTBEAT_HZ / 2)
         count, heartbeat = Signal(range(half)), Signal()
-        m.d.sync += count.eq(count + 1)
+        m.d.link += count.eq(count + 1)
         with m.If(count == half - 1):
-            m.d.sync += [count.eq(0), heartbeat.eq(~heartbeat)]
+            m.d.link += [count.eq(0), heartbeat.eq(~heartbeat)]
         # a frame is under way from its first word until the last output has left the core
-        busy = Signal()
+        busy = self.busy
         with m.If(core.s_axis.tvalid & core.s_axis.tready):
             m.d.sync += busy.eq(1)
         with m.Elif(core.m_axis.tvalid & core.m_axis.tready & core.m_axis.tlast):

@@ -6,15 +6,17 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from ...hw.bus.axi import AxiLiteSignature, AxiStreamSignature
-from .commands import PACKET_BYTE, CommandUnit, crc16
+from ..link.framer import BYTE
+from ..link.link import Link
+from .commands import CommandUnit
 from .line import UartReceiver, UartTransmitter
-from .protocol import FLAG_LAST, MAX_WORDS, SYNC
+from .protocol import FLAG_LAST, MAX_WORDS
 
 
 class StreamRegister(wiring.Component):
@@ -49,14 +51,14 @@ class StreamRegister(wiring.Component):
         return m
 
 
-class PacketSender(wiring.Component):
-    """Sends the packets of two sources, whole packets in turn, with `SYNC` and CRC around each.
+class MessageMerger(wiring.Component):
+    """Puts the messages of two sources into one stream, whole messages in turn.
 
     Members
     -------
-    replies: in, stream of `PACKET_BYTE`: type and body of packets; they go first when both wait
-    outputs: in, stream of `PACKET_BYTE`: the same
-    o: out, stream of 8 bits: bytes for the transmitter
+    replies: in, stream of `BYTE`: messages; they go first when both wait
+    outputs: in, stream of `BYTE`: messages
+    o: out, stream of 8 bits
     """
 
     replies: stream.Interface
@@ -64,75 +66,56 @@ class PacketSender(wiring.Component):
     o: stream.Interface
 
     def __init__(self) -> None:
-        source = stream.Signature(PACKET_BYTE)
+        source = stream.Signature(BYTE)
         super().__init__(
             {"replies": In(source), "outputs": In(source), "o": Out(stream.Signature(8))}
         )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        check = crc16(m, "crc")
         from_replies = Signal()
-        value, last, valid, ready = Signal(8), Signal(), Signal(), Signal()
-        with m.If(from_replies):
-            m.d.comb += [Cat(value, last).eq(self.replies.payload.as_value())]
-            m.d.comb += [valid.eq(self.replies.valid), self.replies.ready.eq(ready)]
-        with m.Else():
-            m.d.comb += [Cat(value, last).eq(self.outputs.payload.as_value())]
-            m.d.comb += [valid.eq(self.outputs.valid), self.outputs.ready.eq(ready)]
-
-        with m.FSM(name="send"):
-            with m.State("SYNC"):
-                m.d.comb += [check.start.eq(1), self.o.payload.eq(SYNC)]
+        with m.FSM(name="merge"):
+            with m.State("CHOOSE"):
                 m.d.sync += from_replies.eq(self.replies.valid)
                 with m.If(self.replies.valid | self.outputs.valid):
-                    m.next = "START"
-            with m.State("START"):
-                m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(SYNC)]
-                with m.If(self.o.ready):
-                    m.next = "BODY"
-            with m.State("BODY"):
-                m.d.comb += [self.o.valid.eq(valid), self.o.payload.eq(value)]
-                m.d.comb += [ready.eq(self.o.ready), check.data.eq(value)]
-                with m.If(valid & ready):
-                    m.d.comb += check.valid.eq(1)
-                    with m.If(last):
-                        m.next = "CRC_LOW"
-            with m.State("CRC_LOW"):
-                m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(check.crc[:8])]
-                with m.If(self.o.ready):
-                    m.next = "CRC_HIGH"
-            with m.State("CRC_HIGH"):
-                m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(check.crc[8:])]
-                with m.If(self.o.ready):
-                    m.next = "SYNC"
+                    m.next = "PASS"
+            with m.State("PASS"):
+                for source, chosen in ((self.replies, from_replies), (self.outputs, ~from_replies)):
+                    with m.If(chosen):
+                        m.d.comb += [
+                            self.o.payload.eq(source.payload.value),
+                            self.o.valid.eq(source.valid),
+                            source.ready.eq(self.o.ready),
+                        ]
+                        with m.If(source.valid & self.o.ready & source.payload.last):
+                            m.next = "CHOOSE"
         return m
 
 
 class OutputPacker(wiring.Component):
-    """Packs the accelerator's output words into the bodies of `O` packets.
+    """Packs the accelerator's output words into the `O` messages.
 
-    A packet goes out when a frame ends or `MAX_WORDS` words are there. Backpressure holds `i`.
+    A message goes out when a frame ends or `MAX_WORDS` words are there. Backpressure holds `i`.
 
     Members
     -------
     i: in, AXI4-Stream of 16-bit words: outputs
-    o: out, stream of `PACKET_BYTE`: type and body of packets
+    o: out, stream of `BYTE`: messages
     """
 
     i: Any
     o: stream.Interface
 
     def __init__(self) -> None:
-        super().__init__({"i": In(AxiStreamSignature(16)), "o": Out(stream.Signature(PACKET_BYTE))})
+        super().__init__({"i": In(AxiStreamSignature(16)), "o": Out(stream.Signature(BYTE))})
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.words = words = SyncFIFOBuffered(width=16, depth=8 * MAX_WORDS)
+        m.submodules.words = words = SyncFIFOBuffered(width=16, depth=2 * MAX_WORDS)
         m.submodules.word = word = StreamRegister(16)
-        m.submodules.chunks = chunks = SyncFIFOBuffered(width=8, depth=16)  # {last, count}
-        taken = Signal(range(MAX_WORDS))  # words of the packet that fills up
         count = Signal(range(MAX_WORDS + 1))
+        m.submodules.chunks = chunks = SyncFIFOBuffered(width=len(count) + 1, depth=4)
+        taken = Signal(range(MAX_WORDS))  # words of the packet that fills up
         ends = Signal()
         accept = Signal()
         m.d.comb += [
@@ -154,7 +137,7 @@ class OutputPacker(wiring.Component):
             words.r_en.eq(word.i.ready),
         ]
         left = Signal(range(MAX_WORDS + 1))
-        chunk_count, chunk_last = chunks.r_data[:7], chunks.r_data[7]
+        chunk_count, chunk_last = chunks.r_data[:-1], chunks.r_data[-1]
         out = self.o.payload
         with m.FSM(name="pack"):
             with m.State("TYPE"):
@@ -188,14 +171,13 @@ class OutputPacker(wiring.Component):
 
 
 class UartBridge(wiring.Component):
-    """UART to AXI4-Lite and AXI4-Stream, see `protocol`.
+    """UART to AXI4-Lite and AXI4-Stream, see `protocol`, over a link that loses nothing.
 
     Parameters
     ----------
-    clock_hz, baud
-        Rates of the clock and of the line.
-    window
-        Bytes that the host may have under way: the depth of the receive buffer.
+    clock_hz, baud: rates of the clock and of the line.
+    design, network: 32 bits that tell one from another, see `CommandUnit`.
+    window: bytes of the two buffers, from and to the host.
 
     Members
     -------
@@ -204,7 +186,8 @@ class UartBridge(wiring.Component):
     words: out, AXI4-Stream of 16-bit words with 2 user bits: frames, to the core's `s_axis`
     outputs: in, AXI4-Stream of 16-bit words: from the core's `m_axis`
     bus: out, AXI4-Lite: registers, to the core's `s_axil`
-    fault: out, 1 bit: commands are refused until the host greets again
+    restart: out, 1 bit, pulse: a host opened the link; the core must be reset, too
+    fault: out, 1 bit: commands are refused until a host opens the link
     """
 
     rx: Signal
@@ -212,13 +195,20 @@ class UartBridge(wiring.Component):
     words: Any
     outputs: Any
     bus: Any
+    restart: Signal
     fault: Signal
 
-    def __init__(self, *, clock_hz: float, baud: float, window: int = 2048) -> None:
-        smallest = 2 * MAX_WORDS + 6  # one whole packet
-        if not smallest <= window < 1 << 16:
-            raise ValueError(f"window must be {smallest} to {(1 << 16) - 1}, not {window!r}")
-        self._clock_hz, self._baud, self._window = clock_hz, baud, window
+    def __init__(
+        self,
+        *,
+        clock_hz: float,
+        baud: float,
+        design: int = 0,
+        network: int = 0,
+        window: int = 2048,
+    ) -> None:
+        self._clock_hz, self._baud = clock_hz, baud
+        self._design, self._network, self._window = design, network, window
         super().__init__(
             {
                 "rx": In(1),
@@ -226,6 +216,7 @@ class UartBridge(wiring.Component):
                 "words": Out(AxiStreamSignature(16, user=2)),
                 "outputs": In(AxiStreamSignature(16)),
                 "bus": Out(AxiLiteSignature()),
+                "restart": Out(1),
                 "fault": Out(1),
             }
         )
@@ -233,31 +224,29 @@ class UartBridge(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.rx = rx = UartReceiver(clock_hz=self._clock_hz, baud=self._baud)
-        m.submodules.fifo = fifo = SyncFIFOBuffered(width=8, depth=self._window)
-        m.submodules.commands = commands = CommandUnit(window=self._window)
-        m.submodules.received = received = StreamRegister(8)
-        m.submodules.packed = packed = StreamRegister(PACKET_BYTE)
-        m.submodules.packer = packer = OutputPacker()
-        m.submodules.sender = sender = PacketSender()
+        m.submodules.link = link = Link(window=self._window)
+        again = ResetInserter(link.restart)
+        commands = CommandUnit(design=self._design, network=self._network)
+        packer, merger = OutputPacker(), MessageMerger()
+        m.submodules.commands = again(commands)
+        m.submodules.packer = again(packer)
+        m.submodules.merger = again(merger)
         m.submodules.tx = tx = UartTransmitter(clock_hz=self._clock_hz, baud=self._baud)
 
         m.d.comb += [
             rx.rx.eq(self.rx),
-            fifo.w_data.eq(rx.data),
-            fifo.w_en.eq(rx.valid),
-            commands.lost.eq(rx.error | (rx.valid & ~fifo.w_rdy)),
-            received.i.payload.eq(fifo.r_data),
-            received.i.valid.eq(fifo.r_rdy),
-            fifo.r_en.eq(received.i.ready),
+            link.byte.eq(rx.data),
+            link.valid.eq(rx.valid),
+            self.restart.eq(link.restart),
             self.fault.eq(commands.fault),
             self.tx.eq(tx.tx),
         ]
         wiring.connect(m, wiring.flipped(self.words), commands.words)
         wiring.connect(m, wiring.flipped(self.bus), commands.bus)
         wiring.connect(m, wiring.flipped(self.outputs), packer.i)
-        wiring.connect(m, commands.replies, sender.replies)
-        wiring.connect(m, received.o, commands.i)
-        wiring.connect(m, packer.o, packed.i)
-        wiring.connect(m, packed.o, sender.outputs)
-        wiring.connect(m, sender.o, tx.i)
+        wiring.connect(m, link.o, commands.i)
+        wiring.connect(m, commands.replies, merger.replies)
+        wiring.connect(m, packer.o, merger.outputs)
+        wiring.connect(m, merger.o, link.i)
+        wiring.connect(m, link.line, tx.i)
         return m

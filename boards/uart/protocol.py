@@ -1,176 +1,161 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The byte protocol between a host and `bridge.UartBridge`: both directions as plain functions.
+"""What the two streams of a link carry: commands to the board; replies and outputs to the host.
 
-The host's half (commands and `Decoder`) waits for a host driver; tests use it until then.
+Numbers are little endian; docs/host.md has the same table for drivers in other languages.
 
-A packet is `SYNC`, a type byte, a body whose length the type fixes (or its count byte), and a
-CRC-16 (polynomial 0x1021, start 0xFFFF: "CRC-16/IBM-3740") over the type and the body. Numbers are
-little endian. Bytes between packets that are not `SYNC` mean nothing.
+Host to board, and the reply that it gets:
 
-Host to board (a command), and the reply that it gets:
+| letter, body                         | reply, body                         | does             |
+|--------------------------------------|-------------------------------------|------------------|
+| `W` address[3], count, data[4]*count | `w` response                        | writes registers |
+| `R` address[3], count                | `r` count, data[4]*count, response  | reads registers  |
+| `F` count, flags, word[2]*count      | none                                | feeds a frame    |
+| `C`                                  | `c` sum[4]                          | sums up writes   |
+| `N` number[4]                        | `w` response                        | names a network  |
+| `P`                                  | `p` version, design[4], network[4]  | tells who it is  |
 
-| type | body                          | reply | body                      | does              |
-|------|-------------------------------|-------|---------------------------|-------------------|
-| `W`  | address[3], data[4]           | `w`   | response                  | writes a register |
-| `R`  | address[3]                    | `r`   | response, data[4]         | reads a register  |
-| `F`  | count, flags, word[2] * count | `f`   | response                  | feeds a frame     |
-| `P`  | -                             | `p`   | version, words, window[2] | greets            |
+`W` and `R` are of `count` (1 to 255) registers at successive word addresses. `response` is AXI's:
+0 is OK, 2 and 3 are errors of at least one of them. `count` of `F` is 1 to 255; a longer frame goes
+in several `F`. Flags of `F`: bit 0, the first word starts a sequence (tuser[0]); bit 1, the last
+word ends the frame (tlast); bit 2, the frame ends a sequence (tuser[1]).
 
-`response` is AXI's: 0 is OK, 2 and 3 are errors. `count` is 1 to `words`; a longer frame goes in
-several `F`. Flags of `F`: bit 0, the first word starts a sequence (tuser[0]); bit 1, the last word
-ends the frame (tlast); bit 2, the frame ends a sequence (tuser[1]). The reply to `F` says that the
-core has taken every word.
+Board to host, unasked: `O`, body count, flags, word[2]*count: outputs, flags bit 1 on a message
+that ends a frame. Outputs come between replies, never inside one; replies come in the order of
+their commands. A letter that is no command, or a count of 0, is answered with `n` (body: that
+byte), and all that follows is ignored until the host opens the link again.
 
-Board to host, unasked: `O`, body count, flags, word[2] * count: outputs, flags bit 1 on a message
-that ends a frame. Outputs come between replies, never inside one.
+`P` tells the version of this protocol, the design's number and that of the network in its memories:
+as they were built, until `N` tells another. A host that loads a network writes 0 before and the
+network's own number after it; neither opening the link nor a reset changes it.
 
-Nothing is lost without handshake wires: the board's receive buffer holds `window` bytes, and the
-host never has more bytes than that under way, counting each command until its reply. Replies come
-in the order of their commands. The board always sends; the host must always read.
-
-A packet with a wrong CRC, an unknown type or a count out of range, and a byte lost on the way in,
-is answered with `n` (body: reason, see `Fault`); the board then ignores every packet but `P`, so
-that commands sent behind the broken one do not take effect out of order. The host sends `RESYNC`
-(its zeros complete whatever packet is under way) and `P`, and goes on after the `p`.
+`C` gives the sum over all words written since the last `C`: `sum = rotate_left(sum, 1) + (data XOR
+address)`, modulo 2**32, from 0; `address` is the word's own.
 """
 
-import binascii
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
-SYNC = 0xD7
-VERSION = 1
-MAX_WORDS = 64
-"""Words of one `F` or `O` packet, at most."""
+VERSION = 2
+MAX_WORDS = 16
+"""Words of one `O` message, at most."""
+MAX_COUNT = 255
+"""Words of one `W`, `R` or `F`, at most."""
 FLAG_FIRST = 1
 FLAG_LAST = 2
 FLAG_END = 4
-RESYNC = bytes(2 * MAX_WORDS + 16)
-"""Ends any packet that is under way on the board's side."""
-BODY_OF_REPLY = {b"w": 1, b"r": 5, b"f": 1, b"p": 4, b"n": 1}
-
-
-class Fault(IntEnum):
-    """Why the board refused a packet."""
-
-    CRC = 1
-    TYPE = 2
-    COUNT = 3
-    LOST = 4  # a byte without a stop bit, or more than a window under way
+_LENGTHS = {b"w": 1, b"c": 4, b"p": 9, b"n": 1}
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A packet from the board.
-
-    Parameters
-    ----------
-    type
-        Its type letter.
-    body
-        What is between the type and the CRC.
-    """
+    """A message from the board: its letter and its body."""
 
     type: str
     body: bytes
 
     @property
     def words(self) -> tuple[int, ...]:
-        """The signed words of an `O`."""
-        if self.type != "O":
-            raise ValueError(f"only an 'O' message has words, not {self.type!r}")
-        return struct.unpack(f"<{self.body[0]}h", self.body[2:])
+        """The signed words of an `O`; the registers of an `r`."""
+        if self.type == "O":
+            return struct.unpack(f"<{self.body[0]}h", self.body[2:])
+        if self.type == "r":
+            return struct.unpack(f"<{self.body[0]}I", self.body[1:-1])
+        raise ValueError(f"only 'O' and 'r' have words, not {self.type!r}")
 
     @property
     def last(self) -> bool:
         """Whether an `O` ends a frame."""
         return self.type == "O" and bool(self.body[1] & FLAG_LAST)
 
-
-def crc(data: bytes) -> int:
-    """The CRC of a packet's type and body."""
-    return binascii.crc_hqx(data, 0xFFFF)
-
-
-def packet(kind: str, body: bytes = b"") -> bytes:
-    """A whole packet of type ``kind``."""
-    inner = kind.encode("ascii") + body
-    return bytes([SYNC]) + inner + struct.pack("<H", crc(inner))
+    @property
+    def response(self) -> int:
+        """Of a `w` or an `r`."""
+        return self.body[-1]
 
 
-def write_command(address: int, data: int) -> bytes:
-    """Write the 32-bit ``data`` to a register at the 24-bit byte ``address``."""
-    return packet("W", struct.pack("<II", address, data)[:3] + struct.pack("<I", data))
+def write_command(address: int, data: Sequence[int]) -> bytes:
+    """Write 32-bit words to registers from the 24-bit byte ``address`` on."""
+    _check_count(len(data))
+    head = b"W" + struct.pack("<I", address)[:3] + bytes([len(data)])
+    return head + struct.pack(f"<{len(data)}I", *data)
 
 
-def read_command(address: int) -> bytes:
-    """Read the register at the 24-bit byte ``address``."""
-    return packet("R", struct.pack("<I", address)[:3])
+def read_command(address: int, count: int = 1) -> bytes:
+    """Read registers from the 24-bit byte ``address`` on."""
+    _check_count(count)
+    return b"R" + struct.pack("<I", address)[:3] + bytes([count])
 
 
 def ping_command() -> bytes:
-    """Ask for version, packet size and window; clears a fault."""
-    return packet("P")
+    """Ask for version, design and network."""
+    return b"P"
 
 
-def frame_commands(words: Sequence[int], *, first: bool = False, end: bool = False) -> list[bytes]:
-    """The packets that carry one frame of int16 ``words``, which starts or ends a sequence."""
-    if not words:
+def name_command(number: int) -> bytes:
+    """Say which network is in the memories now; 0: none that is whole."""
+    return b"N" + struct.pack("<I", number)
+
+
+def sum_command() -> bytes:
+    """Ask for the sum of the writes, and begin a new one."""
+    return b"C"
+
+
+def frame_command(words: Sequence[int], *, first: bool = False, end: bool = False) -> bytes:
+    """One frame of int16 ``words``, which starts or ends a sequence."""
+    if not len(words):
         raise ValueError("words must not be empty: a frame has at least one element")
-    commands = []
-    for start in range(0, len(words), MAX_WORDS):
-        part = words[start : start + MAX_WORDS]
+    commands = bytearray()
+    for start in range(0, len(words), MAX_COUNT):
+        part = words[start : start + MAX_COUNT]
         flags = FLAG_FIRST * (first and start == 0)
         flags |= FLAG_END * end
         flags |= FLAG_LAST * (start + len(part) == len(words))
-        commands.append(
-            packet("F", bytes([len(part), flags]) + struct.pack(f"<{len(part)}h", *part))
-        )
-    return commands
+        commands += b"F" + bytes([len(part), flags]) + struct.pack(f"<{len(part)}h", *part)
+    return bytes(commands)
 
 
-class Decoder:
-    """Cuts the bytes from the board into messages.
+def sum_of(writes: Iterable[tuple[int, int]], start: int = 0) -> int:
+    """What `C` tells after these writes (address, data)."""
+    total = start
+    for address, data in writes:
+        total = ((total << 1 | total >> 31) + (data ^ address)) & 0xFFFFFFFF
+    return total
 
-    Attributes
-    ----------
-    skipped
-        How many bytes fitted no packet.
-    """
+
+class MessageDecoder:
+    """Cuts the board's stream into messages."""
 
     def __init__(self) -> None:
-        self.skipped = 0
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[Message]:
-        """The messages that ``data`` completes."""
+        """The messages that ``data`` completes.
+
+        Raises ValueError for a letter that no message has.
+        """
         self._buffer += data
         messages = []
-        while (message := self._next()) is not None:
-            messages.append(message)
+        while (length := self._length()) is not None and len(self._buffer) > length:
+            kind, body = self._buffer[:1], bytes(self._buffer[1 : length + 1])
+            messages.append(Message(kind.decode("ascii"), body))
+            del self._buffer[: length + 1]
         return messages
 
     def _length(self) -> int | None:
-        """Length of the body at the front of the buffer; None: not known yet; -1: no packet."""
-        kind = bytes(self._buffer[1:2])
-        if kind == b"O":
-            return 2 + 2 * self._buffer[2] if len(self._buffer) > 2 else None
-        return BODY_OF_REPLY.get(kind, -1)
-
-    def _next(self) -> Message | None:
-        while len(self._buffer) >= 2:
-            length = self._length() if self._buffer[0] == SYNC else -1
-            if length is None or (length >= 0 and len(self._buffer) < length + 4):
+        """Length of the body at the front of the buffer; None: not known yet."""
+        kind = bytes(self._buffer[:1])
+        if kind in (b"O", b"r"):
+            if len(self._buffer) < 2:
                 return None
-            inner = bytes(self._buffer[1 : length + 2])
-            if (
-                length >= 0
-                and struct.pack("<H", crc(inner)) == self._buffer[length + 2 : length + 4]
-            ):
-                del self._buffer[: length + 4]
-                return Message(chr(inner[0]), inner[1:])
-            del self._buffer[0]
-            self.skipped += 1
-        return None
+            count = self._buffer[1]
+            return 2 + (2 if kind == b"O" else 4) * count
+        if kind and kind not in _LENGTHS:
+            raise ValueError(f"no message begins with {kind!r}")
+        return _LENGTHS.get(kind)
+
+
+def _check_count(count: int) -> None:
+    if not 1 <= count <= MAX_COUNT:
+        raise ValueError(f"count must be 1 to {MAX_COUNT}, not {count!r}")

@@ -90,7 +90,7 @@ def saturation(network: Network, dataset: Dataset, frames: int = FRAMES) -> Satu
     watch = Watch(network)
     words = [quantize_frames(network, x) for x in features]
     zero = {name: 0 for name, _ in network.paths()}
-    for _ in run_batch(network, words, [zero], EXACT, watch=watch):
+    for _ in run_batch([network], words, [zero], EXACT, watch=watch):
         pass
     real = np.concatenate(features).astype(np.float64)
     if network.input_scale is not None:

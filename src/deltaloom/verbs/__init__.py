@@ -22,6 +22,9 @@ VERBS: Mapping[str, str] = {
     "generate": "generate.Generate",
     "simulate": "simulate.Simulate",
     "build": "build.Build",
+    "flash": "flash.Flash",
+    "board-sim": "board_sim.BoardSim",
+    "run": "run.Run",
     "demo": "demo.Demo",
 }
 

@@ -63,6 +63,20 @@ class Build:
             help="area only: no place and route, no bitstream (default: all)",
         )
         parser.add_argument(
+            "--simulated",
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help="only what a simulated board needs, no synthesis: DIR is for `deltaloom board-sim`"
+            " and `deltaloom run --port sim` (default: all)",
+        )
+        parser.add_argument(
+            "--baud",
+            type=int,
+            metavar="B",
+            default=argparse.SUPPRESS,
+            help="bits a second of the serial line (default: the board's)",
+        )
+        parser.add_argument(
             "--clock",
             type=float,
             metavar="MHZ",
@@ -85,7 +99,8 @@ class Build:
         from rich.console import Console
         from rich.markup import escape
 
-        from ..boards.flow.build import build, check_rates, check_tools
+        from ..boards.flow.build import build, check_line, check_rates, check_tools
+        from ..boards.flow.design import BoardDesign
         from ..boards.flow.families import family_of
         from ..boards.registry import find_board
         from ..golden.models.network import Network
@@ -94,12 +109,20 @@ class Build:
         clock, cycles = _positive(args, "clock"), _positive(args, "cycles_per_step")
         check_folder("-o", args.output)
         board = find_board(args.board)
-        check_rates(board, clock_mhz=clock or board.clock_mhz, baud=board.baud)
-        check_tools(board, synth_only="synth_only" in args)
+        baud: int | None = getattr(args, "baud", None)
+        check_line(board, baud or board.baud)
+        check_rates(board, clock_mhz=clock or board.clock_mhz, baud=baud or board.baud)
+        if "simulated" not in args:
+            check_tools(board, synth_only="synth_only" in args)
         network = Network.load(args.network)
         config = derive_config(
             network, word_bits=args.word_bits, lane_kind=args.lanes, frames=args.longest
         )
+        if "simulated" in args:
+            design = BoardDesign.of(network, config, board, clock_mhz=clock, baud=baud)
+            design.save(args.output, network)
+            print(f"-> {args.output}: for `deltaloom board-sim` and `deltaloom run --port sim`")
+            return
         area = family_of(board).area(config)
         print(
             f"estimated without the serial bridge: {area.luts:,} LUTs, {area.flip_flops:,} "
@@ -113,6 +136,7 @@ class Build:
                 workdir=args.output,
                 config=config,
                 clock_mhz=clock,
+                baud=baud,
                 seed=args.seed,
                 synth_only="synth_only" in args,
                 cycles_per_step=cycles or dense_cycles(network, config),
@@ -136,7 +160,7 @@ class Build:
             if file is not None:
                 console.print(f"-> {escape(str(file))}", soft_wrap=True)
         if report.bitstream is not None:
-            print(f"load it: {board.program} {report.bitstream}")
+            print(f"load it: deltaloom flash {args.output}  ({board.program} {report.bitstream})")
         _check_clock(report)
 
 

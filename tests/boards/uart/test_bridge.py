@@ -1,38 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
 """The UART alone, and the bridge in front of the echoing core, over its serial line."""
 
-import gc
 import random
+import struct
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, ResetInserter
 from amaranth.lib import wiring
 from amaranth.sim import Simulator
 
 from deltaloom.boards.uart.bridge import UartBridge
 from deltaloom.boards.uart.line import UartReceiver, UartTransmitter, bit_period
 from deltaloom.boards.uart.protocol import (
+    MAX_COUNT,
     MAX_WORDS,
-    RESYNC,
-    SYNC,
     VERSION,
-    Decoder,
-    Fault,
     Message,
-    crc,
-    frame_commands,
-    packet,
+    MessageDecoder,
+    frame_command,
+    name_command,
     ping_command,
     read_command,
+    sum_command,
+    sum_of,
     write_command,
 )
+from deltaloom.host.link import HostLink
 from deltaloom.sim.testing.loopback import IDENTITY, Loopback
 
-UNUSED = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 CYCLES = 8  # a bit; the shortest allowed
-WINDOW = 256
+WINDOW = 512
+DESIGN, NETWORK = 0x12345678, 0xFEDCBA98
 
 
 def simulate(top: Any, *benches: Callable[[Any], Awaitable[None]]) -> None:
@@ -178,31 +178,48 @@ def test_too_fast_a_baud_rate_is_refused() -> None:
 class Bench:
     """The bridge and the echo, with a host at the end of the line."""
 
-    def __init__(self, *, window: int = WINDOW, gated: bool = False) -> None:
-        self.bridge = UartBridge(clock_hz=CYCLES, baud=1, window=window)
+    def __init__(self) -> None:
+        self.bridge = UartBridge(
+            clock_hz=CYCLES, baud=1, window=WINDOW, design=DESIGN, network=NETWORK
+        )
         self.core = Loopback()
-        self.decoder = Decoder()
-        self.messages: list[Message] = []
         self.top = Module()
         self.top.submodules.bridge = self.bridge
-        self.top.submodules.core = self.core
-        self.gate = Signal(init=not gated)
-        words, taker = self.bridge.words, self.core.s_axis
-        self.top.d.comb += [
-            taker.tdata.eq(words.tdata),
-            taker.tlast.eq(words.tlast),
-            taker.tuser.eq(words.tuser),
-            taker.tvalid.eq(words.tvalid & self.gate),
-            words.tready.eq(taker.tready & self.gate),
-        ]
+        self.top.submodules.core = ResetInserter(self.bridge.restart)(self.core)
+        wiring.connect(self.top, self.bridge.words, self.core.s_axis)
         wiring.connect(self.top, self.core.m_axis, self.bridge.outputs)
         wiring.connect(self.top, self.bridge.bus, self.core.s_axil)
+        self.received = bytearray()
+        self.faults = 0
 
-    def run(self, host: Callable[[Any], Awaitable[None]]) -> list[Message]:
+    def run(self, *parts: tuple[bytes, int]) -> list[list[Message]]:
+        """The messages to each of the parts: what is sent, and how many messages come for it.
+
+        Where a part is empty, the link is opened anew first.
+        """
+        found: list[list[Message]] = []
+
         async def drive(ctx: Any) -> None:
             ctx.set(self.bridge.rx, 1)
             await ctx.tick().repeat(4)
-            await host(ctx)
+            link, decoder = HostLink(session=1, patience=1e9, wait=1e9), MessageDecoder()
+            for data, count in parts:
+                if not data:
+                    link, decoder = HostLink(session=2, patience=1e9, wait=1e9), MessageDecoder()
+                link.send(data)
+                messages: list[Message] = []
+                for _ in range(3000):
+                    for byte in link.poll(0.0):
+                        await send_byte(ctx, self.bridge.rx, byte)
+                    await ctx.tick().repeat(10 * CYCLES)
+                    link.receive(bytes(self.received), 0.0)
+                    self.received.clear()
+                    messages += decoder.feed(link.take())
+                    if link.is_open and not link.pending and len(messages) >= count:
+                        break
+                assert link.damaged == 0 and len(messages) == count, messages
+                found.append(messages)
+                self.faults += ctx.get(self.bridge.fault)
 
         async def listen(ctx: Any) -> None:
             while True:
@@ -213,37 +230,13 @@ class Bench:
                     byte |= ctx.get(self.bridge.tx) << position
                     await ctx.tick().repeat(CYCLES)
                 assert ctx.get(self.bridge.tx) == 1
-                self.messages += self.decoder.feed(bytes([byte]))
+                self.received.append(byte)
 
         simulator = Simulator(self.top)
         simulator.add_clock(1e-6)
         simulator.add_testbench(drive)
         simulator.add_testbench(listen, background=True)
         simulator.run()
-        assert self.decoder.skipped == 0
-        return self.messages
-
-    async def send(self, ctx: Any, data: bytes) -> None:
-        for byte in data:
-            await send_byte(ctx, self.bridge.rx, byte)
-
-    async def wait(self, ctx: Any, count: int, *, limit: int = 60_000) -> None:
-        """Wait until ``count`` messages are there in all."""
-        for _ in range(limit // 16):
-            if len(self.messages) >= count:
-                return
-            await ctx.tick().repeat(16)
-        raise AssertionError(f"only {self.messages} of {count} messages came")
-
-    def exchange(self, *commands: bytes, replies: int) -> list[Message]:
-        async def host(ctx: Any) -> None:
-            for command in commands:
-                await self.send(ctx, command)
-            await self.wait(ctx, replies)
-            await ctx.tick().repeat(30 * CYCLES)  # and nothing more comes
-
-        found = self.run(host)
-        assert len(found) == replies
         return found
 
 
@@ -251,172 +244,102 @@ def reply(kind: str, *body: int) -> Message:
     return Message(kind, bytes(body))
 
 
-def test_ping_tells_version_and_window() -> None:
-    assert Bench().exchange(ping_command(), replies=1) == [
-        reply("p", VERSION, MAX_WORDS, WINDOW & 0xFF, WINDOW >> 8)
-    ]
+def hello(network: int) -> Message:
+    return Message("p", bytes([VERSION]) + struct.pack("<II", DESIGN, network))
 
 
-def test_registers_write_and_read() -> None:
-    found = Bench().exchange(
-        read_command(0),
-        write_command(0x14, 0x89ABCDEF),
-        write_command(0x18, 0x01020304),
-        read_command(0x14),
-        read_command(0x18),
-        replies=5,
+def test_the_networks_number_stays_until_another_is_told() -> None:
+    found = Bench().run(
+        (name_command(0) + ping_command() + name_command(7), 3), (b"", 0), (ping_command(), 1)
     )
-    assert found == [
-        Message("r", b"\0" + IDENTITY.to_bytes(4, "little")),
-        reply("w", 0),
-        reply("w", 0),
-        reply("r", 0, 0xEF, 0xCD, 0xAB, 0x89),
-        reply("r", 0, 4, 3, 2, 1),
-    ]
+    assert found == [[reply("w", 0), hello(0), reply("w", 0)], [], [hello(7)]]
 
 
-def test_bus_errors_come_back() -> None:
-    found = Bench().exchange(write_command(0x800010, 1), read_command(0x0C), replies=2)
-    assert found[0] == reply("w", 2)
-    assert found[1].type == "r" and found[1].body[0] == 2
+def test_registers_and_sums() -> None:
+    found = Bench().run(
+        (ping_command(), 1),
+        (write_command(0x14, [0x89ABCDEF, 0x01020304]) + read_command(0x10, 3), 2),
+        (sum_command() + sum_command(), 2),
+        (write_command(0x0C, [1, 5]) + read_command(0x08, 3) + read_command(0x10), 3),
+    )
+    assert found[0] == [hello(NETWORK)]
+    written, read = found[1]
+    assert written == reply("w", 0)
+    assert (read.response, read.words) == (0, (0, 0x89ABCDEF, 0x01020304))
+    total = sum_of([(0x14, 0x89ABCDEF), (0x18, 0x01020304)])
+    assert found[2] == [reply("c", *total.to_bytes(4, "little")), reply("c", 0, 0, 0, 0)]
+    refused, some, after = found[3]
+    assert refused == reply("w", 2)  # of the two, one is an error
+    assert some.response == 2 and some.words[2] == 5
+    assert (after.response, after.words) == (0, (5,))  # and the next access is not
 
 
-@pytest.mark.parametrize("length", [1, 2, MAX_WORDS, 2 * MAX_WORDS + 1])
+@pytest.mark.parametrize("length", [1, MAX_WORDS + 1])
 def test_frames_come_back_whole(length: int) -> None:
-    words = [random.Random(length).randrange(-(1 << 15), 1 << 15) for _ in range(length)]
+    rng = random.Random(length)
+    words = [rng.randrange(-(1 << 15), 1 << 15) for _ in range(length)]
     parts = -(-length // MAX_WORDS)
-    bench = Bench(window=1024)
-    found = bench.exchange(*frame_commands(words, first=True), replies=2 * parts)
-    outputs = [message for message in found if message.type == "O"]
+    (outputs,) = Bench().run((frame_command(words, first=True), parts))
     assert [word for message in outputs for word in message.words] == words
     assert [message.last for message in outputs] == [False] * (parts - 1) + [True]
-    assert [message for message in found if message.type != "O"] == [reply("f", 0)] * parts
-
-
-def test_first_flag_marks_one_word_of_a_sequence() -> None:
-    commands = [
-        *frame_commands([1, 2], first=True),
-        *frame_commands([3], first=False),
-        *frame_commands([4, 5, 6], first=True),
-    ]
-    found = Bench().exchange(*commands, read_command(4), read_command(8), replies=8)
-    registers = [message.body for message in found if message.type == "r"]
-    assert registers == [b"\0\3\0\0\0", b"\0\2\0\0\0"]  # frames, sequences
-    assert [m.words for m in found if m.type == "O"] == [(1, 2), (3,), (4, 5, 6)]
 
 
 def test_frames_and_registers_interleave_without_mixing() -> None:
     """Outputs of early frames leave while later commands arrive and are answered."""
-    commands = []
-    for index in range(8):
-        commands += frame_commands([index] * (index + 1), first=index == 0)
-        commands += [write_command(0x10, index), read_command(0x10)]
-    found = Bench(window=1024).exchange(*commands, replies=8 * 4)
-    assert [m.words for m in found if m.type == "O"] == [(n,) * (n + 1) for n in range(8)]
+    commands = b""
+    for index in range(4):
+        commands += frame_command([index] * (index + 1), first=index in (0, 2))
+        commands += write_command(0x10, [index]) + read_command(0x10)
+    (found, counts) = Bench().run((commands, 4 * 3), (read_command(0, 3), 1))
+    assert [m.words for m in found if m.type == "O"] == [(n,) * (n + 1) for n in range(4)]
     replies = [m for m in found if m.type != "O"]
-    assert [m.type for m in replies] == ["f", "w", "r"] * 8
-    assert [m.body[1] for m in replies if m.type == "r"] == list(range(8))
+    assert [m.type for m in replies] == ["w", "r"] * 4
+    assert [m.words[0] for m in replies if m.type == "r"] == list(range(4))
+    assert counts[0].words == (IDENTITY, 4, 2)  # frames and sequences
 
 
-@pytest.mark.parametrize("position", [1, 2, 8, 10])
-def test_a_damaged_packet_is_refused_and_does_nothing(position: int) -> None:
-    """Any wrong bit behind SYNC: one `n`, no effect, silence until a greeting."""
-    bad = bytearray(write_command(0x14, 0x12345678))
-    bad[position] ^= 0x10
+@pytest.mark.parametrize("wrong", [b"X", b"W\0\0\0\0"])
+def test_what_is_no_command_is_refused_until_the_link_is_opened(wrong: bytes) -> None:
     bench = Bench()
-    found = bench.exchange(
-        bytes(bad),
-        RESYNC,
-        write_command(0x18, 1),  # behind the damage: ignored
-        ping_command(),
-        read_command(0x14),
-        read_command(0x18),
-        replies=4,
+    found = bench.run((wrong, 1), (read_command(0), 0), (b"", 0), (read_command(0), 1))
+    assert found[0] == [reply("n", wrong[-1])]
+    assert bench.faults == 2
+    assert found[3][0].words == (IDENTITY,)
+
+
+def test_opening_the_link_resets_the_core_even_in_a_frame() -> None:
+    half = frame_command([1, 2, 3])[:-2] + b""
+    found = Bench().run(
+        (frame_command([7]) + half, 1), (b"", 0), (frame_command([4]) + read_command(4), 2)
     )
-    assert found[0].type == "n" and found[0].body[0] in (Fault.CRC, Fault.TYPE)
-    assert found[1].type == "p"
-    assert found[2:] == [reply("r", 0, 0, 0, 0, 0)] * 2
-
-
-def test_every_fault_names_its_reason() -> None:
-    def fault(command: bytes) -> int:
-        found = Bench().exchange(command, RESYNC, ping_command(), replies=2)
-        assert [message.type for message in found] == ["n", "p"]
-        return found[0].body[0]
-
-    assert fault(packet("X")) == Fault.TYPE
-    assert fault(packet("F", b"\0\0")) == Fault.COUNT
-    assert fault(packet("F", bytes([MAX_WORDS + 1, 0]))) == Fault.COUNT
-    assert fault(read_command(0)[:-1] + b"\0") == Fault.CRC
-    assert fault(read_command(0)[:-3]) == Fault.CRC  # cut short: RESYNC completes it
-
-
-def test_noise_between_packets_means_nothing() -> None:
-    found = Bench().exchange(b"\0\xff\x55", read_command(0), b"RW", read_command(0), replies=2)
-    assert [message.type for message in found] == ["r", "r"]
-
-
-def test_a_lost_byte_is_reported() -> None:
-    bench = Bench()
-
-    async def host(ctx: Any) -> None:
-        await send_byte(ctx, bench.bridge.rx, 0x55, stop=0)
-        await ctx.tick().repeat(2 * CYCLES)
-        await bench.wait(ctx, 1)
-        assert ctx.get(bench.bridge.fault) == 1
-        await bench.send(ctx, ping_command() + read_command(0))
-        await bench.wait(ctx, 3)
-        assert ctx.get(bench.bridge.fault) == 0
-
-    found = bench.run(host)
-    assert found[0] == reply("n", Fault.LOST)
-    assert [message.type for message in found[1:]] == ["p", "r"]
-
-
-def test_more_than_a_window_is_reported() -> None:
-    """The core takes no words for a while, and the host sends on regardless."""
-    bench = Bench(window=134, gated=True)
-
-    async def host(ctx: Any) -> None:
-        for command in [*frame_commands([1] * 10), *[read_command(0)] * 30]:
-            await bench.send(ctx, command)
-        assert bench.messages == []
-        ctx.set(bench.gate, 1)
-        await bench.wait(ctx, 3)
-        await ctx.tick().repeat(300 * CYCLES)
-        assert ctx.get(bench.bridge.fault) == 1
-
-    kinds = [message.type for message in bench.run(host)]
-    assert sorted(kinds) == ["O", "f", "n"]  # the reads in the buffer are refused, not reordered
-    assert kinds.index("f") < kinds.index("n")
-
-
-@UNUSED
-def test_window_is_checked() -> None:
-    with pytest.raises(ValueError, match=r"window must be 134 to 65535, not 100"):
-        UartBridge(clock_hz=100e6, baud=1e6, window=100)
-    gc.collect()
+    outputs, frames = sorted(found[2], key=lambda message: message.type)
+    assert outputs.words == (4,) and frames.words == (1,)
 
 
 # the host's side
 
 
-def test_crc_is_the_catalogued_one() -> None:
-    assert crc(b"123456789") == 0x29B1
-
-
-def test_decoder_skips_what_is_no_packet_and_counts_it() -> None:
-    decoder = Decoder()
-    good = packet("w", b"\0")
-    assert decoder.feed(b"\1\2" + bytes([SYNC]) + good[:3]) == []
-    assert decoder.feed(good[3:] + good) == [reply("w", 0)] * 2
-    assert decoder.skipped == 3
+def test_messages_are_cut_at_any_byte() -> None:
+    stream = b"w\0" + b"O\2\2\1\0\xff\xff" + b"r\1" + bytes([1, 0, 0, 0]) + b"\2" + b"n\7"
+    decoder = MessageDecoder()
+    found = [message for byte in stream for message in decoder.feed(bytes([byte]))]
+    assert found == MessageDecoder().feed(stream)
+    assert [message.type for message in found] == ["w", "O", "r", "n"]
+    assert found[1].words == (1, -1) and found[1].last and not found[0].last
+    assert found[2].words == (1,) and found[2].response == 2
+    with pytest.raises(ValueError, match="no message begins with b'z'"):
+        decoder.feed(b"z")
+    with pytest.raises(ValueError, match="only 'O' and 'r' have words"):
+        _ = found[0].words
 
 
 def test_frame_commands_split_and_mark_the_ends() -> None:
-    commands = frame_commands(list(range(MAX_WORDS + 1)), first=True)
-    assert [command[2:4] for command in commands] == [bytes([MAX_WORDS, 1]), bytes([1, 2])]
-    commands = frame_commands(list(range(MAX_WORDS + 1)), end=True)
-    assert [command[3] for command in commands] == [4, 6]
+    long = list(range(MAX_COUNT + 1))
+    command = frame_command(long, first=True)
+    assert command[1:3] == bytes([MAX_COUNT, 1]) and command[-5:-2] == b"F" + bytes([1, 2])
+    command = frame_command(long, end=True)
+    assert command[2] == 4 and command[-3] == 6
     with pytest.raises(ValueError, match="words must not be empty"):
-        frame_commands([])
+        frame_command([])
+    with pytest.raises(ValueError, match="count must be 1 to 255, not 256"):
+        write_command(0, [0] * 256)
