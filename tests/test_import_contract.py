@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "deltaloom"
-TOP = ("golden", "hw", "boards", "sim")
+TOP = ("golden", "hw", "boards", "sim", "host")
 """Each folder may import those before it; the rest of `deltaloom` may import all."""
 DATAPATH = ("detect", "events", "fetch", "lanes", "rows", "units")
 FOREIGN = ("amaranth", "amaranth_boards", "cocotb", "cocotbext", "torch")
