@@ -38,11 +38,11 @@ class Table:
 
     def __call__(self, p: Ints) -> Ints:
         """f(p) for p in Q3.12 (int16 range), in Q0.15."""
-        result: Ints = self._words[np.asarray(p, np.int64)]
+        result: Ints = self.words[np.asarray(p, np.int64)]
         return result
 
     @cached_property
-    def _words(self) -> Ints:
+    def words(self) -> Ints:
         """[65536] f of every word, those from -32768 to -1 at the end, where NumPy finds them."""
         p = np.roll(np.arange(-32768, 32768), 32768)
         magnitude = np.minimum(np.abs(p), 32767)
@@ -67,11 +67,11 @@ class Curve:
 
     def __call__(self, p: Ints) -> Ints:
         """f(p) for int16 words."""
-        result: Ints = self._words[np.asarray(p, np.int64)]
+        result: Ints = self.words[np.asarray(p, np.int64)]
         return result
 
     @cached_property
-    def _words(self) -> Ints:
+    def words(self) -> Ints:
         """[65536] f of every word, negative ones at the end, where NumPy finds them."""
         segment, fraction = np.divmod(np.arange(1 << 16), 1 << CURVE_FRACTION_BITS)
         return self.start[segment] + rshr(self.slope[segment] * fraction, CURVE_FRACTION_BITS)

@@ -1,64 +1,67 @@
 # SPDX-License-Identifier: Apache-2.0
 """A described cell's steps: in integers from its graph, in reals from its values."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from ..arithmetic import Ints, Reals, multiplier, rshr, sat16
-from .graph import Node, Shift, walk
+from ..arithmetic import Ints, Reals, code_range, multiplier, rshr
+from .graph import Node, walk
 from .values import NORMAL, Function, Value
 
 __all__ = ["Integers", "count_products", "mean", "one_over", "real_values"]
-
-Call = Callable[[list, int, int], Any]
-"""An operation on the slots of a run, with e_c and the vector shift."""
 
 
 class Integers:
     """The values of some nodes on whole arrays of units: exact, int64.
 
-    What is no longer needed is dropped at once, as the parts of one expression would be.
+    They are a function of NumPy expressions, one a line, which is written out and compiled: an
+    operation costs no more than its own call. What is no longer needed is dropped at once, as the
+    parts of one expression would be.
     """
 
     def __init__(self, outputs: Sequence[Node]) -> None:
         nodes = list(walk(outputs))
-        slot: dict[int, int] = {}
+        names: dict[int, str] = {}
         for n, node in enumerate(nodes):
-            slot[id(node)] = slot[id(node.args[0])] if _idle(node) else n
-        self._outputs = [slot[id(node)] for node in outputs]
-        last = {slot[id(arg)]: n for n, node in enumerate(nodes) for arg in node.args}
-        kept = {*self._outputs}
-        self._inputs = [(n, node.attr) for n, node in enumerate(nodes) if node.op == "input"]
-        self._constants = [
-            (n, np.int64(node.low)) for n, node in enumerate(nodes) if node.op == "const"
-        ]
-        self._program = [
-            (
-                n,
-                _call(node, [slot[id(arg)] for arg in node.args]),
-                [own for own, end in last.items() if end == n and own not in kept],
-            )
-            for n, node in enumerate(nodes)
-            if node.op not in ("input", "const") and not _idle(node)
-        ]
-        self._slots = len(nodes)
+            constant = str(node.low) if node.op == "const" else f"v{n}"
+            names[id(node)] = names[id(node.args[0])] if _idle(node) else constant
+        results = [names[id(node)] for node in outputs]
+        last = {names[id(arg)]: n for n, node in enumerate(nodes) for arg in node.args}
+        known: dict[str, Any] = {
+            "int64": np.int64,
+            "np": np,
+            "asarray": np.asarray,
+            "rshr": rshr,
+            "mean": mean,
+        }
+        lines = []
+        for n, node in enumerate(nodes):
+            own, args = names[id(node)], [names[id(arg)] for arg in node.args]
+            if node.op == "const" or _idle(node):
+                continue
+            ended = [name for name, end in last.items() if end == n and name.startswith("v")]
+            dropped = [name for name in ended if name not in results]
+            if node.op == "table":
+                known[f"table{n}"] = node.function.table.words
+                lines.append(f"{own} = table{n}[{args[0]}]")
+            else:
+                lines += _lines(node, own, args, bool(args) and args[0] in dropped)
+            if dropped:
+                lines.append(f"del {', '.join(dropped)}")
+        body = "".join(f"    {line}\n" for line in lines)
+        wanted = ", ".join(name if name.startswith("v") else f"int64({name})" for name in results)
+        self.text = f"def run(inputs, e_c, s):\n{body}    return [{wanted}]\n"
+        exec(self.text, known)
+        self._run = known["run"]
 
     def __call__(
         self, inputs: Mapping[str, Ints], c_exponent: int, vector_shift: int
     ) -> list[Ints]:
-        slots: list[Any] = [None] * self._slots
-        for n, name in self._inputs:
-            slots[n] = inputs[name]  # type: ignore[index]
-        for n, constant in self._constants:
-            slots[n] = constant
-        for n, call, ended in self._program:
-            slots[n] = call(slots, c_exponent, vector_shift)
-            for old in ended:
-                slots[old] = None
-        return [slots[n] for n in self._outputs]
+        result: list[Ints] = self._run(inputs, c_exponent, vector_shift)
+        return result
 
 
 def _idle(node: Node) -> bool:
@@ -66,27 +69,40 @@ def _idle(node: Node) -> bool:
     return node.op == "sat" and node.args[0].bits <= 16
 
 
-def _call(node: Node, args: list[int]) -> Call:
-    a, b = args[0], args[-1]
-    if node.op == "table":
-        table = node.function.table
-        return lambda slots, e_c, s: table(slots[a])
+def _lines(node: Node, own: str, args: list[str], last: bool) -> list[str]:
+    """Python lines that compute a node; last: nothing needs its first argument after it."""
+    a, b = [*args, "", ""][:2]
+    if node.op == "input":
+        return [f"{own} = asarray(inputs[{str(node.attr)!r}], int64)"]
+    fresh = last and node.args[0].op in ("add", "sub", "mul")  # no one else has this array
     if node.op == "rshr":
-        return _shift(node.shift, a)
-    if node.op == "scale":
-        fixed = node.shift.fixed
-        return lambda slots, e_c, s: rshr(slots[a], slots[b] + fixed)
-    calls: Mapping[str, Call] = {
-        "relu": lambda slots, e_c, s: np.maximum(slots[a], 0),
-        "add": lambda slots, e_c, s: slots[a] + slots[b],
-        "sub": lambda slots, e_c, s: slots[a] - slots[b],
-        "mul": lambda slots, e_c, s: slots[a] * slots[b],
-        "sat": lambda slots, e_c, s: sat16(slots[a]),
-        "mean": lambda slots, e_c, s: mean(slots[a]),
-        "log4": lambda slots, e_c, s: np.frexp(slots[a])[1].astype(np.int64) - 1 >> 1,
-        "normal": lambda slots, e_c, s: slots[a] << NORMAL.fraction >> 2 * slots[b],
+        shift = node.shift
+        if not shift.constant:
+            return [f"{own} = rshr({a}, {shift.fixed} + {shift.c} * e_c + {shift.s} * s)"]
+        if shift.fixed <= 0:
+            return [f"{own} = {a} << {-shift.fixed}"]
+        half = f"{1 << (shift.fixed - 1)}"
+        first = [f"{own} = {a}", f"{own} += {half}"] if fresh else [f"{own} = {a} + {half}"]
+        return [*first, f"{own} >>= {shift.fixed}"]
+    if node.op == "sat":
+        low, high = code_range(16)
+        into = f", out={a} if {a}.ndim else None" if fresh else ""
+        return [
+            f"{own} = np.maximum({a}, {low}{into})",
+            f"{own} = np.minimum({own}, {high}, out={own} if {own}.ndim else None)",
+        ]
+    expressions = {
+        "relu": f"np.maximum({a}, 0)",
+        "add": f"{a} + {b}",
+        "sub": f"{a} - {b}",
+        "mul": f"{a} * {b}",
+        "mean": f"mean({a})",
+        "log4": f"np.frexp({a})[1].astype(int64) - 1 >> 1",
+        "normal": f"{a} << {NORMAL.fraction} >> 2 * {b}",
     }
-    return calls[node.op]
+    if node.op == "scale":
+        return [f"{own} = rshr({a}, {b} + {node.shift.fixed})"]
+    return [f"{own} = {expressions[node.op]}"]
 
 
 def mean(v: Ints) -> Ints:
@@ -99,14 +115,6 @@ def mean(v: Ints) -> Ints:
 def one_over(units: int) -> tuple[int, int]:
     """(mult, shift) of 1 / units."""
     return multiplier(1 / units)
-
-
-def _shift(shift: Shift, a: int) -> Call:
-    if shift.constant:
-        fixed = shift.fixed
-        return lambda slots, e_c, s: rshr(slots[a], fixed)
-    amount = shift.amount
-    return lambda slots, e_c, s: rshr(slots[a], amount(e_c, s))
 
 
 def real_values(outputs: Sequence[Value], inputs: Mapping[str, Reals]) -> list[Any]:

@@ -190,6 +190,10 @@ class StepModel:
     def __init__(self, network: Network, order: np.random.Generator | None = None) -> None:
         self.network = network
         self._order = order
+        self._columns = [
+            [np.ascontiguousarray(path.matrix.T, np.int64) for path in layer.paths]
+            for layer in network.layers
+        ]
         self.reset()
 
     def reset(self) -> None:
@@ -263,9 +267,10 @@ class StepModel:
             if path.source != source:
                 continue
             reference, sums = self._references[n][k], self._sums[n][k]
+            columns = self._columns[n][k]
             events = self._encode(path, path.quantizer(values), reference)
             for j, d in events:
-                sums += path.matrix[:, j] * d
+                sums += columns[j] * d
                 reference[j] += d
             self.events[path_name(layer, k)] = len(events)
             rows = [layer.cell.gates.index(g) for g in path.gates]
