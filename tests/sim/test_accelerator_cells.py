@@ -13,6 +13,7 @@ from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.generate import generate
 from deltaloom.sim import execute
 from deltaloom.sim.testing.accelerator import check_accelerator, load_network
+from deltaloom.sim.testing.kinds import FEW
 
 SIZES = {1: 7, 2: 5}
 """Units by the number of layers of a cell."""
@@ -85,12 +86,6 @@ NETWORKS["bidirectional-outputs"] = make_network(
     seed=11,
 )
 SPECIAL = ("all", "bidirectional", "bidirectional-outputs")
-FEW = [
-    *("lstm", "lstm_cifg", "lstm_peephole", "lstm_hard", "gru", "gru_before", "ligru"),
-    *("sru", "sru0", "sru4", "ind_rnn", "fast_grnn", "linear"),
-]
-"""Kinds that have every operation, one and two stages, c and h, vectors and skip among them: the
-design that is built by default. tests/hw/cells has each cell's circuit alone."""
 KINDS = {"few": FEW, "all": [*CELLS]}
 QUICK = [f"{kind}-2-skipped" for kind in FEW] + [*SPECIAL]
 """What runs in it: each of its cells in two layers with wide paths, and all that is special."""

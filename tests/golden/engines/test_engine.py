@@ -196,7 +196,9 @@ def with_weak_recurrence(network):
 def with_limits(network):
     """A clip below 0 would leave a unit at 0."""
     layers = [
-        replace(layer, vectors={name: np.abs(vector) // 2 for name, vector in layer.vectors.items()})
+        replace(
+            layer, vectors={name: np.abs(vector) // 2 for name, vector in layer.vectors.items()}
+        )
         for layer in network.layers
     ]
     return replace(network, layers=tuple(layers))
