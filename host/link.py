@@ -21,6 +21,9 @@ from ..boards.link.frames import (
 )
 from ..golden.errors import UserError
 
+MOST_WAIT = 2.0
+"""Seconds: on a bad line, where most questions are lost, the next one must not be long in coming."""
+
 
 class LinkError(UserError):
     """The board does not answer, or not as it should."""
@@ -33,7 +36,7 @@ class HostLink:
     ----------
     patience: seconds without a right frame from a board that was asked, until it counts as gone.
     wait: seconds until the board is asked where it is, at first; it doubles, up to a quarter of
-        the patience, and begins anew when something comes.
+        the patience and to `MOST_WAIT`, and begins anew when something comes.
     session: the session's number, 1 to 255; None: any.
 
     Attributes
@@ -123,7 +126,8 @@ class HostLink:
             again = self._timer is not None
             self._timer = now + self._wait
             if again:
-                self._wait = min(2 * self._wait, max(self._patience / 4, self._first_wait))
+                most = max(min(self._patience / 4, MOST_WAIT), self._first_wait)
+                self._wait = min(2 * self._wait, most)
                 self.resent += 1
             if not self._open:
                 return self._segment(SYN | ASK)

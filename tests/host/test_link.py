@@ -4,6 +4,7 @@
 import random
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -154,6 +155,12 @@ def test_a_gap_is_mended_at_once_and_once() -> None:
     again = Deframer().feed(host.poll(0.2))
     assert [len(content) - 6 for content in again] == [256, 88]
     assert host.poll(0.3) == b""
+
+
+def test_questions_do_not_become_rare_however_great_the_patience() -> None:
+    host = HostLink(session=7, patience=1e9)
+    asked = [now for now in np.arange(0, 60, 0.05) if host.poll(now)]
+    assert np.diff(asked).max() < 2.1
 
 
 def test_no_more_is_sent_than_there_is_room_for() -> None:
