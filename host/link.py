@@ -22,7 +22,7 @@ from ..boards.link.frames import (
 from ..golden.errors import UserError
 
 MOST_WAIT = 2.0
-"""Seconds: on a bad line, where most questions are lost, the next one must not be long in coming."""
+"""Seconds: on a bad line most questions are lost, and the next one must not be long in coming."""
 
 
 class LinkError(UserError):

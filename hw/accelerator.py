@@ -24,6 +24,17 @@ def windows(config: AcceleratorConfig) -> tuple[Window, ...]:
     return tuple(Window(name=m.name, depth=m.depth, width=m.width) for m in memories(config))
 
 
+def signature_of(config: AcceleratorConfig) -> wiring.Signature:
+    """The ports of an accelerator; see `Accelerator`."""
+    return wiring.Signature(
+        {
+            "s_axis": In(AxiStreamSignature(16 * config.input_elements, user=2)),
+            "m_axis": Out(AxiStreamSignature(16 * config.output_elements)),
+            "s_axil": In(AxiLiteSignature()),
+        }
+    )
+
+
 class Accelerator(wiring.Component):
     """The top of every design.
 
@@ -52,13 +63,7 @@ class Accelerator(wiring.Component):
     def __init__(self, config: AcceleratorConfig, image: Image | None = None) -> None:
         self.config = config
         self.image = image
-        super().__init__(
-            {
-                "s_axis": In(AxiStreamSignature(16 * config.input_elements, user=2)),
-                "m_axis": Out(AxiStreamSignature(16 * config.output_elements)),
-                "s_axil": In(AxiLiteSignature()),
-            }
-        )
+        super().__init__(signature_of(config))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -12,7 +12,7 @@ from .. import __version__
 from ..golden.errors import UserError
 from ..golden.models.network import Network
 from ..golden.writing import replacing_folder
-from .accelerator import Accelerator, windows
+from .accelerator import Accelerator, signature_of, windows
 from .bus.axi import flat_ports
 from .bus.register_map import memory_map, register_map
 from .compiler.compile import compile_plan
@@ -86,7 +86,7 @@ def generate(
     }
     files = dict(hexes)
     verilog = f"{name}.v"
-    told = manifest(plan, image, top, name)
+    told = manifest(plan, image, name)
     if more:
         files |= more
         told["more_files"] = sorted(more)
@@ -116,7 +116,7 @@ def check_name(name: str) -> None:
         )
 
 
-def manifest(plan: Plan, image: Image, top: Accelerator, name: str = TOP) -> dict[str, Any]:
+def manifest(plan: Plan, image: Image, name: str = TOP) -> dict[str, Any]:
     """Everything about a design that a driver or a testbench must know, as plain data."""
     network, config = plan.network, plan.config
     return {
@@ -127,7 +127,7 @@ def manifest(plan: Plan, image: Image, top: Accelerator, name: str = TOP) -> dic
         "word_bits": config.word_bits,
         "ports": [
             {"name": name, "width": len(signal), "direction": direction.value}
-            for name, (signal, direction) in flat_ports(top).items()
+            for name, (signal, direction) in flat_ports(signature_of(config).create()).items()
         ],
         "registers": register_map(),
         "memories": memory_map(windows(config)),

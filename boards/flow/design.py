@@ -14,7 +14,6 @@ from typing import Any
 from ...golden.errors import UserError
 from ...golden.models.network import Network
 from ...golden.writing import replacing
-from ...hw.accelerator import Accelerator
 from ...hw.compiler.compile import compile_plan
 from ...hw.compiler.plan import Plan
 from ...hw.config import AcceleratorConfig
@@ -70,7 +69,7 @@ class BoardDesign:
             board=board.name,
             clock_mhz=clock_mhz or board.clock_mhz,
             baud=baud or board.baud,
-            manifest=json.loads(json.dumps(manifest(plan, image, Accelerator(config, image)))),
+            manifest=json.loads(json.dumps(manifest(plan, image))),
         )
 
     @property

@@ -8,11 +8,13 @@ import os
 import signal
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import chain
 from multiprocessing.pool import Pool
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from threading import BrokenBarrierError
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,8 @@ from .thresholds import Thresholds
 THIN = 4
 """A thin trial runs one sequence in so many."""
 
+STARTED = 10.0
+"""Seconds that a worker waits for the others to have started, before the first trial."""
 HELD = 1 << 17
 """Frames of all trials that one process runs at once: some 200 MB for layers of 128 units."""
 
@@ -155,7 +159,8 @@ class Trials:
         if self._pool is None:
             # Not forked: a progress bar's thread may hold a lock just then.
             context = multiprocessing.get_context("spawn")
-            arguments = (self.network, self.dataset, self.metric)
+            there = context.Barrier(self._workers)
+            arguments = (self.network, self.dataset, self.metric, there)
             # What is left where we are killed is no news for the user.
             self._stack.enter_context(_environment("PYTHONWARNINGS", "ignore"))
             with undisturbed():  # half a start would leave workers that complain
@@ -227,12 +232,14 @@ def _environment(name: str, value: str) -> Iterator[None]:
 _bench: _Bench
 
 
-def _start(network: Network, dataset: Dataset, metric: Metric) -> None:
+def _start(network: Network, dataset: Dataset, metric: Metric, there: Barrier) -> None:
     global _bench
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
     end_with_parent(signal.SIGKILL)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     _bench = _Bench(network, dataset, metric)
+    with suppress(BrokenBarrierError):  # one whose parent is killed while it starts says so
+        there.wait(STARTED)
 
 
 def _run(job: _Job) -> list[Trial]:

@@ -107,7 +107,7 @@ class RegisterBusSignature(wiring.Signature):
         )
 
 
-def flat_ports(component: wiring.Component) -> dict[str, Any]:
+def flat_ports(component: wiring.Component | wiring.PureInterface) -> dict[str, Any]:
     """The component's ports for `verilog.convert(component, ports=...)`, named parent_member."""
     ports = {}
     for path, member, value in component.signature.flatten(component):

@@ -64,7 +64,7 @@ def prove(cell: Cell) -> Proof:
         before = {**before, **stage.outputs}
     nodes = [node for node, _ in checked]
     for node, left in checked:
-        if found := refute(node, left):
+        if found := refute(node, left, most=cell.most_c_exponent):
             raise AssertionError(
                 f"{node.line}: {node.op} is claimed to be {node.low}..{node.high}, "
                 f"it is {found.pop('value')} at {found}"
@@ -77,10 +77,12 @@ def prove(cell: Cell) -> Proof:
     )
 
 
-def refute(node: Node, before: Mapping[str, Node] | None = None) -> dict[str, int] | None:
+def refute(
+    node: Node, before: Mapping[str, Node] | None = None, *, most: int = MOST_C_EXPONENT
+) -> dict[str, int] | None:
     """Values that break the claim on a node, while those on its arguments hold; or None.
 
-    before: what stages before left, of "c" and "h", and for means.
+    before: what stages before left, of "c" and "h", and for means. most: the largest e_c.
 
     First its arguments are any numbers of their ranges, then theirs, down to the inputs: the first
     proof counts. A lookup breaks its claim with an input p and its "value".
@@ -93,11 +95,11 @@ def refute(node: Node, before: Mapping[str, Node] | None = None) -> dict[str, in
         return None if node.low == node.high else {"value": node.low}
     if node.op == "table":
         return _refute_table(node)
-    depth, most = 1, _depth(node)
+    depth, deepest = 1, _depth(node)
     while True:
-        answers = (_solve(question) for question in _questions(node, depth))
+        answers = (_solve(question) for question in _questions(node, depth, most))
         found = next((answer for answer in answers if answer is not None), None)
-        if found is None or depth >= most:
+        if found is None or depth >= deepest:
             return found
         depth += 1
 
@@ -142,13 +144,15 @@ class _Question:
     claim: tuple[int, int]
 
 
-def _questions(root: Node, depth: int) -> Iterator[_Question]:
+def _questions(root: Node, depth: int, most: int) -> Iterator[_Question]:
     """One for each combination of shifts that exponents can give."""
     cone = _cone(root, depth)
     place = {id(node): n for n, node in enumerate(cone)}
     inner = [node for node in cone if _computed(node) and all(id(a) in place for a in node.args)]
     shifts = [node.shift for node in inner if node.op == "rshr"]
-    for amounts in dict.fromkeys(tuple(s.amount(*pair) for s in shifts) for pair in _exponents()):
+    for amounts in dict.fromkeys(
+        tuple(s.amount(*pair) for s in shifts) for pair in _exponents(most)
+    ):
         left = iter(amounts)
         nodes: list[tuple[str, tuple[int, ...], Any]] = []
         for node in cone:
@@ -161,9 +165,9 @@ def _questions(root: Node, depth: int) -> Iterator[_Question]:
         yield _Question(tuple(nodes), (root.low, root.high))
 
 
-def _exponents() -> list[tuple[int, int]]:
-    """Every e_c with every vector shift."""
-    pairs = product(range(MOST_C_EXPONENT + 1), range(MOST_V_EXPONENT + 1))
+def _exponents(most: int) -> list[tuple[int, int]]:
+    """Every e_c up to `most` with every vector shift."""
+    pairs = product(range(most + 1), range(MOST_V_EXPONENT + 1))
     shifts = [(e_c, VECTOR_SHIFT - e_v - e_c) for e_c, e_v in pairs]
     return [(e_c, shift) for e_c, shift in shifts if 0 <= shift <= VECTOR_SHIFT]
 

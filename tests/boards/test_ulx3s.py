@@ -52,14 +52,13 @@ def test_parts(name: str, flag: str, device: str) -> None:
     assert int(board.platform().speed) == board.speed == 6
 
 
-def test_the_receive_buffer_is_in_block_ram() -> None:
+def test_the_links_buffers_are_in_block_ram() -> None:
     rtlil, _ = prepare(Loopback(), ulx3s_12f, clock_mhz=100.0, baud=10**6)
     found = {memory.name: memory for memory in memories_in(rtlil)}
-    window = found["top.bridge.fifo.storage"]
-    shape = (window.depth, window.width, window.read_ports)
-    assert shape == (2047, 8, 1)  # and one in the output register
-    assert not window.asynchronous
-    assert found["top.bridge.commands.buffer"].asynchronous
+    for name in ("receiver", "sender"):
+        window = found[f"top.bridge.link.{name}.buffer"]
+        assert (window.depth, window.width, window.read_ports) == (2048, 8, 1)
+        assert not window.asynchronous
 
 
 def test_baud_rate_is_checked_against_the_clock() -> None:

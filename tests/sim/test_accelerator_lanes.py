@@ -8,7 +8,7 @@ from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.generate import generate
 from deltaloom.sim.testing.accelerator import check_accelerator, load_network
 
-SIMULATORS = ["icarus", pytest.param("verilator", marks=pytest.mark.slow)]
+SIMULATORS = ["verilator", pytest.param("icarus", marks=pytest.mark.slow)]  # the slower one
 SHAPE = [("lstm", 37), ("gru_before", 12), ("sru4", 9), ("linear", 5)]
 NETWORKS = [
     make_network(SHAPE, 11, weight_bits=w, activation_bits=a, threshold=4, delta_mode=mode)

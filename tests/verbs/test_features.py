@@ -18,12 +18,12 @@ def random(*shape):
 
 @pytest.fixture
 def net(tmp_path):
-    """[batch, steps, 3] -> Relu(Linear) -> Transpose -> GRU -> Sigmoid."""
+    """[batch, steps, 3] -> LeakyRelu(Linear) -> Transpose -> GRU -> Sigmoid."""
     make, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
     arrays = {"F": random(3, 4), "W": random(1, 6, 4), "R": random(1, 6, 2), "one": np.array([1])}
     nodes = [
         make("MatMul", ["x", "F"], ["f"], name="front"),
-        make("Relu", ["f"], ["r"], name="bend"),
+        make("LeakyRelu", ["f"], ["r"], name="bend", alpha=0.5),
         make("Transpose", ["r"], ["t"], perm=[1, 0, 2]),
         make("GRU", ["t", "W", "R"], ["y"], name="gru", hidden_size=2),
         make("Squeeze", ["y", "one"], ["s"]),
@@ -48,7 +48,10 @@ def test_a_part_and_its_sides_are_written(net, tmp_path, capsys):
     out.parent.mkdir()
     assert cli.main(["import", str(file), "-o", str(out), "--no-check"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "Relu node 'bend'" in printed and "not checked against its graph (--no-check)" in printed
+    assert (
+        "LeakyRelu node 'bend'" in printed
+        and "not checked against its graph (--no-check)" in printed
+    )
     assert {f.name for f in out.parent.iterdir()} == {"m.safetensors", "before.onnx", "after.onnx"}
     assert FloatModel.load(out).notes == ("not checked against its graph (--no-check)",)
     axes = {
@@ -70,7 +73,7 @@ def test_features(net, tmp_path, capsys):
     made = Dataset.load(tmp_path / "made.npz")
     assert made.names == ("a", "b")
     for x, y in zip(sequences, made.features, strict=True):
-        np.testing.assert_allclose(y, np.maximum(x @ weights, 0), rtol=0, atol=1e-6)
+        np.testing.assert_allclose(y, np.maximum(x @ weights, 0.5 * x @ weights), rtol=0, atol=1e-6)
 
 
 def test_features_of_a_graph_that_import_did_not_cut_off(net, tmp_path, capsys):

@@ -57,8 +57,8 @@ def test_a_simulator_ends_with_its_verb(files, tmp_path):
 def test_tune_and_its_workers_end_quietly(tmp_path, number):
     rng = np.random.default_rng(0)
     make_network([("lstm", 32), ("linear", 4)], 8).save(tmp_path / "net")
-    features = tuple(rng.normal(size=(2000, 8)).astype(np.float32) for _ in range(4))
-    labels = tuple(rng.integers(0, 4, 2000) for _ in range(4))
+    features = tuple(rng.normal(size=(3000, 8)).astype(np.float32) for _ in range(9))
+    labels = tuple(rng.integers(0, 4, 3000) for _ in range(9))
     Dataset(features, labels).save(tmp_path / "data.npz")
     words = ["tune", "net", "--data", "data.npz", "-o", "tuned", "--workers", "2"]
     with subprocess.Popen(
@@ -69,7 +69,7 @@ def test_tune_and_its_workers_end_quietly(tmp_path, number):
         start_new_session=True,
     ) as verb:
         log = tmp_path / "tuned.trials.jsonl"
-        wait_for(lambda: log.is_file() and log.stat().st_size)
+        wait_for(lambda: log.is_file() and log.read_text().count("\n") > 1)  # all have started
         os.kill(verb.pid, number)
         out, err = verb.communicate()
     assert verb.returncode == {signal.SIGKILL: -9}.get(number, 128 + number)

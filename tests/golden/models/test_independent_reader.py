@@ -17,7 +17,7 @@ def read_file(file):
     with safe_open(file, framework="numpy") as archive:
         header = json.loads(archive.metadata()["deltaloom"])
         tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
-    if header["kind"] != "quantized network" or header["version"] != 3:
+    if header["kind"] != "quantized network" or header["version"] != 4:
         raise ValueError("another kind or version")
     wanted = header.pop("sha256")
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
