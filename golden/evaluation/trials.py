@@ -159,10 +159,10 @@ class Trials:
         if self._pool is None:
             # Not forked: a progress bar's thread may hold a lock just then.
             context = multiprocessing.get_context("spawn")
-            there = context.Barrier(self._workers)
-            arguments = (self.network, self.dataset, self.metric, there)
             # What is left where we are killed is no news for the user.
             self._stack.enter_context(_environment("PYTHONWARNINGS", "ignore"))
+            there = context.Barrier(self._workers)
+            arguments = (self.network, self.dataset, self.metric, there)
             with undisturbed():  # half a start would leave workers that complain
                 pool = context.Pool(self._workers, _start, arguments)
             self._pool = self._stack.enter_context(pool)
