@@ -114,7 +114,7 @@ def test_bidirectional_layers(kind, shared):
         ([both("lstm", 6, projection=3, initial=True), both("gru", 4, initial=True)], 3),
     ],
 )
-@pytest.mark.parametrize("threshold", [0, 4])
+@pytest.mark.parametrize("threshold", [pytest.param(0, marks=pytest.mark.slow), 4])
 def test_shapes(shape, inputs, threshold):
     network = make_network(shape, inputs, seed=3, threshold=threshold)
     check_core(network, sequences(network, 3, 1, 5), word_bits=64, stall=0.2)

@@ -26,7 +26,7 @@ def sequences(network, *lengths, seed=0):
     ]
 
 
-@pytest.mark.parametrize("threshold", [0, 5])
+@pytest.mark.parametrize("threshold", [pytest.param(0, marks=pytest.mark.slow), 5])
 @pytest.mark.parametrize(
     ("shape", "inputs"),
     [
@@ -52,7 +52,10 @@ def test_shapes(shape, inputs, threshold):
 
 
 @pytest.mark.parametrize("kind", few_first(kind for kind in CELLS if kind != "linear"))
-@pytest.mark.parametrize(("word_bits", "drain_rows"), [(8, 1), (24, 3), (128, 4)])
+@pytest.mark.parametrize(
+    ("word_bits", "drain_rows"),
+    [pytest.param(8, 1, marks=pytest.mark.slow), (24, 3), (128, 4)],
+)
 def test_two_layers_of_odd_sizes(kind, word_bits, drain_rows):
     first = "sru4" if kind == "sru" else kind
     network = make_network([(first, 11), (kind, 11)], 3, threshold=2, c_exponent=1)
@@ -176,7 +179,7 @@ PARTS = {
 
 
 @pytest.mark.parametrize("parts", PARTS.values(), ids=PARTS)
-@pytest.mark.parametrize("widths", [(8, 8), (2, 16)])
+@pytest.mark.parametrize("widths", [(8, 8), pytest.param((2, 16), marks=pytest.mark.slow)])
 def test_gru_before_whose_paths_are_split(parts, widths):
     """Widths in turn over the paths; there is a layer before, and one behind."""
     rng = np.random.default_rng(2)

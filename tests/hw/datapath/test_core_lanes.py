@@ -124,6 +124,7 @@ def test_frames_that_stand_still_leave_empty_lists(mode):
     check_core(network, frames, word_bits=32, lane_kind="shift_add")
 
 
+@pytest.mark.slow
 def test_dense_steps_of_terms_take_their_beats_and_little_more():
     """A list is replayed from its end on: what the array waits for at a layer's end is bounded."""
     network = make_network([("lstm", 24), ("lstm", 24)], 24)

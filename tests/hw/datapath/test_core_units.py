@@ -59,7 +59,7 @@ def test_every_cell(kind, units, elements, beat):
     check(network, units=units, elements=elements, beat=beat)
 
 
-@pytest.mark.parametrize("size", [1, 3, 37, 129])
+@pytest.mark.parametrize("size", [1, 3, 37, pytest.param(129, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("units", "beat"), [(2, 2), (4, 2)])
 def test_layers_of_odd_sizes(size, units, beat):
     network = make_network([("gru", size), ("linear", 3)], size, threshold=10, seed=size)

@@ -252,7 +252,7 @@ MIXED = (
 )
 
 
-@pytest.mark.parametrize("drain_rows", [1, 3, 8])
+@pytest.mark.parametrize("drain_rows", [1, pytest.param(3, marks=pytest.mark.slow), 8])
 @pytest.mark.parametrize("gaps", [0.0, 0.6])
 def test_all_cells_in_one_unit(drain_rows, gaps):
     rng = np.random.default_rng(20 + drain_rows)
