@@ -49,6 +49,7 @@ PAGES = {
         "examples/speech/README",
         "examples/radio/README",
         "examples/timit/README",
+        "examples/real/README",
     ],
     "Take part": [
         "CONTRIBUTING",
