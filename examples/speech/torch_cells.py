@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One layer of ``nn.LSTM`` and of ``nn.GRU`` that can also run as a delta network."""
+"""One layer of ``nn.LSTM``, ``nn.GRU`` and ``nn.RNN`` that can also run as a delta network."""
 
 import torch
 from torch import Tensor, nn
 
 
 class TorchLayer(nn.RNNBase):
-    """The parts that both cells share; parameters and plain forward pass are PyTorch's."""
+    """The parts that the cells share; parameters and plain forward pass are PyTorch's."""
 
     @property
     def units(self) -> int:
@@ -41,3 +41,11 @@ class GRU(TorchLayer, nn.GRU):
         n = torch.tanh(wn + torch.sigmoid(wr + ur) * un)
         z = torch.sigmoid(wz + uz)
         return (1 - z) * n + z * h, c
+
+
+class RNN(TorchLayer, nn.RNN):
+    """Elman's network with tanh. There is no ``c``; it stays zero."""
+
+    def step(self, wx: Tensor, uh: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """``h_t`` from ``W x^_t + b`` and ``U h^_t-1 + b``."""
+        return torch.tanh(wx + uh), c

@@ -26,12 +26,13 @@ import numpy as np
 import torch
 from delta import delta_forward
 from ligru import LiGRU
+from min_gru import MinGRU
 from numpy.typing import NDArray
 from rich.progress import Progress
 from safetensors.torch import save_file
 from sru import SRU
 from torch import Tensor, nn
-from torch_cells import GRU, LSTM
+from torch_cells import GRU, LSTM, RNN
 
 ROOT = Path(__file__).resolve().parents[2]
 IGNORED = -1  # label of a frame that is not scored
@@ -63,6 +64,8 @@ CELLS = {
     "lstm": Cell(LSTM, "lstm.{name}_l{n}", layers=2, threshold_h=0.1, delta_l1=1.0),
     "gru": Cell(GRU, "gru.{name}_l{n}", layers=2, threshold_h=0.1, delta_l1=1.0),
     "ligru": Cell(LiGRU, "rnn.{n}.{name}", layers=2, threshold_h=0.2, delta_l1=1.0),
+    "rnn": Cell(RNN, "rnn.{name}_l{n}", layers=2, threshold_h=0.1, delta_l1=1.0),
+    "min_gru": Cell(MinGRU, "layers.{n}.{name}", layers=4, threshold_h=0.2, delta_l1=0.3),
     "sru": Cell(SRU, "sru.rnn_lst.{n}.{name}", layers=4, threshold_h=0.2, delta_l1=0.3),
 }
 
@@ -265,7 +268,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--hidden", type=int, default=128, help="units per layer")
     unset = argparse.SUPPRESS  # the cell's own values come later
-    parser.add_argument("--layers", type=int, default=unset, help="default: 2, sru 4")
+    parser.add_argument("--layers", type=int, default=unset, help="default: 2, sru and min_gru 4")
     parser.add_argument("--batch", type=int, default=16, help="pieces per step")
     parser.add_argument("--chunk", type=int, default=300, help="longest piece, frames")
     parser.add_argument("--lr", type=float, default=4e-3, help="peak learning rate")
@@ -276,10 +279,10 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     delta = parser.add_argument_group("delta phase")
     delta.add_argument("--delta-epochs", type=int, default=10)
     delta.add_argument("--delta-lr", type=float, default=1.5e-3, help="peak learning rate")
-    moves = "weight of mean |h_t - h_t-1| (default: 1, sru 0.3)"
+    moves = "weight of mean |h_t - h_t-1| (default: 1, sru and min_gru 0.3)"
     delta.add_argument("--delta-l1", type=float, default=unset, help=moves)
     delta.add_argument("--threshold-x", type=float, default=0.25, help="of the features (+-4)")
-    held = "of h (default: 0.1, ligru and sru 0.2)"
+    held = "of h (default: 0.1, ligru, sru, min_gru 0.2)"
     delta.add_argument("--threshold-h", type=float, default=unset, help=held)
     delta.add_argument("--cell-limit", type=float, default=4.0, help="|c| free of penalty")
     delta.add_argument("--cell-weight", type=float, default=10.0, help="weight of the mean excess")

@@ -67,7 +67,9 @@ def find_modules(tensors: Tensors, options: ImportOptions) -> list[Module]:
     groups: dict[tuple[str, str], _Group] = {}
     left: list[str] = []
     for name, array in tensors.items():
-        layout, place = next(((a, at) for a in LAYOUTS if (at := _place(a, name))), (None, None))
+        layout, place = next(
+            ((a, at) for a in LAYOUTS if (at := _place(a, name, tensors))), (None, None)
+        )
         what = None
         if layout is None or layout.kind == "linear" or layout.separator == "/":
             what = refusal(name, array.shape)
@@ -111,11 +113,17 @@ def _left_over(left: Sequence[str]) -> str:
     return f"{listed}{more}; {SUPPORTED}; --ignore PATTERN leaves {these} out of the network"
 
 
-def _place(layout: Layout, name: str) -> tuple[str, int, str, bool | None] | None:
+def _place(layout: Layout, name: str, tensors: Tensors) -> tuple[str, int, str, bool | None] | None:
     """`Layout.place`, and whether the tensor is of the backward direction."""
     plain, backward = layout.split(name)
     place = layout.place(plain)
-    return None if place is None else (*place, backward)
+    if place is None:
+        return None
+    if layout.several:
+        beside = [".".join(filter(None, (place[0], weight.name))) for weight in layout.weights]
+        if sum(other in tensors for other in beside) < 2:
+            return None
+    return (*place, backward)
 
 
 def _may_be_both(group: _Group) -> bool:

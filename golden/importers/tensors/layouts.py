@@ -76,6 +76,7 @@ class Layout:
     "h" and the output: the matrix of an LSTM's projection.
     reverse: what the names of a backward direction's tensors end in. shares: both directions, if
     there are two, have these tensors, and how many there are is not in the names.
+    several: linear layers may have the names of its weights, so that one alone is no sign of it.
     columns_first: matrices are [columns, rows]. interleaved: rows unit by unit, not gate by gate.
     """
 
@@ -91,6 +92,7 @@ class Layout:
     h_projection: str = ""
     reverse: str = ""
     shares: bool = False
+    several: bool = False
     family: str = ""
     columns_first: bool = False
     interleaved: bool = False
@@ -220,6 +222,18 @@ def _sru(kind: str, gates: tuple[str, ...]) -> Layout:
     )
 
 
+def _minimal(cell: str, kind: str, **modules: str) -> Layout:
+    """Feng et al. 2024, the appendix's listings: an nn.Linear for each gate in `modules`."""
+    return Layout(
+        f"{cell} (Feng et al.)",
+        kind,
+        tuple(Tensor(f"{name}.weight", (gate,), "x") for gate, name in modules.items()),
+        tuple(Tensor(f"{name}.bias", (gate,)) for gate, name in modules.items()),
+        family="Feng et al.",
+        several=True,
+    )
+
+
 def _keras(layer: str, kind: str, x: tuple[str, ...], h: tuple[str, ...], **bias: Tensor) -> Layout:
     """Keras: [columns, gates * units]; the candidate of GRU before reads r * h."""
     reset = ("n",) if kind == "gru_before" else ()
@@ -287,6 +301,8 @@ LAYOUTS = (
     ),
     _kaldi("liGRU", "ligru", a=("wh", "uh"), z=("wz", "uz")),
     _kaldi("GRU", "gru_before", n=("wh", "uh"), z=("wz", "uz"), r=("wr", "ur")),
+    _minimal("minGRU", "min_gru", z="linear_z", n="linear_h"),
+    _minimal("minLSTM", "min_lstm", f="linear_f", i="linear_i", n="linear_h"),
     _sru("sru", ("u", "f", "r")),
     _sru("sru4", ("u", "f", "r", "s")),
     _keras("LSTM", "lstm", _IFCO, _IFCO),
