@@ -29,8 +29,15 @@ from deltaloom.golden.quantization.quantize import quantize_with
 from deltaloom.golden.writing import replacing
 
 DATA = Path(deltaloom.__file__).parent / "data" / "speech"
-CELLS: Mapping[str, str] = {"lstm": "LSTM", "gru": "GRU", "ligru": "LiGRU", "sru": "SRU"}
-"""Shipped models, and what tables call them."""
+CELLS: Mapping[str, str] = {
+    "lstm": "LSTM",
+    "gru": "GRU",
+    "ligru": "LiGRU",
+    "sru": "SRU",
+    "rnn": "Elman",
+    "min_gru": "minGRU",
+}
+"""Shipped models, and what tables call them; the paper has the first four."""
 SCHEMES: Mapping[str, str] = {"base": "base", "F-pt": "16-bit"} | {
     name: name for name in PRESETS if name != "16-bit"
 }

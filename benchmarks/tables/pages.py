@@ -275,10 +275,10 @@ def page(found: Found, *, date: str, command: str) -> str:
     return f"""# The paper's tables on the speech models
 
 Tables 1, 2 and 3 of "Shrink and Eliminate" (Rezk, Nordström, Ul-Abdin, Information 2022, 13(4),
-176), in form and columns, on the four shipped speech models: two layers of 128 units (the SRU four)
-and a linear output, one direction, trained by `examples/speech`. The paper has TIMIT, models of 550
-units, both directions, and phone error rates; so the levels cannot be compared, only what changes
-them. Made {date} by
+176), in form and columns, on the shipped speech models: two layers of 128 units (SRU and minGRU
+four) and a linear output, one direction, trained by `examples/speech`. The paper has TIMIT, models
+of 550 units, both directions, and phone error rates, of the first four cells; so the levels cannot
+be compared, only what changes them. Made {date} by
 
     {command}
 
@@ -299,7 +299,8 @@ and no path is skipped.
 ## Table 1: path skipping
 
 Error / MB with the candidate's recurrent path at 16 bits in no layer, in all, and in the first half
-of them (here: one of two). Thresholds are 0. An SRU has no recurrent product, so nothing to skip.
+of them (here: one of two). Thresholds are 0. SRU and minGRU have no recurrent product, so nothing
+to skip.
 
 {skip_table(found)}
 

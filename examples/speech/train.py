@@ -317,7 +317,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         "torch": torch.__version__,
     }
     target = args.out / f"{args.cell}.safetensors"
-    save_file(state, target, metadata={"training": json.dumps(training)})
+    metadata = {"training": json.dumps(training)}
+    if args.cell == "rnn":
+        metadata["nonlinearity"] = "tanh"  # its tensors do not tell
+    save_file(state, target, metadata=metadata)
     torch.save(state, target.with_suffix(".pt"))
     print(f"{target}: frame error {error:.2%}, {time.perf_counter() - began:.0f} s")
     return 0

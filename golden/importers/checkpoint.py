@@ -159,7 +159,8 @@ def _stages_of_tensors(
 ) -> list[Stage]:
     graph = stored.graph
     config = graph if isinstance(graph, Configured) else None
-    said = options.nonlinearity or (graph.nonlinearity if isinstance(graph, Program) else "")
+    told = graph.nonlinearity if isinstance(graph, Program) else stored.nonlinearity
+    said = options.nonlinearity or told
     try:
         if config is None:
             modules = find_modules(options.wanted(stored.arrays), options)

@@ -120,7 +120,8 @@ def _place(layout: Layout, name: str, tensors: Tensors) -> tuple[str, int, str, 
     if place is None:
         return None
     if layout.several:
-        beside = [".".join(filter(None, (place[0], weight.name))) for weight in layout.weights]
+        found = Found(*place[:2])
+        beside = [found.full(weight.name, layout.separator) for weight in layout.weights]
         if sum(other in tensors for other in beside) < 2:
             return None
     return (*place, backward)

@@ -117,4 +117,4 @@ def test_committed_tables_have_every_row():
     every = [*cases.SCHEMES, cases.OURS]
     assert names == [["8-bit", "4-bit"], every, every[1:], every[1:], [*cases.NARROW]]
     assert not any(" - |" in line for rows in tables for line in rows)
-    assert set(pages.CELLS.values()) == {"LSTM", "GRU", "LiGRU", "SRU"}
+    assert set(pages.CELLS.values()) == {"LSTM", "GRU", "LiGRU", "SRU", "Elman", "minGRU"}

@@ -28,12 +28,14 @@ class Stored(NamedTuple):
     """What a file holds.
 
     arrays: by name. ordered: whether that is the order they were saved in. graph: what the file
-    tells besides: Keras's configuration, or a program of TorchScript.
+    tells besides: Keras's configuration, or a program of TorchScript. nonlinearity: of Elman
+    layers, "tanh" or "relu", where the file says it.
     """
 
     arrays: Arrays
     ordered: bool
     graph: Configured | Program | None = None
+    nonlinearity: str = ""
 
 
 _NESTED = ("state_dict", "model_state_dict", "model", "model_par")  # the last: PyTorch-Kaldi
@@ -52,13 +54,14 @@ def read_tensors(file: Path, most: int = MOST_BYTES, start: str = "", end: str =
     if reader is None:
         raise UserError(f"{file}: files called {file.suffix or 'so'!r} are not read, only {KINDS}")
     part = (start, end) if file.suffix.lower() in KERAS else ()
-    tensors, ordered, graph = Stored(*reader(file, Budget(most), *part))
+    stored = Stored(*reader(file, Budget(most), *part))
+    tensors = stored.arrays
     if not tensors:
         raise UserError(f"{file}: holds no tensors; save the trained model's state_dict()")
     for wrapper in _WRAPPERS:
         if all(name.startswith(wrapper) for name in tensors):
             tensors = {name.removeprefix(wrapper): array for name, array in tensors.items()}
-    return Stored(tensors, ordered, graph)
+    return stored._replace(arrays=tensors)
 
 
 def _read_torch(file: Path, budget: Budget) -> tuple[Arrays, bool] | tuple[Arrays, bool, Program]:
@@ -141,13 +144,15 @@ _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4",
 _DTYPES |= {"I8": "i1", "U8": "u1", "BOOL": "?"}
 
 
-def _read_safetensors(file: Path, budget: Budget) -> tuple[Arrays, bool]:
+def _read_safetensors(file: Path, budget: Budget) -> tuple[Arrays, bool, None, str]:
     """With the other parts of the same checkpoint, and what a part's metadata says is shared."""
     tensors: Arrays = {}
+    nonlinearity = ""
     try:
         parts = parts_of(file)
         for part in parts:
-            found = _read_part(part, budget)
+            found, metadata = _read_part(part, budget)
+            nonlinearity = metadata.get("nonlinearity", nonlinearity)
             twice = next((name for name in found if name in tensors), None)
             if twice is not None:
                 raise UserError(f"{twice} is in two of the parts; save the checkpoint anew")
@@ -158,10 +163,10 @@ def _read_safetensors(file: Path, budget: Budget) -> tuple[Arrays, bool]:
     except UserError as error:
         line = str(error)
         raise UserError(line if line.startswith(str(file)) else f"{file}: {line}") from error
-    return dict(sorted(tensors.items())), False  # the format keeps no order
+    return dict(sorted(tensors.items())), False, None, nonlinearity  # the format keeps no order
 
 
-def _read_part(file: Path, budget: Budget) -> Arrays:
+def _read_part(file: Path, budget: Budget) -> tuple[Arrays, dict[str, str]]:
     # deserialize, unlike safetensors.numpy, gives bfloat16 without another dependency
     deserialize: Callable[[bytes], list] = safetensors.deserialize
     try:
@@ -189,7 +194,8 @@ def _read_part(file: Path, budget: Budget) -> Arrays:
                 f"{file}: {name} is {dtype}; only F16, BF16, F32 and F64 tensors can be read"
             )
     shared = {name: kept for name, kept in metadata.items() if kept in tensors}
-    return tensors | {name: tensors[kept] for name, kept in shared.items() if name not in tensors}
+    twins = {name: tensors[kept] for name, kept in shared.items() if name not in tensors}
+    return tensors | twins, metadata
 
 
 def _read_npz(file: Path, budget: Budget) -> tuple[Arrays, bool]:

@@ -6,6 +6,7 @@ To import another kind of layer, add an entry to `LAYOUTS` (and take it out of `
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -222,14 +223,17 @@ def _sru(kind: str, gates: tuple[str, ...]) -> Layout:
     )
 
 
-def _minimal(cell: str, kind: str, **modules: str) -> Layout:
-    """Feng et al. 2024, the appendix's listings: an nn.Linear for each gate in `modules`."""
+def _minimal(cell: str, kind: str, number: str, modules: Mapping[str, str]) -> Layout:
+    """Feng et al. 2024, the appendix's listings: an nn.Linear for each gate in `modules`.
+
+    number: "{n}." of layers in a list, which are a stack, or "".
+    """
     return Layout(
         f"{cell} (Feng et al.)",
         kind,
-        tuple(Tensor(f"{name}.weight", (gate,), "x") for gate, name in modules.items()),
-        tuple(Tensor(f"{name}.bias", (gate,)) for gate, name in modules.items()),
-        family="Feng et al.",
+        tuple(Tensor(f"{number}{name}.weight", (gate,), "x") for gate, name in modules.items()),
+        tuple(Tensor(f"{number}{name}.bias", (gate,)) for gate, name in modules.items()),
+        family=f"Feng et al.{number}",
         several=True,
     )
 
@@ -267,6 +271,8 @@ _RZ_X, _RZ_H = ("r", "z", "nx"), ("r", "z", "nh")
 _ZR_X, _ZR_H, _ZRN = ("z", "r", "nx"), ("z", "r", "nh"), ("z", "r", "n")
 _IFCO = ("i", "f", "g", "o")  # Keras calls g c
 _IOFC = ("i", "o", "f", "g")  # so does ONNX
+_MIN_GRU = {"z": "linear_z", "n": "linear_h"}
+_MIN_LSTM = {"f": "linear_f", "i": "linear_i", "n": "linear_h"}
 
 LAYOUTS = (
     _torch("LSTM", "lstm", _IFGO, _IFGO, "_l{n}"),
@@ -301,8 +307,8 @@ LAYOUTS = (
     ),
     _kaldi("liGRU", "ligru", a=("wh", "uh"), z=("wz", "uz")),
     _kaldi("GRU", "gru_before", n=("wh", "uh"), z=("wz", "uz"), r=("wr", "ur")),
-    _minimal("minGRU", "min_gru", z="linear_z", n="linear_h"),
-    _minimal("minLSTM", "min_lstm", f="linear_f", i="linear_i", n="linear_h"),
+    *(_minimal("minGRU", "min_gru", n, _MIN_GRU) for n in ("{n}.", "")),
+    *(_minimal("minLSTM", "min_lstm", n, _MIN_LSTM) for n in ("{n}.", "")),
     _sru("sru", ("u", "f", "r")),
     _sru("sru4", ("u", "f", "r", "s")),
     _keras("LSTM", "lstm", _IFCO, _IFCO),

@@ -36,6 +36,8 @@ MODELS: Mapping[str, str] = {
     "gru": "gru.safetensors",
     "ligru": "ligru.safetensors",
     "sru": "sru.safetensors",
+    "rnn": "rnn.safetensors",
+    "min_gru": "min_gru.safetensors",
 }
 """Shipped checkpoints, in `SPEECH`, by cell."""
 UNITS = {

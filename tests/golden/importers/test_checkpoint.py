@@ -303,6 +303,21 @@ def test_an_elman_network_needs_its_nonlinearity(load):
         assert (layer.name, layer.kind) == ("rnn.0", f"rnn_{said}")
 
 
+def test_metadata_may_tell_the_nonlinearity(tmp_path):
+    tensors = {
+        "rnn.weight_ih_l0": np.ones((5, 2), np.float32),
+        "rnn.weight_hh_l0": np.ones((5, 5), np.float32),
+    }
+    file = tmp_path / "model.safetensors"
+    for said in ("tanh", "relu"):
+        save_file(tensors, file, metadata={"nonlinearity": said})
+        (layer,) = import_checkpoint(file).layers
+        assert layer.kind == f"rnn_{said}"
+    save_file(tensors, file, metadata={"nonlinearity": "gelu"})
+    with pytest.raises(UserError, match="does not tell whether this RNN has tanh or ReLU"):
+        import_checkpoint(file)
+
+
 def test_unknown_tensor(load):
     line = refused(load, NETWORK | {"fc.gain": np.ones((2, 2), np.float32)})
     assert line.startswith(

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.importers.checkpoint import import_checkpoint
@@ -62,6 +63,16 @@ def test_minimal_cells_are_the_papers(tmp_path, kind, biases):
     assert [layer.kind for layer in model.layers] == [kind, kind]
     outputs, _ = run_float(model, X)
     np.testing.assert_allclose(outputs, reference(kind, tensors, X), atol=1e-6)
+
+
+def test_layers_of_a_list_are_a_stack_whatever_their_order_in_the_file(tmp_path):
+    tensors = {}
+    for n in range(12):  # "10" is before "2" in a .safetensors
+        for gate in ("z", "h"):
+            tensors[f"rnns.{n}.linear_{gate}.weight"] = np.full((3, 3), n, np.float32)
+    save_file(tensors, tmp_path / "model.safetensors")
+    layers = import_checkpoint(tmp_path / "model.safetensors").layers
+    assert [layer.paths[0].weights[0, 0, 0] for layer in layers] == [*range(12)]
 
 
 def test_a_gate_that_is_missing_is_named(tmp_path):

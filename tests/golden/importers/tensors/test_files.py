@@ -24,7 +24,7 @@ TENSORS = {
 
 
 def assert_read(file, expected, ordered=True):
-    tensors, keeps_order, backwards = read_tensors(file)
+    tensors, keeps_order, backwards, _ = read_tensors(file)
     assert not backwards
     assert keeps_order is ordered
     assert sorted(tensors) == sorted(expected)
