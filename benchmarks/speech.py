@@ -23,7 +23,7 @@ from deltaloom.sim.stimulus import FULL_SPEED
 
 DATA = Path(deltaloom.__file__).parent / "data" / "speech"
 COMMAND = "make bench"
-TUNED = {"lstm": 8, "gru": 8, "ligru": 4, "sru": 4}
+TUNED = {"lstm": 8, "gru": 8, "ligru": 4, "sru": 4, "rnn": 8, "min_gru": 4}
 """Thresholds, in 8-bit codes, that cost each network less than a point of frame error."""
 WIDTHS = (64, 128, 256, 512)
 TARGET = 0.90
