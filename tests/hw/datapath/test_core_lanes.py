@@ -18,6 +18,7 @@ from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.compiler.plan import Plan
 from deltaloom.hw.config import AcceleratorConfig
 from deltaloom.sim.testing.core import beats, check_core
+from deltaloom.sim.testing.kinds import crossed
 
 KINDS = ("multiplier", "shift_add")
 MODES = ("exact", "power_of_two")
@@ -51,7 +52,7 @@ WIDTH_PAIRS = st.tuples(st.sampled_from(WIDTHS), st.sampled_from(WIDTHS))
 
 
 @settings(
-    max_examples=15,
+    max_examples=10,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
@@ -72,9 +73,9 @@ def test_any_mix(kind, mode, cell, units, bits, thresholds, seed):
     check_core(network, frames, word_bits=2 * widest, drain_rows=1 + seed % 2, lane_kind=kind)
 
 
-@pytest.mark.parametrize(("kind", "mode"), EVERY)
-@pytest.mark.parametrize("activation_bits", WIDTHS)
-def test_widths_of_codes(kind, mode, activation_bits):
+@pytest.mark.parametrize(("lanes", "activation_bits"), crossed(EVERY, WIDTHS))
+def test_widths_of_codes(lanes, activation_bits):
+    kind, mode = lanes
     bits = {"activation_bits": activation_bits, "weight_bits": 4}
     network = make_network([("lstm", 5), ("linear", 2)], 3, delta_mode=mode, **bits)
     config = derive_config(network, word_bits=16, lane_kind=kind)

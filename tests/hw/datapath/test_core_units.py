@@ -16,7 +16,7 @@ from deltaloom.hw.config import AcceleratorConfig
 from deltaloom.hw.datapath.core import Core
 from deltaloom.hw.words import LANE_KINDS
 from deltaloom.sim.testing.core import check_core, feed, load_image, run_core
-from deltaloom.sim.testing.kinds import few_first
+from deltaloom.sim.testing.kinds import crossed, few_first
 
 CELLS = (
     *("lstm", "lstm_cifg", "lstm_peephole", "gru", "gru_before", "ligru"),
@@ -52,18 +52,21 @@ def check(
     return check_core(network, frames, config=config, **options)
 
 
-@pytest.mark.parametrize("kind", few_first(CELLS))
-@pytest.mark.parametrize(("units", "elements", "beat"), [(2, 1, 1), (4, 2, 4), (1, 4, 1)])
-def test_every_cell(kind, units, elements, beat):
+@pytest.mark.parametrize(
+    ("kind", "rates"), crossed(few_first(CELLS), [(2, 1, 1), (4, 2, 4), (1, 4, 1)])
+)
+def test_every_cell(kind, rates):
+    units, elements, beat = rates
     network = make_network([(kind, 7), (kind, 5)], 3, threshold=6)
     check(network, units=units, elements=elements, beat=beat)
 
 
-@pytest.mark.parametrize("size", [1, 3, 37, pytest.param(129, marks=pytest.mark.slow)])
-@pytest.mark.parametrize(("units", "beat"), [(2, 2), (4, 2)])
-def test_layers_of_odd_sizes(size, units, beat):
+@pytest.mark.parametrize(
+    ("size", "units"), crossed([1, 37, 3, pytest.param(129, marks=pytest.mark.slow)], [2, 4])
+)
+def test_layers_of_odd_sizes(size, units):
     network = make_network([("gru", size), ("linear", 3)], size, threshold=10, seed=size)
-    check(network, word_bits=64, units=units, elements=4, beat=beat, lengths=(2, 1), cycles=200_000)
+    check(network, word_bits=64, units=units, elements=4, beat=2, lengths=(2, 1), cycles=200_000)
 
 
 def test_a_skip_reads_the_layer_below_in_its_banks():
@@ -71,11 +74,13 @@ def test_a_skip_reads_the_layer_below_in_its_banks():
     check(network, units=4, elements=2, beat=2)
 
 
-@pytest.mark.parametrize(("lane_kind", "mode"), list(itertools.product(LANE_KINDS, DELTA_MODES)))
-@pytest.mark.parametrize(("units", "elements"), [(1, 2), (2, 1)])
-def test_lanes_of_either_kind_and_both_modes(lane_kind, mode, units, elements):
+@pytest.mark.parametrize(
+    ("units", "lanes"), crossed([1, 2], [*itertools.product(LANE_KINDS, DELTA_MODES)])
+)
+def test_lanes_of_either_kind_and_both_modes(units, lanes):
+    lane_kind, mode = lanes
     network = make_network([("lstm", 7), ("gru", 5)], 3, threshold=2, delta_mode=mode)
-    check(network, units=units, elements=elements, beat=units, lane_kind=lane_kind)
+    check(network, units=units, elements=3 - units, beat=units, lane_kind=lane_kind)
 
 
 @pytest.mark.parametrize(("kind", "units"), [("lstm_peephole", 2), ("gru", 4)])
@@ -114,7 +119,7 @@ def test_any_pace_of_the_streams(units):
     check(network, units=units, lengths=(3, 2, 2), **options)
 
 
-@pytest.mark.parametrize("units", [2, 4])
+@pytest.mark.parametrize("units", [pytest.param(2, marks=pytest.mark.slow), 4])
 def test_more_events_than_can_be_merged_hold_the_cell_units_back(units):
     """Every unit of a wide layer changes in every step: its events wait, and none is lost."""
     network = make_network([("ligru", 300), ("linear", 2)], 2, weight_bits=8)

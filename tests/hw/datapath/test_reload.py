@@ -11,6 +11,7 @@ from deltaloom.hw.compiler.compile import compile_network
 from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.datapath.core import Core
 from deltaloom.sim.testing.core import feed, load_image, run_core
+from deltaloom.sim.testing.kinds import crossed
 
 SHAPES = {
     "deep": (4, [("lstm", 6), ("lstm", 3), ("linear", 5)]),
@@ -21,9 +22,9 @@ SHAPES = {
 
 
 @pytest.mark.parametrize(
-    "order", [("deep", "flat", "linear", "staged"), ("staged", "linear", "deep", "flat")]
+    ("order", "steps"),
+    crossed([("deep", "flat", "linear", "staged"), ("staged", "linear", "deep", "flat")], [2, 3]),
 )
-@pytest.mark.parametrize("steps", [2, 3])
 def test_one_network_after_the_other(order, steps):
     networks = {
         name: make_network(shape, inputs, seed=n, threshold=n)

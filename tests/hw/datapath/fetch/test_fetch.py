@@ -12,6 +12,7 @@ from deltaloom.hw.datapath.events.event_lists import EventLists
 from deltaloom.hw.datapath.events.term_lists import TermLists
 from deltaloom.hw.datapath.fetch.fetch import Fetch
 from deltaloom.hw.datapath.fetch.weight_store import BlockRamStore
+from deltaloom.sim.testing.kinds import crossed
 from deltaloom.sim.testing.streams import run, send, set_value
 
 DELTA_BITS = 9
@@ -352,22 +353,19 @@ TERMS = pytest.mark.parametrize("terms", [False, True])
 
 
 @TERMS
-@pytest.mark.parametrize("store", STORES)
-@pytest.mark.parametrize("gaps", [0.0, 0.7])
+@pytest.mark.parametrize(("store", "gaps"), crossed(STORES, [0.0, 0.7]))
 def test_any_latency_and_lists_that_grow(store, gaps, terms):
     bench(LAYERS, 6, 1, firsts=(0, 3), store=store, gaps=gaps, terms=terms).run()
 
 
 @TERMS
-@pytest.mark.parametrize("store", STORES)
-@pytest.mark.parametrize("sizes", [[0], [1], [0, 1], [2]])
+@pytest.mark.parametrize(("store", "sizes"), crossed(STORES, [[0], [1], [0, 1], [2]]))
 def test_short_lists(store, sizes, terms):
     bench(LAYERS, 4, 2, sizes=sizes, store=store, terms=terms).run()
 
 
 @TERMS
-@pytest.mark.parametrize("store", STORES)
-@pytest.mark.parametrize("sizes", [[1], [3], [0, 1, 6], None])
+@pytest.mark.parametrize(("store", "sizes"), crossed(STORES, [[1], [3], [0, 1, 6], None]))
 def test_a_bank_is_overwritten_no_sooner_than_it_was_read(store, sizes, terms):
     """One pass a step, and a writer that waits for nothing but the bank's release."""
     bench(ONE, 12, 3, sizes=sizes, store=store, terms=terms).run()

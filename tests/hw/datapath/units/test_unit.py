@@ -13,6 +13,7 @@ from deltaloom.hw.datapath.units import unit as cell_unit
 from deltaloom.hw.datapath.units.unit import CellUnit
 from deltaloom.hw.words import pack
 from deltaloom.sim.testing.cell import GOLDEN, output
+from deltaloom.sim.testing.kinds import crossed
 from deltaloom.sim.testing.streams import no_pause, put, run, set_value
 
 UNUSED = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
@@ -252,8 +253,7 @@ MIXED = (
 )
 
 
-@pytest.mark.parametrize("drain_rows", [1, pytest.param(3, marks=pytest.mark.slow), 8])
-@pytest.mark.parametrize("gaps", [0.0, 0.6])
+@pytest.mark.parametrize(("drain_rows", "gaps"), crossed([8, 1, 3], [0.6, 0.0]))
 def test_all_cells_in_one_unit(drain_rows, gaps):
     rng = np.random.default_rng(20 + drain_rows)
     dut = make(drain_rows, cells=tuple(cell_unit.CELLS), state_depth=56)
