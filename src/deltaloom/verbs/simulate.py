@@ -13,6 +13,7 @@ from ..terminal.accelerator_options import add_lanes, add_word_bits
 from ..terminal.options import add_data, add_network, add_thresholds, set_thresholds
 from ..terminal.outputs import add_json, check_json, write_json
 from ..terminal.progress import stage_lines
+from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
     from ..golden.arithmetic import Ints
@@ -259,7 +260,7 @@ def _print(reports: "Sequence[SimulationReport]", plans: Sequence[RunPlan]) -> N
             "-" if utilisation is None else f"{100 * utilisation:.1f}",
         )
     console = Console()
-    console.print(table)
+    print_table(table)
     for report in reports:
         console.print(escape(str(report)), soft_wrap=True)
         if report.waves and report.ok:
