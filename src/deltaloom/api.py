@@ -15,8 +15,8 @@ from .golden import storage
 from .golden.data import Dataset
 from .golden.errors import UserError
 from .golden.evaluation import evaluate as evaluation
-from .golden.evaluation import tuning
-from .golden.evaluation.metrics import Metric, find_metric
+from .golden.evaluation import tuning as thresholds
+from .golden.evaluation.metrics import Metric, find_metric, metric_of
 from .golden.evaluation.result import Evaluation, columns
 from .golden.evaluation.trials import Trials
 from .golden.importers.checkpoint import ImportOptions, import_checkpoint
@@ -29,6 +29,8 @@ from .golden.quantization.calibration import Progress, ignore_progress
 from .golden.quantization.scheme import Scheme
 from .golden.storage import AnyPath
 from .terminal import estimates
+
+AUTO = "auto"
 
 if TYPE_CHECKING:
     from .boards.flow.report import BuildReport
@@ -74,6 +76,9 @@ def quantize(
     calibration: Dataset,
     scheme: Scheme | str | None = None,
     *,
+    target_error: float | None = None,
+    tuning: Dataset | None = None,
+    metric: Metric | str | None = None,
     progress: Progress = ignore_progress,
 ) -> Network:
     """The network of integers that does what `model` does, as well as its bits allow.
@@ -82,10 +87,52 @@ def quantize(
     ----------
     calibration: typical sequences, which set the scales; labels are not needed.
     scheme: bits and rules; a preset's name, such as "4-bit", or a TOML file's; None: 8-bit weights
-        and activations.
+        and activations. "auto": the smallest bits of each path, of 2, 4, 8 and 16, that keep
+        `target_error`.
+    target_error: for "auto"; from 0 on, the error allowed over the float model's, in the metric's
+        unit; below 0, the most NMSE against the float model's outputs, in dB.
+    tuning: sequences that the error of "auto" is taken on, with labels or targets where it is over
+        the float model's; None: `calibration`.
+    metric: what that error is, by name or itself; None: that of the data's task.
     """
+    if scheme == AUTO or target_error is not None:
+        if scheme != AUTO or target_error is None:
+            raise UserError(
+                f'scheme: {scheme!r} with target error {target_error!r}; "{AUTO}" needs one, and '
+                "others take none"
+            )
+        judged = calibration if tuning is None else tuning
+        chosen_metric = find_metric(metric) if isinstance(metric, str) else metric
+        return _smallest(model, calibration, judged, chosen_metric, target_error, progress)
     chosen = presets.read_scheme(scheme) if isinstance(scheme, str) else scheme
     return quantization.quantize(model, calibration, chosen, progress)
+
+
+def _smallest(
+    model: FloatModel,
+    calibration: Dataset,
+    judged: Dataset,
+    metric: Metric | None,
+    target: float,
+    progress: Progress,
+) -> Network:
+    from .golden.quantization.calibration import observe
+    from .golden.quantization.input_ranges import balance_inputs
+    from .search.problem import Problem
+    from .search.smallest import find_smallest
+
+    scheme = Scheme()
+    model = balance_inputs(model, calibration, scheme.input_scale)
+    problem = Problem(
+        model=model,
+        statistics=observe(model, calibration, progress),
+        dataset=judged,
+        metric=metric or metric_of(judged),
+        names=(),
+        scheme=scheme,
+    )
+    network = find_smallest(problem, target, progress).network
+    return quantization.with_labels(network, calibration)
 
 
 def tune(
@@ -101,7 +148,7 @@ def tune(
     log: AnyPath | None = None,
     workers: int = 1,
     progress: Progress = ignore_progress,
-) -> tuning.Tuning:
+) -> thresholds.Tuning:
     """Choose the delta thresholds that eliminate most; the result's `network` has them.
 
     Parameters
@@ -121,7 +168,9 @@ def tune(
     file = None if log is None else Path(log)
     data = evaluation.scored_data(network, data, model)
     with Trials(network, data, chosen, log=file, workers=workers, progress=progress) as trials:
-        return tuning.tune(trials, method, allowed, candidates=candidates, keep_input=keep_input)
+        return thresholds.tune(
+            trials, method, allowed, candidates=candidates, keep_input=keep_input
+        )
 
 
 def evaluate(
@@ -226,6 +275,7 @@ class Estimate:
         estimate does not cover the accelerator.
     cycles_per_step: of an average frame of the data; None without data, or likewise.
     luts, flip_flops, multipliers, block_rams: of an ECP5, as yosys would find, buses included.
+    boards: of each board by name, whether there is enough of everything.
     """
 
     cycles_per_step_dense: float | None
@@ -234,6 +284,7 @@ class Estimate:
     flip_flops: int
     multipliers: int
     block_rams: int
+    boards: Mapping[str, bool]
 
     def __str__(self) -> str:
         def number(value: float | None, digits: int = 0) -> str:
@@ -247,6 +298,7 @@ class Estimate:
                 ("flip-flops", number(self.flip_flops)),
                 ("18x18 multipliers", number(self.multipliers)),
                 ("18-kbit block RAMs", number(self.block_rams)),
+                ("boards that it fits", " ".join(b for b, ok in self.boards.items() if ok) or "-"),
             ]
         )
 
@@ -266,6 +318,7 @@ def estimate(
     data: sequences whose events count, the first 1,000 frames of them; None: dense cycles only.
     word_bits, lanes, longest: as for `generate`.
     """
+    from .boards.flow.fits import fit_boards
     from .hw.estimates.area import estimate_area
 
     config = _accelerator(network, word_bits, lanes, longest)
@@ -278,6 +331,7 @@ def estimate(
         flip_flops=area.flip_flops,
         multipliers=area.multipliers,
         block_rams=area.block_rams,
+        boards={fit.board: fit.fits for fit in fit_boards(config)},
     )
 
 
