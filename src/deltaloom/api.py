@@ -226,6 +226,8 @@ def simulate(
     data: Dataset,
     *,
     frames: int = 200,
+    start: int = 0,
+    sequences: int | None = None,
     simulator: str = "verilator",
     idle: float = 0.0,
     backpressure: float = 0.0,
@@ -241,7 +243,10 @@ def simulate(
     Parameters
     ----------
     design: what `generate` returned for this network, baked.
-    frames: how many, from the first sequences, of each at most half of them.
+    frames: how many, all sequences together.
+    start: the first sequence of the data to take.
+    sequences: how many to take frames from, of each at most its share; None: of each at most half
+        of the frames, from as many as it takes.
     simulator: "verilator" or "icarus".
     idle, backpressure: chance, 0 to below 1, that a cycle of the input or the output stream rests.
     seed: of these.
@@ -256,7 +261,7 @@ def simulate(
     return simulate(
         design.verilog,
         network,
-        choose_frames(network, data, frames),
+        choose_frames(network, data, frames, start=start, sequences=sequences),
         workdir=design.verilog.parent / "simulation" if workdir is None else Path(workdir),
         simulator=simulator,
         stimulus=Stimulus(idle=idle, backpressure=backpressure, seed=seed),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError
+from ..terminal.frame_options import add_frames, read_frames
 from ..terminal.options import add_data, add_network, add_thresholds, set_thresholds
 from ..terminal.outputs import add_json, check_output, write_json
 from ..terminal.progress import stage_lines
@@ -51,13 +52,7 @@ class Run:
             default=argparse.SUPPRESS,
             help="folder of the board's `deltaloom build`; only golden does without",
         )
-        parser.add_argument(
-            "--frames",
-            type=int,
-            metavar="N",
-            default=200,
-            help="frames to run, from the first sequences of D, of each at most N/2",
-        )
+        add_frames(parser)
         parser.add_argument(
             "--baud",
             type=int,
@@ -88,11 +83,10 @@ class Run:
         from ..golden.data import Dataset
         from ..golden.models.network import Network
         from ..host.accelerator import Accelerator
-        from ..sim.frames import choose_frames
 
         check_output(getattr(args, "output", None), args.network, args.data)
         network = set_thresholds(Network.load(args.network), getattr(args, "threshold", []))
-        sequences = choose_frames(network, Dataset.load(args.data), args.frames)
+        sequences = read_frames(args, network, Dataset.load(args.data))
         with (
             stage_lines() as progress,
             Accelerator.open(
