@@ -34,6 +34,11 @@ def choose_frames(
     if sequences is not None and sequences < 1:
         raise UserError(f"sequences: {sequences} is not possible, it must be at least 1")
     dataset.check_width(network.inputs)
+    if dataset.states:
+        raise UserError(
+            f"state {next(iter(dataset.states))}: the data says what sequences start from, an "
+            "accelerator starts all from the network's own states; leave the states out"
+        )
     if not dataset.frames:
         raise UserError("data set: no frames; give at least one")
     if start not in range(len(dataset)):

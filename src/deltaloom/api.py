@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from .golden import storage
 from .golden.data import Dataset
+from .golden.engines.whole import Run, run_whole
 from .golden.errors import UserError
 from .golden.evaluation import evaluate as evaluation
 from .golden.evaluation import tuning as thresholds
@@ -95,6 +96,8 @@ def quantize(
         the float model's; None: `calibration`.
     metric: what that error is, by name or itself; None: that of the data's task.
     """
+    from .search.smallest import quantize_smallest
+
     if scheme == AUTO or target_error is not None:
         if scheme != AUTO or target_error is None:
             raise UserError(
@@ -102,37 +105,10 @@ def quantize(
                 "others take none"
             )
         judged = calibration if tuning is None else tuning
-        chosen_metric = find_metric(metric) if isinstance(metric, str) else metric
-        return _smallest(model, calibration, judged, chosen_metric, target_error, progress)
+        by = find_metric(metric) if isinstance(metric, str) else metric or metric_of(judged)
+        return quantize_smallest(model, calibration, judged, target_error, by, progress).network
     chosen = presets.read_scheme(scheme) if isinstance(scheme, str) else scheme
     return quantization.quantize(model, calibration, chosen, progress)
-
-
-def _smallest(
-    model: FloatModel,
-    calibration: Dataset,
-    judged: Dataset,
-    metric: Metric | None,
-    target: float,
-    progress: Progress,
-) -> Network:
-    from .golden.quantization.calibration import observe
-    from .golden.quantization.input_ranges import balance_inputs
-    from .search.problem import Problem
-    from .search.smallest import find_smallest
-
-    scheme = Scheme()
-    model = balance_inputs(model, calibration, scheme.input_scale)
-    problem = Problem(
-        model=model,
-        statistics=observe(model, calibration, progress),
-        dataset=judged,
-        metric=metric or metric_of(judged),
-        names=(),
-        scheme=scheme,
-    )
-    network = find_smallest(problem, target, progress).network
-    return quantization.with_labels(network, calibration)
 
 
 def tune(
@@ -192,6 +168,19 @@ def evaluate(
     """
     chosen = [find_metric(m) if isinstance(m, str) else m for m in metrics]
     return evaluation.evaluate(network, data, model, word_bits, progress, chosen)
+
+
+def run(model: FloatModel | Network, data: Dataset) -> Run:
+    """Run `data` through a float model or a network, in real values.
+
+    The result has the outputs of each sequence, and the states that it left. Sequences start from
+    the data's `states`, where it has some. A network runs bit for bit as the hardware does.
+
+    Parameters
+    ----------
+    model: what runs; a network with its thresholds.
+    """
+    return run_whole(model, data)
 
 
 def generate(

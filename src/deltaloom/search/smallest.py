@@ -21,10 +21,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..golden.data import Dataset
 from ..golden.errors import UserError
+from ..golden.evaluation.metrics import Metric
+from ..golden.models.float_model import FloatModel
 from ..golden.models.network import Network
-from ..golden.quantization.calibration import Progress, ignore_progress
-from ..golden.quantization.scheme import Bits
+from ..golden.quantization.calibration import Progress, ignore_progress, observe
+from ..golden.quantization.input_ranges import balance_inputs
+from ..golden.quantization.quantize import with_labels
+from ..golden.quantization.scheme import Bits, Scheme
 from .additive import Exact, additive_front, measure_sensitivities
 from .costs import BIT_OPERATIONS
 from .evaluations import Evaluations, Solution
@@ -125,6 +130,29 @@ def find_smallest(
         float_error=float_error,
         evaluations=found.spent,
     )
+
+
+def quantize_smallest(
+    model: FloatModel,
+    calibration: Dataset,
+    judged: Dataset,
+    target: float,
+    metric: Metric,
+    progress: Progress = ignore_progress,
+) -> Smallest:
+    """`find_smallest` by the default rules; judged: the data that errors are taken on."""
+    scheme = Scheme()
+    model = balance_inputs(model, calibration, scheme.input_scale)
+    problem = Problem(
+        model=model,
+        statistics=observe(model, calibration, progress),
+        dataset=judged,
+        metric=metric,
+        names=(),
+        scheme=scheme,
+    )
+    found = find_smallest(problem, target, progress)
+    return replace(found, network=with_labels(found.network, calibration))
 
 
 def _space(problem: Problem) -> Space:
