@@ -134,7 +134,7 @@ def _frames(name: str, network: Network, work: Path) -> list[np.ndarray]:
 def _simulate_alone(name: str, network: Network, frames: list[np.ndarray], work: Path) -> None:
     design = deltaloom.generate(network, work / name, longest=SIMULATED)
     report = simulate_design(
-        design.verilog, network, frames, workdir=work / name / "run", simulator="icarus"
+        design.verilog, network, frames, workdir=work / name / "run", simulator="verilator"
     )
     if not report.ok:
         raise AssertionError(str(report))
