@@ -65,7 +65,7 @@ def c_errors(
             n: int, trace: Trace, packing: Packing = packing, first: list[State] = first
         ) -> None:
             for e in errors.get(n, ()):
-                errors[n][e] += _error(model.layers[n], trace, packing, e, first[n])
+                errors[n][e] += cell_error(model.layers[n], trace, packing, e, first[n])
 
         run_float_batch(model, chunk.features, observe=see, first=first)
         frames += chunk.frames
@@ -82,9 +82,15 @@ def _tried(layer: FloatLayer, largest: float) -> range:
     return range(max(MAX_C_EXPONENT, covering) + 1)
 
 
-def _error(layer: FloatLayer, trace: Trace, packing: Packing, e: int, first: State) -> float:
+def cell_error(layer: FloatLayer, trace: Trace, packing: Packing, e: int, first: State) -> float:
     """Squared error of h when the integer cell runs with e_c = e; infinite where it cannot.
 
+    Of a layer that keeps h within +-1. It runs on the float model's pre-activations, so what its
+    words alone cost.
+
+    Parameters
+    ----------
+    trace, packing: of the float model over some sequences, and how these are packed.
     first: states [sequences, units] before the first steps.
     """
     cell = layer.cell

@@ -32,6 +32,10 @@ ROUNDING = (
     "average, or so that a path's errors cancel on the data; auto: the last up to 4 bits, else the "
     "first"
 )
+INPUT_SCALE = (
+    "a scale for each input feature; auto: where their ranges differ 8 times or more and the "
+    "products lose less"
+)
 CHOICES = {
     "granularity": (("row", "tensor"), "one weight scale per row, or one per gate matrix", "row"),
     "activation-range": (
@@ -44,7 +48,7 @@ CHOICES = {
     "delta-mode": (("exact", "power_of_two"), DELTA_MODE, "exact"),
     "input-scale": (
         ("auto", "none", "feature"),
-        "a scale for each input feature; auto: where their ranges differ 8 times or more",
+        INPUT_SCALE,
         "auto",
     ),
     "skip": (
