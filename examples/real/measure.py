@@ -4,7 +4,7 @@
 The figures go to docs/real-networks.md.
 
 NMSE is 10 log10(sum((y' - y)^2) / sum(y^2)) of the network's outputs against the float model's. All
-networks without backward layers are run by one core in Verilator, loaded with one after the other.
+networks that go frame by frame are run by one core in Verilator, loaded with one after the other.
 """
 
 import argparse
@@ -131,14 +131,14 @@ def _nmse(network: Network, test: Dataset) -> float:
 def simulate(names: Sequence[str], work: Path) -> None:
     """Compare RTL with golden; AssertionError where an output word or an event differs.
 
-    Networks without backward layers are loaded, one after the other, into one core in Verilator.
-    The others need whole sequences, so each gets an accelerator of its own.
+    Networks that go frame by frame are loaded, one after the other, into one core in Verilator. The
+    others, with backward layers or outputs read twice, each get an accelerator of its own.
     """
     together: list[tuple[str, int, Network]] = []
     for name in names:
         for bits in TARGETS:
             network = Network.load(work / f"{name}-{bits}.safetensors")
-            if any(layer.backward for layer in network.layers):
+            if derive_config(network, frames=SIMULATED).buffered:
                 _simulate_alone(f"{name}-{bits}", network, _frames(name, network, work), work)
                 _note(name, bits, work)
             else:
