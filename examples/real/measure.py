@@ -170,7 +170,7 @@ def _note(name: str, bits: int, work: Path) -> None:
     """Write down that a network's RTL equals golden."""
     file = work / f"{name}.json"
     kept = json.loads(file.read_text("utf-8"))
-    kept["simulated"] = [*kept["simulated"], bits]
+    kept["simulated"] = sorted({*kept["simulated"], bits})
     file.write_text(json.dumps(kept, indent=1), "utf-8")
 
 

@@ -49,3 +49,11 @@ def test_on_a_terminal_names_are_folded_and_numbers_are_whole(monkeypatch, width
     column = [line.split("│")[1].strip() for line in text.splitlines() if line.startswith("│")]
     assert "".join(column) == NAME
     assert max(map(len, text.splitlines())) <= max(width, 90)
+
+
+def test_texts_are_folded(capsys):
+    table = Table("part", "nodes")
+    table.add_row("network", ", ".join([NAME] * 5))
+    print_table(table)
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 80

@@ -15,7 +15,8 @@ def print_table(table: "Table") -> None:
     """Print a table on stdout; no number is cut or broken.
 
     On a terminal that is too narrow, names are folded, and where that is not enough, lines are
-    longer than the terminal. Elsewhere a table is as wide as it needs to be.
+    longer than the terminal. Elsewhere a table is as wide as it needs to be. One without numbers is
+    folded everywhere.
     """
     from rich.console import Console
 
@@ -27,7 +28,8 @@ def print_table(table: "Table") -> None:
         else:
             column.overflow = "fold"
             needed -= max(_width(column) - FOLDED, 0) * console.is_terminal
-    if needed > console.width:
+    numbers = any(column.justify == "right" for column in table.columns)
+    if numbers and needed > console.width:
         console = Console(width=needed)
     console.print(table)
 
