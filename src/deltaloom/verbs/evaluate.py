@@ -76,16 +76,15 @@ class Evaluate:
         model = FloatModel.load(args.model) if "model" in args else None
         metrics = read_metrics(args)
         data = Dataset.load(args.data)
-        data.check_width(network.inputs)
-        fits = board_fits(network, args.word_bits)
-        if fits:
-            print_boards(fits)
         with progress_bars() as progress:
             evaluation = evaluate(network, data, model, args.word_bits, progress, metrics)
+        fits = board_fits(network, args.word_bits)
         cycles = estimated_cycles(network, args.word_bits, data)
         with together():
             if output is not None:
                 write_json(asdict(evaluation) | {"boards": boards_json(fits)}, output)
+            if fits:
+                print_boards(fits)
             print_numbers(network, data, model)
             _print(evaluation, network, cycles)
             if page is not None:
