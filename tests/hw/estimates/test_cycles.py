@@ -130,7 +130,10 @@ def test_dense_steps_take_every_column():
 SWEEPS = [
     [Shape(kind="gru", units=12, backward=True)],
     [Shape(kind="lstm", units=5, both=True, projection=3), Shape(kind="linear", units=4)],
-    [Shape(kind="gru", units=9), Shape(kind="ligru", units=7, backward=True)],
+    pytest.param(
+        [Shape(kind="gru", units=9), Shape(kind="ligru", units=7, backward=True)],
+        marks=pytest.mark.slow,
+    ),
 ]
 
 
