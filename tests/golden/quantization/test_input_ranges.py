@@ -103,9 +103,10 @@ def test_auto_leaves_alike_features_alone(make_model, make_dataset):
 def test_auto_takes_what_loses_less(make_model, make_dataset):
     """Small features that are 0 but for some peaks: scales would take bits of the others."""
     rng = np.random.default_rng(2)
-    x = rng.uniform(-1, 1, (1500, INPUTS)).astype(np.float32)
-    x[:, 6:] *= 0.02 * (rng.random((1500, 6)) < 1e-3)
-    data, model = Dataset((x,)), make_model([("lstm", 16), ("linear", 3)], INPUTS)
+    x = rng.uniform(-1, 1, (4000, INPUTS)).astype(np.float32)
+    x[:, 6:] *= 0.02 * (rng.random((4000, 6)) < 5e-4)
+    data = Dataset(tuple(np.split(x, 40)))
+    model = make_model([("lstm", 16), ("linear", 3)], INPUTS)
     scales = feature_scales(data)
     assert scales.max() > SPREAD * scales.min()
     assert loss(model, x.astype(np.float64), None) < loss(model, x.astype(np.float64), scales)
