@@ -93,7 +93,7 @@ def curve(function: Callable[[Reals], Reals], takes: int, gives: int) -> Curve:
 
 @cache
 def sigmoid() -> Table:
-    """1 / (1 + exp(-x))."""
+    """1 / (1 + exp(-x)); the last segment rises to 1, as the last word stands for all beyond 8."""
     return _table(lambda x: 1 / (1 + np.exp(-x)), complement=True)
 
 
@@ -106,6 +106,8 @@ def tanh() -> Table:
 def _table(function: Callable[[Reals], Reals], *, complement: bool) -> Table:
     ends = np.linspace(0.0, 8.0, SEGMENTS + 1)
     values = np.minimum(np.floor(function(ends) * 32768 + 0.5), 32767).astype(np.int64)
+    # A gate that saturates means "all" or "nothing": 1 - sigmoid(8) would make it forget.
+    values[-1] = 32767
     slope = np.diff(values)
     assert slope.min() >= 0 and slope.max() < 1 << SLOPE_BITS
     table = Table(values[:-1], slope, complement)

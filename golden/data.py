@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sequences of feature frames and, where there are any, what the network should say about them."""
 
-import zipfile
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from .data_file import STATE, fields_of, read_arrays
 from .errors import UserError
 from .storage import AnyPath, check_file
 from .writing import replacing
@@ -23,7 +22,6 @@ IGNORED = -1
 TASKS = ("classification", "regression")
 CHUNK = 1 << 15
 """Frames run at once: some 100 MB of working memory for a layer of 128 LSTM units."""
-KEYS = ("features", "lengths", "labels", "label_names", "task", "names", "targets", "offset")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +39,8 @@ class Dataset:
     targets: of a regression, one float32 array [steps, outputs] per sequence; None: unknown.
     offset: one float32 array [steps, outputs] per sequence, which is added to the network's real
         outputs before they are scored: the part of a model that stays outside; None: nothing.
+    states: what a sequence starts from, by "LAYER.c" or "LAYER.h", real float32 [sequences, units];
+        states that are not named start as the model does.
     """
 
     features: tuple[Features, ...]
@@ -50,6 +50,7 @@ class Dataset:
     task: str = "classification"
     targets: tuple[Features, ...] | None = None
     offset: tuple[Features, ...] | None = None
+    states: Mapping[str, Features] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -73,6 +74,14 @@ class Dataset:
         for what, rows in (("targets", self.targets), ("offset", self.offset)):
             if rows is not None:
                 self._check_rows(what, rows)
+        for name, state in self.states.items():
+            if state.ndim != 2 or len(state) != count:
+                raise UserError(
+                    f"state {name}: shape {state.shape}, expected [{count}, units], one row a "
+                    "sequence"
+                )
+            if not np.isfinite(state).all():
+                raise UserError(f"state {name}: a value is NaN or infinite; clean the data first")
 
     def __len__(self) -> int:
         return len(self.features)
@@ -147,6 +156,7 @@ class Dataset:
             names=tuple(self.names[n] for n in chosen) if self.names else (),
             targets=None if self.targets is None else tuple(self.targets[n] for n in chosen),
             offset=None if self.offset is None else tuple(self.offset[n] for n in chosen),
+            states={name: values[chosen] for name, values in self.states.items()},
         )
 
     def first(self, frames: int) -> "Dataset":
@@ -167,6 +177,7 @@ class Dataset:
             names=tuple(self.names[n] for n in places) if self.names else (),
             targets=cut(self.targets),
             offset=cut(self.offset),
+            states={name: values[places] for name, values in self.states.items()},
         )
 
     @classmethod
@@ -176,13 +187,14 @@ class Dataset:
         A .npz file holds `features` float [frames, inputs], all sequences one after the other, and
         `lengths` int [sequences]; with labels also `labels` int [frames], -1 = not scored, or for
         a regression `targets` float [frames, outputs]; and where wanted `label_names`, `names`,
-        `task` and `offset` float [frames, outputs]. A .npy file is one sequence [steps, inputs].
-        Raises UserError where the file is anything else.
+        `task`, `offset` float [frames, outputs] and `state.LAYER.h` or `.c` float [sequences,
+        units]. A .npy file is one sequence [steps, inputs]. Raises UserError where the file is
+        anything else.
         """
         check_file(Path(file), "; give a .npz data set or a .npy sequence")
-        arrays = _read(Path(file))
+        arrays = read_arrays(Path(file))
         try:
-            return _assemble(arrays)
+            return cls(**fields_of(arrays))
         except UserError as error:
             raise UserError(f"{file}: {error}") from error
 
@@ -199,6 +211,7 @@ class Dataset:
             if rows is not None:
                 outputs = rows[0].shape[1] if rows else 0
                 arrays[key] = np.concatenate([*rows, np.zeros((0, outputs), np.float32)])
+        arrays |= {STATE + name: values for name, values in self.states.items()}
         if self.label_names:
             arrays["label_names"] = np.array(self.label_names)
         if self.names:
@@ -253,89 +266,3 @@ class Dataset:
     def sequence_name(self, n: int) -> str:
         """What messages call it: "sequence N", with its name where it has one."""
         return f"sequence {n}" + (f" ({self.names[n]})" if self.names else "")
-
-
-def _read(file: Path) -> dict[str, np.ndarray]:
-    """The arrays of a .npz file, or a .npy file's one as `features`."""
-    try:
-        with file.open("rb") as stream:  # np.load leaves a file that it opens itself open on errors
-            content = np.load(stream, allow_pickle=False)
-            if isinstance(content, np.ndarray):
-                return {"features": content}
-            return {key: content[key] for key in KEYS if key in content}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(
-            f"{file}: not a whole .npz or .npy file ({reason}); make it anew"
-        ) from error
-
-
-def _assemble(arrays: dict[str, np.ndarray]) -> Dataset:
-    if "features" not in arrays:
-        raise UserError("no `features`; a data set holds features [frames, inputs] and lengths")
-    features = arrays["features"]
-    if features.ndim != 2 or features.dtype.kind not in "fiu":
-        raise UserError(
-            f"features: {features.dtype} {features.shape}, expected numbers [frames, inputs]"
-        )
-    lengths = arrays.get("lengths", np.array([len(features)]))
-    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 0).any():
-        raise UserError("lengths: expected one integer of at least 0 per sequence")
-    total = sum(lengths.tolist())  # of Python's integers, which do not wrap
-    if total != len(features):
-        raise UserError(
-            f"lengths: they sum to {total}, features has {len(features)} frames; "
-            "each frame belongs to one sequence"
-        )
-    labels = arrays.get("labels")
-    if labels is not None and (labels.dtype.kind not in "iu" or labels.shape != (total,)):
-        raise UserError(
-            f"labels: {labels.dtype} {labels.shape}, expected integers [{total}], one a frame"
-        )
-    targets, offset = _rows(arrays, "targets", total), _rows(arrays, "offset", total)
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is refused
-        features = features.astype(np.float32)
-        targets = None if targets is None else targets.astype(np.float32)
-        offset = None if offset is None else offset.astype(np.float32)
-    return Dataset(
-        features=_split(features, lengths),
-        labels=None if labels is None else _split(labels.astype(np.int64), lengths),
-        label_names=_texts(arrays, "label_names"),
-        names=_texts(arrays, "names"),
-        task=_task(arrays, "classification" if targets is None else "regression"),
-        targets=None if targets is None else _split(targets, lengths),
-        offset=None if offset is None else _split(offset, lengths),
-    )
-
-
-def _rows(arrays: dict[str, np.ndarray], key: str, total: int) -> np.ndarray | None:
-    """One row of numbers for each of `total` frames, where the file has them."""
-    rows = arrays.get(key)
-    if rows is not None and (rows.ndim != 2 or rows.dtype.kind not in "fiu" or len(rows) != total):
-        raise UserError(
-            f"{key}: {rows.dtype} {rows.shape}, expected numbers [{total}, outputs], "
-            "one row a frame"
-        )
-    return rows
-
-
-def _texts(arrays: dict[str, np.ndarray], key: str) -> tuple[str, ...]:
-    values = arrays.get(key)
-    if values is None or values.shape == (0,):  # an empty list is saved as numbers
-        return ()
-    if values.ndim != 1 or values.dtype.kind != "U":
-        raise UserError(f"{key}: {values.dtype} {values.shape}, expected a list of texts")
-    return tuple(values.tolist())
-
-
-def _task(arrays: dict[str, np.ndarray], default: str) -> str:
-    value = arrays.get("task")
-    if value is None:
-        return default
-    if value.ndim != 0 or value.dtype.kind != "U":
-        raise UserError(f"task: {value.dtype} {value.shape}, expected one text")
-    return str(value)
-
-
-def _split(values: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, ...]:
-    return tuple(np.split(values, np.cumsum(lengths)[:-1])) if len(lengths) else ()

@@ -185,3 +185,16 @@ def test_type_checkers_see_the_same_names():
     seen = {alias.name: node.module for node in branch.body for alias in node.names}
     homes = {name: dl._HOMES.get(name, "api") for name in dl.__all__ if name != "__version__"}
     assert seen == homes
+
+
+def test_the_example_of_the_page_runs(tmp_path, monkeypatch, capsys):
+    """docs/api.md: a decoder that goes on from what a run left; its two ways agree."""
+    page = (Path(__file__).parent.parent / "docs" / "api.md").read_text("utf-8")
+    (code,) = [part.split("```")[0] for part in page.split("```python\n")[1:]]
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(compile(code, "api.md", "exec"), names)
+    assert len(capsys.readouterr().out.splitlines()) >= 7
+    first = dl.Stepper(names["network"], {k: v[0] for k, v in names["left"].items()})
+    again = dl.run(names["network"], names["going_on"]).outputs[0][0]
+    np.testing.assert_array_equal(first.step(names["walks"][0][-1]), again)

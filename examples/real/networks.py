@@ -13,13 +13,12 @@ import numpy as np
 import tesseract
 from fetch import fetch, file_in, speech
 from numpy.typing import NDArray
-from rnnoise import UNITS, Library
+from rnnoise import Library
 
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.importers.checkpoint import Imported, ImportOptions, read_checkpoint
 from deltaloom.golden.importers.onnx.front import run_front
 from deltaloom.golden.models.float_model import FloatModel, run_float
-from deltaloom.golden.quantization.input_ranges import with_input_scale
 
 Floats = NDArray[np.float32]
 FRAMES, MEASURED = 300, 200
@@ -178,8 +177,7 @@ def rnnoise(work: Path) -> Case:
     file = file_in(fetch("rnnoise", work), "librnnoise.so")
     start = time.perf_counter()
     library = Library(file)
-    # The convolutions reach 1.0, which the outputs that the dense layers read beside do not.
-    model = with_input_scale(library.model_of(), np.full(UNITS, 1 + 2**-10))
+    model = library.model_of()
     seconds = time.perf_counter() - start
     runs = [library.run(clip) for clip in speech(work, 48_000)]
     clips = [x[: 2 * FRAMES] for x, _ in runs]

@@ -50,6 +50,7 @@ def run_batch(
     *,
     terms: bool = False,
     watch: Watch | None = None,
+    first: Sequence[State] | None = None,
 ) -> Iterator[Outcome]:
     """Run sequences with each setting; one `Outcome` each, in order.
 
@@ -62,6 +63,8 @@ def run_batch(
     mode: the delta mode.
     terms: count the terms of the deltas, too.
     watch: counts what saturates; settings that share a layer's run count once.
+    first: by layer, states [sequences, units] before the first steps, int16 codes; None: the
+        networks' own.
     """
     if not settings:
         return
@@ -91,7 +94,7 @@ def run_batch(
         x_places = places[packing.flipped] if layers[group[0]].backward else places
         x = _Input([values[m] for m in reads], inputs, x_places, len(frames))
         whose = [networks[s] for s in chosen]
-        for n, part in zip(group, _run(whose, group, packing, x, own, sending), strict=True):
+        for n, part in zip(group, _run(whose, group, packing, x, own, sending, first), strict=True):
             values[n] = _Runs(of, _apart(part.outputs, x_places, len(distinct)))
             counts[n] = {
                 name: _apart(count, x_places, len(distinct)) for name, count in part.counts.items()
@@ -196,16 +199,17 @@ def _run(
     x: _Input,
     settings: list[Setting],
     sending: Sending,
+    first: Sequence[State] | None,
 ) -> list[RunningLayer]:
     """Layers that step together, over packed frames in their own direction."""
-    parts = [RunningLayer(networks, n, packing, settings, sending) for n in group]
-    first, last = parts[0], parts[-1]
+    parts = [RunningLayer(networks, n, packing, settings, sending, first) for n in group]
+    head, last = parts[0], parts[-1]
     for block in packing.blocks(ROWS):
         for part in parts:
             part.begin(block)
-        first.add_input(x[block.packed(slice(0, block.frames))])
-        if len(parts) == 1 and first.stateless:
-            first.step_all()
+        head.add_input(x[block.packed(slice(0, block.frames))])
+        if len(parts) == 1 and head.stateless:
+            head.step_all()
         else:
             for at, n in block.steps:
                 h, fed = last.state.h[:n], None

@@ -38,6 +38,7 @@ class RunningLayer:
     packing: of all runs of the first sequence, then of the next.
     settings: of each run, thresholds of all its paths, by name.
     sending: what an element that fires sends, and what is counted.
+    first: by layer, states [sequences, units] before the first steps; None: the network's.
 
     Members
     -------
@@ -54,6 +55,7 @@ class RunningLayer:
         packing: Packing,
         settings: list[Setting],
         sending: Sending,
+        first: Sequence[State] | None = None,
     ) -> None:
         layers = [network.layers[index] for network in networks]
         self._layer = layer = layers[0]
@@ -64,9 +66,8 @@ class RunningLayer:
         self._dtype: type = np.float64 if fits else np.int64
         self._bias = _one_or_all([each.bias for each in layers])
         self.outputs = np.zeros((frames, layer.units), np.int16)
-        self.state = State(
-            *(np.tile(part, (len(packing.lengths), 1)) for part in first_state(layer))
-        )
+        before = _packed_states(networks[0], packing, len(settings), first)
+        self.state = State(*(np.repeat(part, len(settings), axis=0) for part in before[index]))
         self.stateless = not layer.cell.state
         self.counts: dict[str, Ints] = {}
         self._paths: dict[str, list[_RunningPath]] = {source: [] for source in ("x", "h", "rh")}
@@ -77,18 +78,16 @@ class RunningLayer:
             digits = path.quantizer.bits + 1 if sending.terms else 0
             self.counts[name] = count = np.zeros((frames, 1 + digits), np.int64)
             thresholds = np.array([setting[name] for setting in settings], np.int64)
-            first = np.stack(
-                [
-                    first_reference(network, index, path) - path.quantizer.zero_point
-                    for network, path in zip(networks, own, strict=True)
-                ]
-            )
+            values = np.zeros((sequences, path.columns), np.int64)
+            if path.source == "h":
+                values = before[graph.h_source(networks[0].layers, index)].h
+            codes = [each.quantizer(values) - each.quantizer.zero_point for each in own]
             product = _Product(layer, own, self._dtype)
             running = _RunningPath(
                 own,
                 product,
                 np.tile(thresholds, sequences),
-                np.tile(first, (sequences, 1)),
+                np.stack(codes, axis=1).reshape(-1, path.columns),
                 count,
                 sending,
             )
@@ -319,6 +318,17 @@ class _Product:
             p[..., rows, :] += part[..., own, :]
 
 
+def _packed_states(
+    network: Network, packing: Packing, runs: int, first: Sequence[State] | None
+) -> list[State]:
+    """By layer, states [sequences, units] in the order of the packing, of one run each."""
+    order = packing.order[::runs] // max(runs, 1)
+    if first is None:
+        one = [first_state(layer) for layer in network.layers]
+        return [State(*(np.tile(part, (len(order), 1)) for part in state)) for state in one]
+    return [State(*(part[order] for part in state)) for state in first]
+
+
 def _one_or_all(arrays: list[np.ndarray]) -> np.ndarray:
     """[1 or all, ..]: one of them where they are the same."""
     same = all(np.array_equal(arrays[0], other) for other in arrays[1:])
@@ -350,11 +360,3 @@ def first_state(layer: Layer) -> State:
     """The state [units] before a sequence's first step."""
     zeros = np.zeros(layer.units, np.int64)
     return State(*(layer.initial.get(name, zeros).astype(np.int64) for name in ("c", "h")))
-
-
-def first_reference(network: Network, index: int, path: Path) -> Ints:
-    """References [columns] before the first step: the codes of the initial h, else of zero."""
-    first = np.zeros(path.columns, np.int64)
-    if path.source == "h":
-        first = first_state(network.layers[graph.h_source(network.layers, index)]).h
-    return path.quantizer(first)

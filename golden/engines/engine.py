@@ -19,7 +19,7 @@ from ..errors import UserError
 from ..models import graph
 from ..models.network import Network, Path, path_name
 from .batch_engine import Outcome, are_alike, run_batch
-from .batch_layers import first_reference, first_state
+from .batch_layers import first_state
 from .packed import beside
 
 
@@ -79,7 +79,12 @@ DENSE = None
 
 
 def run(
-    network: Network, sequences: Iterable[Ints], *, delta: bool = True, terms: bool = False
+    network: Network,
+    sequences: Iterable[Ints],
+    *,
+    delta: bool = True,
+    terms: bool = False,
+    first: Sequence[State] | None = None,
 ) -> list[Result]:
     """Run each sequence from its initial state, bit for bit as the hardware does.
 
@@ -89,10 +94,13 @@ def run(
     sequences: of each, int16 frames [steps, inputs], see `quantize_frames`.
     delta: False ignores the thresholds and the delta mode: the dense quantized network.
     terms: count the terms of the deltas, too.
+    first: by layer, states [sequences, units] before the first steps, int16 codes, as
+        `models.states.first_codes` makes them; None: the network's.
 
     Raises UserError where a word is beyond int16.
     """
-    (results,) = run_settings(network, sequences, [{} if delta else DENSE], terms=terms)
+    settings: list[Mapping[str, int] | None] = [{} if delta else DENSE]
+    (results,) = run_settings(network, sequences, settings, terms=terms, first=first)
     return results
 
 
@@ -102,12 +110,13 @@ def run_settings(
     settings: Sequence[Mapping[str, int] | None],
     *,
     terms: bool = False,
+    first: Sequence[State] | None = None,
 ) -> Iterator[list[Result]]:
     """`run` with each of these settings, all at once: quicker than one after the other.
 
     Parameters
     ----------
-    network, sequences, terms: as for `run`.
+    network, sequences, terms, first: as for `run`.
     settings: each DENSE, or thresholds by path name, in codes; a path that it does not name keeps
         its own.
 
@@ -127,6 +136,7 @@ def run_settings(
             [s for s, m in zip(whole, modes, strict=True) if m == mode],
             mode,
             terms=terms,
+            first=first,
         )
         for mode in set(modes)
     }
@@ -134,7 +144,11 @@ def run_settings(
         yield _results(next(outcomes[mode]), [len(f) for f in frames])
 
 
-def run_networks(networks: Sequence[Network], sequences: Iterable[Ints]) -> list[list[Result]]:
+def run_networks(
+    networks: Sequence[Network],
+    sequences: Iterable[Ints],
+    firsts: Sequence[Sequence[State]] | None = None,
+) -> list[list[Result]]:
     """`run` of several networks on the same sequences, side by side where that is possible.
 
     Parameters
@@ -142,6 +156,7 @@ def run_networks(networks: Sequence[Network], sequences: Iterable[Ints]) -> list
     networks: each with its own thresholds. Those of one float model and one calibration that differ
         in bits alone run side by side, and what their first layers share runs once.
     sequences: as for `run`.
+    firsts: of each, as `first` of `run`; those of networks that run side by side are the same.
 
     Raises UserError where a word is beyond int16.
     """
@@ -149,9 +164,11 @@ def run_networks(networks: Sequence[Network], sequences: Iterable[Ints]) -> list
         return []
     frames = _checked_frames(networks[0], sequences)
     if not are_alike(networks) or any(n.delta_mode != EXACT for n in networks):
-        return [run(network, frames) for network in networks]
+        own = [None] * len(networks) if firsts is None else firsts
+        return [run(net, frames, first=first) for net, first in zip(networks, own, strict=True)]
     settings = [{name: path.threshold for name, path in n.paths()} for n in networks]
-    outcomes = run_batch(networks, frames, settings, EXACT)
+    first = None if firsts is None else firsts[0]
+    outcomes = run_batch(networks, frames, settings, EXACT, first=first)
     return [_results(outcome, [len(f) for f in frames]) for outcome in outcomes]
 
 
@@ -196,12 +213,15 @@ class StepModel:
         ]
         self.reset()
 
-    def reset(self) -> None:
-        """Start a new sequence: initial states, references at their codes, M = W (x̂ - zero)."""
+    def reset(self, first: Sequence[State] | None = None) -> None:
+        """Start a new sequence: initial states, references at their codes, M = W (x̂ - zero).
+
+        first: by layer, the states [units] to start from, int16 codes; None: the network's.
+        """
         layers = self.network.layers
-        self.states = [first_state(layer) for layer in layers]
+        self.states = [first_state(layer) for layer in layers] if first is None else [*first]
         self._references = [
-            [first_reference(self.network, n, path) for path in layer.paths]
+            [self._first_reference(n, path) for path in layer.paths]
             for n, layer in enumerate(layers)
         ]
         self._sums = [
@@ -248,6 +268,13 @@ class StepModel:
                 self.events = {}
         outputs = beside(values, graph.outputs_of(layers, self.network.puts_out))
         return Result(outputs, events, tuple(self.states))
+
+    def _first_reference(self, n: int, path: Path) -> Ints:
+        """References [columns] before the first step: the codes of h there, else of zero."""
+        first = np.zeros(path.columns, np.int64)
+        if path.source == "h":
+            first = self.states[graph.h_source(self.network.layers, n)].h
+        return path.quantizer(first)
 
     def _step(self, n: int, x: Ints) -> Ints:
         """The nth layer's output [units] for its input [inputs]."""

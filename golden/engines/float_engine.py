@@ -18,7 +18,11 @@ Observer = Callable[[int, Trace], None]
 
 
 def run_float_batch(
-    model: FloatModel, sequences: Sequence[npt.ArrayLike], *, observe: Observer | None = None
+    model: FloatModel,
+    sequences: Sequence[npt.ArrayLike],
+    *,
+    observe: Observer | None = None,
+    first: Sequence[State] | None = None,
 ) -> list[Reals]:
     """Outputs [steps, outputs] of each sequence, in float64.
 
@@ -29,6 +33,7 @@ def run_float_batch(
     model: what runs.
     sequences: of each, real features [steps, inputs].
     observe: called with each layer's place and `Trace` over all frames, in packed order.
+    first: by layer, states [sequences, units] before the first steps; None: the model's.
 
     Raises UserError for another shape, and for a value that is not finite.
     """
@@ -41,7 +46,7 @@ def run_float_batch(
     packing = Packing.of([len(x) for x in frames])
     values = {graph.FRAMES: model.scaled(packing.pack(frames, model.inputs))}
     for group in graph.lockstep(model.layers):
-        parts = [_Running(model, n, packing) for n in group]
+        parts = [_Running(model, n, packing, first) for n in group]
         rows = packing.flipped if parts[0].layer.backward else slice(None)
         parts[0].set_input(beside(values, graph.inputs_of(model.layers, group[0]))[rows])
         for at, n in packing.steps():
@@ -60,10 +65,15 @@ def run_float_batch(
 class _Running:
     """A layer between steps of packed sequences."""
 
-    def __init__(self, model: FloatModel, n: int, packing: Packing) -> None:
+    def __init__(
+        self, model: FloatModel, n: int, packing: Packing, first: Sequence[State] | None
+    ) -> None:
         self.layer = layer = model.layers[n]
         batch, frames = len(packing.lengths), sum(packing.lengths)
-        self.state = State(*(np.tile(part, (batch, 1)) for part in first_state(layer)))
+        if first is None:
+            self.state = State(*(np.tile(part, (batch, 1)) for part in first_state(layer)))
+        else:
+            self.state = State(*(np.array(part[packing.order]) for part in first[n]))
         self._p = np.empty((frames, *layer.bias.shape))
         self._p[:] = layer.bias
         self._x = np.zeros((frames, layer.inputs))

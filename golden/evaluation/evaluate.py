@@ -14,6 +14,7 @@ from ..errors import UserError
 from ..models import graph
 from ..models.float_model import FloatModel
 from ..models.network import Network, Path, path_name
+from ..models.states import first_codes, first_reals
 from ..quantization.calibration import Progress, ignore_progress
 from .fidelity import Fidelity, check_pair, compare
 from .metrics import Metric, metric_of
@@ -165,7 +166,9 @@ def run_dataset_settings(
     done = 0
     for places in dataset.chunks():
         words = [quantize_frames(network, dataset.features[n]) for n in places]
-        for own, found in zip(results, run_settings(network, words, settings), strict=True):
+        first = first_codes(network, dataset.subset(places).states, len(places))
+        done_now = run_settings(network, words, settings, first=first)
+        for own, found in zip(results, done_now, strict=True):
             own.update(zip(places, found, strict=True))
             done += sum(len(w) for w in words)
             progress("golden model", done / (dataset.frames * len(settings)))
@@ -197,7 +200,10 @@ def run_float_dataset(
     done = 0
     for places in dataset.chunks():
         chunk = dataset.subset(places)
-        outputs.update(zip(places, run_float_batch(model, chunk.features), strict=True))
+        first = first_reals(model, chunk.states, len(chunk))
+        outputs.update(
+            zip(places, run_float_batch(model, chunk.features, first=first), strict=True)
+        )
         done += chunk.frames
         progress("float model", done / max(dataset.frames, 1))
     return [outputs[n] for n in range(len(dataset))]

@@ -14,6 +14,7 @@ from ..engines.engine import quantize_frames
 from ..engines.watch import Watch
 from ..errors import UserError
 from ..models.network import Network
+from ..models.states import first_codes
 from .result import columns
 
 __all__ = ["FRAMES", "LayerSaturation", "Saturation", "saturation"]
@@ -84,13 +85,15 @@ def saturation(network: Network, dataset: Dataset, frames: int = FRAMES) -> Satu
     Raises UserError where the data does not fit the network or has no frame.
     """
     dataset.check_width(network.inputs)
-    features = dataset.first(frames).features
+    some = dataset.first(frames)
+    features = some.features
     if not features:
         raise UserError("data set: no frames; give at least one")
     watch = Watch(network)
     words = [quantize_frames(network, x) for x in features]
     zero = {name: 0 for name, _ in network.paths()}
-    for _ in run_batch([network], words, [zero], EXACT, watch=watch):
+    first = first_codes(network, some.states, len(some))
+    for _ in run_batch([network], words, [zero], EXACT, watch=watch, first=first):
         pass
     real = np.concatenate(features).astype(np.float64)
     if network.input_scale is not None:

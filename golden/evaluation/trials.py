@@ -281,7 +281,9 @@ def _digest(network: Network, dataset: Dataset, metric: Metric) -> str:
     own = Path(metric.name.rpartition(":")[0])
     if own.is_file():
         result.update(own.read_bytes())
-    for arrays in (dataset.features, dataset.labels, dataset.targets, dataset.offset):
+    result.update(json.dumps([*dataset.states]).encode())
+    states = [*dataset.states.values()]
+    for arrays in (dataset.features, dataset.labels, dataset.targets, dataset.offset, states):
         for array in arrays or ():
             result.update(f"{array.dtype} {array.shape}".encode())
             result.update(np.ascontiguousarray(array).tobytes())

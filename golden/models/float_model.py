@@ -6,7 +6,7 @@ On disk it is one safetensors file. Tensors are named `layers.N.bias`, `layers.N
 gates after a SOURCE that has several paths; the rest is JSON under the metadata key "deltaloom".
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -301,7 +301,9 @@ class Trace:
     rh: Reals | None = None
 
 
-def run_float(model: FloatModel, sequence: npt.ArrayLike) -> tuple[Reals, list[Trace]]:
+def run_float(
+    model: FloatModel, sequence: npt.ArrayLike, *, first: Sequence[State] | None = None
+) -> tuple[Reals, list[Trace]]:
     """Run the float model over one sequence, in float64.
 
     Returns its output [steps, outputs] and one `Trace` per layer, by frame whatever its direction.
@@ -310,6 +312,7 @@ def run_float(model: FloatModel, sequence: npt.ArrayLike) -> tuple[Reals, list[T
     ----------
     model: what runs.
     sequence: real features [steps, inputs].
+    first: by layer, the state [units] before the first step; None: the model's.
 
     Raises UserError for another shape, and for a value that is not finite.
     """
@@ -319,12 +322,13 @@ def run_float(model: FloatModel, sequence: npt.ArrayLike) -> tuple[Reals, list[T
     if not np.isfinite(x).all():
         raise UserError("features: a value is NaN or infinite; clean the data first")
     x = model.scaled(x)
-    model = replace(model, layers=tuple(map(_widened, model.layers)))
+    model = widened(model)
     traces = [_empty_trace(layer, len(x)) for layer in model.layers]
     for group in graph.lockstep(model.layers):
         last = model.layers[group[-1]]
-        h = first_state(last).h
-        states = {n: first_state(model.layers[n]) for n in group}
+        begin = [first_state(layer) for layer in model.layers] if first is None else first
+        h = begin[group[-1]].h
+        states = {n: begin[n] for n in group}
         for t in reversed(range(len(x))) if last.backward else range(len(x)):
             for n in group:
                 indices = graph.inputs_of(model.layers, n)
@@ -342,12 +346,14 @@ def first_state(layer: FloatLayer) -> State:
     return State(*(layer.initial.get(name, zeros).astype(np.float64) for name in ("c", "h")))
 
 
-def _widened(layer: FloatLayer) -> FloatLayer:
-    """The layer with weights in float64, so that no step has to convert them."""
-    paths = tuple(
-        replace(path, weights=cast(Any, path.weights.astype(np.float64))) for path in layer.paths
-    )
-    return replace(layer, paths=paths)
+def widened(model: FloatModel) -> FloatModel:
+    """The model with weights in float64, so that no step has to convert them."""
+
+    def wide(path: FloatPath) -> FloatPath:
+        return replace(path, weights=cast(Any, path.weights.astype(np.float64, copy=False)))
+
+    layers = [replace(layer, paths=tuple(map(wide, layer.paths))) for layer in model.layers]
+    return replace(model, layers=tuple(layers))
 
 
 def _empty_trace(layer: FloatLayer, steps: int) -> Trace:

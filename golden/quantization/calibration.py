@@ -13,6 +13,7 @@ from ..engines.packed import Packing
 from ..errors import UserError
 from ..models import graph
 from ..models.float_model import FloatModel, Floats, Trace
+from ..models.states import first_reals, state_parts
 from .cell_formats import c_errors, needs_choice
 
 SAMPLES = 1 << 16
@@ -109,11 +110,16 @@ def observe(
     for layer, sizes in zip(model.layers, largest, strict=True):
         for name, state in layer.initial.items():
             sizes[name] = reach(layer.name, f"initial {name}", state)
+    for name, (n, part) in state_parts(model.layers).items():
+        if name in calibration.states:
+            values = calibration.states[name]
+            largest[n][part] = max(largest[n][part], reach(name, "first state", values))
     done = 0
     for places in calibration.chunks():
         chunk = calibration.subset(places)
         packing = Packing.of([len(x) for x in chunk.features])
-        run_float_batch(model, chunk.features, observe=see)
+        first = first_reals(model, chunk.states, len(chunk))
+        run_float_batch(model, chunk.features, observe=see, first=first)
         done += chunk.frames
         progress("float model on calibration data", done / calibration.frames)
     reached = {n: sizes["c"] for n, sizes in enumerate(largest)}

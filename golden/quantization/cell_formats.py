@@ -20,8 +20,9 @@ from ..data import Dataset
 from ..engines.float_engine import run_float_batch
 from ..engines.packed import Packing
 from ..errors import UserError
-from ..models.float_model import FloatLayer, FloatModel, Trace, first_state
+from ..models.float_model import FloatLayer, FloatModel, Trace
 from ..models.layers import exponents_of
+from ..models.states import first_reals
 from .exponents import MARGIN, exponent_for
 
 COVERED = 3
@@ -58,11 +59,15 @@ def c_errors(
         chunk = calibration.subset(chosen)
         packing = Packing.of([len(x) for x in chunk.features])
 
-        def see(n: int, trace: Trace, packing: Packing = packing) -> None:
-            for e in errors.get(n, ()):
-                errors[n][e] += _error(model.layers[n], trace, packing, e)
+        first = first_reals(model, chunk.states, len(chunk))
 
-        run_float_batch(model, chunk.features, observe=see)
+        def see(
+            n: int, trace: Trace, packing: Packing = packing, first: list[State] = first
+        ) -> None:
+            for e in errors.get(n, ()):
+                errors[n][e] += cell_error(model.layers[n], trace, packing, e, first[n])
+
+        run_float_batch(model, chunk.features, observe=see, first=first)
         frames += chunk.frames
         if frames >= FRAMES:
             break
@@ -77,8 +82,17 @@ def _tried(layer: FloatLayer, largest: float) -> range:
     return range(max(MAX_C_EXPONENT, covering) + 1)
 
 
-def _error(layer: FloatLayer, trace: Trace, packing: Packing, e: int) -> float:
-    """Squared error of h when the integer cell runs with e_c = e; infinite where it cannot."""
+def cell_error(layer: FloatLayer, trace: Trace, packing: Packing, e: int, first: State) -> float:
+    """Squared error of h when the integer cell runs with e_c = e; infinite where it cannot.
+
+    Of a layer that keeps h within +-1. It runs on the float model's pre-activations, so what its
+    words alone cost.
+
+    Parameters
+    ----------
+    trace, packing: of the float model over some sequences, and how these are packed.
+    first: states [sequences, units] before the first steps.
+    """
     cell = layer.cell
     try:
         numbers = Numbers(c_exponent=e, **quantize_vectors(layer, e))
@@ -88,9 +102,7 @@ def _error(layer: FloatLayer, trace: Trace, packing: Packing, e: int) -> float:
     formats = exponents_of(cell, e, 0)
     p = [to_fixed(trace.p[rows, g], format) for g, format in enumerate(formats)]
     wanted = trace.h[rows]
-    first = first_state(layer)
-    batch = (len(packing.lengths), 1)
-    state = State(np.tile(to_fixed(first.c, e), batch), np.tile(to_fixed(first.h, 0), batch))
+    state = State(to_fixed(first.c[packing.order], e), to_fixed(first.h[packing.order], 0))
     error = 0.0
     for at, n in packing.steps():
         named = {gate: p[g][at] for g, gate in enumerate(cell.gates)}

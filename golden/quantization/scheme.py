@@ -57,7 +57,7 @@ class Scheme:
     delta_mode: what an element that fires sends: "exact" (the difference) or "power_of_two" (the
         signed power of two nearest to it).
     input_scale: a scale per input feature: "none", "feature", or "auto", where their ranges differ
-        much; see `input_ranges.balance_inputs`.
+        much and products lose less; see `input_ranges.balance_inputs`.
     roles: (weight bits, activation bits) by a path's role, see `roles_of`.
     overrides: (weight bits, activation bits) of single paths by name. "LAYER.SOURCE" is a path of
         the model, which `skip` may still split; "LAYER.SOURCE.GATES" splits it, also after `skip`.

@@ -9,13 +9,27 @@ import numpy as np
 import numpy.typing as npt
 
 from ...golden.arithmetic import Ints
+from ...golden.models.graph import width_of
 from ..compiler.paths import INPUT
 from ..compiler.plan import Plan
+from ..compiler.sweeps import Sweep
 from ..datapath.detect.encoder import recovery
 from ..datapath.fetch.sequencer import STEPS
 from .cycle_parts import BANK_FREE, NEVER, PUSHED, STEP_ROOM, ListTimes
 
 Cycles = npt.NDArray[np.int64]
+
+
+def words_coming(plan: Plan, sweep: Sweep) -> Cycles:
+    """Cycles from the first word of a sweep's frame to each of its words.
+
+    Each part that the sequence buffer puts a frame together of takes a cycle more.
+    """
+    config = plan.config
+    if not config.buffered:
+        return np.arange(ceil(sweep.inputs(plan.network) / config.input_elements))
+    sizes = [width_of(plan.network.layers, [source]) for source in sweep.sources]
+    return np.arange(sum(sizes)) + np.repeat(np.arange(len(sizes)), sizes)
 
 
 class DetectModel:
@@ -32,9 +46,11 @@ class DetectModel:
         self.recovery = recovery(config.quantizer_shifts, config.delta_modes)
         self.encoded = NEVER
         self._config = config
-        self._inputs = plan.network.inputs
+        # Of a frame of the sweep: its words, and the cycles from the first one to each of them.
+        sweep = plan.passes[0].use.stage.sweep
+        self._coming = words_coming(plan, sweep)
         self._fired = fired
-        self._uses = [users[0] for users in plan.lists]
+        self._uses = [users[0] for users in plan.lists if users]
         self._lists: dict[tuple[int, int], ListTimes] = {}
         self._frame_end = NEVER
         # When the banks of a step's frames are free again; when the rows had taken the last pass.
@@ -48,9 +64,8 @@ class DetectModel:
         elements = self._config.input_elements
         if elements == 1:
             start = max(start, free)
-        words = ceil(self._inputs / elements)
-        self._frame_end = start + words - 1
-        coming = start + np.arange(words)
+        coming = start + self._coming
+        self._frame_end = int(coming[-1])
         for use in self._uses:
             if use.producer == INPUT:
                 at = coming[self._elements(use.name, t, use.path.columns) // elements]

@@ -50,8 +50,6 @@ OUTPUT_ROOM = 4
 def check_covered(config: AcceleratorConfig) -> None:
     """Raise UserError for an accelerator that the cycle model does not know."""
     way_out = "is not in the cycle model; simulate the network to measure its cycles"
-    if config.buffered:
-        raise UserError(f"sequence_words: a buffer of {config.sequence_words} words {way_out}")
     if config.levels:
         raise UserError(f"lane_kind: {config.lane_kind} {way_out}")
 

@@ -22,7 +22,9 @@ __all__ = [
     "FloatModel",
     "ImportOptions",
     "Network",
+    "Run",
     "Scheme",
+    "Stepper",
     "UserError",
     "__version__",
     "build",
@@ -32,6 +34,7 @@ __all__ = [
     "import_model",
     "load",
     "quantize",
+    "run",
     "simulate",
     "tune",
 ]
@@ -46,10 +49,13 @@ if TYPE_CHECKING:
         import_model,
         load,
         quantize,
+        run,
         simulate,
         tune,
     )
     from .golden.data import Dataset
+    from .golden.engines.stepper import Stepper
+    from .golden.engines.whole import Run
     from .golden.errors import UserError
     from .golden.evaluation.result import Evaluation
     from .golden.importers.checkpoint import ImportOptions
@@ -63,7 +69,9 @@ else:
         "FloatModel": "golden.models.float_model",
         "ImportOptions": "golden.importers.checkpoint",
         "Network": "golden.models.network",
+        "Run": "golden.engines.whole",
         "Scheme": "golden.quantization.scheme",
+        "Stepper": "golden.engines.stepper",
         "UserError": "golden.errors",
     }
     """Modules of the names that are not in `api`."""

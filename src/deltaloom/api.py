@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from .golden import storage
 from .golden.data import Dataset
+from .golden.engines.whole import Run, run_whole
 from .golden.errors import UserError
 from .golden.evaluation import evaluate as evaluation
-from .golden.evaluation import tuning
-from .golden.evaluation.metrics import Metric, find_metric
+from .golden.evaluation import tuning as thresholds
+from .golden.evaluation.metrics import Metric, find_metric, metric_of
 from .golden.evaluation.result import Evaluation, columns
 from .golden.evaluation.trials import Trials
 from .golden.importers.checkpoint import ImportOptions, import_checkpoint
@@ -29,6 +30,8 @@ from .golden.quantization.calibration import Progress, ignore_progress
 from .golden.quantization.scheme import Scheme
 from .golden.storage import AnyPath
 from .terminal import estimates
+
+AUTO = "auto"
 
 if TYPE_CHECKING:
     from .boards.flow.report import BuildReport
@@ -74,6 +77,9 @@ def quantize(
     calibration: Dataset,
     scheme: Scheme | str | None = None,
     *,
+    target_error: float | None = None,
+    tuning: Dataset | None = None,
+    metric: Metric | str | None = None,
     progress: Progress = ignore_progress,
 ) -> Network:
     """The network of integers that does what `model` does, as well as its bits allow.
@@ -82,8 +88,25 @@ def quantize(
     ----------
     calibration: typical sequences, which set the scales; labels are not needed.
     scheme: bits and rules; a preset's name, such as "4-bit", or a TOML file's; None: 8-bit weights
-        and activations.
+        and activations. "auto": the smallest bits of each path, of 2, 4, 8 and 16, that keep
+        `target_error`.
+    target_error: for "auto"; from 0 on, the error allowed over the float model's, in the metric's
+        unit; below 0, the most NMSE against the float model's outputs, in dB.
+    tuning: sequences that the error of "auto" is taken on, with labels or targets where it is over
+        the float model's; None: `calibration`.
+    metric: what that error is, by name or itself; None: that of the data's task.
     """
+    from .search.smallest import quantize_smallest
+
+    if scheme == AUTO or target_error is not None:
+        if scheme != AUTO or target_error is None:
+            raise UserError(
+                f'scheme: {scheme!r} with target error {target_error!r}; "{AUTO}" needs one, and '
+                "others take none"
+            )
+        judged = calibration if tuning is None else tuning
+        by = find_metric(metric) if isinstance(metric, str) else metric or metric_of(judged)
+        return quantize_smallest(model, calibration, judged, target_error, by, progress).network
     chosen = presets.read_scheme(scheme) if isinstance(scheme, str) else scheme
     return quantization.quantize(model, calibration, chosen, progress)
 
@@ -101,7 +124,7 @@ def tune(
     log: AnyPath | None = None,
     workers: int = 1,
     progress: Progress = ignore_progress,
-) -> tuning.Tuning:
+) -> thresholds.Tuning:
     """Choose the delta thresholds that eliminate most; the result's `network` has them.
 
     Parameters
@@ -121,7 +144,9 @@ def tune(
     file = None if log is None else Path(log)
     data = evaluation.scored_data(network, data, model)
     with Trials(network, data, chosen, log=file, workers=workers, progress=progress) as trials:
-        return tuning.tune(trials, method, allowed, candidates=candidates, keep_input=keep_input)
+        return thresholds.tune(
+            trials, method, allowed, candidates=candidates, keep_input=keep_input
+        )
 
 
 def evaluate(
@@ -143,6 +168,19 @@ def evaluate(
     """
     chosen = [find_metric(m) if isinstance(m, str) else m for m in metrics]
     return evaluation.evaluate(network, data, model, word_bits, progress, chosen)
+
+
+def run(model: FloatModel | Network, data: Dataset) -> Run:
+    """Run `data` through a float model or a network, in real values.
+
+    The result has the outputs of each sequence, and the states that it left. Sequences start from
+    the data's `states`, where it has some. A network runs bit for bit as the hardware does.
+
+    Parameters
+    ----------
+    model: what runs; a network with its thresholds.
+    """
+    return run_whole(model, data)
 
 
 def generate(
@@ -177,6 +215,8 @@ def simulate(
     data: Dataset,
     *,
     frames: int = 200,
+    start: int = 0,
+    sequences: int | None = None,
     simulator: str = "verilator",
     idle: float = 0.0,
     backpressure: float = 0.0,
@@ -192,7 +232,10 @@ def simulate(
     Parameters
     ----------
     design: what `generate` returned for this network, baked.
-    frames: how many, from the first sequences, of each at most half of them.
+    frames: how many, all sequences together.
+    start: the first sequence of the data to take.
+    sequences: how many to take frames from, of each at most its share; None: of each at most half
+        of the frames, from as many as it takes.
     simulator: "verilator" or "icarus".
     idle, backpressure: chance, 0 to below 1, that a cycle of the input or the output stream rests.
     seed: of these.
@@ -207,7 +250,7 @@ def simulate(
     return simulate(
         design.verilog,
         network,
-        choose_frames(network, data, frames),
+        choose_frames(network, data, frames, start=start, sequences=sequences),
         workdir=design.verilog.parent / "simulation" if workdir is None else Path(workdir),
         simulator=simulator,
         stimulus=Stimulus(idle=idle, backpressure=backpressure, seed=seed),
@@ -226,6 +269,7 @@ class Estimate:
         estimate does not cover the accelerator.
     cycles_per_step: of an average frame of the data; None without data, or likewise.
     luts, flip_flops, multipliers, block_rams: of an ECP5, as yosys would find, buses included.
+    boards: of each board by name, whether there is enough of everything.
     """
 
     cycles_per_step_dense: float | None
@@ -234,6 +278,7 @@ class Estimate:
     flip_flops: int
     multipliers: int
     block_rams: int
+    boards: Mapping[str, bool]
 
     def __str__(self) -> str:
         def number(value: float | None, digits: int = 0) -> str:
@@ -247,6 +292,7 @@ class Estimate:
                 ("flip-flops", number(self.flip_flops)),
                 ("18x18 multipliers", number(self.multipliers)),
                 ("18-kbit block RAMs", number(self.block_rams)),
+                ("boards that it fits", " ".join(b for b, ok in self.boards.items() if ok) or "-"),
             ]
         )
 
@@ -266,6 +312,7 @@ def estimate(
     data: sequences whose events count, the first 1,000 frames of them; None: dense cycles only.
     word_bits, lanes, longest: as for `generate`.
     """
+    from .boards.flow.fits import fit_boards
     from .hw.estimates.area import estimate_area
 
     config = _accelerator(network, word_bits, lanes, longest)
@@ -278,6 +325,7 @@ def estimate(
         flip_flops=area.flip_flops,
         multipliers=area.multipliers,
         block_rams=area.block_rams,
+        boards={fit.board: fit.fits for fit in fit_boards(config)},
     )
 
 

@@ -2,6 +2,7 @@
 """The command line: parses, hands over to a verb, turns errors into one line and exit code 2."""
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -93,16 +94,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     # make the golden model several times slower.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     words = sys.argv[1:] if argv is None else list(argv)
+    with warnings.catch_warnings():
+        if not sys.warnoptions:  # those of other packages are for their developers
+            warnings.simplefilter("ignore")
+        code = _run(words)
+        if code:  # what an error has left unfinished warns when it goes: here, not at Python's exit
+            gc.collect()
+    return code
+
+
+def _run(words: Sequence[str]) -> int:
     wanted = [words[0]] if words and words[0] in VERBS else VERBS
     try:
-        with _terminable(), warnings.catch_warnings():
-            if not sys.warnoptions:  # those of other packages are for their developers
-                warnings.simplefilter("ignore")
+        with _terminable():
             try:
                 _check_streams()
                 args = make_parser(wanted).parse_args(words)
                 if args.cells is not None:
-                    from .golden.cells import load_cells  # NumPy, after the line above
+                    from .golden.cells import load_cells  # NumPy, after `main`
 
                     load_cells(args.cells)
                 args.run(args)

@@ -296,12 +296,12 @@ def test_integers_are_close_to_floats(kind, data):
         error = np.abs(from_fixed(got, e) - np.clip(wanted, -(2.0**e), limit))[0]
         # Some units of this format and of c for tables and roundings; and two gates, each of which
         # may be cut at +-8, 3.4e-4 from its limit, and mixes values up to 2 * 2**e apart.
-        # What r scales down is wider than 8 by e_c bits, and so is what its error makes of it.
+        # What r scales reaches 8 * 2**e_c, and so much is what r's error makes of it.
         # A peephole sees c with c's error, and a sigmoid's slope is at most a quarter; h sees c's
         # through tanh, whose slope is at most one.
         peephole = allowed * np.abs(reals.vectors.get("v_o", 0)) / 4
         rounded = 12 * 2.0 ** (e - 15) + 4 * 2.0 ** (e_c - 15) * cell.has_c
-        scaled = 8 * (2.0**e_c - 1) * CUT * cell.wide
+        scaled = 8 * 2.0**e_c * CUT * cell.wide
         allowed = rounded + 4 * CUT * 2.0**e + peephole + error_of_c + scaled
         assert error <= allowed
         if np.abs(real.c)[0] >= 2.0**e_c:

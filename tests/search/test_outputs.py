@@ -76,9 +76,9 @@ def test_the_page_works(small, tmp_path, method):
     assert process.stderr == ""
     seen = json.loads(process.stdout)
     front = len(search.front)
-    assert seen["svg"] and seen["charts"] == 7 + 1  # the costs, and NMSE
+    assert seen["svg"] and seen["charts"] == 8 + 1  # the costs, and NMSE
     assert seen["rows"] == seen["unfilteredRows"] == seen["front"] == front
-    assert seen["frontDots"] == front * 8 and seen["otherDots"] == seen["solutions"] * 8
+    assert seen["frontDots"] == front * 9 and seen["otherDots"] == seen["solutions"] * 9
     assert all(seen[name] for name in ("first", "row", "dot", "copied"))
     assert seen["filteredRows"] == 1 < front  # only the least error is within its own
     assert seen["tip"].startswith(f"solution {front - 1}\nframe error, %: ")

@@ -9,8 +9,12 @@ import pytest
 from deltaloom import cli
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.engines.engine import quantize_frames
+from deltaloom.golden.engines.engine import run as run_golden
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.models.network import Network
+from deltaloom.hw.compiler.fit import derive_config
+from deltaloom.hw.estimates.cycles import estimate_cycles
+from deltaloom.sim.frames import choose_frames
 from deltaloom.sim.simulate import simulate as simulate_design
 
 INPUTS, UNITS, OUTPUTS = 5, 6, 3
@@ -56,6 +60,21 @@ def test_simulate(files, tmp_path, capsys):
     figures = json.loads((tmp_path / "figures").read_text())
     assert [r["mismatches"] for r in figures["runs"]] == [0, 0]
     assert figures["runs"][0]["words"] == 12 * OUTPUTS
+    # The estimate, whose events are spread evenly.
+    network = Network.load(net)
+    frames = choose_frames(network, Dataset.load(data), 12)
+    config = derive_config(network, word_bits=32, frames=max(map(len, frames)))
+    found = estimate_cycles(network, config, [r.events for r in run_golden(network, frames)])
+    assert found.cycles_per_step == pytest.approx(figures["runs"][0]["cycles_per_step"], rel=0.03)
+
+
+def test_cycles_are_estimated(files, capsys):
+    _, net, data = files
+    assert run("evaluate", net, "--data", data, "--word-bits", 32) == 0
+    out = capsys.readouterr().out
+    lines = [line for line in out.splitlines() if line.startswith("estimated cycles per step")]
+    dense, delta = (float(line.split()[-1].replace(",", "")) for line in lines)
+    assert dense == pytest.approx(delta, rel=0.1)  # threshold 0: nearly every element changes
 
 
 def test_a_design_holds_the_longest_sequence_that_was_asked_for(files, tmp_path, capsys):

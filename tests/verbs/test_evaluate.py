@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from deltaloom import cli
+from deltaloom.boards.flow.fits import fit_boards
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.engines.engine import quantize_frames
 from deltaloom.golden.engines.engine import run as run_golden
@@ -22,6 +23,7 @@ from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.estimates.area import estimate_area
 from deltaloom.hw.estimates.cycles import estimate_cycles
 from deltaloom.terminal import options
+from deltaloom.terminal.boards import boards_json
 from deltaloom.terminal.options import set_thresholds
 
 
@@ -54,8 +56,18 @@ def test_numbers(files, tmp_path, capsys):
     assert run(*files, *options, "--json", tmp_path / "out.json") == 0
     network = Network.load(files[0]).with_thresholds({"lstm0.x": 20, "lstm0.h": 9, "linear1.x": 20})
     expected = evaluate(network, Dataset.load(files[1]), word_bits=64)
-    assert json.loads((tmp_path / "out.json").read_text()) == asdict(expected)
+    fits = fit_boards(derive_config(network, word_bits=64))
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert written == asdict(expected) | {"boards": boards_json(fits)}
     text = capsys.readouterr().out
+    for fit in fits:  # before everything else
+        numbers = [f"{used:,} of {there:,}" for used, there in fit.resources.values()]
+        row = next(line for line in text.splitlines()[3:] if fit.board in line)
+        assert [cell.strip() for cell in row.split("│")[1:6]] == [
+            fit.board,
+            "yes" if fit.fits else "no",
+            *numbers,
+        ]
     assert value(text, "frames (sequences)") == "30 (2)"
     assert value(text, "frames scored") == "29"
     assert value(text, "frame error, float") == "-"

@@ -6,6 +6,7 @@ import pytest
 
 from deltaloom import cli
 from deltaloom.golden.data import Dataset
+from deltaloom.golden.evaluation.evaluate import fidelity
 from deltaloom.golden.models.float_model import FloatLayer, FloatModel, FloatPath
 from deltaloom.golden.models.network import Network
 from deltaloom.golden.quantization.presets import preset
@@ -55,6 +56,49 @@ def test_options(files, tmp_path):
     np.testing.assert_array_equal(path.weights, wanted.layers[0].paths[0].weights)
     assert (path.weight_bits, path.quantizer.bits, path.threshold) == (2, 4, 3)
     assert len(set(path.weight_scale.flat)) == 1
+
+
+def test_the_smallest_bits_are_found(files, tmp_path, capsys):
+    auto = ["--scheme", "auto", "--target-error", -25]
+    assert run(*files, "-o", tmp_path / "net", *auto) == 0
+    network = Network.load(tmp_path / "net")
+    assert nmse_of(network, files) <= -25
+    (path,) = network.layers[0].paths
+    assert path.weight_bits * path.quantizer.bits < 8 * 8
+    out = capsys.readouterr().out
+    assert "Smallest bits on 10 frames: NMSE to float" in out and "at most -25.00 dB" in out
+
+
+def nmse_of(network, files):
+    data = Dataset.load(files[1])
+    return fidelity(network, data, FloatModel.load(files[0])).nmse
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--scheme", "auto"], "--scheme auto: needs --target-error X"),
+        (["--target-error", "1"], "--target-error: only for --scheme auto"),
+        (["--scheme", "4-bit", "--tune-data", "x"], "--tune-data: only for --scheme auto"),
+        (
+            ["--scheme", "auto", "--target-error", "-9", "--weight-bits", "4"],
+            "--weight-bits: --scheme auto finds the bits",
+        ),
+        (
+            ["--scheme", "auto", "--target-error", "0.5"],
+            "target error: 0.5 is over the float model's error, and no frame",
+        ),
+        (
+            ["--scheme", "auto", "--target-error", "-25", "--path", "a.[b].x=4/4"],
+            "scheme: every path has its bits",
+        ),
+    ],
+)
+def test_options_of_the_smallest_bits_are_checked(files, tmp_path, capsys, options, message):
+    assert run(*files, "-o", tmp_path / "net", *options) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not (tmp_path / "net").exists()
 
 
 @pytest.mark.parametrize("which", [0, 1])

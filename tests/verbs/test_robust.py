@@ -197,3 +197,11 @@ def test_deep_toml_and_json(files, run, error, tmp_path):
     net.write_bytes(len(text).to_bytes(8, "little") + text)
     assert run("evaluate", net, "--data", data) == 2
     assert "without deltaloom's header" in error()
+
+
+def test_what_an_error_leaves_unfinished_says_nothing(files, tmp_path):
+    """Amaranth warns of components that were made and never used: an image that has no place."""
+    small = "from deltaloom.hw.bus import register_map; register_map.IMAGE_SPACE = 64; "
+    command = [sys.executable, "-c", small + PROGRAM[2], "generate", files[0], "-o", tmp_path / "x"]
+    ran = subprocess.run(command, stderr=subprocess.PIPE, check=False)
+    one_line(ran, "image memories: ", "bytes of address space is too much")

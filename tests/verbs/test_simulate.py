@@ -14,7 +14,7 @@ from deltaloom.golden.models.float_model import FloatLayer, FloatModel, FloatPat
 from deltaloom.golden.models.network import Network
 from deltaloom.golden.models.synthetic import make_network
 from deltaloom.sim.execute import SIMULATORS
-from deltaloom.sim.frames import choose_frames
+from deltaloom.sim.frames import choose_frames, shortfall
 from deltaloom.verbs import simulate as simulate_verb
 from deltaloom.verbs.simulate import plan_runs
 
@@ -136,6 +136,52 @@ def test_chosen_frames(frames, lengths, files):
     assert [len(s) for s in chosen] == lengths
     for words, features in zip(chosen, data.features, strict=False):
         assert (words == quantize_frames(network, features)[: len(words)]).all()
+
+
+@pytest.mark.parametrize(
+    ("frames", "start", "sequences", "lengths", "less"),
+    [
+        (6, 0, 1, {0: 6}, ""),
+        (6, 1, None, {1: 3, 3: 3}, ""),
+        (6, 1, 1, {1: 6}, ""),
+        (7, 0, 3, {0: 3, 1: 3, 3: 1}, ""),
+        (40, 3, 1, {3: 5}, "5 of 40 frames"),
+        (40, 1, 4, {1: 9, 3: 5}, "14 of 40 frames and 2 of 4 sequences"),
+        (14, 1, 3, {1: 5, 3: 5}, "10 of 14 frames and 2 of 3 sequences"),
+    ],
+)
+def test_chosen_sequences(frames, start, sequences, lengths, less):
+    """Sequences of 7, 9, 0 and 5 frames, whose words are different."""
+    network = make_network([("lstm", 6), ("linear", 3)], 5)
+    rng = np.random.default_rng(4)
+    data = Dataset(tuple(rng.normal(size=(n, 5)).astype(np.float32) for n in (7, 9, 0, 5)))
+    chosen = choose_frames(network, data, frames, start=start, sequences=sequences)
+    assert len(chosen) == len(lengths)
+    for words, (n, length) in zip(chosen, lengths.items(), strict=True):
+        np.testing.assert_array_equal(words, quantize_frames(network, data.features[n])[:length])
+    line = shortfall(chosen, frames, sequences)
+    assert line == (less and f"only {less} are run: the data has no more in the sequences chosen")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--start", 2], "start: 2 is not possible, the data has sequences 0..1"),
+        (["--start", -1], "start: -1 is not possible, the data has sequences 0..1"),
+        (["--sequences", 0], "sequences: 0 is not possible, it must be at least 1"),
+    ],
+)
+def test_sequences_that_are_not_there(words, message, files, simulate, error):
+    assert simulate(files, *words) == 2
+    assert error() == message
+
+
+def test_simulates_the_chosen_sequence_and_says_that_it_is_less(files, tmp_path, capsys, simulate):
+    words = ["--start", 1, "--sequences", 1, "--idle", 0, "--backpressure", 0]
+    assert simulate(files, *words, "--json", tmp_path / "out.json") == 0
+    (run,) = json.loads((tmp_path / "out.json").read_text())["runs"]
+    assert (run["frames"], run["sequences"]) == (9, 1)
+    assert "note: only 9 of 200 frames are run" in capsys.readouterr().err
 
 
 def test_planned_runs():

@@ -47,6 +47,11 @@ def size_kb(work: Work) -> float:
     return work.size_bits / 8000
 
 
+def bit_operations(work: Work) -> float:
+    """Millions of products of two bits in a dense step: the sum of N_i * W_i * A_i."""
+    return sum(p.macs * p.weight_bits * p.activation_bits for p in work.products) / 1e6
+
+
 class SiLago:
     """SiLago: 16-bit units that split into two of 8 bits or four of 4; one width for both operands.
 
@@ -166,8 +171,10 @@ def _load(file: Path, name: str) -> Callable[[Found], float]:
     return found
 
 
+BIT_OPERATIONS = "bit-operations"
 COSTS: Mapping[str, Cost] = {
     "size": WorkCost("size", "kB", False, size_kb),
+    BIT_OPERATIONS: WorkCost("bit operations", "M", False, bit_operations),
     "eliminated": Eliminated(),
     "silago-speedup": WorkCost("SiLago speedup", "x", True, paper_speedup(SiLago.factor)),
     "silago-true-speedup": WorkCost("SiLago true speedup", "x", True, true_speedup(SiLago.factor)),

@@ -54,6 +54,7 @@ class Evaluations:
     spent: evaluations that were asked for, those of the log, too.
     under_way: of those that are asked for now, how many are there.
     measured: results of any kind that came from the workers.
+    show: as given; it may be changed.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Evaluations:
         self.spent = self.under_way = 0.0
         self.box: Box | None = None
         self.measured = 0
-        self._workers, self._log, self._show = workers, log, show
+        self._workers, self._log, self.show = workers, log, show
         self._front: list[Solution] = []
 
     def measure(self, genomes: Iterable[Levels], *, thin: bool = False) -> list[Solution]:
@@ -130,7 +131,7 @@ class Evaluations:
             self._log.add(keys[missing[place]], values)
             self.measured += 1
             self.under_way += 1 / THIN if thin else 1.0
-            self._show(self)
+            self.show(self)
         self.under_way = 0.0
         found = [self._log.get(key) for key in keys]
         return [values for values in found if values is not None]

@@ -20,6 +20,7 @@ from ..golden.evaluation.evaluate import run_float_dataset
 from ..golden.evaluation.metrics import Metric
 from ..golden.models.float_model import FloatModel
 from ..golden.models.network import Network
+from ..golden.models.states import first_codes
 from ..golden.quantization.calibration import Statistics
 from ..golden.quantization.quantize import Kept, quantize_with
 from ..golden.quantization.scheme import Scheme
@@ -92,6 +93,8 @@ class Problem:
         data = self.dataset
         for arrays in (data.features, data.labels, data.targets, data.offset):
             _add(result, arrays or ())
+        result.update(repr([*data.states]).encode())
+        _add(result, [*data.states.values()])
         rules = [
             asdict(self.scheme),
             asdict(self.options),
@@ -220,7 +223,9 @@ def _run(networks: Sequence[Network], dataset: Dataset) -> Iterator[list[Result]
     found: list[dict[int, Result]] = [{} for _ in networks]
     for places in dataset.chunks(CHUNK // max(len(networks), 1)):
         words = [quantize_frames(networks[0], dataset.features[n]) for n in places]
-        for own, results in zip(found, run_networks(networks, words), strict=True):
+        states = dataset.subset(places).states
+        firsts = [first_codes(network, states, len(places)) for network in networks]
+        for own, results in zip(found, run_networks(networks, words, firsts), strict=True):
             own.update(zip(places, results, strict=True))
     for own in found:
         yield [own[n] for n in range(len(dataset))]

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .tables import print_table
+
 if TYPE_CHECKING:
     from ..golden.evaluation.result import Evaluation
     from ..golden.evaluation.trials import Trial
@@ -84,7 +86,7 @@ def print_report(report: Mapping[str, Any], folder: Path, test: Path) -> None:
         else:
             table.add_section()
     console = Console()
-    console.print(table)
+    print_table(table)
     for run in report["simulations"]:
         if run["mismatch"] is not None:
             text = f"{run['simulator']}, {run['run']}: MISMATCH, {run['mismatch']}; for a waveform"

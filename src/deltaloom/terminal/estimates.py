@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..golden.errors import UserError
 
 if TYPE_CHECKING:
+    from ..boards.flow.fits import BoardFit
     from ..golden.data import Dataset
     from ..golden.models.network import Network
     from ..hw.compiler.plan import Plan
@@ -86,6 +87,18 @@ def estimated_area(network: "Network", word_bits: int) -> "AreaEstimate | None":
     return estimate_area(plan.config)
 
 
+def board_fits(network: "Network", word_bits: int) -> "tuple[BoardFit, ...]":
+    """The accelerator that `network` would get on each board; none where there is no hardware for
+    it, or Amaranth is not installed.
+    """
+    plan = _plan(network, word_bits)
+    if plan is None:
+        return ()
+    from ..boards.flow.fits import fit_boards
+
+    return fit_boards(plan.config)
+
+
 def dense_cycles(network: "Network", config: "AcceleratorConfig") -> float | None:
     """Cycles of a step where every element changes in every step, a sequence's first ones apart;
     None where the estimate does not cover the accelerator.
@@ -98,8 +111,13 @@ def dense_cycles(network: "Network", config: "AcceleratorConfig") -> float | Non
 def _dense_cycles(plan: "Plan") -> float | None:
     from ..hw.estimates.cycles import dense_events, estimate_plan
 
+    def ends(steps: int) -> tuple[int, ...]:
+        return estimate_plan(plan, [dense_events(plan.network, steps)]).ends
+
     try:
-        ends = estimate_plan(plan, [dense_events(plan.network, DENSE_STEPS)]).ends
+        last = ends(DENSE_STEPS)
+        if plan.config.buffered:  # whose outputs all come at a sequence's end
+            return (ends(2 * DENSE_STEPS)[-1] - last[-1]) / DENSE_STEPS
+        return last[-1] - last[-2]
     except UserError:
         return None
-    return ends[-1] - ends[-2]

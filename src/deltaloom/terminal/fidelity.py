@@ -3,6 +3,8 @@
 
 from typing import TYPE_CHECKING
 
+from .tables import print_table
+
 if TYPE_CHECKING:
     from ..golden.evaluation.fidelity import Fidelity
 
@@ -22,10 +24,9 @@ def print_outputs(fidelity: "Fidelity") -> None:
     chosen = sorted(fidelity.outputs, key=lambda output: output.snr)[:MOST_OUTPUTS]
     for output in [output for output in fidelity.outputs if output in chosen]:
         table.add_row(escape(output.name), f"{output.nmse:.2f}", f"{output.snr:.2f}")
-    console = Console()
-    console.print(table)
+    print_table(table)
     if len(fidelity.outputs) > len(chosen):
-        console.print(f"the {len(chosen)} worst of {len(fidelity.outputs)} outputs")
+        Console().print(f"the {len(chosen)} worst of {len(fidelity.outputs)} outputs")
 
 
 def print_fidelity(fidelity: "Fidelity", network: str) -> None:

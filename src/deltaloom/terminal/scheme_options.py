@@ -2,14 +2,18 @@
 """The options that say how to quantize, for the verbs that do."""
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError
+from .options import add_metrics
 
 if TYPE_CHECKING:
     from ..golden.quantization.scheme import Scheme
 
 WIDTHS = range(2, 17)
+AUTO = "auto"
+"""The scheme whose bits are found."""
 SKIP = (
     "recurrent layers whose candidate gate (LSTM g, GRU n, LiGRU a) keeps a recurrent path of "
     "16/16 bits: none, all, or the first half of them, rounded up"
@@ -28,6 +32,10 @@ ROUNDING = (
     "average, or so that a path's errors cancel on the data; auto: the last up to 4 bits, else the "
     "first"
 )
+INPUT_SCALE = (
+    "a scale for each input feature; auto: where their ranges differ 8 times or more and the "
+    "products lose less"
+)
 CHOICES = {
     "granularity": (("row", "tensor"), "one weight scale per row, or one per gate matrix", "row"),
     "activation-range": (
@@ -40,7 +48,7 @@ CHOICES = {
     "delta-mode": (("exact", "power_of_two"), DELTA_MODE, "exact"),
     "input-scale": (
         ("auto", "none", "feature"),
-        "a scale for each input feature; auto: where their ranges differ 8 times or more",
+        INPUT_SCALE,
         "auto",
     ),
     "skip": (
@@ -59,8 +67,10 @@ def add_scheme(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|FILE.toml",
         default=argparse.SUPPRESS,
         help="bits of all paths by name, 16-bit, 8-bit, 4-bit or M1 to M8 of the paper, or a file "
-        "of settings, see docs/quantization.md; other options come on top (default: none)",
+        "of settings, see docs/quantization.md, or auto: the smallest bits of each path that keep "
+        "--target-error; other options come on top (default: none)",
     )
+    add_target(parser)
     add_bits(parser)
     add_method(parser)
     parser.add_argument(
@@ -72,6 +82,28 @@ def add_scheme(parser: argparse.ArgumentParser) -> None:
         "gates, lstm.1.h.g=16/16, which become a path of their own; may be repeated "
         "(default: --weight-bits/--activation-bits)",
     )
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """What `--scheme auto` has to keep, and on what data."""
+    parser.add_argument(
+        "--target-error",
+        type=float,
+        metavar="X",
+        default=argparse.SUPPRESS,
+        help="for --scheme auto. From 0 on: the error allowed over the float model's, in points of "
+        "the metric, with labels or targets. Below 0: the most NMSE against the float model's "
+        "outputs in dB, such as -30, for which no labels are needed (default: none)",
+    )
+    parser.add_argument(
+        "--tune-data",
+        type=Path,
+        metavar="T",
+        default=argparse.SUPPRESS,
+        help="sequences that the error of --scheme auto is taken on, .npz or .npy (default: those "
+        "of --data)",
+    )
+    add_metrics(parser)
 
 
 def add_bits(parser: argparse.ArgumentParser) -> None:
@@ -130,7 +162,33 @@ def read_options(args: argparse.Namespace) -> "Scheme":
     given.update({name: getattr(args, name) for name in fields if name in args})
     if "path" in args:
         given["overrides"] = dict(map(_read_bits, args.path))
-    return read_scheme(args.scheme, **given) if "scheme" in args else Scheme(**given)
+    name = getattr(args, "scheme", AUTO)
+    return Scheme(**given) if name == AUTO else read_scheme(name, **given)
+
+
+def read_target(args: argparse.Namespace) -> float | None:
+    """What `--scheme auto` has to keep; None for any other scheme.
+
+    Raises UserError for options that do not go together.
+    """
+    if getattr(args, "scheme", None) != AUTO:
+        for name in ("target_error", "tune_data", "metric", "fold"):
+            if name in args:
+                option = f"--{name.replace('_', '-')}"
+                raise UserError(f"{option}: only for --scheme {AUTO}; leave it out, or give that")
+        return None
+    for name in ("weight_bits", "activation_bits"):
+        if name in args:
+            raise UserError(
+                f"--{name.replace('_', '-')}: --scheme {AUTO} finds the bits; leave one of them "
+                "out, or give single paths theirs by --path"
+            )
+    if "target_error" not in args:
+        raise UserError(
+            f"--scheme {AUTO}: needs --target-error X: points over the float model's error, such "
+            "as 0.5, or dB of NMSE to it, such as -30"
+        )
+    return float(args.target_error)
 
 
 def _read_bits(word: str) -> tuple[str, tuple[int, int]]:

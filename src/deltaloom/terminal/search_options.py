@@ -9,10 +9,10 @@ from ..golden.errors import UserError
 
 METHODS = ("sensitivity", "nsga2", "random")
 OBJECTIVES = (
-    "error, nmse (of the outputs to the float model's, in dB), size (kB), eliminated (operations, "
-    "percent), cycles, latency (us), luts, flip-flops, multipliers, block-rams, silago-speedup, "
-    "silago-true-speedup, silago-energy (uJ), bitfusion-speedup, bitfusion-true-speedup, or "
-    "FILE.py:FUNCTION"
+    "error, nmse (of the outputs to the float model's, in dB), size (kB), bit-operations (M), "
+    "eliminated (operations, percent), cycles, latency (us), luts, flip-flops, multipliers, "
+    "block-rams, silago-speedup, silago-true-speedup, silago-energy (uJ), bitfusion-speedup, "
+    "bitfusion-true-speedup, or FILE.py:FUNCTION"
 )
 NETWORK, SCHEME = "network.safetensors", "scheme.toml"
 FRONT, REPORT, LOG = "front.json", "report.html", "evaluations.jsonl"

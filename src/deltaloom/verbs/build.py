@@ -4,6 +4,7 @@
 import argparse
 import math
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +12,11 @@ from typing import TYPE_CHECKING
 from ..golden.errors import UserError
 from ..golden.writing import check_folder, replacing, together, write_text
 from ..terminal.accelerator_options import add_lanes, add_longest, add_word_bits
+from ..terminal.boards import print_boards
 from ..terminal.estimates import dense_cycles
 from ..terminal.options import add_network
 from ..terminal.phases import phase_lines
+from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
     from ..boards.flow.report import BuildReport
@@ -102,6 +105,7 @@ class Build:
         from ..boards.flow.build import build, check_line, check_rates, check_tools
         from ..boards.flow.design import BoardDesign
         from ..boards.flow.families import family_of
+        from ..boards.flow.fits import check_fit, fit_boards
         from ..boards.registry import find_board
         from ..golden.models.network import Network
         from ..hw.compiler.fit import derive_config
@@ -127,8 +131,10 @@ class Build:
         print(
             f"estimated without the serial bridge: {area.luts:,} LUTs, {area.flip_flops:,} "
             f"flip-flops, {area.block_rams:,} block RAMs, {area.multipliers:,} multipliers",
-            flush=True,
         )
+        print_boards(fit_boards(config))
+        sys.stdout.flush()
+        check_fit(config, board)
         with phase_lines() as progress:
             report = build(
                 network,
@@ -150,7 +156,7 @@ class Build:
                 report = replace(report, bitstream=file)
             write_text(report.to_json(), args.output / REPORT)
         console = Console()
-        console.print(report.table())
+        print_table(report.table())
         if cycles is None and report.cycles_per_step is not None:
             print(
                 "Cycles and latency are the most: those of a frame in which every element changes. "

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.writing import together
-from ..terminal.estimates import estimated_area, estimated_cycles
+from ..terminal.boards import boards_json, print_boards
+from ..terminal.estimates import board_fits, estimated_area, estimated_cycles
 from ..terminal.fidelity import print_outputs
 from ..terminal.numbers import print_numbers
 from ..terminal.options import (
@@ -27,6 +28,7 @@ from ..terminal.outputs import (
     write_report,
 )
 from ..terminal.progress import progress_bars
+from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
     from ..golden.evaluation.result import Evaluation
@@ -76,10 +78,13 @@ class Evaluate:
         data = Dataset.load(args.data)
         with progress_bars() as progress:
             evaluation = evaluate(network, data, model, args.word_bits, progress, metrics)
+        fits = board_fits(network, args.word_bits)
         cycles = estimated_cycles(network, args.word_bits, data)
         with together():
             if output is not None:
-                write_json(asdict(evaluation), output)
+                write_json(asdict(evaluation) | {"boards": boards_json(fits)}, output)
+            if fits:
+                print_boards(fits)
             print_numbers(network, data, model)
             _print(evaluation, network, cycles)
             if page is not None:
@@ -90,7 +95,6 @@ class Evaluate:
 def _print(
     evaluation: "Evaluation", network: "Network", cycles: tuple[float, float] | None
 ) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -114,8 +118,7 @@ def _print(
             f"{evaluation.events_per_step[name]:.1f}",
             f"{evaluation.eliminated_by_path[name]:.1f}",
         )
-    console = Console()
-    console.print(paths)
+    print_table(paths)
 
     totals = Table.grid(padding=(0, 2))
     totals.add_column()
@@ -133,6 +136,6 @@ def _print(
         ]
     for row in rows:
         totals.add_row(*map(escape, row))
-    console.print(totals)
+    print_table(totals)
     if "delta" in evaluation.fidelity:
         print_outputs(evaluation.fidelity["delta"])

@@ -10,6 +10,7 @@ from ..golden.writing import check_folder
 from ..terminal.accelerator_options import add_lanes, add_longest, add_word_bits
 from ..terminal.options import add_network
 from ..terminal.progress import progress_bars
+from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
     from ..golden.models.network import Network
@@ -164,7 +165,7 @@ def _print(network: "Network", config: "AcceleratorConfig", design: "Design") ->
         memory_table.add_row(memory.name, *numbers, escape(file.name))
     memory_table.add_section()
     memory_table.add_row("all", "", "", f"{total / 1000:,.1f}", "")
-    console.print(memory_table)
+    print_table(memory_table)
 
     facts = Table.grid(padding=(0, 2))
     facts.add_column()
@@ -183,7 +184,7 @@ def _print(network: "Network", config: "AcceleratorConfig", design: "Design") ->
         facts.add_row(name, value)
     if (longest := longest_sequence(network, config)) is not None:
         facts.add_row("longest sequence", f"{longest:,} frames")
-    console.print(facts)
+    print_table(facts)
     folder = design.verilog.parent
     console.print(
         f"{design.verilog.name}, {design.manifest.name} and {len(design.memories)} memory files "

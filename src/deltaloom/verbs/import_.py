@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from ..golden.errors import UserError, printable
 from ..golden.writing import is_stream, replacing, same, together
 from ..terminal.outputs import check_output
+from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from ..golden.importers.checkpoint import Imported
 
 MOST_NODES = 12
@@ -230,8 +229,8 @@ def _print_summary(found: "Imported", file: Path, sides: Sequence[Path]) -> None
         table.add_row(escape(layer.name), layer.kind, *(f"{n:,}" for n in numbers))
     console = Console()
     if any(part != "network" for _, part in found.where):
-        _print_where(console, found)
-    console.print(table)
+        _print_where(found)
+    print_table(table)
     for note in found.notes:
         console.print(escape(printable(note)), soft_wrap=True)
     for side in sides:
@@ -252,7 +251,7 @@ def _print_summary(found: "Imported", file: Path, sides: Sequence[Path]) -> None
     console.print(f"{model.parameters:,} parameters -> {escape(str(file))}", soft_wrap=True)
 
 
-def _print_where(console: "Console", found: "Imported") -> None:
+def _print_where(found: "Imported") -> None:
     """The graph's nodes, and which part each went to; only how many of a long part."""
     from rich.markup import escape
     from rich.table import Table
@@ -264,4 +263,4 @@ def _print_where(console: "Console", found: "Imported") -> None:
             listed = ", ".join(nodes[:MOST_NODES])
             more = f" and {len(nodes) - MOST_NODES} more" if len(nodes) > MOST_NODES else ""
             table.add_row(part, escape(listed + more))
-    console.print(table)
+    print_table(table)

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 from ..golden.writing import together
 from ..terminal.numbers import print_numbers
-from ..terminal.options import add_data, add_model
+from ..terminal.options import add_data, add_model, read_metrics
 from ..terminal.outputs import add_report, check_output, report_file, write_report
 from ..terminal.progress import progress_bars
-from ..terminal.scheme_options import add_scheme, read_options
+from ..terminal.scheme_options import add_scheme, read_options, read_target
+from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
     from ..golden.models.network import Network
     from ..golden.reports.paths import PathReport
+    from ..search.smallest import Smallest
 
 
 class Quantize:
@@ -46,6 +48,7 @@ class Quantize:
 
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.data import Dataset
+        from ..golden.evaluation.metrics import metric_of
         from ..golden.evaluation.thresholds import uniform_thresholds
         from ..golden.models.float_model import FloatModel
         from ..golden.quantization.calibration import observe
@@ -53,16 +56,33 @@ class Quantize:
         from ..golden.quantization.quantize import quantize_with, with_labels
         from ..golden.reports.paths import describe
         from ..golden.reports.sections import quantize_sections
+        from ..search.problem import Problem
+        from ..search.smallest import find_smallest
 
-        check_output(args.output, args.model, args.data)
-        page = report_file(args, args.output, args.model, args.data)
-        scheme = read_options(args)
+        inputs = [args.model, args.data, *([args.tune_data] if "tune_data" in args else [])]
+        check_output(args.output, *inputs)
+        page = report_file(args, args.output, *inputs)
+        scheme, target, metrics = read_options(args), read_target(args), read_metrics(args)
         model = FloatModel.load(args.model)
         data = Dataset.load(args.data)
+        tuning = Dataset.load(args.tune_data) if "tune_data" in args else data
+        found: Smallest | None = None
         with progress_bars() as progress:
             model = balance_inputs(model, data, scheme.input_scale)
             statistics = observe(model, data, progress)
-            network = quantize_with(model, statistics, scheme, progress)
+            if target is None:
+                network = quantize_with(model, statistics, scheme, progress)
+            else:
+                problem = Problem(
+                    model=model,
+                    statistics=statistics,
+                    dataset=tuning,
+                    metric=metrics[0] if metrics else metric_of(tuning),
+                    names=(),
+                    scheme=scheme,
+                )
+                found = find_smallest(problem, target, progress)
+                network = found.network
             network = uniform_thresholds(with_labels(network, data), args.threshold)
             reports = describe(network, model, statistics)
         with together():
@@ -70,13 +90,14 @@ class Quantize:
             _print_reports(reports)
             print_numbers(network, data, reports=reports)
             _print_summary(network, data.frames, args.output)
+            if found is not None:
+                print(f"Smallest bits on {tuning.frames:,} frames: {found}")
             if page is not None:
                 sections = quantize_sections(network, model, statistics, reports)
                 write_report(page, "quantize", sections, args.model, args.data)
 
 
 def _print_reports(reports: "tuple[PathReport, ...]") -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -114,9 +135,8 @@ def _print_reports(reports: "tuple[PathReport, ...]") -> None:
             f"{report.activation_sqnr:.1f}",
             f"{report.accumulator_bits}",
         )
-    console = Console()
-    console.print(weights)
-    console.print(activations)
+    print_table(weights)
+    print_table(activations)
 
 
 def _print_summary(network: "Network", frames: int, file: Path) -> None:

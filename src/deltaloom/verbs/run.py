@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError
+from ..terminal.frame_options import add_frames, read_frames
 from ..terminal.options import add_data, add_network, add_thresholds, set_thresholds
 from ..terminal.outputs import add_json, check_output, write_json
 from ..terminal.progress import stage_lines
+from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,13 +52,7 @@ class Run:
             default=argparse.SUPPRESS,
             help="folder of the board's `deltaloom build`; only golden does without",
         )
-        parser.add_argument(
-            "--frames",
-            type=int,
-            metavar="N",
-            default=200,
-            help="frames to run, from the first sequences of D, of each at most N/2",
-        )
+        add_frames(parser)
         parser.add_argument(
             "--baud",
             type=int,
@@ -87,11 +83,10 @@ class Run:
         from ..golden.data import Dataset
         from ..golden.models.network import Network
         from ..host.accelerator import Accelerator
-        from ..sim.frames import choose_frames
 
         check_output(getattr(args, "output", None), args.network, args.data)
         network = set_thresholds(Network.load(args.network), getattr(args, "threshold", []))
-        sequences = choose_frames(network, Dataset.load(args.data), args.frames)
+        sequences = read_frames(args, network, Dataset.load(args.data))
         with (
             stage_lines() as progress,
             Accelerator.open(
@@ -154,7 +149,6 @@ def _write(network: "Network", outputs: "list[Ints]", file: Path) -> None:
 
 
 def _print(figures: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=f"deltaloom run: {figures['port']}", show_header=False)
@@ -171,4 +165,4 @@ def _print(figures: dict[str, Any]) -> None:
         ),
     ):
         table.add_row(name, value)
-    Console().print(table)
+    print_table(table)

@@ -27,6 +27,7 @@ from ..terminal.search_options import (
     read_numbers,
     read_setting,
 )
+from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
     from ..search.evaluations import Evaluations
@@ -224,7 +225,6 @@ def _progress(total: int) -> Iterator[Callable[["Evaluations"], None]]:
 
 
 def _print(result: "Result", problem: "Problem", space: "Space", picked: int | None) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     goals = result.goals
@@ -242,7 +242,7 @@ def _print(result: "Result", problem: "Problem", space: "Space", picked: int | N
         values = [f"{solution.values[one.name]:,.2f}" for one in goals.objectives]
         mark = (" <- knee" if n == result.knee else "") + (" <- picked" if n == picked else "")
         table.add_row(f"{n}", *values, " ".join(words) + mark)
-    Console().print(table)
+    print_table(table)
     _say("paths: " + " ".join(space.choice(space.tops).bits))
     _say(
         f"{result.evaluations:g} evaluations on {problem.dataset.frames:,} frames, "

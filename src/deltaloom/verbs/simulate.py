@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from ..golden.errors import UserError
 from ..golden.writing import check_folder
 from ..terminal.accelerator_options import add_lanes, add_word_bits
+from ..terminal.frame_options import add_frames, read_frames
 from ..terminal.options import add_data, add_network, add_thresholds, set_thresholds
 from ..terminal.outputs import add_json, check_json, write_json
 from ..terminal.progress import stage_lines
+from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
     from ..golden.arithmetic import Ints
@@ -45,13 +47,7 @@ class Simulate:
         parser.add_argument(
             "--sim", choices=SIMULATORS, default="verilator", help="simulator to run"
         )
-        parser.add_argument(
-            "--frames",
-            type=int,
-            metavar="N",
-            default=200,
-            help="frames to run at full speed, from the first sequences of D, of each at most N/2",
-        )
+        add_frames(parser)
         add_thresholds(parser)
         add_word_bits(parser)
         add_lanes(parser)
@@ -83,13 +79,12 @@ class Simulate:
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.data import Dataset
         from ..golden.models.network import Network
-        from ..sim.frames import choose_frames
 
         check_folder("--workdir", args.workdir)
         output = check_json(args, args.network, args.data)
         check_simulator(args.sim)
         network = set_thresholds(Network.load(args.network), getattr(args, "threshold", []))
-        sequences = choose_frames(network, Dataset.load(args.data), args.frames)
+        sequences = read_frames(args, network, Dataset.load(args.data))
         plans = plan_runs(sequences, idle=args.idle, backpressure=args.backpressure)
         reports = []
         with stage_lines() as progress:
@@ -259,7 +254,7 @@ def _print(reports: "Sequence[SimulationReport]", plans: Sequence[RunPlan]) -> N
             "-" if utilisation is None else f"{100 * utilisation:.1f}",
         )
     console = Console()
-    console.print(table)
+    print_table(table)
     for report in reports:
         console.print(escape(str(report)), soft_wrap=True)
         if report.waves and report.ok:

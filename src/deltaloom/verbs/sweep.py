@@ -11,6 +11,7 @@ from ..terminal.options import add_data, add_metrics, add_model, read_metrics
 from ..terminal.outputs import add_report, check_output, report_file, write_json, write_report
 from ..terminal.progress import progress_bars
 from ..terminal.scheme_options import WIDTHS, add_method, read_options
+from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
     from ..golden.evaluation.sweep import Sweep as Result
@@ -137,4 +138,4 @@ def _print(result: "Result") -> None:
         )
     console = Console()
     console.print(f"{title}, float: {result.float_error:.2f} {unit}", highlight=False)
-    console.print(table)
+    print_table(table)

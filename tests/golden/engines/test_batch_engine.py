@@ -91,9 +91,9 @@ def test_settings_share_what_they_have_in_common(monkeypatch):
     network = make_network([("gru", 3), ("gru", 3), ("linear", 2)], 3)
     seen, run_group = [], batch_engine._run
 
-    def counted(networks, group, packing, x, settings, sending):
+    def counted(networks, group, packing, x, settings, *rest):
         seen.append((networks[0].layers[group[0]].name, len(settings)))
-        return run_group(networks, group, packing, x, settings, sending)
+        return run_group(networks, group, packing, x, settings, *rest)
 
     monkeypatch.setattr(batch_engine, "_run", counted)
     asked = [{}, DENSE, {"linear2.x": 4}, {"gru1.h": 2}, {"gru1.h": 2, "linear2.x": 4}]

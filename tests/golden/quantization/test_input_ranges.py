@@ -16,6 +16,7 @@ from deltaloom.golden.quantization.input_ranges import (
     SPREAD,
     balance_inputs,
     feature_scales,
+    loss,
     with_input_scale,
 )
 from deltaloom.golden.quantization.quantize import Scheme, quantize
@@ -97,6 +98,47 @@ def test_auto_leaves_alike_features_alone(make_model, make_dataset):
     assert balance_inputs(model, data) is model
     assert balance_inputs(model, data, "feature").input_scale is not None
     assert balance_inputs(model, data, "none") is model
+
+
+def test_auto_takes_what_loses_less(make_model, make_dataset):
+    """Small features that are 0 but for some peaks: scales would take bits of the others."""
+    rng = np.random.default_rng(2)
+    x = rng.uniform(-1, 1, (4000, INPUTS)).astype(np.float32)
+    x[:, 6:] *= 0.02 * (rng.random((4000, 6)) < 5e-4)
+    data = Dataset(tuple(np.split(x, 40)))
+    model = make_model([("lstm", 16), ("linear", 3)], INPUTS)
+    scales = feature_scales(data)
+    assert scales.max() > SPREAD * scales.min()
+    assert loss(model, x.astype(np.float64), None) < loss(model, x.astype(np.float64), scales)
+    assert balance_inputs(model, data) is model
+    assert nmse(model, data) < nmse(model, data, input_scale="feature")
+
+
+def test_a_feature_is_at_most_four_times_its_scale(make_dataset):
+    (x,) = make_dataset(3, [2000]).features
+    x[:, 1] = 0
+    x[7, 1] = -8
+    assert feature_scales(Dataset((x,)))[1] == 2
+
+
+@pytest.mark.parametrize("rule", ["auto", "feature"])
+def test_frames_beside_a_bounded_layer_are_brought_within_1(make_model, make_dataset, rule):
+    """A dense layer that reads a GRU and the frames, which reach beyond 1: one format for both."""
+    model = make_model([("gru", 5), ("linear", 4)], INPUTS)
+    first, last = model.layers
+    columns = np.random.default_rng(0).normal(size=(1, 4, 5 + INPUTS)).astype(np.float32)
+    path = replace(last.paths[0], weights=columns)
+    model = replace(
+        model, layers=(first, replace(last, paths=(path,), reads=(first.name, "frames")))
+    )
+    data = make_dataset(INPUTS, [60])
+    assert max(np.abs(x).max() for x in data.features) > 1
+    with pytest.raises(UserError, match="gru ends at 1 and the input needs"):
+        quantize(model, data, Scheme(input_scale="none"))
+    network = quantize(model, data, Scheme(input_scale=rule, weight_bits=16, activation_bits=16))
+    assert network.x_exponent == 0
+    bits = {"weight_bits": 16, "activation_bits": 16, "input_scale": rule}
+    assert nmse(model, data, **bits) < -55
 
 
 def test_a_feature_that_is_always_zero(make_model, make_dataset):

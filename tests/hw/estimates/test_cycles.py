@@ -8,7 +8,8 @@ import pytest
 
 from deltaloom.golden.engines.engine import StepModel, run
 from deltaloom.golden.errors import UserError
-from deltaloom.golden.models.synthetic import make_frames, make_network
+from deltaloom.golden.models.network import path_name
+from deltaloom.golden.models.synthetic import Shape, make_frames, make_network
 from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.estimates.cycles import dense_events, estimate_cycles
 from deltaloom.sim.testing.core import check_core
@@ -126,18 +127,54 @@ def test_dense_steps_take_every_column():
     assert estimate_cycles(network, config, [dense]).beats == groups * (3 * 3 + 2 * 24)
 
 
-@pytest.mark.parametrize(
-    ("backward", "lane_kind", "message"),
-    [
-        (True, "multiplier", r"sequence_words: a buffer of \d+ words is not in the cycle model"),
-        (False, "shift_add", "lane_kind: shift_add is not in the cycle model"),
-    ],
-)
-def test_not_covered(backward, lane_kind, message):
+SWEEPS = [
+    [Shape(kind="gru", units=12, backward=True)],
+    [Shape(kind="lstm", units=5, both=True, projection=3), Shape(kind="linear", units=4)],
+    pytest.param(
+        [Shape(kind="gru", units=9), Shape(kind="ligru", units=7, backward=True)],
+        marks=pytest.mark.slow,
+    ),
+]
+
+
+@pytest.mark.parametrize("shapes", SWEEPS)
+def test_sweeps_over_sequences(shapes):
+    """With a sequence buffer: every frame's last output leaves in the cycle that it does."""
+    network = make_network(shapes, 6, seed=1, threshold=5)
+    config = derive_config(network, word_bits=64, frames=max(LENGTHS))
+    measured, frames = measure(network, config, smooth=0.9)
+    exact = estimate_cycles(network, config, [fired_in_order(network, each) for each in frames])
+    assert [end + 1 for end in exact.ends] == measured.ends  # which counts from 1
+    assert exact.beats == measured.beats
+    events = [result.events for result in run(network, frames)]
+    estimate = estimate_cycles(network, config, events)
+    assert estimate.beats == measured.beats
+    assert abs(estimate.ends[-1] - measured.ends[-1]) <= 4 * sum(LENGTHS) * len(network.layers)
+    dense = dense_cycles(network, config)
+    assert dense is not None and dense > network.inputs
+
+
+def fired_in_order(network, frames):
+    """Which elements fire, in the order of the frames; a backward layer has them turned round."""
+    recorder = Recorder(network)
+    recorder.run(frames)
+    turned = {
+        path_name(layer, n): layer.backward
+        for layer in network.layers
+        for n in range(len(layer.paths))
+    }
+    return {name: e[::-1] if turned[name] else e for name, e in recorder.fired.items()}
+
+
+def test_dense_steps_of_a_backward_layer_begin_at_its_last_frame():
+    network = make_network([Shape(kind="gru", units=2, backward=True)], 3, seed=1)
+    assert dense_events(network, 3)["gru0.h"].tolist() == [2, 2, 0]
+
+
+def test_not_covered():
     network = make_network([("gru", 8)], 3, seed=1)
-    network = replace(network, layers=(replace(network.layers[0], backward=backward),))
-    config = derive_config(network, word_bits=64, lane_kind=lane_kind)
-    with pytest.raises(UserError, match=message):
+    config = derive_config(network, word_bits=64, lane_kind="shift_add")
+    with pytest.raises(UserError, match="lane_kind: shift_add is not in the cycle model"):
         estimate_cycles(network, config, [dense_events(network, 2)])
     assert dense_cycles(network, config) is None
 

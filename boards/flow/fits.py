@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether an accelerator fits the boards, by its family's area estimate: nothing is elaborated."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ...golden.errors import UserError
+from ...hw.config import AcceleratorConfig
+from ..board import Board
+from ..registry import BOARDS
+from .families import family_of
+
+MARGIN = 1.05
+"""What a resource may be over for the estimate not to be sure: LUTs are estimated to 5 %."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BoardFit:
+    """An accelerator on a board, by estimate, without what the board's own top adds.
+
+    Members
+    -------
+    board: its name.
+    luts, block_rams, multipliers: (used, there).
+    """
+
+    board: str
+    luts: tuple[int, int]
+    block_rams: tuple[int, int]
+    multipliers: tuple[int, int]
+
+    @property
+    def resources(self) -> Mapping[str, tuple[int, int]]:
+        """(used, there) by what it is."""
+        return {
+            "LUT4s": self.luts,
+            "block RAMs": self.block_rams,
+            "multipliers": self.multipliers,
+        }
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is enough of everything."""
+        return all(used <= there for used, there in self.resources.values())
+
+
+def fit_boards(config: AcceleratorConfig) -> tuple[BoardFit, ...]:
+    """The accelerator on each board, in their order."""
+    areas = {board.family: family_of(board).area(config) for board in BOARDS.values()}
+    found = []
+    for board in BOARDS.values():
+        area, device = areas[board.family], board.device
+        found.append(
+            BoardFit(
+                board=board.name,
+                luts=(area.luts, device.luts),
+                block_rams=(area.block_rams, device.brams),
+                multipliers=(area.multipliers, device.dsps),
+            )
+        )
+    return tuple(found)
+
+
+def check_fit(config: AcceleratorConfig, board: Board) -> None:
+    """UserError, at once, where the estimate is sure that the board is too small."""
+    fits = fit_boards(config)
+    own = next(fit for fit in fits if fit.board == board.name)
+    for what, (used, there) in own.resources.items():
+        if used <= MARGIN * there:
+            continue
+        larger = min(
+            (fit for fit in fits if fit.fits), key=lambda fit: fit.resources[what][1], default=None
+        )
+        way = (
+            "quantize to fewer bits, use fewer units"
+            if what == "block RAMs"
+            else "use narrower weight words (--word-bits)"
+        )
+        beside = "" if larger is None else f" or build for {larger.board}"
+        raise UserError(
+            f"{board.name}: the accelerator takes about {used:,} {what}, there are {there:,}: "
+            f"{way}{beside}"
+        )

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a data set's .npz or .npy file holds, read and checked."""
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import UserError
+
+STATE = "state."
+"""Begins the names of first states in a file."""
+KEYS = ("features", "lengths", "labels", "label_names", "task", "names", "targets", "offset")
+
+
+def read_arrays(file: Path) -> dict[str, np.ndarray]:
+    """The arrays of a .npz file, or a .npy file's one as `features`."""
+    try:
+        with file.open("rb") as stream:  # np.load leaves a file that it opens itself open on errors
+            content = np.load(stream, allow_pickle=False)
+            if isinstance(content, np.ndarray):
+                return {"features": content}
+            return {key: content[key] for key in content if key in KEYS or key.startswith(STATE)}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"{file}: not a whole .npz or .npy file ({reason}); make it anew"
+        ) from error
+
+
+def fields_of(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The members of a `Dataset`, from the arrays of its file."""
+    if "features" not in arrays:
+        raise UserError("no `features`; a data set holds features [frames, inputs] and lengths")
+    features = arrays["features"]
+    if features.ndim != 2 or features.dtype.kind not in "fiu":
+        raise UserError(
+            f"features: {features.dtype} {features.shape}, expected numbers [frames, inputs]"
+        )
+    lengths = arrays.get("lengths", np.array([len(features)]))
+    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 0).any():
+        raise UserError("lengths: expected one integer of at least 0 per sequence")
+    total = sum(lengths.tolist())  # of Python's integers, which do not wrap
+    if total != len(features):
+        raise UserError(
+            f"lengths: they sum to {total}, features has {len(features)} frames; "
+            "each frame belongs to one sequence"
+        )
+    labels = arrays.get("labels")
+    if labels is not None and (labels.dtype.kind not in "iu" or labels.shape != (total,)):
+        raise UserError(
+            f"labels: {labels.dtype} {labels.shape}, expected integers [{total}], one a frame"
+        )
+    targets, offset = _rows(arrays, "targets", total), _rows(arrays, "offset", total)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is refused
+        features = features.astype(np.float32)
+        targets = None if targets is None else targets.astype(np.float32)
+        offset = None if offset is None else offset.astype(np.float32)
+    return {
+        "features": _split(features, lengths),
+        "labels": None if labels is None else _split(labels.astype(np.int64), lengths),
+        "label_names": _texts(arrays, "label_names"),
+        "names": _texts(arrays, "names"),
+        "task": _task(arrays, "classification" if targets is None else "regression"),
+        "targets": None if targets is None else _split(targets, lengths),
+        "offset": None if offset is None else _split(offset, lengths),
+        "states": _states(arrays),
+    }
+
+
+def _states(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """First states by name, as float32."""
+    found = {}
+    for key, values in arrays.items():
+        if key.startswith(STATE):
+            if values.dtype.kind not in "fiu":
+                raise UserError(f"{key}: {values.dtype}, expected numbers [sequences, units]")
+            with np.errstate(over="ignore"):
+                found[key.removeprefix(STATE)] = values.astype(np.float32)
+    return found
+
+
+def _rows(arrays: dict[str, np.ndarray], key: str, total: int) -> np.ndarray | None:
+    """One row of numbers for each of `total` frames, where the file has them."""
+    rows = arrays.get(key)
+    if rows is not None and (rows.ndim != 2 or rows.dtype.kind not in "fiu" or len(rows) != total):
+        raise UserError(
+            f"{key}: {rows.dtype} {rows.shape}, expected numbers [{total}, outputs], "
+            "one row a frame"
+        )
+    return rows
+
+
+def _texts(arrays: dict[str, np.ndarray], key: str) -> tuple[str, ...]:
+    values = arrays.get(key)
+    if values is None or values.shape == (0,):  # an empty list is saved as numbers
+        return ()
+    if values.ndim != 1 or values.dtype.kind != "U":
+        raise UserError(f"{key}: {values.dtype} {values.shape}, expected a list of texts")
+    return tuple(values.tolist())
+
+
+def _task(arrays: dict[str, np.ndarray], default: str) -> str:
+    value = arrays.get("task")
+    if value is None:
+        return default
+    if value.ndim != 0 or value.dtype.kind != "U":
+        raise UserError(f"task: {value.dtype} {value.shape}, expected one text")
+    return str(value)
+
+
+def _split(values: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, ...]:
+    return tuple(np.split(values, np.cumsum(lengths)[:-1])) if len(lengths) else ()

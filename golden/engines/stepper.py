@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A float model or a network one frame at a time, in real values: for decoders and streams."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ..arithmetic import Reals
+from ..cells import State
+from ..errors import UserError
+from ..models.float_model import FloatModel, run_float, widened
+from ..models.network import Network
+from ..models.states import States, first_codes, first_reals, named, reals_of
+from .engine import StepModel, quantize_frames, real_outputs
+
+
+class Stepper:
+    """Runs frame after frame, and keeps the states between: what comes out may be the next frame.
+
+    A network runs bit for bit as the hardware does, with its thresholds.
+
+    Parameters
+    ----------
+    model: what runs; a float model or a network, without backward layers.
+    states: what it starts from, as for `reset`.
+    """
+
+    def __init__(self, model: FloatModel | Network, states: States | None = None) -> None:
+        backward = [layer.name for layer in model.layers if layer.backward]
+        if backward:
+            raise UserError(
+                f"{backward[0]}: runs backward, so it cannot go frame by frame; run whole sequences"
+            )
+        self._machine: _Float | _Integer
+        self._machine = _Float(model) if isinstance(model, FloatModel) else _Integer(model)
+        self._inputs = model.inputs
+        self.reset(states)
+
+    def reset(self, states: States | None = None) -> None:
+        """Begin a sequence.
+
+        states: what to start from, by "LAYER.c" or "LAYER.h", real values [units], as `states` has
+            them; what is not named, or None, starts as the model does.
+
+        Raises UserError for a name that is no state, another shape, and what is beyond a format.
+        """
+        batch = {name: np.asarray(values)[None] for name, values in (states or {}).items()}
+        self._machine.reset(batch)
+
+    def step(self, frame: npt.ArrayLike) -> Reals:
+        """The outputs [outputs] for one frame of features [inputs], both real.
+
+        Raises UserError for another shape, and for a value that is not finite.
+        """
+        x = np.asarray(frame, np.float64)
+        if x.shape != (self._inputs,):
+            raise UserError(f"frame: shape {x.shape}, the model takes [{self._inputs}]")
+        return self._machine.step(x[None])
+
+    @property
+    def states(self) -> dict[str, Reals]:
+        """All that outlives the last step, by name, real values [units]."""
+        return self._machine.states
+
+
+class _Float:
+    def __init__(self, model: FloatModel) -> None:
+        self._model = widened(model)
+        self._states: Sequence[State] = ()
+
+    def reset(self, states: States) -> None:
+        self._states = _only(first_reals(self._model, states, 1))
+
+    def step(self, frames: Reals) -> Reals:
+        outputs, traces = run_float(self._model, frames, first=self._states)
+        self._states = [State(trace.c[-1], trace.h[-1]) for trace in traces]
+        result: Reals = outputs[0]
+        return result
+
+    @property
+    def states(self) -> dict[str, Reals]:
+        return named(self._model.layers, self._states)
+
+
+class _Integer:
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._steps = StepModel(network)
+
+    def reset(self, states: States) -> None:
+        self._steps.reset(_only(first_codes(self._network, states, 1)))
+
+    def step(self, frames: Reals) -> Reals:
+        words = quantize_frames(self._network, frames)
+        return real_outputs(self._network, self._steps.step(words[0]))
+
+    @property
+    def states(self) -> dict[str, Reals]:
+        return reals_of(self._network, self._steps.states)
+
+
+def _only(states: Sequence[State]) -> list[State]:
+    """Of the one sequence."""
+    return [State(state.c[0], state.h[0]) for state in states]

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options that say which frames of the data an accelerator runs, for the verbs that do."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..golden.arithmetic import Ints
+    from ..golden.data import Dataset
+    from ..golden.models.network import Network
+
+
+def add_frames(parser: argparse.ArgumentParser) -> None:
+    """`--frames`, `--start` and `--sequences`; `read_frames` takes them."""
+    parser.add_argument(
+        "--frames",
+        type=int,
+        metavar="N",
+        default=200,
+        help="frames to run, all sequences together",
+    )
+    parser.add_argument(
+        "--start", type=int, metavar="S", default=0, help="first sequence of D to take, from 0"
+    )
+    parser.add_argument(
+        "--sequences",
+        type=int,
+        metavar="K",
+        default=argparse.SUPPRESS,
+        help="sequences to take frames from, of each at most N/K (default: of each at most N/2, "
+        "from as many as it takes)",
+    )
+
+
+def read_frames(args: argparse.Namespace, network: "Network", dataset: "Dataset") -> "list[Ints]":
+    """The frames as the network's words; a line on stderr where they are fewer than asked for."""
+    from ..sim.frames import choose_frames, shortfall
+
+    sequences: int | None = getattr(args, "sequences", None)
+    chosen = choose_frames(network, dataset, args.frames, start=args.start, sequences=sequences)
+    line = shortfall(chosen, args.frames, sequences)
+    if line:
+        print(f"note: {line}", file=sys.stderr)
+    return chosen

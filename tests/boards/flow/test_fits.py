@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether an accelerator fits the boards: by the estimate's numbers and the boards' own."""
+
+from dataclasses import replace
+
+import pytest
+
+from deltaloom.boards.board import Board
+from deltaloom.boards.flow import fits
+from deltaloom.boards.flow.fits import check_fit, fit_boards
+from deltaloom.boards.registry import BOARDS
+from deltaloom.golden.errors import UserError
+from deltaloom.golden.models.synthetic import make_network
+from deltaloom.hw.compiler.fit import derive_config
+from deltaloom.hw.estimates.area import estimate_area
+
+CONFIG = derive_config(make_network([("lstm", 128), ("lstm", 128)], 40, seed=1))
+"""149 block RAMs and 59 multipliers, as yosys finds (docs/area.md)."""
+
+
+def test_every_board_has_used_and_there():
+    area = estimate_area(CONFIG)
+    found = {fit.board: fit for fit in fit_boards(CONFIG)}
+    assert list(found) == list(BOARDS)
+    for name, board in BOARDS.items():
+        assert found[name].luts == (area.luts, board.device.luts)
+        assert found[name].block_rams == (area.block_rams, board.device.brams)
+        assert found[name].multipliers == (area.multipliers, board.device.dsps)
+    fitting = {name for name, fit in found.items() if fit.fits}
+    assert fitting == {"ecpix5_85f", "orangecrab_85f", "ulx3s_85f"}
+
+
+def test_what_is_surely_too_large_is_refused_by_name():
+    check_fit(CONFIG, BOARDS["ulx3s_85f"])
+    with pytest.raises(
+        UserError,
+        match=r"ulx3s_45f: the accelerator takes about 1\d\d block RAMs, there are 108: "
+        "quantize to fewer bits, use fewer units or build for ecpix5_85f",
+    ):
+        check_fit(CONFIG, BOARDS["ulx3s_45f"])
+
+
+@pytest.mark.parametrize(("luts", "refused"), [(1.0, False), (0.96, False), (0.9, True)])
+def test_a_little_too_large_by_an_estimate_is_not_sure(monkeypatch, luts, refused):
+    board: Board = BOARDS["ulx3s_85f"]
+    there = int(estimate_area(CONFIG).luts * luts)
+    board = replace(board, device=replace(board.device, luts=there))
+    monkeypatch.setattr(fits, "BOARDS", {board.name: board})
+    assert fit_boards(CONFIG)[0].fits == (luts == 1.0)
+    if refused:
+        with pytest.raises(UserError, match=r"LUT4s, .* use narrower weight words"):
+            check_fit(CONFIG, board)
+    else:
+        check_fit(CONFIG, board)
