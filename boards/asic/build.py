@@ -114,7 +114,6 @@ def build_cells(
     done = synthesize(
         config,
         library,
-        period_ns=period_ns,
         macro_bits=macro_bits,
         workdir=folder,
         progress=progress,
