@@ -11,9 +11,9 @@ pin takes inside, and its capacitance, twice a cycle. Wires and the clock's tree
 
 OpenSTA has the same model. Debian's (2.0.17 of 2019) is not asked for it, for two reasons, both of
 which `tests/boards/asic/test_energy.py` shows: what is set for a gate's output with
-`set_power_activity -pins` is overwritten by what it propagates from the inputs, and it counts the
-internal energy of a rise and of a fall for each transition. With one activity for all pins
-(`-global`) and half its internal power, its figures are ours.
+`set_power_activity -pins` is overwritten by what it propagates from the inputs, and for each
+transition of an output or a clock it counts the internal energy of a rise and of a fall. With one
+activity for all pins (`-global`) and that halved, its figures are ours.
 """
 
 from collections import defaultdict
@@ -153,10 +153,12 @@ class EnergyModel:
         self._net_slews = self._drivers()
 
     def _drivers(self) -> dict[str, float]:
-        """The slew on each net that a cell drives."""
+        """The slew on each net that a cell or a macro drives."""
         found = {}
         for module, instance in self._netlist.cells():
             cell, path = self._library.cells.get(instance.kind), self._netlist.path(module)
+            for net in () if cell else instance.pins.get("rdata", ()):
+                found[self._nets.root(name_of(path, net))] = self._model.slew
             for pin in cell.outputs if cell else ():
                 if pin.name in instance.pins:
                     place = "/".join(filter(None, (path, instance.name, pin.name)))

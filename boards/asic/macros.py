@@ -100,6 +100,11 @@ class MacroModel:
         """From clock to rdata, in s."""
         return 3.0e-9 * self.node / 130
 
+    @property
+    def slew(self) -> float:
+        """Of rdata, in s: a tenth of the delay."""
+        return self.delay / 10
+
 
 @dataclass(slots=True)
 class MacroPlatform:
@@ -235,8 +240,8 @@ def _liberty_cell(macro: Macro, model: MacroModel, load: float) -> str:
         for kind, value in (
             ("cell_rise", model.delay * 1e9),
             ("cell_fall", model.delay * 1e9),
-            ("rise_transition", model.delay * 1e8),
-            ("fall_transition", model.delay * 1e8),
+            ("rise_transition", model.slew * 1e9),
+            ("fall_transition", model.slew * 1e9),
         )
     )
     pins = []

@@ -100,7 +100,7 @@ class Timing:
     period_ns: the clock's, as asked for.
     worst: the worst path between registers.
     port_slack_ns: of the worst path of all, ports included.
-    slews: of each output pin of a cell, s; by its name in the netlist.
+    slews: of each output pin of a cell, s, the mean of rise and fall; by its name in the netlist.
     """
 
     period_ns: float
@@ -192,7 +192,7 @@ def _read(text: str, period_ns: float, log: Path) -> Timing:
     slews = {}
     for line in sections["slews"].splitlines():
         name, *values = line.split()
-        slews[name] = max((float(value) for value in values), default=0.0)
+        slews[name] = sum(map(float, values)) / max(len(values), 1)
     return Timing(
         period_ns=period_ns,
         worst=worst,

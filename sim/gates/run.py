@@ -20,6 +20,8 @@ from ...golden.writing import write_text
 from .bench import BENCH, DUMP, RESULT, bench_files
 from .toggles import count_toggles
 
+PROGRAM = f"{BENCH}.vvp"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GateRun:
@@ -66,15 +68,18 @@ def simulate_gates(build: AsicBuild, network: Network, frames: Sequence[Ints]) -
     )
     for name, text in files.items():
         write_text(text, build.folder / name)
-    return run_bench(build.folder, build.sources, frames=sum(map(len, frames)))
+    build_bench(build.folder, build.sources)
+    return run_bench(build.folder, frames=sum(map(len, frames)))
 
 
-def run_bench(folder: Path, sources: Sequence[str], *, frames: int) -> GateRun:
-    """Build and run the bench that lies in `folder` with its sources; frames: that it sends."""
-    iverilog, vvp = require("iverilog"), require("vvp")
-    program = f"{BENCH}.vvp"
+def build_bench(folder: Path, sources: Sequence[str]) -> None:
+    """Compile the bench that lies in `folder` with its sources."""
     built = subprocess.run(
-        [*iverilog.command, "-g2005", "-gspecify", "-o", program, f"{BENCH}.v", *sources],
+        [
+            *require("iverilog").command,
+            *("-g2005", "-gspecify", "-o", PROGRAM, f"{BENCH}.v"),
+            *sources,
+        ],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -82,12 +87,15 @@ def run_bench(folder: Path, sources: Sequence[str], *, frames: int) -> GateRun:
         check=False,
         stdin=subprocess.DEVNULL,
     )
-    (folder / "iverilog.log").write_text(built.stdout + built.stderr, "utf-8")
+    log = folder / "iverilog.log"
+    log.write_text(built.stdout + built.stderr, "utf-8")
     if built.returncode:
-        lines = built.stderr.strip().splitlines() or ["it printed nothing"]
-        raise UserError(
-            f"iverilog cannot build the netlist: {lines[-1]}; see {folder}/iverilog.log"
-        )
+        reason = (built.stderr.strip().splitlines() or ["it printed nothing"])[-1]
+        raise UserError(f"iverilog cannot build the netlist: {reason}; see {log}")
+
+
+def run_bench(folder: Path, *, frames: int) -> GateRun:
+    """Run what `build_bench` compiled; frames: that the bench sends."""
     (folder / RESULT).unlink(missing_ok=True)
     dump = folder / DUMP
     with contextlib.suppress(OSError):
@@ -95,7 +103,7 @@ def run_bench(folder: Path, sources: Sequence[str], *, frames: int) -> GateRun:
     dump.symlink_to("/dev/stdout")  # counted while it is written: it may be gigabytes
     try:
         with start(
-            [*vvp.command, "-n", program, "+dump"],
+            [*require("vvp").command, "-n", PROGRAM, "+dump"],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
