@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from ...golden.reports import charts, page
 from .build import AsicBuild
@@ -133,9 +134,8 @@ class AsicReport:
         facts = Table(show_header=False)
         for name, value in self._facts():
             facts.add_row(name, value)
-        if self.worst is not None:
-            facts.caption = f"worst path: {self.worst}"
-        return Group(parts, facts)
+        worst = [] if self.worst is None else [Text(f"worst path: {self.worst}")]
+        return Group(parts, facts, *worst)
 
     def sections(self) -> list[page.Section]:
         """The report for a page."""

@@ -72,7 +72,8 @@ class _Slices(Elaboratable):
             bits = min(most, width - low)
             mask = (1 << bits) - 1
             init = [word >> low & mask for word in self._init]
-            slice_: Any = Memory(shape=bits, depth=self._depth, init=init, attrs={"no_rw_check": 1})
+            attributes: Any = {"no_rw_check": 1}
+            slice_: Any = Memory(shape=bits, depth=self._depth, init=init, attrs=attributes)
             m.submodules[f"bits_{low}"] = slice_
             for port in self._ports:
                 whole = Value.cast(port.data)[low : low + bits]

@@ -77,8 +77,8 @@ def analysed(cells, small, tmp_path, opensta):
 
 
 def test_timing_is_that_of_the_tables(analysed):
-    """By hand: a flip-flop's rise into 0.096 pF (the XOR, a port, the macro), the XOR's fall after a
-    slew of 0.2689 ns into 0.008 pF, and the set-up of a fall."""
+    """By hand: a flip-flop's rise into 0.096 pF (the XOR, a port, the macro), the XOR's fall after
+    a slew of 0.2689 ns into 0.008 pF, and the set-up of a fall."""
     _, timing, _ = analysed
     worst = timing.worst
     assert (worst.start, worst.end) == ("core_array/q_0_reg", "core_array/sum_value_reg")
