@@ -17,6 +17,7 @@ from ...golden.errors import UserError
 from .liberty import Group, parse
 
 _PREFIX = {"a": 1e-18, "f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0}
+_STATES = ("ff", "ff_bank", "latch", "latch_bank", "statetable")
 _SLEW = ("input_transition_time", "input_net_transition", "related_pin_transition")
 
 
@@ -185,23 +186,26 @@ class _Cells:
         self._joule = self._farad * _unit(top.attributes.get("voltage_unit", "1V")) ** 2
         self._watt = _unit(top.attributes.get("leakage_power_unit", "1nW"))
         self._default_load = top.number("default_input_pin_cap")
+        self._clocks: set[str] = set()
         self.timed = False
         self.slews: list[float] = []
 
     def cell(self, group: Group) -> Cell:
         pins = {}
+        states = [inner for inner in group.groups if inner.kind in _STATES]
+        clocks = " ".join(state.attributes.get("clocked_on", "") for state in states)
+        self._clocks = set(re.findall(r"\w+", clocks))
         for holder in (group, *group.every("bundle"), *group.every("bus")):
             for pin in holder.every("pin"):
                 for name in pin.arguments:
                     pins[name] = self._pin(pin, name)
         powers = [g.number("value") for g in group.every("leakage_power")]
         mean = sum(powers) / len(powers) if powers else 0.0
-        states = ("ff", "ff_bank", "latch", "latch_bank", "statetable")
         return Cell(
             name=group.name,
             area=group.number("area"),
             leakage=group.number("cell_leakage_power", mean) * self._watt,
-            sequential=any(inner.kind in states for inner in group.groups),
+            sequential=bool(states),
             usable=group.attributes.get("dont_use", "false") != "true",
             pins=pins,
         )
@@ -227,7 +231,7 @@ class _Cells:
             name=name,
             direction=group.attributes.get("direction", "input"),
             capacitance=max(loads, default=self._default_load) * self._farad,
-            clock=group.attributes.get("clock", "false") == "true",
+            clock=group.attributes.get("clock", "false") == "true" or name in self._clocks,
             function=group.attributes.get("function", ""),
             powers=tuple(powers),
         )

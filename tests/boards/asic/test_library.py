@@ -72,6 +72,16 @@ def test_the_axes_come_in_either_order(order, tmp_path):
     assert power.energy(1.5e-12, 10e-15) == pytest.approx(1001.5e-15)
 
 
+def test_what_a_flip_flop_is_clocked_by_is_a_clock(tmp_path):
+    file = tmp_path / "x.lib"
+    file.write_text("""library (x) {
+      cell (INV) { pin (A) { direction : input; } pin (Y) { direction : output; function : "!A"; } }
+      cell (FF) { ff (IQ, IQN) { next_state : "D"; clocked_on : "!CK"; }
+        pin (CK, D) { direction : input; } } }""")
+    pins = read_library(file).cells["FF"].pins
+    assert [name for name, pin in pins.items() if pin.clock] == ["CK"]
+
+
 def test_what_is_no_library_of_gates_and_flip_flops_is_refused(tmp_path):
     file = tmp_path / "x.lib"
     with pytest.raises(UserError, match="No such file or directory; name a Liberty file"):
