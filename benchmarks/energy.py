@@ -17,7 +17,7 @@ from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.sim.gates.run import simulate_gates
 
 LIBRARY, CLOCK_MHZ = "osu018", 100.0
-UNITS, LANES, FRAMES = 24, 4, 10
+UNITS, LANES, FRAMES, MACRO_BITS = 16, 4, 6, 512
 COMMAND = "make bench ARGS=energy"
 SPEECH = Path(__file__).parent.parent / "src" / "deltaloom" / "data" / "speech" / "test.npz"
 
@@ -59,6 +59,7 @@ def figures(work: Path) -> Iterator[Figure]:
             technology,
             folder=work / f"energy-{case.weight_bits}-{case.activation_bits}",
             clock_mhz=CLOCK_MHZ,
+            macro_bits=MACRO_BITS,
         )
         frames = [quantize_frames(network, data.features[0][:FRAMES])]
         activity = simulate_gates(build, network, frames).activity

@@ -159,15 +159,13 @@ class _Reader:
     def _ports(self, source: Any) -> tuple[list[tuple[str, str, int]], list[tuple[str, Any]]]:
         """Ports, inputs first, so that a net that is both is called after the input."""
         ports, outputs = [], []
-        for name, port in sorted(
-            source["ports"].items(), key=lambda item: item[1]["direction"] == "output"
-        ):
+        for name, bits in self._port_names(source, top=self._name == TOP).items():
+            port = source["ports"][name]
             direction, width = port["direction"], len(port["bits"])
-            bits = self._port_bits(name, width)
             if self._name == TOP:
-                ports.append((name, direction, width))
+                ports.append((self._names(name), direction, width))
             else:
-                ports += [(bit, direction, 1) for bit in bits]
+                ports += [(self._names(bit), direction, 1) for bit in bits]
             for bit, net in zip(bits, port["bits"], strict=True):
                 if net not in self._nets:
                     self._nets[net] = bit
@@ -175,11 +173,22 @@ class _Reader:
                     outputs.append((bit, net))
         return ports, outputs
 
-    def _port_bits(self, name: str, width: int) -> list[str]:
-        if self._name != TOP:
-            return [self._names(bit) for bit in port_bits(name, width)]
-        self._names(name)
-        return [name] if width == 1 else [f"{name}[{n}]" for n in range(width)]
+    @staticmethod
+    def _port_names(source: Any, *, top: bool) -> dict[str, list[str]]:
+        """The names of each port's bits: the top keeps its buses, in a component each bit has a
+        name of its own, the same for the module and for whoever has it.
+        """
+        names = _Names()
+        ports = sorted(source["ports"].items(), key=lambda item: item[1]["direction"] == "output")
+        found = {}
+        for name, port in ports:
+            width = len(port["bits"])
+            bits = [name] if width == 1 else [f"{name}_{n}" for n in range(width)]
+            if top and width > 1:
+                found[name] = [f"{name}[{n}]" for n in range(width)]
+            else:
+                found[name] = [names(bit) for bit in bits]
+        return found
 
     def _wires(self, source: Any) -> list[str]:
         """Names for all nets inside; the shortest public one where there are several."""
@@ -214,13 +223,12 @@ class _Reader:
                 for pin, bits in cell["connections"].items()
             }
             if kind in self._design:
-                split: dict[str, tuple[str, ...]] = {}
-                for pin, nets in pins.items():
-                    split.update(
-                        (bit, (net,))
-                        for bit, net in zip(port_bits(pin, len(nets)), nets, strict=True)
-                    )
-                yield Instance(self._names(name), _plain(kind), _as_module(split))
+                split: dict[str, tuple[str, ...]] = {
+                    bit: (net,)
+                    for pin, bits in self._port_names(self._design[kind], top=False).items()
+                    for bit, net in zip(bits, pins.get(pin, ()), strict=False)
+                }
+                yield Instance(self._names(name), _plain(kind), split)
                 continue
             known = self._library.cells.get(kind)
             if known is None:
@@ -231,17 +239,6 @@ class _Reader:
             else:
                 number += 1
                 yield Instance(self._names(f"U{number}"), kind, pins)
-
-
-def port_bits(name: str, width: int) -> list[str]:
-    """A component's port as single bits."""
-    return [name] if width == 1 else [f"{name}_{n}" for n in range(width)]
-
-
-def _as_module(pins: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """Pins with the names that the module gave its ports: plain, and each its own."""
-    names = _Names()
-    return {names(pin): nets for pin, nets in pins.items()}
 
 
 def _hidden(name: str) -> bool:

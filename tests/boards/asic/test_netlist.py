@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deltaloom.boards.asic.macros import Macro, models
-from deltaloom.boards.asic.netlist import PartArea, areas, part_of
+from deltaloom.boards.asic.netlist import PartArea, areas, part_of, read_netlist
 
 TINY_MODELS = Path(__file__).parent / "tiny.v"
 
@@ -40,6 +41,40 @@ def test_names_are_plain_and_each_its_own(small):
     assert lanes.ports == [
         ("clk", "input", 1), ("d", "input", 1), ("q_0", "output", 1), ("q_1", "output", 1),
     ]  # fmt: skip
+
+
+def test_ports_whose_plain_names_are_one_stay_apart(cells, tmp_path):
+    """Whatever the order in which the module and its instance have them."""
+    ports = {
+        "q_0": ("output", [3]),
+        "a.b": ("input", [4]),
+        "a_b": ("input", [5]),
+        "q": ("output", [4, 5]),
+    }
+    part = {
+        "ports": {name: {"direction": d, "bits": bits} for name, (d, bits) in ports.items()},
+        "cells": {"g": {"type": "INV", "connections": {"A": [4], "Y": [3]}}},
+        "netnames": {},
+    }
+    nets = {"q": [12, 13], "a_b": [11], "q_0": [14], "a.b": [10]}
+    top = {
+        "ports": {"x": {"direction": "input", "bits": [10, 11]}},
+        "cells": {"part": {"type": "deltaloom.part", "connections": nets}},
+        "netnames": {},
+    }
+    file = tmp_path / "netlist.json"
+    file.write_text(json.dumps({"modules": {"deltaloom": top, "deltaloom.part": part}}))
+    netlist = read_netlist(file, cells)
+    module = netlist.modules["deltaloom_part"]
+    (instance,) = netlist.top.instances
+    (gate,) = module.instances
+    # the gate inverts what the top's x[0] is, into what the top has as net 14
+    assert instance.pins[gate.pins["A"][0]] == ("x[0]",)
+    assert instance.pins[gate.pins["Y"][0]] == ("n14",)
+    outputs = dict(module.aliases)
+    by_net = {nets: pin for pin, nets in instance.pins.items()}
+    assert instance.pins[outputs[by_net[("n12",)]]] == ("x[0]",)
+    assert instance.pins[outputs[by_net[("n13",)]]] == ("x[1]",)
 
 
 def test_areas_are_by_component(cells, small):
