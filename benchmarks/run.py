@@ -10,6 +10,7 @@ import area
 import area_model
 import arrays
 import cells
+import energy
 import knee
 import lanes
 import largest
@@ -39,7 +40,7 @@ FPGA: dict[str, Suite] = {
     "lane-area": lanes.area,
     "largest": largest.figures,
 }
-LONG: dict[str, Suite] = {**search.SEARCHES}
+LONG: dict[str, Suite] = {**search.SEARCHES, "energy": energy.figures}
 
 
 def main() -> int:
@@ -49,7 +50,7 @@ def main() -> int:
         "suites",
         nargs="*",
         choices=[*SUITES, *FPGA, *LONG, []],
-        help="default: all quick; searches only by name",
+        help="default: all quick; searches and energy only by name",
     )
     parser.add_argument("--fpga", action="store_true", help="the suites that place and route")
     parser.add_argument("--keep", action="store_true", help="add the figures to the history")

@@ -28,6 +28,7 @@ PAGES = {
         "docs/search",
         "docs/reports",
         *_pages("docs", "boards"),
+        "docs/asic",
         "docs/host",
         "docs/integration",
         "docs/api",

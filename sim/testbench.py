@@ -198,12 +198,12 @@ def bench_files(
     """
     results = engine.run(network, list(frames), terms=config.lane_kind == "shift_add")
     bits = 16 * config.input_elements, 16 * config.output_elements
-    sent = [word for sequence in frames for word in _input_words(sequence, config.input_elements)]
+    sent = [word for sequence in frames for word in input_words(sequence, config.input_elements)]
     wanted = [
         word
         for result in results
         for frame in result.outputs
-        for word in _words(frame, config.output_elements, 0)
+        for word in stream_words(frame, config.output_elements, 0)
     ]
     steps = sum(len(sequence) for sequence in frames)
     facts = {
@@ -225,8 +225,8 @@ def bench_files(
     return {
         f"{name}_tb.v": VERILOG.substitute(facts),
         f"test_{name}.py": COCOTB.substitute(facts),
-        f"{name}_tb_in.hex": _lines(sent, bits[0] + 3),
-        f"{name}_tb_out.hex": _lines(wanted, bits[1] + 1),
+        f"{name}_tb_in.hex": hex_lines(sent, bits[0] + 3),
+        f"{name}_tb_out.hex": hex_lines(wanted, bits[1] + 1),
     }
 
 
@@ -241,14 +241,15 @@ def commands(name: str) -> tuple[str, ...]:
     )
 
 
-def _input_words(sequence: Ints, elements: int) -> Iterator[int]:
+def input_words(sequence: Ints, elements: int) -> Iterator[int]:
+    """A sequence's words of s_axis, {tuser, tlast, tdata}."""
     for step, frame in enumerate(sequence):
         user = END * (step == len(sequence) - 1)
-        for n, word in enumerate(_words(frame, elements, user)):
+        for n, word in enumerate(stream_words(frame, elements, user)):
             yield word | (FIRST * (step == 0 and n == 0)) << (16 * elements + 1)
 
 
-def _words(frame: Ints, elements: int, user: int) -> Iterator[int]:
+def stream_words(frame: Ints, elements: int, user: int) -> Iterator[int]:
     """A frame's stream words, {tuser, tlast, tdata}, the first element lowest."""
     padded = np.concatenate([frame, np.zeros(-len(frame) % elements, np.int64)])
     rows = padded.reshape(-1, elements)
@@ -257,5 +258,6 @@ def _words(frame: Ints, elements: int, user: int) -> Iterator[int]:
         yield data | (n == len(rows) - 1) << 16 * elements | user << (16 * elements + 1)
 
 
-def _lines(words: Sequence[int], bits: int) -> str:
+def hex_lines(words: Sequence[int], bits: int) -> str:
+    """Words for $readmemh, one a line."""
     return "".join(f"{word:0{(bits + 3) // 4}x}\n" for word in words)

@@ -108,6 +108,9 @@ _RECIPES: Mapping[str, _Recipe] = {
     ),
     "vvp": _Recipe(install="apt-get install iverilog", executables=("vvp",), version_option="-V"),
     "g++": _Recipe(install="apt-get install g++", executables=("g++",)),
+    "opensta": _Recipe(
+        install="apt-get install opensta", executables=("sta",), version_option="-version"
+    ),
     "make": _Recipe(install="apt-get install make", executables=("make",)),
     "perl": _Recipe(install="apt-get install perl", executables=("perl",)),
     "pyosys": _Recipe(

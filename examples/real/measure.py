@@ -224,8 +224,8 @@ this repository: `examples/real` downloads them.
   y)^2) / sum(y^2)), over sequences that calibration has not seen, with the default scheme. A star:
   it misses the target, {targets}.
 - **States alone**: the same of the h of the recurrent layer that loses most, where only its cell's
-  words are rounded, as float pre-activations enter it: what is lost whatever the bits of weights and
-  activations are. What follows that layer may damp it.
+  words are rounded, as float pre-activations enter it: what is lost whatever the bits of weights
+  and activations are. What follows that layer may damp it.
 - **Tuned**: thresholds by `deltaloom tune --method groups` that lose at most 1 dB on sequences of
   the calibration, and the part of the operations that they leave out.
 - **RTL**: {frames} frames of each test sequence through the tuned W8/A8 network and through W16/A16

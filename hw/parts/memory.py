@@ -18,6 +18,14 @@ DEEP_BITS = 4
 """Bits of a slice of a deeper memory: 4,096 words of them are a block RAM of their own."""
 
 
+def of_macros(platform: object) -> bool:
+    """Whether memories are a chip's macros: each access takes energy, and depth costs no logic.
+
+    In an FPGA an enable that could be left out costs logic and saves next to nothing.
+    """
+    return hasattr(platform, "get_memory")
+
+
 def block_ram(
     shape: ShapeLike, *, depth: int, init: Iterable[Any] = (), force: bool = False
 ) -> Any:
@@ -59,12 +67,13 @@ class _Slices(Elaboratable):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         width = Shape.cast(self._shape).width
-        for low in range(0, width, DEEP_BITS):
-            bits = min(DEEP_BITS, width - low)
+        most = width if of_macros(platform) else DEEP_BITS
+        for low in range(0, width, most):
+            bits = min(most, width - low)
             mask = (1 << bits) - 1
-            slice_ = block_ram(
-                bits, depth=self._depth, init=[word >> low & mask for word in self._init]
-            )
+            init = [word >> low & mask for word in self._init]
+            attributes: Any = {"no_rw_check": 1}
+            slice_: Any = Memory(shape=bits, depth=self._depth, init=init, attrs=attributes)
             m.submodules[f"bits_{low}"] = slice_
             for port in self._ports:
                 whole = Value.cast(port.data)[low : low + bits]

@@ -7,7 +7,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from .memory import block_ram
+from .memory import block_ram, of_macros
 
 BUFFERED_CYCLES = 3
 """Through a queue in block RAM: written, read, registered."""
@@ -55,7 +55,7 @@ class Queue(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         if self._buffered:
-            self._block_ram(m)
+            self._block_ram(m, every_cycle=not of_macros(platform))
             return m
         width = Shape.cast(self._shape).width
         m.submodules.fifo = fifo = SyncFIFO(width=width, depth=self._depth)
@@ -79,9 +79,12 @@ class Queue(wiring.Component):
         ]
         return empty & self.o.ready
 
-    def _block_ram(self, m: Module) -> None:
+    def _block_ram(self, m: Module, *, every_cycle: bool) -> None:
         """As lib.fifo does it, but in block RAM however few words there are: a wide queue in LUTs
-        costs one and a half for each bit."""
+        costs one and a half for each bit.
+
+        every_cycle: write whatever comes to the place behind the last word, which is always free.
+        """
         words = 1 << ceil_log2(max(self._depth, 2))
         memory = block_ram(Shape.cast(self._shape).width, depth=words, force=True)
         m.submodules.memory = memory
@@ -103,7 +106,7 @@ class Queue(wiring.Component):
             pull.eq(some & (~fetched | move)),
             write.addr.eq(tail),
             write.data.eq(Value.cast(self.i.payload)),
-            write.en.eq(1),  # the place behind the last word is always free
+            write.en.eq(Const(1) if every_cycle else push),
             read.addr.eq(head),
             read.en.eq(pull),
         ]

@@ -11,7 +11,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ...parts.memory import BANK_BITS, BANK_WORDS, MemoryWrite, block_ram, connect_write
+from ...parts.memory import BANK_BITS, BANK_WORDS, MemoryWrite, block_ram, connect_write, of_macros
 from ...parts.pipeline import delay, select
 from .words import weight_store_signature
 
@@ -100,9 +100,10 @@ class BlockRamStore(wiring.Component):
             m.submodules[f"bank_{n}"] = memory
             write, read = memory.write_port(), memory.read_port()
             word = Signal(self._word_bits, name=f"word_{n}", reset_less=True)
+            here = request.payload[BANK_BITS:] == n
             m.d.comb += [
                 read.addr.eq(request.payload),
-                read.en.eq(request.payload[BANK_BITS:] == n),
+                read.en.eq(here & request.valid if of_macros(platform) else here),
             ]
             connect_write(m, self.load, write, where=self.load.addr[BANK_BITS:] == n)
             m.d.sync += word.eq(read.data)

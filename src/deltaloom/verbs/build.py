@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`deltaloom build`: a quantized network in; a board's bitstream and its figures out."""
+"""`deltaloom build`: a quantized network in; a bitstream or standard cells out, and figures."""
 
 import argparse
 import math
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ..golden.errors import UserError
 from ..golden.writing import check_folder, replacing, together, write_text
 from ..terminal.accelerator_options import add_lanes, add_longest, add_word_bits
+from ..terminal.asic import add_asic_options, build_asic, check_asic_options
 from ..terminal.boards import print_boards
 from ..terminal.estimates import dense_cycles
 from ..terminal.options import add_network
@@ -30,14 +31,15 @@ NOT_MET = 1
 class Build:
     """Synthesis, place and route, and the bitstream, with the network's image in it."""
 
-    help = "build a board's bitstream and report area, clock and latency"
+    help = "build a board's bitstream, or standard cells, and report area, clock and latency"
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         from ..boards.registry import BOARDS
 
         parser.description = (
-            "Builds the accelerator of NET for a board, with the network in the bitstream. The "
-            "results are kept in DIR: what is there already is not built again. Exit code "
+            "Builds the accelerator of NET for a board, with the network in the bitstream, or with "
+            "--asic in standard cells, without a network: one is loaded over the bus. The results "
+            "are kept in DIR: what is there already is not built again. Exit code "
             f"{NOT_MET} where the clock was not reached."
         )
         add_network(parser)
@@ -84,7 +86,7 @@ class Build:
             type=float,
             metavar="MHZ",
             default=argparse.SUPPRESS,
-            help="the accelerator's clock in MHz (default: the board's)",
+            help="the accelerator's clock in MHz (default: the board's; in cells 100)",
         )
         parser.add_argument(
             "--seed", type=int, default=1, help="placement seed; another one moves the clock a bit"
@@ -97,6 +99,7 @@ class Build:
             help="clock cycles of a frame, as `deltaloom simulate` measures them, for the "
             "report's latency (default: as estimated where every element changes, or none)",
         )
+        add_asic_options(parser)
 
     def run(self, args: argparse.Namespace) -> None:
         from rich.console import Console
@@ -111,6 +114,9 @@ class Build:
         from ..hw.compiler.fit import derive_config
 
         clock, cycles = _positive(args, "clock"), _positive(args, "cycles_per_step")
+        if check_asic_options(args):
+            build_asic(args, clock, cycles)
+            return
         check_folder("-o", args.output)
         board = find_board(args.board)
         baud: int | None = getattr(args, "baud", None)

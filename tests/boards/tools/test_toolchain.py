@@ -34,8 +34,9 @@ def test_missing_system_tool(name, monkeypatch, tmp_path):
         toolchain.require(name)
     line = str(error.value)
     package = "iverilog" if name == "vvp" else name
+    program = "sta" if name == "opensta" else name
     assert line == (
-        f"{name} is needed and was not found; looked at: {name} on PATH (none); "
+        f"{name} is needed and was not found; looked at: {program} on PATH (none); "
         f"install it with: apt-get install {package}"
     )
 

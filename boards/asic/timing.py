@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Static timing of a mapped netlist with OpenSTA: the clock that it reaches, and its worst path.
+
+Nothing is placed yet: wires have no capacitance and no delay, the clock is ideal. The period of the
+report is that of paths between registers and macros; ports have their own slack, for a quarter of
+the cycle outside.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from ...golden.errors import UserError
+from ..tools.process import Progress, last_error, run_tool, silent
+from ..tools.toolchain import require
+from .library import Library
+from .netlist import Netlist
+from .synthesis import TOP
+
+CLOCK = "clk"
+OUTSIDE = 0.25
+"""The part of a cycle that a port's signal spends outside."""
+
+_SDC = Template("""\
+# The accelerator's one clock, and a quarter of its cycle outside of each port.
+create_clock -name $clock -period $period [get_ports $clock]
+set_clock_transition $slew [get_clocks $clock]
+set_input_delay $outside -clock $clock [get_ports {$inputs}]
+set_output_delay $outside -clock $clock [get_ports {$outputs}]
+set_input_transition $slew [get_ports {$inputs}]
+set_load $load [get_ports {$outputs}]
+""")
+
+_SCRIPT = Template("""\
+read_liberty $cells
+$macros
+read_verilog $netlist
+link_design $top
+read_sdc $sdc
+puts "== ports"
+report_checks -path_delay max -format full -digits 4
+set_false_path -from [all_inputs]
+set_false_path -to [all_outputs]
+puts "== registers"
+report_checks -path_delay max -format full -digits 4
+puts "== slews"
+proc slew {pin} {
+  foreach name {actual_%s_transition_max actual_max_%s_slew actual_%s_slew} {
+    if {![catch {list [get_property $$pin [format $$name rise]] \\
+                      [get_property $$pin [format $$name fall]]} both]} { return $$both }
+  }
+  return {0 0}
+}
+set wanted [open $pins]
+while {[gets $$wanted name] >= 0} { puts "$$name [slew [get_pins $$name]]" }
+close $$wanted
+puts "== end"
+""")
+
+_STEP = re.compile(r"^\s*(-?[\d.]+)\s+(-?[\d.]+)\s+([\^v])\s+(\S+)\s+\((\S+)\)", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """A pin on a path: its delay and the time of arrival, ns."""
+
+    pin: str
+    cell: str
+    delay_ns: float
+    arrival_ns: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TimingPath:
+    """A path: from a register, macro or port to another, and its slack in ns."""
+
+    start: str
+    end: str
+    slack_ns: float
+    steps: tuple[Step, ...]
+
+    @property
+    def levels(self) -> int:
+        """Cells between its ends."""
+        return max(len(self.steps) - 3, 0)
+
+    def __str__(self) -> str:
+        arrival = self.steps[-1].arrival_ns if self.steps else 0.0
+        return f"{self.start} -> {self.end}: {arrival:.2f} ns, {self.levels} cells"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timing:
+    """What OpenSTA found.
+
+    Members
+    -------
+    period_ns: the clock's, as asked for.
+    worst: the worst path between registers.
+    port_slack_ns: of the worst path of all, ports included.
+    slews: of each output pin of a cell, s, the mean of rise and fall; by its name in the netlist.
+    """
+
+    period_ns: float
+    worst: TimingPath
+    port_slack_ns: float
+    slews: Mapping[str, float]
+
+    @property
+    def fmax_mhz(self) -> float:
+        """The clock at which the worst path between registers has no slack."""
+        return 1000 / (self.period_ns - self.worst.slack_ns)
+
+
+def sdc(netlist: Netlist, library: Library, period_ns: float) -> str:
+    """The constraints, for OpenSTA and for whoever places the netlist."""
+    inverter = library.smallest(1)
+    load = 4 * next(p for p in inverter.pins.values() if p.direction == "input").capacitance
+    inputs = [n for n, direction, _ in netlist.top.ports if direction == "input" and n != CLOCK]
+    return _SDC.substitute(
+        clock=CLOCK,
+        period=f"{period_ns:g}",
+        slew=f"{library.slew * 1e9:g}",
+        outside=f"{OUTSIDE * period_ns:g}",
+        load=f"{load * 1e12:.4g}",
+        inputs=" ".join(inputs),
+        outputs=" ".join(n for n, direction, _ in netlist.top.ports if direction == "output"),
+    )
+
+
+def analyse(
+    netlist: Netlist,
+    library: Library,
+    folder: Path,
+    *,
+    files: Mapping[str, str],
+    period_ns: float,
+    progress: Progress = silent,
+) -> Timing:
+    """Run OpenSTA in `folder`, where the netlist and its files lie.
+
+    files: the names there of "cells", "netlist", "sdc", and "macros", "" where there are none.
+
+    Raises UserError where there is no OpenSTA, or it failed.
+    """
+    tool = require("opensta")
+    progress("timing: OpenSTA")
+    pins = [
+        f"{path}/{instance.name}/{pin.name}" if path else f"{instance.name}/{pin.name}"
+        for module, instance in netlist.cells()
+        if instance.kind in library.cells
+        for path in (netlist.path(module),)
+        for pin in library.cells[instance.kind].outputs
+        if pin.name in instance.pins
+    ]
+    (folder / "sta.pins").write_text("\n".join(pins) + "\n", "utf-8")
+    script = _SCRIPT.substitute(
+        cells=files["cells"],
+        macros=f"read_liberty {files['macros']}" if files["macros"] else "",
+        netlist=files["netlist"],
+        sdc=files["sdc"],
+        top=TOP,
+        pins="sta.pins",
+    )
+    (folder / "sta.tcl").write_text(script, "utf-8")
+    log = folder / "sta.log"
+    log.unlink(missing_ok=True)
+    lines: list[str] = []
+    code = run_tool(
+        [*tool.command, "-exit", "sta.tcl"],
+        log=log,
+        environment=tool.environment,
+        on_line=lines.append,
+        cwd=folder,
+    )
+    text = "".join(lines)
+    if code or "== end" not in text:
+        reason = next((line for line in reversed(lines) if line.startswith("Error")), "")
+        reason = reason.strip() or last_error(log)
+        raise UserError(f"OpenSTA failed (exit code {code}): {reason}; see {log}")
+    return _read(text, period_ns, log)
+
+
+def _read(text: str, period_ns: float, log: Path) -> Timing:
+    sections = dict(re.findall(r"^== (\w+)\n(.*?)(?=^== )", text, re.MULTILINE | re.DOTALL))
+    worst = _path(sections["registers"])
+    if worst is None:
+        raise UserError(f"OpenSTA found no path between registers; see {log}")
+    ports = _path(sections["ports"]) or worst
+    slews = {}
+    for line in sections["slews"].splitlines():
+        name, *values = line.split()
+        slews[name] = sum(map(float, values)) / max(len(values), 1)
+    return Timing(
+        period_ns=period_ns,
+        worst=worst,
+        port_slack_ns=ports.slack_ns,
+        slews={name: _seconds(value) for name, value in slews.items()},
+    )
+
+
+def _seconds(slew: float) -> float:
+    """OpenSTA's properties are in the first library's unit, ns, or in s: no slew is above 1 s."""
+    return slew if 0 < slew < 1e-6 else slew * 1e-9
+
+
+def _path(text: str) -> TimingPath | None:
+    start = re.search(r"^Startpoint: (\S+)", text, re.MULTILINE)
+    end = re.search(r"^Endpoint: (\S+)", text, re.MULTILINE)
+    slack = re.search(r"^\s*(-?[\d.]+)\s+slack", text, re.MULTILINE)
+    if not (start and end and slack):
+        return None
+    steps = tuple(
+        Step(pin=pin, cell=cell, delay_ns=float(delay), arrival_ns=float(arrival))
+        for delay, arrival, _, pin, cell in _STEP.findall(text)
+    )
+    return TimingPath(start=start[1], end=end[1], slack_ns=float(slack[1]), steps=steps)
