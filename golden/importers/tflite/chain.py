@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which operators of a graph are the network: a chain of LSTM and fully connected layers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ...errors import UserError
+from ...tflite import schema
+from ...tflite.schema import Graph, Operator, Tensor
+
+LAYERS = (schema.LSTM, schema.DENSE)
+NO_LSTM = {
+    16: "the LSTM operator of one step (uint8, or 16x8)",
+    24: "RNN",
+    35: "UNIDIRECTIONAL_SEQUENCE_RNN",
+    46: "BIDIRECTIONAL_SEQUENCE_RNN",
+    52: "BIDIRECTIONAL_SEQUENCE_LSTM",
+    119: "a WHILE loop, as an LSTM or GRU that was not fused",
+}
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The layers' operators in order, and what else the graph has.
+
+    ends: QUANTIZE before and DEQUANTIZE behind the layers, which are the network's ends.
+    """
+
+    graph: Graph
+    layers: tuple[int, ...]
+    passed: tuple[int, ...]
+    ends: tuple[int, ...]
+
+    @cached_property
+    def where(self) -> tuple[tuple[str, str], ...]:
+        """Each operator's title, and where it went: "before", "network" or "after"."""
+        own = {*self.layers, *self.passed, *self.ends}
+        found = []
+        for n, operator in enumerate(self.graph.operators):
+            side = "before" if n < self.layers[0] else "after"
+            made = self.graph.tensors[operator.outputs[0]].name if operator.outputs else ""
+            found.append((f"{operator.title} {made!r}", "network" if n in own else side))
+        return tuple(found)
+
+    @property
+    def cut(self) -> tuple[str, ...]:
+        """Titles of what was cut off."""
+        return tuple(title for title, place in self.where if place != "network")
+
+
+def find_chain(graph: Graph) -> Chain:
+    """Raises UserError where there is no LSTM, or not all LSTMs are in one chain."""
+    lstms = [n for n, op in enumerate(graph.operators) if op.code == schema.LSTM]
+    if not lstms:
+        found = [NO_LSTM[op.code] for op in graph.operators if op.code in NO_LSTM]
+        others = list(dict.fromkeys(op.title for op in graph.operators))[:8]
+        raise UserError(
+            f"no UNIDIRECTIONAL_SEQUENCE_LSTM; it has {', '.join(found or others) or 'nothing'}, "
+            "which is not supported; convert a Keras LSTM so that it is fused"
+        )
+    walk = _Walk(graph)
+    first, front = walk.back(lstms[0])
+    layers, passed, end = walk.on(first)
+    missing = [n for n in lstms if n not in layers]
+    if missing:
+        title = _title(graph, missing[0])
+        raise UserError(f"{title}: is not in one chain with the first LSTM; export them apart")
+    return Chain(graph, tuple(layers), tuple(passed), tuple({*front, *end}))
+
+
+class _Walk:
+    """From operator to operator, by what makes a tensor and what reads it."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._makers: dict[int, int] = {}
+        self._readers: dict[int, list[int]] = {}
+        for n, operator in enumerate(graph.operators):
+            for place in operator.outputs:
+                if place in self._makers:
+                    raise UserError("a tensor is made twice, it is damaged; export it anew")
+                self._makers[place] = n
+            for place in dict.fromkeys(operator.inputs):
+                self._readers.setdefault(place, []).append(n)
+
+    def _operator(self, n: int) -> Operator:
+        return self._graph.operators[n]
+
+    def _maker(self, n: int) -> int | None:
+        """What makes an operator's first input."""
+        inputs = self._operator(n).inputs
+        return self._makers.get(inputs[0]) if inputs else None
+
+    def back(self, n: int) -> tuple[int, list[int]]:
+        """The first layer of the chain that ends in layer n, and a QUANTIZE before it."""
+        first = at = n
+        while True:
+            before = self._maker(at)
+            if before is None or before >= at or self._reader(before) != at:
+                return first, []
+            if self._operator(before).code == schema.QUANTIZE:
+                return first, [before]
+            if not self._continues(before):
+                return first, []
+            at = before
+            if self._operator(at).code in LAYERS:
+                first = at
+
+    def on(self, n: int) -> tuple[list[int], list[int], list[int]]:
+        """Layers from n on, what passes values on between them, and a DEQUANTIZE behind."""
+        layers, passed, waiting = [n], list[int](), list[int]()
+        at = self._reader(n)
+        while at is not None and at > layers[-1] and self._continues(at):
+            if self._operator(at).code in LAYERS:
+                layers.append(at)
+                passed += waiting
+                waiting = []
+            else:
+                waiting.append(at)
+            at = self._reader(at)
+        ends = at is not None and self._operator(at).code == schema.DEQUANTIZE
+        return layers, passed, [*waiting, at] if ends and at is not None else []
+
+    def _reader(self, n: int) -> int | None:
+        """The one operator that reads what operator n makes, as its first input."""
+        outputs = self._operator(n).outputs
+        readers = self._readers.get(outputs[0], []) if outputs else []
+        if len(readers) != 1 or outputs[0] in self._graph.outputs:
+            return None
+        operator = self._operator(readers[0])
+        return readers[0] if operator.inputs[0] == outputs[0] else None
+
+    def _continues(self, n: int) -> bool:
+        """Whether operator n is a layer, or a RESHAPE that leaves frames as they are."""
+        operator = self._operator(n)
+        if operator.code in LAYERS:
+            return True
+        if operator.code != schema.RESHAPE or not operator.inputs or not operator.outputs:
+            return False
+        tensors: Sequence[Tensor] = self._graph.tensors
+        before, after = (tensors[k].shape for k in (operator.inputs[0], operator.outputs[0]))
+        return bool(before and after and before[-1] == after[-1])
+
+
+def _title(graph: Graph, n: int) -> str:
+    operator = graph.operators[n]
+    made: Mapping[int, str] = {k: graph.tensors[k].name for k in operator.outputs}
+    return f"{operator.title} {next(iter(made.values()), '')!r}"
