@@ -18,7 +18,7 @@ from .layers import CODE_BITS, Affine, IntegerLinear, IntegerLstm, Layer, Path
 
 KIND = "integer-only LSTM network"
 MADE_BY = "deltaloom quantize --scheme integer-lstm"
-_CELLS = {"lstm": IntegerLstm, "linear": IntegerLinear}
+_CELLS = {"Lstm": IntegerLstm, "Linear": IntegerLinear}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

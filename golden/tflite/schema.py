@@ -18,18 +18,35 @@ IDENTIFIER = b"TFL3"
 VERSION = 3
 DEQUANTIZE, DENSE, LSTM, QUANTIZE, RESHAPE = 6, 9, 44, 114, 22
 NAMES = {
-    **{0: "ADD", 2: "CONCATENATION", 3: "CONV_2D", 4: "DEPTHWISE_CONV_2D", 6: "DEQUANTIZE"},
-    **{7: "EMBEDDING_LOOKUP", 9: "FULLY_CONNECTED", 14: "LOGISTIC", 16: "LSTM", 18: "MUL"},
-    **{19: "RELU", 21: "RELU6", 22: "RESHAPE", 24: "RNN", 25: "SOFTMAX", 27: "SVDF", 28: "TANH"},
-    **{32: "CUSTOM", 34: "PAD", 35: "UNIDIRECTIONAL_SEQUENCE_RNN", 36: "GATHER"},
-    **{39: "TRANSPOSE", 40: "MEAN", 41: "SUB", 42: "DIV", 43: "SQUEEZE"},
-    **{44: "UNIDIRECTIONAL_SEQUENCE_LSTM", 45: "STRIDED_SLICE", 49: "SPLIT", 50: "LOG_SOFTMAX"},
-    **{46: "BIDIRECTIONAL_SEQUENCE_RNN", 52: "BIDIRECTIONAL_SEQUENCE_LSTM", 53: "CAST"},
-    **{56: "ARG_MAX", 65: "SLICE", 70: "EXPAND_DIMS", 77: "SHAPE", 83: "PACK", 88: "UNPACK"},
-    **{94: "FILL", 105: "REVERSE_V2", 114: "QUANTIZE", 118: "IF", 119: "WHILE"},
-    **{126: "BATCH_MATMUL", 130: "BROADCAST_TO"},
+    int(code): name
+    for code, name in (
+        line.split()
+        for line in """
+            0 ADD, 2 CONCATENATION, 3 CONV_2D, 4 DEPTHWISE_CONV_2D, 6 DEQUANTIZE,
+            7 EMBEDDING_LOOKUP, 9 FULLY_CONNECTED, 14 LOGISTIC, 16 LSTM, 18 MUL, 19 RELU, 21 RELU6,
+            22 RESHAPE, 24 RNN, 25 SOFTMAX, 27 SVDF, 28 TANH, 32 CUSTOM, 34 PAD,
+            35 UNIDIRECTIONAL_SEQUENCE_RNN, 36 GATHER, 39 TRANSPOSE, 40 MEAN, 41 SUB, 42 DIV,
+            43 SQUEEZE, 44 UNIDIRECTIONAL_SEQUENCE_LSTM, 45 STRIDED_SLICE,
+            46 BIDIRECTIONAL_SEQUENCE_RNN, 49 SPLIT, 50 LOG_SOFTMAX, 52 BIDIRECTIONAL_SEQUENCE_LSTM,
+            53 CAST, 56 ARG_MAX, 65 SLICE, 70 EXPAND_DIMS, 77 SHAPE, 83 PACK, 88 UNPACK, 94 FILL,
+            105 REVERSE_V2, 114 QUANTIZE, 118 IF, 119 WHILE, 126 BATCH_MATMUL, 130 BROADCAST_TO
+        """.split(",")
+    )
 }
 """Of operators that stand beside LSTMs."""
+LSTM_INPUTS = (
+    "x",
+    *(f"W_{gate}" for gate in "ifgo"),
+    *(f"R_{gate}" for gate in "ifgo"),
+    *(f"P_{gate}" for gate in "ifo"),
+    *(f"b_{gate}" for gate in "ifgo"),
+    *("W_p", "b_p", "h", "c"),
+    *(f"L_{gate}" for gate in "ifgo"),
+)
+"""Of UNIDIRECTIONAL_SEQUENCE_LSTM, in the papers' letters; older files have no L."""
+DENSE_INPUTS = ("x", "W", "b")
+TANH = 4
+"""The activation that an LSTM's options name."""
 TYPES = {0: "f4", 2: "i4", 3: "u1", 4: "i8", 7: "i2", 9: "i1"}
 TYPE_NAMES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 7: "int16", 9: "int8"}
 FLOAT32, INT32, INT16, INT8 = 0, 2, 7, 9

@@ -10,11 +10,10 @@ from ...errors import UserError
 from ...integer_lstm.float_layers import FloatAny, FloatLinear, FloatLstm
 from ...integer_lstm.layers import COUPLED, GATES, MOST_CELL, IntegerLinear, IntegerLstm, Layer
 from ...tflite import schema
-from ...tflite.schema import FLOAT32, INT8, INT16, INT32, Graph
+from ...tflite.schema import DENSE_INPUTS, FLOAT32, INT8, INT16, INT32, LSTM_INPUTS, TANH, Graph
 from ..limits import Budget
-from .operands import DENSE_INPUTS, LSTM_INPUTS, Operands, affine
+from .operands import Operands, affine
 
-TANH = 4
 _ACTIVATIONS = {0: "none", 1: "relu", 2: "relu_n1_to_1", 3: "relu6"}
 HIDDEN = 4
 """The place among an LSTM's intermediates of what is projected; before it are the gates."""

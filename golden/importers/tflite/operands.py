@@ -11,19 +11,6 @@ from ...tflite import schema
 from ...tflite.schema import Graph, Operator, Tensor
 from ..limits import Budget
 
-LSTM_INPUTS = (
-    "x",
-    *(f"W_{gate}" for gate in "ifgo"),
-    *(f"R_{gate}" for gate in "ifgo"),
-    *(f"P_{gate}" for gate in "ifo"),
-    *(f"b_{gate}" for gate in "ifgo"),
-    *("W_p", "b_p", "h", "c"),
-    *(f"L_{gate}" for gate in "ifgo"),
-)
-"""Inputs of UNIDIRECTIONAL_SEQUENCE_LSTM in their order; older files have no L."""
-DENSE_INPUTS = ("x", "W", "b")
-
-
 @dataclass(frozen=True)
 class Operands:
     """An operator's inputs by name, those that there are. title: of the layer, for messages."""
