@@ -117,9 +117,7 @@ def _peephole(layer: IntegerLstm, gate: np.ndarray) -> Scaling | None:
 
 def _norm(layer: IntegerLstm) -> tuple[tuple[tuple[int, int], int], ...]:
     scales = () if layer.norm_scale is None else layer.norm_scale.astype(F32)
-    return tuple(
-        (quantized_multiplier(float(s)), max(1, int(F32(NORM_GUARD) * s))) for s in scales
-    )
+    return tuple((quantized_multiplier(float(s)), max(1, int(F32(NORM_GUARD) * s))) for s in scales)
 
 
 def _hidden_zero(layer: IntegerLstm) -> int:

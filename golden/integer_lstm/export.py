@@ -8,11 +8,12 @@ import numpy as np
 from ..arithmetic import Ints
 from ..errors import UserError
 from ..tflite import schema
+from ..tflite.operators import ACTIVATIONS, DENSE, LSTM, LSTM_INPUTS, TANH
 from ..tflite.schema import INT8, INT16, INT32, Graph, Operator, Tensor
-from .layers import ACTIVATIONS, GATES, Affine, IntegerLinear, IntegerLstm
+from .layers import GATES, Affine, IntegerLinear, IntegerLstm
 from .network import IntegerNetwork
 
-_ACTIVATION_CODES = dict(zip(ACTIVATIONS, (0, 1, 3, 2), strict=True))
+_ACTIVATION_CODES = {name: code for code, name in ACTIVATIONS.items()}
 _DTYPES = {INT8: np.int8, INT16: np.int16, INT32: np.int32}
 
 
@@ -75,7 +76,7 @@ class _Made:
         )
 
     def lstm(self, layer: IntegerLstm, x: int) -> int:
-        inputs = dict.fromkeys(schema.LSTM_INPUTS, -1) | {"x": x}
+        inputs = dict.fromkeys(LSTM_INPUTS, -1) | {"x": x}
         x_scale = np.float32(layer.x.scale)
         biased = layer.weight_scale.astype(np.float32) * x_scale
         if layer.norm_scale is not None:
@@ -105,13 +106,13 @@ class _Made:
         intermediates = self.intermediates(layer)
         y = self.activation(f"{layer.name}/y", layer.outputs, layer.y)
         options = {
-            "activation": schema.TANH,
+            "activation": TANH,
             "cell_clip": layer.cell_clip,
             "projection_clip": layer.projection_clip,
         }
         self.operators.append(
             Operator(
-                code=schema.LSTM,
+                code=LSTM,
                 inputs=tuple(inputs.values()),
                 outputs=(y,),
                 intermediates=intermediates,
@@ -148,7 +149,7 @@ class _Made:
         y = self.activation(f"{layer.name}/y", layer.outputs, layer.y)
         options = {"activation": _ACTIVATION_CODES[layer.activation], "keep_axes": True}
         self.operators.append(
-            Operator(code=schema.DENSE, inputs=(x, weights, bias), outputs=(y,), options=options)
+            Operator(code=DENSE, inputs=(x, weights, bias), outputs=(y,), options=options)
         )
         return y
 

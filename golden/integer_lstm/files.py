@@ -60,8 +60,8 @@ def save(file: AnyPath, kind: str, network: Layered, type_of: Callable[[str], np
     storage.save(file, kind, tensors, header)
 
 
-def load(file: AnyPath, kind: str, made_by: str, cells: Mapping[str, type]) -> dict[str, Any]:
-    """The fields of a network that `save` wrote; cells: its layers' classes by their names.
+def load(file: AnyPath, kind: str, made_by: str, cells: Sequence[type]) -> dict[str, Any]:
+    """The fields of a network that `save` wrote; cells: its layers' classes.
 
     Raises UserError where the file is anything else.
     """
@@ -78,9 +78,14 @@ def load(file: AnyPath, kind: str, made_by: str, cells: Mapping[str, type]) -> d
         }
 
 
+def _cell(kind: type) -> str:
+    """A class's name in a file: "Lstm" or "Linear"."""
+    return kind.__name__.removeprefix("Integer").removeprefix("Float")
+
+
 def _entry(layer: Any) -> dict[str, Any]:
     """What a file's header says of a layer: its class, and its members that are no arrays."""
-    entry: dict[str, Any] = {"cell": type(layer).__name__.removeprefix("Integer").removeprefix("Float")}
+    entry: dict[str, Any] = {"cell": _cell(type(layer))}
     for each in fields(layer):
         value = getattr(layer, each.name)
         if isinstance(value, Affine):
@@ -95,12 +100,13 @@ def _entry(layer: Any) -> dict[str, Any]:
 
 
 def _layer(
-    entry: dict[str, Any], cells: Mapping[str, type], tensors: Mapping[str, np.ndarray], at: str
+    entry: dict[str, Any], cells: Sequence[type], tensors: Mapping[str, np.ndarray], at: str
 ) -> Any:
     """A layer of a file."""
     cell = entry.pop("cell")
-    check("cell", cell, cell in cells, f"one of {', '.join(cells)}")
-    kind = cells[cell]
+    known = {_cell(each): each for each in cells}
+    check("cell", cell, cell in known, f"one of {', '.join(known)}")
+    kind = known[cell]
     for name in ("x", "y", "m"):
         if name in entry:
             scale, zero = entry[name]
@@ -111,10 +117,10 @@ def _layer(
     if "initial" in entry:
         names = stored_texts("initial", entry["initial"])
         entry["initial"] = {name: read(tensors, f"{at}initial.{name}") for name in names}
-    known = {each.name for each in fields(kind)}
+    members = {each.name for each in fields(kind)}
     for name in tensors:
         own = name.removeprefix(at)
-        if own in known and name.startswith(at):
+        if own in members and name.startswith(at):
             entry[own] = _real(tensors, name) if is_real(own) else read(tensors, name)
     return kind(**entry)
 

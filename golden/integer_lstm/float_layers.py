@@ -14,7 +14,7 @@ from ..arithmetic import Reals
 from ..checks import check, check_shape
 from ..errors import UserError
 from ..models.graph import check_name
-from .layers import ACTIVATIONS, COUPLED, GATES, check_clip
+from .layers import ACTIVATIONS, COUPLED, GATES, check_clip, variant_of
 
 EPSILON = 1e-8
 """What is added to a variance, as in LiteRT."""
@@ -91,6 +91,10 @@ class FloatLstm:
     def peephole_gates(self) -> tuple[str, ...]:
         return tuple(gate for gate in self.gates if gate != "g")
 
+    @property
+    def variant(self) -> str:
+        return variant_of(self)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FloatLinear:
@@ -119,12 +123,17 @@ class FloatLinear:
     def outputs(self) -> int:
         return int(self.weights.shape[0])
 
+    @property
+    def variant(self) -> str:
+        return "plain" if self.activation == "none" else self.activation
+
     def step(self, x: Reals) -> Reals:
         """y [n, outputs] of x [n, inputs]."""
         y: Reals = x @ self.weights.T + self.bias
         low = {"none": -np.inf, "relu_n1_to_1": -1.0}.get(self.activation, 0.0)
         high = {"relu6": 6.0, "relu_n1_to_1": 1.0}.get(self.activation, np.inf)
-        return np.clip(y, low, high)
+        bounded: Reals = np.minimum(np.maximum(y, low), high)
+        return bounded
 
 
 FloatAny = FloatLstm | FloatLinear
@@ -178,7 +187,8 @@ def _gate(layer: FloatLstm, name: str, p: Reals, c: Reals) -> Reals:
         return v
     d = v - v.mean(axis=1, keepdims=True)
     v = d / np.sqrt(np.mean(d * d, axis=1, keepdims=True) + EPSILON)
-    return v * layer.norm[at] + layer.bias[at]
+    v = v * layer.norm[at] + layer.bias[at]
+    return v
 
 
 def _sigmoid(v: Reals) -> Reals:

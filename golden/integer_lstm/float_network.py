@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from .. import storage
 from ..arithmetic import Reals
 from ..checks import check
 from ..errors import UserError
@@ -17,8 +18,8 @@ from . import files
 from .float_layers import FloatAny, FloatLinear, FloatLstm
 from .layers import COUPLED
 
-KIND = "float LSTM network"
-_CELLS = {"Lstm": FloatLstm, "Linear": FloatLinear}
+KIND = storage.FLOAT_LSTM
+_CELLS = (FloatLstm, FloatLinear)
 LSTMS = ("lstm", "lstm_cifg", "lstm_peephole", "lstm_clip")
 LINEAR = {"linear": "none", "linear_relu": "relu"}
 

@@ -7,17 +7,19 @@ Scales are float32 values, as in the file: every multiplier of the integer step 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
 from ..arithmetic import Ints, Reals
 from ..checks import check, check_codes, check_range, check_shape
 from ..models.graph import check_name
+from ..tflite import operators
 
 GATES = ("i", "f", "g", "o")
+ACTIVATIONS = tuple(operators.ACTIVATIONS.values())
 COUPLED = ("f", "g", "o")
 """Gates of an LSTM whose i is 1 - f."""
-ACTIVATIONS = ("none", "relu", "relu6", "relu_n1_to_1")
 CODE_BITS = 8
 MOST_CODE = 255
 """Of a delta threshold: the largest difference of two codes."""
@@ -43,7 +45,8 @@ class Affine:
         """
         product = np.asarray(real, np.float32) * (np.float32(1) / np.float32(self.scale))
         whole = np.rint(np.clip(product, -512, 512)).astype(np.int64)
-        return np.clip(whole + self.zero_point, -128, 127)
+        codes: Ints = np.clip(whole + self.zero_point, -128, 127)
+        return codes
 
     def real(self, codes: np.ndarray) -> Reals:
         """What codes stand for."""
@@ -62,6 +65,11 @@ class Path:
     columns: int
     threshold: int
     weight_bits: int = CODE_BITS
+    activation_bits: int = CODE_BITS
+
+    def check_threshold(self, threshold: int) -> None:
+        """Raise UserError where the path cannot have it."""
+        check_range("threshold", threshold, 0, MOST_CODE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,14 +152,15 @@ class IntegerLstm:
             if values is not None:
                 check_shape(f"{self.name} {what}", values, shape)
                 check_codes(f"{self.name} {what}", values, bits)
-        scales = [("weight", self.weight_scale, count), ("recurrent", self.recurrent_scale, count)]
-        if self.peephole is not None:
-            scales.append(("peephole", self.peephole_scale, len(self.peephole_gates)))
-        if self.norm is not None:
-            scales += [("norm", self.norm_scale, count), ("gate", self.gate_scale, count)]
-        for what, values, length in scales:
-            given = np.zeros(0) if values is None else values
-            check_shape(f"{self.name} {what} scale", given, (length,))
+        for what, scales, needed, length in (
+            ("weight", self.weight_scale, True, count),
+            ("recurrent", self.recurrent_scale, True, count),
+            ("peephole", self.peephole_scale, self.peephole is not None, count - 1),
+            ("norm", self.norm_scale, self.norm is not None, count),
+            ("gate", self.gate_scale, self.norm is not None, count),
+        ):
+            given = np.zeros(0) if scales is None else scales
+            check_shape(f"{self.name} {what} scale", given, (length if needed else 0,))
             check_scales(f"{self.name} {what} scale", given)
 
     def _check_parts(self) -> None:
@@ -200,16 +209,7 @@ class IntegerLstm:
 
     @property
     def variant(self) -> str:
-        """In words, what it has besides a plain LSTM's parts."""
-        parts = (
-            ("coupled gates", self.gates == COUPLED),
-            ("peepholes", self.peephole is not None),
-            ("layer norm", self.norm is not None),
-            ("projection", self.projection is not None),
-            ("cell clip", self.cell_clip > 0),
-            ("projection clip", self.projection_clip > 0),
-        )
-        return ", ".join(name for name, there in parts if there) or "plain"
+        return variant_of(self)
 
     def paths(self) -> Iterator[tuple[str, Path]]:
         """By the source's name."""
@@ -295,6 +295,36 @@ class IntegerLinear:
 
 
 Layer = IntegerLstm | IntegerLinear
+
+
+class Variant(Protocol):
+    """What `variant_of` needs to know of an LSTM, of integers or of floats."""
+
+    @property
+    def gates(self) -> tuple[str, ...]: ...
+    @property
+    def peephole(self) -> np.ndarray | None: ...
+    @property
+    def norm(self) -> np.ndarray | None: ...
+    @property
+    def projection(self) -> np.ndarray | None: ...
+    @property
+    def cell_clip(self) -> float: ...
+    @property
+    def projection_clip(self) -> float: ...
+
+
+def variant_of(layer: Variant) -> str:
+    """In words, what it has besides a plain LSTM's parts."""
+    parts = (
+        ("coupled gates", layer.gates == COUPLED),
+        ("peepholes", layer.peephole is not None),
+        ("layer norm", layer.norm is not None),
+        ("projection", layer.projection is not None),
+        ("cell clip", layer.cell_clip > 0),
+        ("projection clip", layer.projection_clip > 0),
+    )
+    return ", ".join(name for name, there in parts if there) or "plain"
 
 
 def check_scales(what: str, scales: np.ndarray) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The elementwise part of an integer LSTM's step: from pre-activations and c to the next c and h."""
+"""The elementwise part of an integer LSTM's step: from the gates' sums and c to c and h."""
 
 import numpy as np
 

@@ -10,15 +10,16 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from .. import storage
 from ..checks import check
 from ..errors import UserError
 from ..storage import AnyPath, reading
 from . import files
 from .layers import CODE_BITS, Affine, IntegerLinear, IntegerLstm, Layer, Path
 
-KIND = "integer-only LSTM network"
+KIND = storage.INTEGER_LSTM
 MADE_BY = "deltaloom quantize --scheme integer-lstm"
-_CELLS = {"Lstm": IntegerLstm, "Linear": IntegerLinear}
+_CELLS = (IntegerLstm, IntegerLinear)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,10 +98,7 @@ class IntegerNetwork:
 
         Raises UserError for a name that no path has, or a threshold out of range.
         """
-        known = [name for name, _ in self.paths()]
-        for name in thresholds:
-            if name not in known:
-                raise UserError(f"threshold of {name!r}: no such path; paths: {', '.join(known)}")
+        self.check_thresholds(thresholds)
         layers = []
         for layer in self.layers:
             own = {
@@ -109,6 +107,14 @@ class IntegerNetwork:
             }
             layers.append(replace(layer, thresholds={k: v for k, v in own.items() if v}))
         return replace(self, layers=tuple(layers))
+
+    def check_thresholds(self, thresholds: Mapping[str, int]) -> None:
+        """Raise UserError for a name that no path has, or a threshold out of range."""
+        paths = dict(self.paths())
+        for name, threshold in thresholds.items():
+            if name not in paths:
+                raise UserError(f"threshold of {name!r}: no such path; paths: {', '.join(paths)}")
+            paths[name].check_threshold(threshold)
 
     def dense(self) -> "IntegerNetwork":
         """The same network with all thresholds 0."""

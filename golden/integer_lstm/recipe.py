@@ -7,6 +7,7 @@ ranges give the same integers. PAPERS: Li and Alvarez 2021, section 3; docs/inte
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from .network import IntegerNetwork
 
 SCHEME = "integer-lstm"
 """The recipe's name among the schemes."""
+MOST = 2.0**40
 MOST8, MOST16, MOST32 = 127, 32767, (1 << 31) - 1
 NORM_UNIT = F32(2.0**-10)
 
@@ -37,12 +39,15 @@ def quantize(
     rows: bool = True,
     corrected: bool = False,
 ) -> IntegerNetwork:
-    """The integer network, with the ranges that the float one has on `calibration`.
+    """The integer network, with the ranges that the float one has on `calibration`, and its label
+    names where the network has none.
 
     rows, corrected: see `quantize_with`. Raises UserError where data and network do not fit.
     """
     ranges = observe(network, calibration, progress)
-    return quantize_with(network, ranges, rows=rows, corrected=corrected)
+    found = quantize_with(network, ranges, rows=rows, corrected=corrected)
+    fits = not found.labels and len(calibration.label_names) == found.outputs
+    return replace(found, labels=calibration.label_names) if fits else found
 
 
 def quantize_with(
@@ -108,11 +113,15 @@ def symmetric(what: str, values: Reals, most: int) -> tuple[Ints, float]:
 def _codes(scaled: np.ndarray, most: int) -> Ints:
     """Halves away from zero."""
     wide = scaled.astype(np.float64)
-    return clamp(np.trunc(np.clip(wide, -2.0**40, 2.0**40) + np.copysign(0.5, wide)), -most, most)
+    return clamp(np.trunc(np.clip(wide, -MOST, MOST) + np.copysign(0.5, wide)), -most, most)
 
 
-def _bias(values: Reals, scale: float) -> Ints:
-    return _codes(values.astype(np.float32) * (F32(1) / F32(scale)), MOST32)
+def _bias(values: Reals, *scales: float) -> Ints:
+    """In the product of the scales."""
+    product = F32(1)
+    for scale in scales:
+        product = product * F32(scale)
+    return _codes(values.astype(np.float32) * (F32(1) / product), MOST32)
 
 
 def cell_log2(reach: float) -> int:
@@ -140,7 +149,7 @@ def _lstm(layer: FloatLstm, seen: Ranges, x: Affine, corrected: bool) -> Integer
         codes, scale = symmetric(f"{layer.name} projection", layer.projection, MOST8)
         given |= {"m": m, "projection": codes, "projection_scale": scale}
         if layer.projection_bias is not None:
-            given["projection_bias"] = _bias(layer.projection_bias, F32(scale) * F32(m.scale))
+            given["projection_bias"] = _bias(layer.projection_bias, scale, m.scale)
     return IntegerLstm(
         name=layer.name,
         gates=layer.gates,

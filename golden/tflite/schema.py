@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a .tflite file holds, as far as LSTM networks need it: version 3 of TensorFlow Lite's schema.
+"""What a .tflite file holds, as far as LSTM networks need it: version 3 of the schema.
 
 Field numbers are those of the public schema (tensorflow/compiler/mlir/lite/schema/schema.fbs).
 """
@@ -13,46 +13,16 @@ import numpy as np
 
 from ..errors import UserError
 from .flatbuffer import Content, Number, Reader, Table, Vector, write
+from .operators import DENSE, DEQUANTIZE, LSTM, QUANTIZE, name_of
 
 IDENTIFIER = b"TFL3"
 VERSION = 3
-DEQUANTIZE, DENSE, LSTM, QUANTIZE, RESHAPE = 6, 9, 44, 114, 22
-NAMES = {
-    int(code): name
-    for code, name in (
-        line.split()
-        for line in """
-            0 ADD, 2 CONCATENATION, 3 CONV_2D, 4 DEPTHWISE_CONV_2D, 6 DEQUANTIZE,
-            7 EMBEDDING_LOOKUP, 9 FULLY_CONNECTED, 14 LOGISTIC, 16 LSTM, 18 MUL, 19 RELU, 21 RELU6,
-            22 RESHAPE, 24 RNN, 25 SOFTMAX, 27 SVDF, 28 TANH, 32 CUSTOM, 34 PAD,
-            35 UNIDIRECTIONAL_SEQUENCE_RNN, 36 GATHER, 39 TRANSPOSE, 40 MEAN, 41 SUB, 42 DIV,
-            43 SQUEEZE, 44 UNIDIRECTIONAL_SEQUENCE_LSTM, 45 STRIDED_SLICE,
-            46 BIDIRECTIONAL_SEQUENCE_RNN, 49 SPLIT, 50 LOG_SOFTMAX, 52 BIDIRECTIONAL_SEQUENCE_LSTM,
-            53 CAST, 56 ARG_MAX, 65 SLICE, 70 EXPAND_DIMS, 77 SHAPE, 83 PACK, 88 UNPACK, 94 FILL,
-            105 REVERSE_V2, 114 QUANTIZE, 118 IF, 119 WHILE, 126 BATCH_MATMUL, 130 BROADCAST_TO
-        """.split(",")
-    )
-}
-"""Of operators that stand beside LSTMs."""
-LSTM_INPUTS = (
-    "x",
-    *(f"W_{gate}" for gate in "ifgo"),
-    *(f"R_{gate}" for gate in "ifgo"),
-    *(f"P_{gate}" for gate in "ifo"),
-    *(f"b_{gate}" for gate in "ifgo"),
-    *("W_p", "b_p", "h", "c"),
-    *(f"L_{gate}" for gate in "ifgo"),
-)
-"""Of UNIDIRECTIONAL_SEQUENCE_LSTM, in the papers' letters; older files have no L."""
-DENSE_INPUTS = ("x", "W", "b")
-TANH = 4
-"""The activation that an LSTM's options name."""
 TYPES = {0: "f4", 2: "i4", 3: "u1", 4: "i8", 7: "i2", 9: "i1"}
 TYPE_NAMES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 7: "int16", 9: "int8"}
 FLOAT32, INT32, INT16, INT8 = 0, 2, 7, 9
 _OPTIONS = {LSTM: 71, DENSE: 8, QUANTIZE: 89, DEQUANTIZE: 38}
 """Which of the schema's kinds of options an operator has."""
-_FIELDS = {
+_FIELDS: dict[int, dict[str, tuple[int, str, Any]]] = {
     LSTM: {
         "activation": (0, "i8", 0),
         "cell_clip": (1, "f32", 0.0),
@@ -105,8 +75,7 @@ class Operator:
 
     @property
     def title(self) -> str:
-        name = NAMES.get(self.code, f"operator {self.code}")
-        return f"{name} {self.custom}".strip()
+        return f"{name_of(self.code)} {self.custom}".strip()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -206,7 +175,7 @@ def _operator(table: Table, codes: Sequence[tuple[int, str]], tensors: int) -> O
     given = table.table(4) if table.number(3, "u8") == _OPTIONS.get(code) else None
     if given is not None:
         options = {name: given.number(*place) for name, place in fields.items()}
-    title = NAMES.get(code, f"operator {code}")
+    title = name_of(code)
     return Operator(
         code=code,
         inputs=_places(title, table.array(1, "i4"), tensors),

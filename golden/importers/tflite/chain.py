@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ...errors import UserError
-from ...tflite import schema
+from ...tflite.operators import DENSE, DEQUANTIZE, LSTM, QUANTIZE, RESHAPE
 from ...tflite.schema import Graph, Operator, Tensor
 
-LAYERS = (schema.LSTM, schema.DENSE)
+LAYERS = (LSTM, DENSE)
 NO_LSTM = {
     16: "the LSTM operator of one step (uint8, or 16x8)",
     24: "RNN",
@@ -51,7 +51,7 @@ class Chain:
 
 def find_chain(graph: Graph) -> Chain:
     """Raises UserError where there is no LSTM, or not all LSTMs are in one chain."""
-    lstms = [n for n, op in enumerate(graph.operators) if op.code == schema.LSTM]
+    lstms = [n for n, op in enumerate(graph.operators) if op.code == LSTM]
     if not lstms:
         found = [NO_LSTM[op.code] for op in graph.operators if op.code in NO_LSTM]
         others = list(dict.fromkeys(op.title for op in graph.operators))[:8]
@@ -99,7 +99,7 @@ class _Walk:
             before = self._maker(at)
             if before is None or before >= at or self._reader(before) != at:
                 return first, []
-            if self._operator(before).code == schema.QUANTIZE:
+            if self._operator(before).code == QUANTIZE:
                 return first, [before]
             if not self._continues(before):
                 return first, []
@@ -119,7 +119,7 @@ class _Walk:
             else:
                 waiting.append(at)
             at = self._reader(at)
-        ends = at is not None and self._operator(at).code == schema.DEQUANTIZE
+        ends = at is not None and self._operator(at).code == DEQUANTIZE
         return layers, passed, [*waiting, at] if ends and at is not None else []
 
     def _reader(self, n: int) -> int | None:
@@ -136,7 +136,7 @@ class _Walk:
         operator = self._operator(n)
         if operator.code in LAYERS:
             return True
-        if operator.code != schema.RESHAPE or not operator.inputs or not operator.outputs:
+        if operator.code != RESHAPE or not operator.inputs or not operator.outputs:
             return False
         tensors: Sequence[Tensor] = self._graph.tensors
         before, after = (tensors[k].shape for k in (operator.inputs[0], operator.outputs[0]))

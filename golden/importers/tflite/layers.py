@@ -10,11 +10,11 @@ from ...errors import UserError
 from ...integer_lstm.float_layers import FloatAny, FloatLinear, FloatLstm
 from ...integer_lstm.layers import COUPLED, GATES, MOST_CELL, IntegerLinear, IntegerLstm, Layer
 from ...tflite import schema
-from ...tflite.schema import DENSE_INPUTS, FLOAT32, INT8, INT16, INT32, LSTM_INPUTS, TANH, Graph
+from ...tflite.operators import ACTIVATIONS, DENSE_INPUTS, LSTM, LSTM_INPUTS, TANH
+from ...tflite.schema import FLOAT32, INT8, INT16, INT32, Graph
 from ..limits import Budget
 from .operands import Operands, affine
 
-_ACTIVATIONS = {0: "none", 1: "relu", 2: "relu_n1_to_1", 3: "relu6"}
 HIDDEN = 4
 """The place among an LSTM's intermediates of what is projected; before it are the gates."""
 
@@ -24,7 +24,7 @@ def read_layer(graph: Graph, n: int, name: str, budget: Budget) -> Layer | Float
     anything that LiteRT or deltaloom does not run.
     """
     operator = graph.operators[n]
-    lstm = operator.code == schema.LSTM
+    lstm = operator.code == LSTM
     names = LSTM_INPUTS if lstm else DENSE_INPUTS
     operands = Operands.of(graph, operator, names, f"{operator.title} {name!r}", budget)
     kind = operands.type_of("x")
@@ -61,14 +61,17 @@ def _parts(operands: Operands, gates: tuple[str, ...]) -> dict[str, list[str]]:
         "recurrent": [f"R_{gate}" for gate in gates],
         "bias": [f"b_{gate}" for gate in gates],
     }
-    for part, letter, of in (("peephole", "P", [g for g in gates if g != "g"]), ("norm", "L", gates)):
+    for part, letter, of in (
+        ("peephole", "P", [g for g in gates if g != "g"]),
+        ("norm", "L", gates),
+    ):
         wanted = [f"{letter}_{gate}" for gate in of]
         if any(operands.has(name) for name in wanted):
             names[part] = wanted
     return names
 
 
-def _clips(operands: Operands) -> dict[str, float]:
+def _clips(operands: Operands) -> dict[str, Any]:
     options = operands.operator.options
     return {name: float(options[name]) for name in ("cell_clip", "projection_clip")}
 
@@ -162,17 +165,17 @@ def _cell_log2(operands: Operands) -> int:
 def notes_of(graph: Graph, n: int, name: str) -> list[str]:
     """What LiteRT itself does amiss with operator n, in sentences."""
     operator = graph.operators[n]
-    if operator.code != schema.LSTM or graph.tensors[operator.inputs[0]].type != INT8:
+    if operator.code != LSTM or graph.tensors[operator.inputs[0]].type != INT8:
         return []
     has = {k: p >= 0 for k, p in zip(LSTM_INPUTS, operator.inputs, strict=False)}
     coupled, normed = not has["W_i"], has.get("L_f", False)
     first = operator.intermediates[0] if operator.intermediates else -1
     if coupled and normed and (first < 0 or not graph.tensors[first].scale.size):
-        return [
+        text = (
             f"{name}: coupled gates with layer normalisation whose intermediate 0 has no scale: "
-            "LiteRT gives constant outputs for this file without an error. deltaloom computes "
-            "what is meant."
-        ]
+            "LiteRT gives constant outputs for this file without an error; here is what is meant"
+        )
+        return [text]
     return []
 
 
@@ -184,11 +187,11 @@ def _float_linear(operands: Operands, name: str) -> FloatLinear:
 
 def _activation(operands: Operands) -> str:
     found = operands.operator.options["activation"]
-    if found not in _ACTIVATIONS or operands.operator.options["weights_format"]:
+    if found not in ACTIVATIONS or operands.operator.options["weights_format"]:
         raise UserError(
             f"{operands.title}: activation {found} or shuffled weights, which is not supported"
         )
-    return _ACTIVATIONS[found]
+    return ACTIVATIONS[found]
 
 
 def _integer_linear(operands: Operands, name: str) -> IntegerLinear:

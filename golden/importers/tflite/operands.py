@@ -11,6 +11,7 @@ from ...tflite import schema
 from ...tflite.schema import Graph, Operator, Tensor
 from ..limits import Budget
 
+
 @dataclass(frozen=True)
 class Operands:
     """An operator's inputs by name, those that there are. title: of the layer, for messages."""

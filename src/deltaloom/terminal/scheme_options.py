@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from ..golden.quantization.scheme import Scheme
 
 WIDTHS = range(2, 17)
+INTEGER_LSTM = "integer-lstm"
+"""The scheme that is a recipe of its own, `golden.integer_lstm.recipe`."""
 SKIP = (
     "recurrent layers whose candidate gate (LSTM g, GRU n, LiGRU a) keeps a recurrent path of "
     "16/16 bits: none, all, or the first half of them, rounded up"
@@ -59,7 +61,8 @@ def add_scheme(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|FILE.toml",
         default=argparse.SUPPRESS,
         help="bits of all paths by name, 16-bit, 8-bit, 4-bit or M1 to M8 of the paper, or a file "
-        "of settings, see docs/quantization.md; other options come on top (default: none)",
+        "of settings, see docs/quantization.md; other options come on top; or integer-lstm, the "
+        "integer-only LSTM that LiteRT runs, see docs/integer-lstm.md (default: none)",
     )
     add_bits(parser)
     add_method(parser)
@@ -117,6 +120,14 @@ def add_method(parser: argparse.ArgumentParser, name: str = "--method") -> None:
             default=argparse.SUPPRESS,
             help=f"{help} (default: {default})",
         )
+
+
+def refuse_options(args: argparse.Namespace, scheme: str) -> None:
+    """Raise UserError where an option is given besides a scheme that has none."""
+    names = ("weight-bits", "activation-bits", "clipping", "activation-clipping", *CHOICES)
+    for name in (*names, "method", "path"):
+        if name.replace("-", "_") in args:
+            raise UserError(f"--{name}: --scheme {scheme} settles it; leave it out")
 
 
 def read_options(args: argparse.Namespace) -> "Scheme":

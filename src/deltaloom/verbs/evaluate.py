@@ -29,8 +29,8 @@ from ..terminal.outputs import (
 from ..terminal.progress import progress_bars
 
 if TYPE_CHECKING:
+    from ..golden.evaluation.networks import AnyNetwork
     from ..golden.evaluation.result import Evaluation
-    from ..golden.models.network import Network
 
 
 class Evaluate:
@@ -63,6 +63,7 @@ class Evaluate:
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.data import Dataset
         from ..golden.evaluation.evaluate import evaluate
+        from ..golden.evaluation.networks import load_float, load_network
         from ..golden.models.float_model import FloatModel
         from ..golden.models.network import Network
         from ..golden.reports.sections import evaluate_sections
@@ -70,17 +71,21 @@ class Evaluate:
         inputs = [args.network, args.data, *([args.model] if "model" in args else [])]
         output = check_json(args, *inputs)
         page = report_file(args, None, *inputs, *([output] if output else []))
-        network = set_thresholds(Network.load(args.network), getattr(args, "threshold", []))
-        model = FloatModel.load(args.model) if "model" in args else None
+        network = set_thresholds(load_network(args.network), getattr(args, "threshold", []))
+        model = load_float(args.model) if "model" in args else None
+        known = model if isinstance(model, FloatModel) else None
         metrics = read_metrics(args)
         data = Dataset.load(args.data)
         with progress_bars() as progress:
             evaluation = evaluate(network, data, model, args.word_bits, progress, metrics)
-        cycles = estimated_cycles(network, args.word_bits, data)
+        cycles = None
+        if isinstance(network, Network):
+            cycles = estimated_cycles(network, args.word_bits, data)
         with together():
             if output is not None:
                 write_json(asdict(evaluation), output)
-            print_numbers(network, data, model)
+            if isinstance(network, Network):
+                print_numbers(network, data, known)
             _print(evaluation, network, cycles)
             if page is not None:
                 sections = evaluate_sections(network, evaluation, data, model)
@@ -88,11 +93,14 @@ class Evaluate:
 
 
 def _print(
-    evaluation: "Evaluation", network: "Network", cycles: tuple[float, float] | None
+    evaluation: "Evaluation", network: "AnyNetwork", cycles: tuple[float, float] | None
 ) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    from ..golden.evaluation.networks import activation_bits
+    from ..golden.models.network import Network
 
     paths = Table("path")
     for heading in (
@@ -109,7 +117,7 @@ def _print(
             escape(name),
             f"{path.columns:,}",
             f"{path.rows:,}",
-            f"{path.weight_bits}/{path.quantizer.bits}",
+            f"{path.weight_bits}/{activation_bits(path)}",
             f"{path.threshold}",
             f"{evaluation.events_per_step[name]:.1f}",
             f"{evaluation.eliminated_by_path[name]:.1f}",
@@ -124,7 +132,9 @@ def _print(
     if cycles is not None:
         what = f"estimated cycles per step, {evaluation.word_bits}-bit words"
         rows += [(f"{what}, dense", f"{cycles[0]:,.0f}"), (f"{what}, delta", f"{cycles[1]:,.1f}")]
-    area = estimated_area(network, evaluation.word_bits)
+    area = None
+    if isinstance(network, Network):
+        area = estimated_area(network, evaluation.word_bits)
     if area is not None:
         blocks = f"{area.multipliers:,}, {area.block_rams:,}"
         rows += [
