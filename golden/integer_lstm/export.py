@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An integer network as a .tflite file, which LiteRT runs to the same bits."""
+"""Networks as .tflite files: of integers, which LiteRT runs to the same bits, or of floats."""
 
 from dataclasses import dataclass, field
 
@@ -9,12 +9,14 @@ from ..arithmetic import Ints
 from ..errors import UserError
 from ..tflite import schema
 from ..tflite.operators import ACTIVATIONS, DENSE, LSTM, LSTM_INPUTS, TANH
-from ..tflite.schema import INT8, INT16, INT32, Graph, Operator, Tensor
+from ..tflite.schema import FLOAT32, INT8, INT16, INT32, Graph, Operator, Tensor
+from .float_layers import FloatLinear, FloatLstm
+from .float_network import FloatNetwork
 from .layers import GATES, Affine, IntegerLinear, IntegerLstm
 from .network import IntegerNetwork
 
 _ACTIVATION_CODES = {name: code for code, name in ACTIVATIONS.items()}
-_DTYPES = {INT8: np.int8, INT16: np.int16, INT32: np.int32}
+_DTYPES = {FLOAT32: np.float32, INT8: np.int8, INT16: np.int16, INT32: np.int32}
 
 
 def to_tflite(network: IntegerNetwork, frames: int = 1) -> bytes:
@@ -30,30 +32,47 @@ def to_tflite(network: IntegerNetwork, frames: int = 1) -> bytes:
             raise UserError(f"{layer.name}: has {what}, which no .tflite file holds")
     made = _Made(frames)
     place = made.activation("input", network.inputs, network.x)
-    first = place
     for layer in network.layers:
         if isinstance(layer, IntegerLstm):
             place = made.lstm(layer, place)
         else:
             place = made.linear(layer, place)
-    return schema.packed(
-        Graph(
-            tensors=made.tensors,
-            operators=made.operators,
-            inputs=(first,),
-            outputs=(place,),
-            description="deltaloom",
-        )
-    )
+    return made.packed(place)
+
+
+def float_to_tflite(network: FloatNetwork, frames: int = 1) -> bytes:
+    """The same of a float network, for LiteRT's own quantizer. Initial states are refused."""
+    made = _Made(frames)
+    place = made.real("input", (1, frames, network.inputs))
+    for layer in network.layers:
+        if isinstance(layer, FloatLinear):
+            place = made.float_linear(layer, place)
+        elif layer.initial:
+            raise UserError(f"{layer.name}: has an initial state, which no .tflite file holds")
+        else:
+            place = made.float_lstm(layer, place)
+    return made.packed(place)
 
 
 @dataclass
 class _Made:
-    """Tensors and operators so far."""
+    """Tensors and operators so far; the first tensor is the input."""
 
     frames: int
     tensors: list[Tensor] = field(default_factory=list)
     operators: list[Operator] = field(default_factory=list)
+
+    def packed(self, output: int) -> bytes:
+        """The file's content."""
+        return schema.packed(
+            Graph(
+                tensors=self.tensors,
+                operators=self.operators,
+                inputs=(0,),
+                outputs=(output,),
+                description="deltaloom",
+            )
+        )
 
     def add(self, tensor: Tensor) -> int:
         self.tensors.append(tensor)
@@ -105,6 +124,16 @@ class _Made:
         inputs["c"] = self.state(f"{layer.name}/c", INT16, layer.cells, cell)
         intermediates = self.intermediates(layer)
         y = self.activation(f"{layer.name}/y", layer.outputs, layer.y)
+        return self.operator(layer, tuple(inputs.values()), y, intermediates)
+
+    def operator(
+        self,
+        layer: IntegerLstm | FloatLstm,
+        inputs: tuple[int, ...],
+        y: int,
+        intermediates: tuple[int, ...] = (),
+    ) -> int:
+        """Add an LSTM operator that makes y."""
         options = {
             "activation": TANH,
             "cell_clip": layer.cell_clip,
@@ -113,12 +142,57 @@ class _Made:
         self.operators.append(
             Operator(
                 code=LSTM,
-                inputs=tuple(inputs.values()),
+                inputs=inputs,
                 outputs=(y,),
                 intermediates=intermediates,
                 options=options,
             )
         )
+        return y
+
+    def real(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        data: np.ndarray | None = None,
+        *,
+        variable: bool = False,
+    ) -> int:
+        """A float32 tensor."""
+        return self.add(Tensor(name=name, type=FLOAT32, shape=shape, data=data, variable=variable))
+
+    def float_lstm(self, layer: FloatLstm, x: int) -> int:
+        inputs = dict.fromkeys(LSTM_INPUTS, -1) | {"x": x}
+        for letter, arrays, gates in (
+            ("W", layer.weights, layer.gates),
+            ("R", layer.recurrent, layer.gates),
+            ("P", layer.peephole, layer.peephole_gates),
+            ("b", layer.bias, layer.gates),
+            ("L", layer.norm, layer.gates),
+        ):
+            for gate, array in zip(
+                gates, () if arrays is None else arrays, strict=arrays is not None
+            ):
+                name = f"{letter}_{gate}"
+                inputs[name] = self.real(f"{layer.name}/{name}", array.shape, array)
+        for name, array in (("W_p", layer.projection), ("b_p", layer.projection_bias)):
+            if array is not None:
+                inputs[name] = self.real(f"{layer.name}/{name}", array.shape, array)
+        for name, width in (("h", layer.outputs), ("c", layer.cells)):
+            inputs[name] = self.real(f"{layer.name}/{name}", (1, width), variable=True)
+        y = self.real(f"{layer.name}/y", (1, self.frames, layer.outputs))
+        return self.operator(layer, tuple(inputs.values()), y)
+
+    def float_linear(self, layer: FloatLinear, x: int) -> int:
+        weights = self.real(f"{layer.name}/W", layer.weights.shape, layer.weights)
+        bias = self.real(f"{layer.name}/b", layer.bias.shape, layer.bias)
+        y = self.real(f"{layer.name}/y", (1, self.frames, layer.outputs))
+        return self.dense(layer.activation, (x, weights, bias), y)
+
+    def dense(self, activation: str, inputs: tuple[int, ...], y: int) -> int:
+        """Add a fully connected operator that makes y."""
+        options = {"activation": _ACTIVATION_CODES[activation], "keep_axes": True}
+        self.operators.append(Operator(code=DENSE, inputs=inputs, outputs=(y,), options=options))
         return y
 
     def state(self, name: str, kind: int, width: int, affine: Affine) -> int:
@@ -147,11 +221,7 @@ class _Made:
         product = scale * np.float32(layer.x.scale)
         bias = self.constant(f"{layer.name}/b", INT32, layer.bias, product)
         y = self.activation(f"{layer.name}/y", layer.outputs, layer.y)
-        options = {"activation": _ACTIVATION_CODES[layer.activation], "keep_axes": True}
-        self.operators.append(
-            Operator(code=DENSE, inputs=(x, weights, bias), outputs=(y,), options=options)
-        )
-        return y
+        return self.dense(layer.activation, (x, weights, bias), y)
 
 
 def _quantized(

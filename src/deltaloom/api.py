@@ -17,6 +17,7 @@ from .golden.errors import UserError
 from .golden.evaluation import evaluate as evaluation
 from .golden.evaluation import tuning
 from .golden.evaluation.metrics import Metric, find_metric
+from .golden.evaluation.networks import AnyFloat, AnyNetwork, N, load_float, load_network
 from .golden.evaluation.result import Evaluation, columns
 from .golden.evaluation.trials import Trials
 from .golden.importers.checkpoint import ImportOptions, import_checkpoint
@@ -37,16 +38,16 @@ if TYPE_CHECKING:
     from .sim.report import SimulationReport
 
 
-def load(file: AnyPath) -> FloatModel | Network:
-    """Read a file of deltaloom's own: what `FloatModel.save` or `Network.save` wrote.
+def load(file: AnyPath) -> AnyFloat | AnyNetwork:
+    """Read a file of deltaloom's own: what the `save` of a model or a network wrote.
 
     Raises UserError where it is anything else; checkpoints are for `import_model`.
     """
     kind = storage.kind_of(file)
-    if kind == network.KIND:
-        return Network.load(file)
-    if kind == float_model.KIND:
-        return FloatModel.load(file)
+    if kind in (network.KIND, storage.INTEGER_LSTM):
+        return load_network(file)
+    if kind in (float_model.KIND, storage.FLOAT_LSTM):
+        return load_float(file)
     wanted = f"a {float_model.KIND} or a {network.KIND} is wanted"
     raise UserError(f"{file}: holds a {kind}, {wanted}; name another file")
 
@@ -89,9 +90,9 @@ def quantize(
 
 
 def tune(
-    network: Network,
+    network: N,
     data: Dataset,
-    model: FloatModel | None = None,
+    model: AnyFloat | None = None,
     *,
     method: str = "greedy",
     allowed: float = 0.5,
@@ -101,7 +102,7 @@ def tune(
     log: AnyPath | None = None,
     workers: int = 1,
     progress: Progress = ignore_progress,
-) -> tuning.Tuning:
+) -> tuning.Tuning[N]:
     """Choose the delta thresholds that eliminate most; the result's `network` has them.
 
     Parameters
@@ -125,9 +126,9 @@ def tune(
 
 
 def evaluate(
-    network: Network,
+    network: AnyNetwork,
     data: Dataset,
-    model: FloatModel | None = None,
+    model: AnyFloat | None = None,
     *,
     metrics: Sequence[Metric | str] = (),
     word_bits: int = evaluation.WORD_BITS,
