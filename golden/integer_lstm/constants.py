@@ -35,16 +35,21 @@ class Scaling:
 
         Raises UserError where one is too large for an int32.
         """
-        for factor in factors:
-            if not abs(factor) < MOST_FACTOR:
-                raise UserError(
-                    f"{what}: a rescale factor of {float(factor):g} is not possible, it must be "
-                    "below 2**30; quantize anew with other scales"
-                )
+        check_factors(what, factors)
         pairs = [quantized_multiplier(float(factor)) for factor in factors]
         shape = (len(pairs), *([1] * axes))
         mult, shift = np.array(pairs, np.int64).reshape(-1, 2).T
         return cls(mult.reshape(shape), shift.reshape(shape))
+
+
+def check_factors(what: str, factors: "list[float] | np.ndarray") -> None:
+    """Raise UserError where a factor of a rescaling is too large, or not finite."""
+    for factor in factors:
+        if not abs(factor) < MOST_FACTOR:
+            raise UserError(
+                f"{what}: a rescale factor of {float(factor):g} is not possible, it must be "
+                "below 2**30; quantize anew with other scales"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,7 @@ class LstmConstants:
     projection_clip: int
 
 
+@np.errstate(over="ignore", under="ignore")
 def lstm_constants(layer: IntegerLstm) -> LstmConstants:
     """Raises UserError where scales are too far apart for an int32 multiplier."""
     gate = np.full(len(layer.gates), F32(2.0**GATE_LOG2))
@@ -159,14 +165,20 @@ class LinearConstants:
     high: int
 
 
+@np.errstate(over="ignore", under="ignore")
 def linear_constants(layer: IntegerLinear) -> LinearConstants:
-    """What XNNPACK derives, which runs these layers in LiteRT unless it is told otherwise."""
+    """What XNNPACK derives, which runs these layers in LiteRT unless it is told otherwise.
+
+    Raises UserError where scales are too far apart.
+    """
     bias = layer.bias - layer.x.zero_point * layer.weights.sum(axis=1)
     low, high = {"relu": (0, None), "relu6": (0, 6), "relu_n1_to_1": (-1, 1)}.get(
         layer.activation, (None, None)
     )
+    factor = layer.weight_scale.astype(F32) * F32(layer.x.scale) / F32(layer.y.scale)
+    check_factors(f"{layer.name}.x", factor)
     return LinearConstants(
-        factor=layer.weight_scale.astype(F32) * F32(layer.x.scale) / F32(layer.y.scale),
+        factor=factor,
         bias=bias,
         low=-128 if low is None else int(layer.y.codes(np.array(low))),
         high=127 if high is None else int(layer.y.codes(np.array(high))),

@@ -15,6 +15,7 @@ from ..checks import check
 from ..errors import UserError
 from ..storage import AnyPath, reading
 from . import files
+from .constants import linear_constants, lstm_constants
 from .layers import CODE_BITS, Affine, IntegerLinear, IntegerLstm, Layer, Path
 
 KIND = storage.INTEGER_LSTM
@@ -33,7 +34,8 @@ class IntegerNetwork:
     origin: the checkpoint's name, for reports; it does not count for equality.
     notes: how it was made, in sentences.
 
-    Raises UserError where a layer does not take what the one before puts out.
+    Raises UserError where a layer does not take what the one before puts out, or where scales are
+    too far apart for its arithmetic.
     """
 
     layers: tuple[Layer, ...]
@@ -49,8 +51,14 @@ class IntegerNetwork:
         for before, layer in zip(self.layers, self.layers[1:], strict=False):
             rule = f"{before.outputs}, the outputs of {before.name}"
             check(f"{layer.name} inputs", layer.inputs, layer.inputs == before.outputs, rule)
-            rule = f"{before.y} as of {before.name}'s output"
-            check(f"{layer.name} x", layer.x, layer.x == before.y, rule)
+            own, wanted = ((a.scale, a.zero_point) for a in (layer.x, before.y))
+            rule = f"{wanted} as of {before.name}'s output"
+            check(f"{layer.name} x scale, zero point", own, own == wanted, rule)
+        for layer in self.layers:  # which refuses scales that are too far apart
+            if isinstance(layer, IntegerLstm):
+                lstm_constants(layer)
+            else:
+                linear_constants(layer)
         count = len(self.labels)
         check("labels", count, count in (0, self.outputs), f"0 or {self.outputs}, one per output")
 

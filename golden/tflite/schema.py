@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError
+from ..errors import UserError, printable
 from .flatbuffer import Content, Number, Reader, Table, Vector, write
 from .operators import DENSE, DEQUANTIZE, LSTM, QUANTIZE, name_of
 
 IDENTIFIER = b"TFL3"
 VERSION = 3
+MOST_NAME, MOST_AXES = 120, 8
+"""What is shown of a name, and axes of a tensor."""
 TYPES = {0: "f4", 2: "i4", 3: "u1", 4: "i8", 7: "i2", 9: "i1"}
 TYPE_NAMES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 7: "int16", 9: "int8"}
 FLOAT32, INT32, INT16, INT8 = 0, 2, 7, 9
@@ -99,7 +101,8 @@ def read(content: bytes) -> Graph:
     if version != VERSION:
         raise UserError(f"its schema's version is {version}, {VERSION} is read; export it anew")
     codes = [
-        (max(code.number(0, "i8"), code.number(3, "i32")), code.text(1)) for code in root.tables(1)
+        (max(code.number(0, "i8"), code.number(3, "i32")), _name(code.text(1)))
+        for code in root.tables(1)
     ]
     graphs = root.tables(2)
     if len(graphs) != 1:
@@ -114,7 +117,7 @@ def read(content: bytes) -> Graph:
         operators=[_operator(table, codes, len(tensors)) for table in graphs[0].tables(3)],
         inputs=_places("inputs", graphs[0].array(1, "i4"), len(tensors)),
         outputs=_places("outputs", graphs[0].array(2, "i4"), len(tensors)),
-        description=root.text(3),
+        description=_name(root.text(3)),
     )
 
 
@@ -125,10 +128,12 @@ def _places(what: str, values: np.ndarray, count: int) -> tuple[int, ...]:
 
 
 def _tensor(table: Table, buffers: Sequence[Table]) -> Tensor:
-    name, kind = table.text(3), table.number(1, "i8")
-    shape = tuple(table.array(0, "i4").tolist())
-    if len(shape) > 8 or any(size < 0 for size in shape):
-        raise UserError(f"{name}: shape {[*shape]} is not possible, it is damaged; export it anew")
+    name, kind = _name(table.text(3)), table.number(1, "i8")
+    axes = table.array(0, "i4")
+    if axes.size > MOST_AXES or (axes < 0).any():
+        shown = axes.tolist() if axes.size <= MOST_AXES else f"of {axes.size} axes"
+        raise UserError(f"{name}: shape {shown} is not possible, it is damaged; export it anew")
+    shape = tuple(axes.tolist())
     number = table.number(2, "u32")
     if number >= max(len(buffers), 1):
         raise UserError(f"{name}: its values are not there, it is damaged; export it anew")
@@ -148,6 +153,11 @@ def _tensor(table: Table, buffers: Sequence[Table]) -> Tensor:
         variable=table.number(5, "bool", False),
         **found,
     )
+
+
+def _name(text: str) -> str:
+    """As it can be shown."""
+    return printable(text[:MOST_NAME])
 
 
 def _values(name: str, kind: int, shape: tuple[int, ...], buffer: Table) -> np.ndarray | None:

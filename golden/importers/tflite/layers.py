@@ -13,7 +13,7 @@ from ...tflite import schema
 from ...tflite.operators import ACTIVATIONS, DENSE_INPUTS, LSTM, LSTM_INPUTS, TANH
 from ...tflite.schema import FLOAT32, INT8, INT16, INT32, Graph
 from ..limits import Budget
-from .operands import Operands, affine
+from .operands import Operands, affine, widened
 
 HIDDEN = 4
 """The place among an LSTM's intermediates of what is projected; before it are the gates."""
@@ -147,19 +147,20 @@ def _intermediate(operands: Operands, n: int) -> tuple[float, int]:
 
 def _cell_log2(operands: Operands) -> int:
     scale = operands.scale("c")
-    log2 = math.log2(scale) if scale > 0 else math.nan
-    if log2 != round(log2):
+    part, power = math.frexp(scale)
+    log2 = power - 1
+    if part != 0.5:  # nor for 0, infinity or NaN
         raise UserError(
             f"{operands.title}: c has scale {scale:g}, expected a power of two; quantize anew"
         )
     if log2 > MOST_CELL:
         raise UserError(
-            f"{operands.title}: c has scale 2**{round(log2)}, for values up to "
-            f"{2 ** (round(log2) + 15)}; LiteRT computes no tanh of a scale above 2**{MOST_CELL} "
+            f"{operands.title}: c has scale 2**{log2}, for values up to {2.0 ** (log2 + 15):g}; "
+            f"LiteRT computes no tanh of a scale above 2**{MOST_CELL} "
             "and its outputs are garbage: quantize anew with a cell clip of at most 64, or from "
             "the float network with `deltaloom quantize --scheme integer-lstm`"
         )
-    return round(log2)
+    return log2
 
 
 def notes_of(graph: Graph, n: int, name: str) -> list[str]:
@@ -207,7 +208,7 @@ def _integer_linear(operands: Operands, name: str) -> IntegerLinear:
         x=operands.affine("x"),
         y=affine(f"{operands.title}: output", operands.output),
         weights=weights,
-        weight_scale=tensor.scale.astype(np.float64),
+        weight_scale=widened(tensor.scale),
         bias=bias,
         activation=_activation(operands),
     )

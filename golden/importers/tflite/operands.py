@@ -68,7 +68,7 @@ class Operands:
             what = "no constant" if tensor.data is None else f"of shape {[*tensor.shape]}"
             raise UserError(f"{self.title}: {name} is {what}, expected {axes} axes of constants")
         self.budget.take_array(f"{self.title} {name}", tensor.data.shape, 8)
-        return tensor.data.astype(np.float64 if kind == schema.FLOAT32 else np.int64)
+        return widened(tensor.data) if kind == schema.FLOAT32 else tensor.data.astype(np.int64)
 
     @property
     def types(self) -> str:
@@ -103,10 +103,17 @@ class Operands:
         return affine(f"{self.title}: {name}", self.tensor(name))
 
 
+def widened(values: np.ndarray) -> np.ndarray:
+    """float32 as float64; a signalling NaN becomes a quiet one."""
+    with np.errstate(invalid="ignore"):
+        wide: np.ndarray = values.astype(np.float64)
+    return wide
+
+
 def affine(what: str, tensor: Tensor) -> Affine:
     """A tensor's one scale and zero point. Raises UserError where it has none, or several."""
     if tensor.scale.size != 1 or tensor.zero_point.size > 1:
         count = tensor.scale.size
         raise UserError(f"{what} has {count or 'no'} scales, expected one; quantize anew")
     zero = int(tensor.zero_point[0]) if tensor.zero_point.size else 0
-    return Affine(float(tensor.scale[0]), zero)
+    return Affine(float(widened(tensor.scale)[0]), zero)
