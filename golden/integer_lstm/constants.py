@@ -152,7 +152,9 @@ def _cell_clip(layer: IntegerLstm) -> int:
 
 
 def _projection_clip(layer: IntegerLstm) -> int:
-    return int(min(F32(layer.projection_clip) / F32(layer.y.scale), F32(127)))
+    """In LiteRT an int8; about the zero point it may be as wide as all codes."""
+    most = F32(255 if layer.corrected else 127)
+    return int(min(F32(layer.projection_clip) / F32(layer.y.scale), most))
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,10 +135,9 @@ def _lstm(layer: FloatLayer, projection: FloatLayer | None) -> FloatLstm:
     given: dict[str, Any] = {}
     recurrent = _matrices(layer, "h")
     if projection is not None:
-        given = {
-            "projection": _matrices(projection, "x")[0],
-            "projection_bias": projection.bias[0].astype(np.float64),
-        }
+        given["projection"] = _matrices(projection, "x")[0]
+        if projection.bias.any():  # a linear layer always has one
+            given["projection_bias"] = projection.bias[0].astype(np.float64)
         initial = {k: v for k, v in initial.items() if k == "c"} | dict(projection.initial)
         if layer.h_columns is None:
             recurrent = np.zeros((*layer.bias.shape, projection.units))

@@ -35,9 +35,7 @@ def make_lstm(
     outputs = outputs if "projection" in parts else cells
 
     def normal(*shape: int, by: float) -> Reals:
-        """float32 values, in float64."""
-        values = (rng.standard_normal(shape) * by).astype(np.float32)
-        return values.astype(np.float64)
+        return _rounded(rng.standard_normal(shape) * by)
 
     bias = normal(len(gates), cells, by=0.5)
     bias[gates.index("f")] += 1
@@ -45,7 +43,7 @@ def make_lstm(
     if "peephole" in parts:
         given["peephole"] = normal(len(gates) - 1, cells, by=0.1)
     if "norm" in parts:
-        given["norm"] = 1 + normal(len(gates), cells, by=0.25)
+        given["norm"] = _rounded(1 + normal(len(gates), cells, by=0.25))
     if "projection" in parts:
         given["projection"] = normal(outputs, cells, by=1.5 / cells**0.5)
     if "projection_bias" in parts:
@@ -56,9 +54,14 @@ def make_lstm(
         gates=gates,
         weights=normal(len(gates), cells, inputs, by=1.2 / inputs**0.5),
         recurrent=normal(len(gates), cells, outputs, by=1.2 / outputs**0.5),
-        bias=bias.astype(np.float32).astype(np.float64),
+        bias=_rounded(bias),
         **given,
     )
+
+
+def _rounded(values: Reals) -> Reals:
+    """float32 values, in float64."""
+    return values.astype(np.float32).astype(np.float64)
 
 
 def make_lstm_network(
@@ -84,11 +87,9 @@ def make_lstm_network(
         width = made.outputs
     if classes is not None:
         rng = np.random.default_rng(seed + 1000)
-        weights = (rng.standard_normal((classes, width)) * 2 / width**0.5).astype(np.float32)
-        bias = rng.standard_normal(classes).astype(np.float32)
-        layers.append(
-            FloatLinear(name="linear.0", weights=weights.astype(float), bias=bias.astype(float))
-        )
+        weights = _rounded(rng.standard_normal((classes, width)) * 2 / width**0.5)
+        bias = _rounded(rng.standard_normal(classes))
+        layers.append(FloatLinear(name="linear.0", weights=weights, bias=bias))
     return FloatNetwork(layers=tuple(layers))
 
 

@@ -10,17 +10,23 @@ import pytest
 import deltaloom
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.engines.float_engine import run_float_batch
+from deltaloom.golden.errors import UserError
 from deltaloom.golden.importers.checkpoint import import_checkpoint
 from deltaloom.golden.importers.options import ImportOptions
+from deltaloom.golden.importers.tflite import read
 from deltaloom.golden.importers.tflite.read import read_tflite
 from deltaloom.golden.integer_lstm.engine import run
 from deltaloom.golden.integer_lstm.export import float_to_tflite, to_tflite
 from deltaloom.golden.integer_lstm.float_engine import observe, run_float
 from deltaloom.golden.integer_lstm.float_network import from_model
-from deltaloom.golden.integer_lstm.layers import IntegerLstm
+from deltaloom.golden.integer_lstm.layers import Affine, IntegerLinear, IntegerLstm
+from deltaloom.golden.integer_lstm.network import IntegerNetwork
 from deltaloom.golden.integer_lstm.recipe import quantize, quantize_with
 from deltaloom.golden.integer_lstm.synthetic import VARIANTS, make_frames, make_lstm_network
 from deltaloom.golden.models.float_model import FloatModel
+from deltaloom.golden.tflite import schema
+from deltaloom.golden.tflite.operators import DEQUANTIZE, QUANTIZE
+from deltaloom.golden.tflite.schema import Operator
 
 SPEECH = Path(deltaloom.__file__).parent / "data" / "speech"
 
@@ -128,6 +134,72 @@ def test_coupled_gates_with_norm_are_wrong_in_litert_without_a_scale(litert, tmp
     mended = litert.run(to_tflite(found.network, 9), x)
     np.testing.assert_array_equal(own, mended)
     assert np.ptp(own) > 100
+
+
+@pytest.mark.parametrize("major", [False, True])
+def test_files_with_float_ends(litert, tmp_path, major):
+    """QUANTIZE before and DEQUANTIZE behind, batch or time first; the importer's own check."""
+    network = integer_network("all", (5, 8, 7), 3)
+    graph = schema.read(to_tflite(network, 6))
+    count = len(graph.tensors)
+    ends = [
+        schema.Tensor(name=n, type=schema.FLOAT32, shape=(1, 6, w)) for n, w in (("a", 5), ("b", 4))
+    ]
+    operators = [
+        Operator(code=QUANTIZE, inputs=(count,), outputs=graph.inputs),
+        *graph.operators,
+        Operator(code=DEQUANTIZE, inputs=graph.outputs, outputs=(count + 1,)),
+    ]
+    tensors = [*graph.tensors, *ends]
+    if major:
+        tensors = [
+            replace(t, shape=(6, 1, t.shape[2])) if len(t.shape) == 3 else t for t in tensors
+        ]
+        operators = [
+            replace(op, options={**op.options, "time_major": True}) if op.options else op
+            for op in operators
+        ]
+    (tmp_path / "net.tflite").write_bytes(
+        schema.packed(
+            schema.Graph(
+                tensors=tensors, operators=operators, inputs=(count,), outputs=(count + 1,)
+            )
+        )
+    )
+    found = read_tflite(tmp_path / "net.tflite")
+    assert found.notes == (
+        f"equals LiteRT {litert.version()} in every bit of 48 words of random sequences",
+    )
+
+
+def test_a_file_that_litert_runs_otherwise_is_not_imported(litert, tmp_path, monkeypatch):
+    network = integer_network("plain", (5, 8), 3)
+    (tmp_path / "net.tflite").write_bytes(to_tflite(network, 6))
+    wrong = replace(network, layers=(replace(network.layers[0], cell_clip=0.5),))
+    monkeypatch.setattr(read, "_network", lambda *given: wrong)
+    with pytest.raises(UserError, match="it is not imported"):
+        read_tflite(tmp_path / "net.tflite")
+
+
+@pytest.mark.parametrize("activation", ["none", "relu", "relu6", "relu_n1_to_1"])
+@pytest.mark.parametrize("power", [False, True])
+def test_linear_layers(litert, activation, power):
+    """A scale for all rows or one each; factors that are powers of two have many ties."""
+    rng = np.random.default_rng(7)
+    for rows in (1, 11):
+        scales = np.full(rows, 2.0**-8) if power else rng.uniform(0.001, 0.02, rows)
+        x, y = (2.0**-5, 2.0**-4) if power else rng.uniform(0.01, 0.05, 2)
+        layer = IntegerLinear(
+            name="linear",
+            x=Affine(float(np.float32(x)), 17),
+            y=Affine(float(np.float32(y)), -40),
+            weights=rng.integers(-127, 128, (11, 23)),
+            weight_scale=scales.astype(np.float32).astype(float),
+            bias=rng.integers(-20000, 20000, 11),
+            activation=activation,
+        )
+        network = IntegerNetwork(layers=(layer,))
+        assert differing(litert, network, whole_range(rng, 23, 12, 40)) == (0, 12 * 40 * 11)
 
 
 def test_speech_starts_alike(litert):
