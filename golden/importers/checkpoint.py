@@ -79,6 +79,8 @@ def read_checkpoint(
         model = _model(file, part.stages, labels, options)
         return _with_sides(file, model, part, options)
     if file.suffix.lower() == TFLITE_SUFFIX:
+        if order:
+            raise UserError(f"{file}: order: a graph tells it; leave it out")
         found = read_tflite(file, labels, options)
         if not isinstance(found.network, FloatModel):
             raise UserError(

@@ -107,7 +107,9 @@ class Import:
         order = getattr(args, "order", "")
         labels = read_labels(args.labels) if "labels" in args else []
         options = _read_options(args)
-        if args.checkpoint.suffix.lower() == TFLITE and not order:
+        if args.checkpoint.suffix.lower() == TFLITE:
+            if order:
+                raise UserError(f"{args.checkpoint}: order: a graph tells it; leave --order out")
             _import_tflite(args, labels, options)
             return
         found = read_checkpoint(

@@ -26,13 +26,12 @@ def codes(network, lengths, seed=0):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_close_to_the_float_network(variant):
-    floats, network = make(variant, classes=4, corrected=True)
+    floats, network = make(variant, seed=3, classes=4, corrected=True)  # it does not bifurcate
     sequences = make_frames(5, [40] * 4, seed=9)
     exact = np.concatenate(run_float(floats, sequences))
     found = run(network, [network.x.codes(x) for x in sequences]).outputs
     error = network.y.real(np.concatenate(found)) - exact
-    # Layer normalisation of 6 and 8 units, and 16-bit activations, cost most.
-    assert np.sqrt(np.mean(error**2)) < 0.15 * exact.std()
+    assert np.sqrt(np.mean(error**2)) < 0.1 * exact.std()
 
 
 def test_a_batch_is_its_sequences_one_by_one():
