@@ -10,6 +10,7 @@ import area
 import area_model
 import arrays
 import cells
+import integer_lstm
 import knee
 import lanes
 import largest
@@ -31,6 +32,7 @@ SUITES: dict[str, Suite] = {
     "lanes": lanes.figures,
     "models": lambda work: models.figures(work, steps=50),
     "software": lambda work: software.figures(),
+    "integer-lstm": lambda work: integer_lstm.figures(),
 }
 FPGA: dict[str, Suite] = {
     "area": area.figures,

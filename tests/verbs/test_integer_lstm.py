@@ -170,8 +170,8 @@ def test_verbs_of_hardware_refuse_by_name(run, words):
     assert (code, out) == (2, "")
     assert err == (
         "deltaloom: net: holds an integer-only LSTM network, a quantized network is wanted; it "
-        "runs in golden only, `deltaloom evaluate` and `deltaloom tune` take it; for hardware, quantize "
-        "the float model with another scheme\n"
+        "runs in golden only, `deltaloom evaluate` and `deltaloom tune` take it; for hardware, "
+        "quantize the float model with another scheme\n"
     )
 
 
