@@ -7,7 +7,7 @@ from functools import cached_property
 
 from ...errors import UserError
 from ...tflite.operators import DENSE, DEQUANTIZE, LSTM, QUANTIZE, RESHAPE
-from ...tflite.schema import Graph, Operator, Tensor
+from ...tflite.schema import FLOAT32, Graph, Operator, Tensor
 
 LAYERS = (LSTM, DENSE)
 NO_LSTM = {
@@ -100,7 +100,8 @@ class _Walk:
             if before is None or before >= at or self._reader(before) != at:
                 return first, []
             if self._operator(before).code == QUANTIZE:
-                return first, [before]
+                given = self._graph.tensors[self._operator(before).inputs[0]]
+                return first, [before] if given.type == FLOAT32 else []
             if not self._continues(before):
                 return first, []
             at = before

@@ -140,6 +140,12 @@ def test_quantize_and_dequantize_at_the_ends_belong_to_it(read, integers):
     assert len(found.network.layers) == 3
 
 
+def test_a_change_of_codes_before_it_is_cut_off(read, integers):
+    """From uint8, as a converter that is told so puts it there."""
+    found = read(before(graph_of(integers), QUANTIZE, kind=3))
+    assert found.where[0] == ("QUANTIZE 'input'", "before")
+
+
 def test_what_stands_around_is_cut_off_by_name(read, integers):
     graph = behind(behind(graph_of(integers), DEQUANTIZE), SOFTMAX)
     found = read(before(before(graph, QUANTIZE), 18))
