@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import UserError, printable
 from .flatbuffer import Content, Number, Reader, Table, Vector, write
-from .operators import DENSE, DEQUANTIZE, LSTM, QUANTIZE, name_of
+from .operators import DENSE, DEQUANTIZE, LSTM, QUANTIZE, STRIDED_SLICE, name_of
 
 IDENTIFIER = b"TFL3"
 VERSION = 3
@@ -22,7 +22,7 @@ MOST_NAME, MOST_AXES = 120, 8
 TYPES = {0: "f4", 2: "i4", 3: "u1", 4: "i8", 7: "i2", 9: "i1"}
 TYPE_NAMES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 7: "int16", 9: "int8"}
 FLOAT32, INT32, INT16, INT8 = 0, 2, 7, 9
-_OPTIONS = {LSTM: 71, DENSE: 8, QUANTIZE: 89, DEQUANTIZE: 38}
+_OPTIONS = {LSTM: 71, DENSE: 8, QUANTIZE: 89, DEQUANTIZE: 38, STRIDED_SLICE: 32}
 """Which of the schema's kinds of options an operator has."""
 _FIELDS: dict[int, dict[str, tuple[int, str, Any]]] = {
     LSTM: {
@@ -37,6 +37,12 @@ _FIELDS: dict[int, dict[str, tuple[int, str, Any]]] = {
         "activation": (0, "i8", 0),
         "weights_format": (1, "i8", 0),
         "keep_axes": (2, "bool", False),
+    },
+    STRIDED_SLICE: {
+        name: (n, "i32", 0)
+        for n, name in enumerate(
+            ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_mask")
+        )
     },
 }
 """Of operators that are read: each option's field, kind and default."""

@@ -2,11 +2,11 @@
 """Which operators of a graph are the network: a chain of LSTM and fully connected layers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ...errors import UserError
-from ...tflite.operators import DENSE, DEQUANTIZE, LSTM, QUANTIZE, RESHAPE
+from ...tflite.operators import DENSE, DEQUANTIZE, LSTM, QUANTIZE, RESHAPE, STRIDED_SLICE
 from ...tflite.schema import FLOAT32, Graph, Operator, Tensor
 
 LAYERS = (LSTM, DENSE)
@@ -42,6 +42,20 @@ class Chain:
             made = self.graph.tensors[operator.outputs[0]].name if operator.outputs else ""
             found.append((f"{operator.title} {made!r}", "network" if n in own else side))
         return tuple(found)
+
+    @property
+    def last_only(self) -> bool:
+        """Whether the file goes on with the last frame's values alone."""
+        own = (*self.passed, *self.ends)
+        return any(self.graph.operators[n].code == STRIDED_SLICE for n in own)
+
+    @property
+    def part(self) -> Graph:
+        """The graph of the network alone, with its ends."""
+        own = sorted((*self.layers, *self.passed, *self.ends))
+        operators = [self.graph.operators[n] for n in own]
+        ends = operators[0].inputs[:1], operators[-1].outputs[:1]
+        return replace(self.graph, operators=operators, inputs=ends[0], outputs=ends[1])
 
     @property
     def cut(self) -> tuple[str, ...]:
@@ -111,9 +125,11 @@ class _Walk:
     def on(self, n: int) -> tuple[list[int], list[int], list[int]]:
         """Layers from n on, what passes values on between them, and a DEQUANTIZE behind."""
         layers, passed, waiting = [n], list[int](), list[int]()
+        lstm = n if self._operator(n).code == LSTM else None
         at = self._reader(n)
-        while at is not None and at > layers[-1] and self._continues(at):
+        while at is not None and at > layers[-1] and self._goes_on(lstm, at):
             if self._operator(at).code in LAYERS:
+                lstm = at if self._operator(at).code == LSTM else lstm
                 layers.append(at)
                 passed += waiting
                 waiting = []
@@ -122,6 +138,22 @@ class _Walk:
             at = self._reader(at)
         ends = at is not None and self._operator(at).code == DEQUANTIZE
         return layers, passed, [*waiting, at] if ends and at is not None else []
+
+    def _goes_on(self, lstm: int | None, n: int) -> bool:
+        """Whether operator n belongs to the chain that has come through this LSTM last.
+
+        An LSTM must find the axes as that one left them.
+        """
+        if lstm is None:
+            return self._continues(n)
+        before, operator = self._operator(lstm), self._operator(n)
+        if operator.code == LSTM:
+            made, read = (
+                self._graph.tensors[p].shape for p in (before.outputs[0], operator.inputs[0])
+            )
+            major = (op.options["time_major"] for op in (before, operator))
+            return made[:-1] == read[:-1] and len(set(major)) == 1
+        return self._continues(n) or takes_last(self._graph, operator, before)
 
     def _reader(self, n: int) -> int | None:
         """The one operator that reads what operator n makes, as its first input."""
@@ -142,6 +174,29 @@ class _Walk:
         tensors: Sequence[Tensor] = self._graph.tensors
         before, after = (tensors[k].shape for k in (operator.inputs[0], operator.outputs[0]))
         return bool(before and after and before[-1] == after[-1])
+
+
+def takes_last(graph: Graph, operator: Operator, lstm: Operator) -> bool:
+    """Whether an operator is a STRIDED_SLICE that leaves the last frame of what the LSTM makes."""
+    if operator.code != STRIDED_SLICE or len(operator.inputs) != 4:
+        return False
+    shape, *given = (graph.tensors[place] for place in operator.inputs)
+    numbers = [tensor.data for tensor in given]
+    if len(shape.shape) != 3 or any(each is None or each.shape != (3,) for each in numbers):
+        return False
+    begin, end, strides = (each.tolist() for each in numbers if each is not None)
+    time = 0 if lstm.options["time_major"] else 1
+    options = operator.options
+    whole = all(
+        (options["begin_mask"] >> k & 1 or begin[k] == 0)
+        and (options["end_mask"] >> k & 1 or end[k] >= shape.shape[k])
+        for k in range(3)
+        if k != time
+    )
+    last = not options["begin_mask"] >> time & 1 and begin[time] in (-1, shape.shape[time] - 1)
+    plain = not options["ellipsis_mask"] and not options["new_axis_mask"]
+    alone = options["shrink_mask"] == 1 << time
+    return bool(whole and last and plain and alone and strides == [1, 1, 1])
 
 
 def _title(graph: Graph, n: int) -> str:

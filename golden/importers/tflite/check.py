@@ -36,50 +36,53 @@ def check(file: Path, chain: Chain, network: IntegerNetwork | FloatNetwork) -> s
     except metadata.PackageNotFoundError:
         return f"not checked: {PACKAGE} is not installed (`pip install 'deltaloom[tflite]'`)"
     name = f"LiteRT {version}"
-    shape = _shape(chain, network.inputs)
-    if chain.cut or shape is None:
-        return f"not checked against {name}: the file has more than the network, or several inputs"
+    part = chain.part
+    shape = _shape(chain, part, network.inputs)
+    if shape is None:
+        return f"not checked against {name}: the network's input is no one sequence of few frames"
     frames: np.ndarray
     frames = np.random.default_rng(0).normal(size=(BATCH, prod(shape[:-1]), network.inputs))
-    floats = _type(chain, chain.graph.inputs[0]) == schema.FLOAT32
+    floats = part.tensors[part.inputs[0]].type == schema.FLOAT32
     if isinstance(network, IntegerNetwork):
         spread = frames * 48 + network.x.zero_point
         codes = np.clip(np.rint(spread), -128, 127).astype(np.int8)
         frames = network.x.real(codes) if floats else codes
     fed = frames.astype(np.float32) if floats else frames
-    outputs = _run(file, fed.reshape(BATCH, *shape))
+    content = schema.packed(part) if chain.cut else b""
+    outputs = _run(file, content, fed.reshape(BATCH, *shape))
     if isinstance(outputs, str):
         return f"not checked: {name} cannot run this file ({outputs})"
     own, theirs = _both(network, frames, outputs.reshape(BATCH, -1, network.outputs))
+    if chain.last_only:
+        own = own[:, -1:]
     if isinstance(network, IntegerNetwork):
         return _equal(own, theirs, name)
     return verdict(own, theirs, name)
 
 
-def _type(chain: Chain, place: int) -> int:
-    return chain.graph.tensors[place].type
-
-
-def _shape(chain: Chain, inputs: int) -> tuple[int, ...] | None:
-    """Of the file's input, with a few frames where it has one; None where there are several."""
-    graph = chain.graph
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1 or graph.inputs[0] < 0:
-        return None
-    shape = graph.tensors[graph.inputs[0]].shape
-    major = bool(graph.operators[chain.layers[0]].options.get("time_major"))
+def _shape(chain: Chain, part: schema.Graph, inputs: int) -> tuple[int, ...] | None:
+    """Of the network's input, with a few frames where it has one; None where it is none of one
+    sequence.
+    """
+    shape = part.tensors[part.inputs[0]].shape
+    lstms = (chain.graph.operators[n].options for n in chain.layers)
+    major = any(options.get("time_major") for options in lstms)
     if len(shape) != 3 or shape[2] != inputs or not 0 < prod(shape[:2]) <= MOST_FRAMES:
         return None
     if shape[0 if not major else 1] != 1:
         return None
-    if shape[:2] == (1, 1) and not chain.passed:
+    if shape[:2] == (1, 1) and not (chain.passed or chain.last_only):
         return (STEPS, 1, inputs) if major else (1, STEPS, inputs)
     return shape
 
 
-def _run(file: Path, frames: np.ndarray) -> np.ndarray | str:
-    """LiteRT's outputs for each sequence, or what went wrong."""
+def _run(file: Path, content: bytes, frames: np.ndarray) -> np.ndarray | str:
+    """LiteRT's outputs for each sequence, or what went wrong; content: runs in the file's place."""
     with tempfile.TemporaryDirectory(prefix="deltaloom-") as folder:
         given, made = Path(folder, "x.npy"), Path(folder, "y.npy")
+        if content:
+            file = Path(folder, "part.tflite")
+            file.write_bytes(content)
         np.save(given, frames)
         command = [sys.executable, "-I", str(RUNTIME), str(file.resolve()), str(given), str(made)]
         child = processes.start(

@@ -8,7 +8,15 @@ import numpy as np
 
 from ...errors import UserError
 from ...integer_lstm.float_layers import FloatAny, FloatLinear, FloatLstm
-from ...integer_lstm.layers import COUPLED, GATES, MOST_CELL, IntegerLinear, IntegerLstm, Layer
+from ...integer_lstm.layers import (
+    COUPLED,
+    GATES,
+    LEAST_CELL,
+    MOST_CELL,
+    IntegerLinear,
+    IntegerLstm,
+    Layer,
+)
 from ...tflite import schema
 from ...tflite.operators import ACTIVATIONS, DENSE_INPUTS, LSTM, LSTM_INPUTS, TANH
 from ...tflite.schema import FLOAT32, INT8, INT16, INT32, Graph
@@ -153,12 +161,12 @@ def _cell_log2(operands: Operands) -> int:
         raise UserError(
             f"{operands.title}: c has scale {scale:g}, expected a power of two; quantize anew"
         )
-    if log2 > MOST_CELL:
+    if not LEAST_CELL <= log2 <= MOST_CELL:
         raise UserError(
             f"{operands.title}: c has scale 2**{log2}, for values up to {2.0 ** (log2 + 15):g}; "
-            f"LiteRT computes no tanh of a scale above 2**{MOST_CELL} "
-            "and its outputs are garbage: quantize anew with a cell clip of at most 64, or from "
-            "the float network with `deltaloom quantize --scheme integer-lstm`"
+            f"LiteRT has a tanh of scales 2**{LEAST_CELL} to 2**{MOST_CELL} only, and its outputs "
+            "are garbage without an error: quantize from the float network with `deltaloom "
+            "quantize --scheme integer-lstm`"
         )
     return log2
 

@@ -58,6 +58,8 @@ def read_tflite(
         layers, notes = _layers(chain, budget)
         network = _network(layers, tuple(labels), file.name)
         mended = bool(notes)
+        if chain.last_only:
+            notes.append("the file gives its last frame's outputs, the network every frame's")
         if chain.cut:
             notes.append("cut off: " + ", ".join(chain.cut))
         checked = "not checked against LiteRT (--no-check)"

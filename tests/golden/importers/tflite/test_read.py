@@ -18,7 +18,7 @@ from deltaloom.golden.integer_lstm.recipe import quantize
 from deltaloom.golden.integer_lstm.synthetic import make_frames, make_lstm_network
 from deltaloom.golden.models.float_model import FloatModel
 from deltaloom.golden.tflite import schema
-from deltaloom.golden.tflite.operators import DENSE, DEQUANTIZE, QUANTIZE, RESHAPE
+from deltaloom.golden.tflite.operators import DENSE, DEQUANTIZE, QUANTIZE, RESHAPE, STRIDED_SLICE
 from deltaloom.golden.tflite.schema import FLOAT32, INT8, INT32, Graph, Operator, Tensor
 
 SOFTMAX, LSTM_OF_ONE_STEP, WHILE, CUSTOM = 25, 16, 119, 32
@@ -198,7 +198,8 @@ def test_a_dense_layer_before_the_lstm_belongs_to_the_chain(read, integers):
 def test_time_major_files_are_read(read, integers):
     graph = graph_of(integers)
     options = dict(graph.operators[0].options) | {"time_major": True}
-    assert read(with_operator(graph, 0, options=options)).network.inputs == 4
+    both = with_operator(with_operator(graph, 0, options=options), 1, options=options)
+    assert len(read(both).network.layers) == 3
 
 
 def test_layers_of_older_files_have_20_inputs(read, integers):
@@ -222,6 +223,71 @@ def test_files_without_an_lstm(refused, integers):
     assert refused(nothing).startswith("no UNIDIRECTIONAL_SEQUENCE_LSTM; it has nothing")
 
 
+def test_lstms_over_different_axes(refused, integers):
+    """Time first in one of two, or frames put elsewhere between them: they are no chain."""
+    graph = graph_of(integers)
+    options = dict(graph.operators[0].options) | {"time_major": True}
+    assert "is not in one chain" in refused(with_operator(graph, 0, options=options))
+    middle = graph.operators[0].outputs[0]
+    place = len(graph.tensors)
+    turned = replace(graph.tensors[middle], shape=(4, 1, 6))
+    reshape = Operator(code=RESHAPE, inputs=(middle,), outputs=(place,))
+    second = replace(graph.operators[1], inputs=(place, *graph.operators[1].inputs[1:]))
+    operators = [graph.operators[0], reshape, second, graph.operators[2]]
+    moved = replace(graph, tensors=[*graph.tensors, turned], operators=operators)
+    assert "is not in one chain" in refused(moved)
+
+
+def sliced(graph, begin, **masks):
+    """The graph with a STRIDED_SLICE between its last LSTM and what follows."""
+    middle = graph.operators[1].outputs[0]
+    count = len(graph.tensors)
+    numbers = {"begin": begin, "end": [0, 0, 0], "strides": [1, 1, 1]}
+    numbers |= {name: masks.pop(name) for name in numbers.keys() & masks.keys()}
+    constants = [
+        Tensor(name=name, type=INT32, shape=(3,), data=np.array(values, np.int32))
+        for name, values in numbers.items()
+    ]
+    options = {"begin_mask": 5, "end_mask": 5, "shrink_mask": 2} | masks
+    slice_ = Operator(
+        code=STRIDED_SLICE,
+        inputs=(middle, *range(count, count + 3)),
+        outputs=(count + 3,),
+        options=options,
+    )
+    dense = replace(graph.operators[2], inputs=(count + 3, *graph.operators[2].inputs[1:]))
+    tensors = [*graph.tensors, *constants, replace(graph.tensors[middle], shape=(1, 5))]
+    return replace(graph, tensors=tensors, operators=[*graph.operators[:2], slice_, dense])
+
+
+@pytest.mark.parametrize("begin", [[0, -1, 0], [0, 3, 0]])
+def test_the_last_frame_is_passed_on(read, integers, begin):
+    found = read(sliced(graph_of(integers), begin))
+    assert len(found.network.layers) == 3
+    assert found.notes[0] == "the file gives its last frame's outputs, the network every frame's"
+
+
+@pytest.mark.parametrize(
+    ("begin", "masks"),
+    [
+        ([0, 0, 0], {}),
+        ([0, -2, 0], {}),
+        ([0, -1, 0], {"begin_mask": 7}),
+        ([0, -1, 0], {"shrink_mask": 1}),
+        ([0, -1, 0], {"shrink_mask": 0}),
+        ([0, -1, 1], {"begin_mask": 1}),
+        ([0, -1, 0], {"end_mask": 1}),
+        ([0, -1, 0], {"ellipsis_mask": 1}),
+        ([0, -1, 0], {"new_axis_mask": 1}),
+        ([0, -1, 0], {"strides": [1, -1, 1]}),
+    ],
+)
+def test_other_slices_are_cut_off(read, integers, begin, masks):
+    found = read(sliced(graph_of(integers), begin, **masks))
+    assert len(found.network.layers) == 2
+    assert found.notes[0].startswith("cut off: STRIDED_SLICE ")
+
+
 def test_lstms_that_are_not_in_one_chain(refused, integers):
     graph = graph_of(integers)
     inputs = (0, *graph.operators[1].inputs[1:])
@@ -234,11 +300,13 @@ def test_lstms_that_are_not_in_one_chain(refused, integers):
 def test_a_cell_scale_whose_tanh_litert_does_not_compute(refused, integers):
     graph = graph_of(integers)
     place = graph.operators[0].inputs[C]
-    line = refused(with_tensor(graph, place, scale=np.array([2.0**-8], np.float32)))
-    assert line.startswith(
-        "UNIDIRECTIONAL_SEQUENCE_LSTM 'lstm.0': c has scale 2**-8, for values up to 128; LiteRT "
-        "computes no tanh of a scale above 2**-9 and its outputs are garbage: quantize anew"
-    )
+    for log2, reach in ((-8, "128"), (-16, "0.5")):
+        line = refused(with_tensor(graph, place, scale=np.array([2.0**log2], np.float32)))
+        assert line.startswith(
+            f"UNIDIRECTIONAL_SEQUENCE_LSTM 'lstm.0': c has scale 2**{log2}, for values up to "
+            f"{reach}; LiteRT has a tanh of scales 2**-15 to 2**-9 only, and its outputs are "
+            "garbage without an error: quantize from the float network"
+        )
     line = refused(with_tensor(graph, place, scale=np.array([0.003], np.float32)))
     assert line.endswith("c has scale 0.003, expected a power of two; quantize anew")
 
