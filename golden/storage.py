@@ -56,9 +56,9 @@ def load(file: AnyPath, kind: str, *, made_by: str) -> tuple[dict[str, np.ndarra
     """
     header = _read_header(Path(file), f"a {kind}", f"; `{made_by}` writes one")
     if header["kind"] != kind:
-        found = header["kind"]
+        found = str(header["kind"])
         way_out = _WAYS_OUT.get(found, f"`{made_by}` writes one")
-        article = "an" if str(found)[:1] in "aeiou" else "a"
+        article = "an" if found.startswith(tuple("aeiou")) else "a"
         raise UserError(f"{file}: holds {article} {found}, a {kind} is wanted; {way_out}")
     with _opened(Path(file)) as archive:
         tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118

@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 
 from deltaloom.golden.data import Dataset
+from deltaloom.golden.integer_lstm.export import to_tflite
+from deltaloom.golden.integer_lstm.recipe import quantize
+from deltaloom.golden.integer_lstm.synthetic import make_lstm_network
 from deltaloom.golden.models.float_model import FloatLayer, FloatModel, FloatPath
 from deltaloom.golden.models.synthetic import make_network
 
@@ -39,6 +42,11 @@ def write_bases(folder: Path) -> None:
     shapes = {"rnn.weight_ih_l0": (12, 5), "rnn.weight_hh_l0": (12, 4), "fc.weight": (3, 4)}
     arrays = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
     np.savez(folder / "checkpoint.npz", **arrays)  # type: ignore[arg-type]
+    floats = make_lstm_network("all", (5, 4), classes=3)
+    integers = quantize(floats, Dataset(features, labels))
+    integers.save(folder / "lstm")
+    floats.save(folder / "float-lstm")
+    (folder / "net.tflite").write_bytes(to_tflite(integers))
     (folder / "scheme.toml").write_text('preset = "8-bit"\n[paths]\n"out.x" = "4/8"\n')
 
 
@@ -121,7 +129,7 @@ def signed(rng: random.Random, content: bytes) -> bytes:
 def _changed(rng: random.Random, folder: Path, name: str) -> str:
     """One of the bases, damaged or signed anew; the file's name."""
     content = (folder / name).read_bytes()
-    sign = name in ("net", "model") and rng.random() < 0.7
+    sign = name in ("net", "model", "lstm", "float-lstm") and rng.random() < 0.7
     file = folder / f"in-{name}"
     file.write_bytes(signed(rng, content) if sign else damaged(rng, content))
     return str(file)
@@ -134,6 +142,18 @@ def network(rng: random.Random, folder: Path) -> Words:
 def model(rng: random.Random, folder: Path) -> Words:
     words = ["quantize", _changed(rng, folder, "model"), "--data", str(folder / "data.npz")]
     return [*words, "-o", str(folder / "out")]
+
+
+def integer_lstm(rng: random.Random, folder: Path) -> Words:
+    """A file of LiteRT, or the network or the float network of such a one."""
+    name = rng.choice(("net.tflite", "lstm", "float-lstm"))
+    file, given = _changed(rng, folder, name), ["--data", str(folder / "data.npz")]
+    if name == "lstm":
+        return ["evaluate", file, *given]
+    output = ["-o", str(folder / "out")]
+    if name == "float-lstm":
+        return ["quantize", file, *given, "--scheme", "integer-lstm", *output]
+    return ["import", file, "--no-check", *output]
 
 
 def data(rng: random.Random, folder: Path) -> Words:
@@ -215,6 +235,7 @@ def options(rng: random.Random, folder: Path) -> Words:
 KINDS: dict[str, Make] = {
     "network": network,
     "model": model,
+    "integer_lstm": integer_lstm,
     "data": data,
     "checkpoint": checkpoint,
     "shard": shard,
