@@ -5,6 +5,7 @@ import hashlib
 import json
 import random
 import string
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -165,7 +166,9 @@ def data(rng: random.Random, folder: Path) -> Words:
         name = rng.choice(list(arrays))
         kinds = (np.float64, np.int8, np.uint64, np.complex64, "U3", bool)
         shape = rng.choice([(), (0,), (7,), (7, 5), (7, 5, 1), (2, 0)])
-        arrays[name] = np.full(shape, rng.choice(NUMBERS)).astype(rng.choice(kinds))
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a cast that loses what the number is
+            arrays[name] = np.full(shape, float(rng.choice(NUMBERS))).astype(rng.choice(kinds))
         file = str(folder / "in-data.npz")
         np.savez(file, **arrays)  # type: ignore[arg-type]
     return ["evaluate", str(folder / "net"), "--data", file]
