@@ -49,6 +49,11 @@ def run(
     count = len(codes)
     if states is None:
         states = [first_state(layer, count) for layer in network.layers]
+    if any(len(state.h) != count for state in states):
+        raise UserError(
+            f"states: of {len(states[0].h)} sequences, {count} are given; give those of a run of "
+            "as many"
+        )
     packing = Packing.of([len(x) for x in codes])
     steps = list(packing.steps())
     values = packing.pack(codes, network.inputs).astype(np.int64)

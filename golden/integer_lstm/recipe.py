@@ -2,7 +2,7 @@
 """The recipe: from a float network and the ranges of its values to the integer network.
 
 Scales are float32 and are computed in the order in which LiteRT's quantizer does, so that the same
-ranges give the same integers. PAPERS: Li and Alvarez 2021, section 3; docs/integer-lstm.md.
+ranges give the same integers. Source: Li and Alvarez 2021; docs/integer-lstm.md.
 """
 
 import math

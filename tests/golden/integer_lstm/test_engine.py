@@ -181,6 +181,13 @@ def test_corrected_peepholes_are_closer_to_floats():
     assert errors[1] < errors[0] / 3
 
 
+def test_states_of_another_number_of_sequences():
+    _, network = make()
+    states = run(network, codes(network, [3, 3])).states
+    with pytest.raises(UserError, match="states: of 2 sequences, 1 are given"):
+        run(network, codes(network, [3]), states)
+
+
 @pytest.mark.parametrize(
     ("given", "text"),
     [
