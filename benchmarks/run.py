@@ -11,6 +11,7 @@ import area_model
 import arrays
 import cells
 import energy
+import integer_lstm
 import knee
 import lanes
 import largest
@@ -32,6 +33,7 @@ SUITES: dict[str, Suite] = {
     "lanes": lanes.figures,
     "models": lambda work: models.figures(work, steps=50),
     "software": lambda work: software.figures(),
+    "integer-lstm": lambda work: integer_lstm.figures(),
 }
 FPGA: dict[str, Suite] = {
     "area": area.figures,

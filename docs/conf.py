@@ -24,6 +24,7 @@ PAGES = {
     "Use": [
         "docs/checkpoints",
         "docs/quantization",
+        "docs/integer-lstm",
         "docs/thresholds",
         "docs/search",
         "docs/reports",

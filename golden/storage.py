@@ -21,6 +21,14 @@ METADATA_KEY = "deltaloom"
 VERSION = 4
 """Of the format that `save` writes. 1 had no directions, projections and first states, 2 had no
 digest, 3 no e_c of a GRU; files of all are read all the same."""
+INTEGER_LSTM, FLOAT_LSTM = "integer-only LSTM network", "float LSTM network"
+_WAYS_OUT = {
+    INTEGER_LSTM: "it runs in golden only, `deltaloom evaluate` and `deltaloom tune` take it; for "
+    "hardware, quantize the float model with another scheme",
+    FLOAT_LSTM: "no cell has all that its layers have, `deltaloom quantize --scheme integer-lstm` "
+    "takes it",
+}
+"""Kinds of files that are for some verbs only."""
 DIGEST = "sha256"
 """The header's key for the digest of everything else in the file."""
 
@@ -48,8 +56,10 @@ def load(file: AnyPath, kind: str, *, made_by: str) -> tuple[dict[str, np.ndarra
     """
     header = _read_header(Path(file), f"a {kind}", f"; `{made_by}` writes one")
     if header["kind"] != kind:
-        found = header["kind"]
-        raise UserError(f"{file}: holds a {found}, a {kind} is wanted; `{made_by}` writes one")
+        found = str(header["kind"])
+        way_out = _WAYS_OUT.get(found, f"`{made_by}` writes one")
+        article = "an" if found.startswith(tuple("aeiou")) else "a"
+        raise UserError(f"{file}: holds {article} {found}, a {kind} is wanted; {way_out}")
     with _opened(Path(file)) as archive:
         tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
     digest = header.pop(DIGEST, None)

@@ -8,16 +8,23 @@ import numpy as np
 
 from ..arithmetic import Ints
 from ..data import Dataset
-from ..engines.engine import DENSE, Result, quantize_frames, real_outputs, run_settings
-from ..engines.float_engine import run_float_batch
+from ..engines.engine import DENSE
 from ..errors import UserError
+from ..integer_lstm.network import IntegerNetwork
 from ..models import graph
-from ..models.float_model import FloatModel
-from ..models.network import Network, Path, path_name
-from ..models.states import first_codes, first_reals
+from ..models.network import path_name
 from ..quantization.calibration import Progress, ignore_progress
 from .fidelity import Fidelity, check_pair, compare
 from .metrics import Metric, metric_of
+from .networks import (
+    AnyFloat,
+    AnyNetwork,
+    AnyPath,
+    Outcome,
+    real_outputs,
+    run_floats,
+    run_settings,
+)
 from .operations import DENSE_STEPS, eliminated, eliminated_as_published, eliminated_in_path
 from .result import Errors, Evaluation
 
@@ -27,9 +34,9 @@ VECTOR_BITS = 16
 
 
 def evaluate(
-    network: Network,
+    network: AnyNetwork,
     dataset: Dataset,
-    model: FloatModel | None = None,
+    model: AnyFloat | None = None,
     word_bits: int = WORD_BITS,
     progress: Progress = ignore_progress,
     metrics: Sequence[Metric] = (),
@@ -118,11 +125,11 @@ class Totals:
     events: dict[str, int]
     first_events: dict[str, int]
 
-    def real(self, network: Network) -> list[np.ndarray]:
+    def real(self, network: AnyNetwork) -> list[np.ndarray]:
         """The outputs as real values."""
         return [real_outputs(network, y) for y in self.outputs]
 
-    def eliminated_as_published(self, network: Network, dataset: Dataset) -> float:
+    def eliminated_as_published(self, network: AnyNetwork, dataset: Dataset) -> float:
         """See `operations.eliminated_as_published`."""
         first = sum(min(len(x), DENSE_STEPS) for x in dataset.features)
         return eliminated_as_published(
@@ -131,7 +138,7 @@ class Totals:
 
 
 def run_dataset(
-    network: Network,
+    network: AnyNetwork,
     dataset: Dataset,
     *,
     delta: bool = True,
@@ -152,7 +159,7 @@ def run_dataset(
 
 
 def run_dataset_settings(
-    network: Network,
+    network: AnyNetwork,
     dataset: Dataset,
     settings: Sequence[Mapping[str, int] | None],
     progress: Progress = ignore_progress,
@@ -162,25 +169,26 @@ def run_dataset_settings(
     dataset.check_labels(network.labels)
     if not dataset.frames:
         raise UserError("data set: no frames; give at least one")
-    results: list[dict[int, Result]] = [{} for _ in settings]
+    results: list[dict[int, Outcome]] = [{} for _ in settings]
     done = 0
     for places in dataset.chunks():
-        words = [quantize_frames(network, dataset.features[n]) for n in places]
-        first = first_codes(network, dataset.subset(places).states, len(places))
-        done_now = run_settings(network, words, settings, first=first)
-        for own, found in zip(results, done_now, strict=True):
+        chunk = dataset.subset(places)
+        for own, found in zip(results, run_settings(network, chunk, settings), strict=True):
             own.update(zip(places, found, strict=True))
-            done += sum(len(w) for w in words)
+            done += chunk.frames
             progress("golden model", done / (dataset.frames * len(settings)))
     return [_totals(network, [own[n] for n in range(len(dataset))]) for own in results]
 
 
-def _totals(network: Network, results: Sequence[Result]) -> Totals:
-    first = {
-        path_name(layer, n): slice(-DENSE_STEPS, None) if layer.backward else slice(DENSE_STEPS)
-        for layer in network.layers
-        for n in range(len(layer.paths))
-    }
+def _totals(network: AnyNetwork, results: Sequence[Outcome]) -> Totals:
+    first = {name: slice(DENSE_STEPS) for name, _ in network.paths()}
+    if not isinstance(network, IntegerNetwork):
+        first |= {
+            path_name(layer, n): slice(-DENSE_STEPS, None)
+            for layer in network.layers
+            for n in range(len(layer.paths))
+            if layer.backward
+        }
     return Totals(
         outputs=[r.outputs for r in results],
         events={name: sum(int(r.events[name].sum()) for r in results) for name in first},
@@ -192,7 +200,7 @@ def _totals(network: Network, results: Sequence[Result]) -> Totals:
 
 
 def run_float_dataset(
-    model: FloatModel, dataset: Dataset, progress: Progress = ignore_progress
+    model: AnyFloat, dataset: Dataset, progress: Progress = ignore_progress
 ) -> list[np.ndarray]:
     """The float model's outputs [steps, outputs] for all sequences."""
     dataset.check_width(model.inputs)
@@ -200,19 +208,16 @@ def run_float_dataset(
     done = 0
     for places in dataset.chunks():
         chunk = dataset.subset(places)
-        first = first_reals(model, chunk.states, len(chunk))
-        outputs.update(
-            zip(places, run_float_batch(model, chunk.features, first=first), strict=True)
-        )
+        outputs.update(zip(places, run_floats(model, chunk), strict=True))
         done += chunk.frames
         progress("float model", done / max(dataset.frames, 1))
     return [outputs[n] for n in range(len(dataset))]
 
 
 def fidelity(
-    network: Network,
+    network: AnyNetwork,
     dataset: Dataset,
-    model: FloatModel,
+    model: AnyFloat,
     *,
     delta: bool = True,
     progress: Progress = ignore_progress,
@@ -234,7 +239,7 @@ def fidelity(
 
 
 def with_float_targets(
-    model: FloatModel, dataset: Dataset, progress: Progress = ignore_progress
+    model: AnyFloat, dataset: Dataset, progress: Progress = ignore_progress
 ) -> Dataset:
     """The data as a regression whose targets are the float model's outputs.
 
@@ -251,7 +256,7 @@ def with_float_targets(
     )
 
 
-def scored_data(network: Network, dataset: Dataset, model: FloatModel | None) -> Dataset:
+def scored_data(network: AnyNetwork, dataset: Dataset, model: AnyFloat | None) -> Dataset:
     """The data itself where it is scored or there is no model, else `with_float_targets` of it.
 
     Raises UserError where the model and the network are no pair.
@@ -269,14 +274,16 @@ def error(dataset: Dataset, outputs: Sequence[np.ndarray]) -> float:
     return metric_of(dataset)(dataset, outputs)
 
 
-def size_bits(network: Network) -> int:
+def size_bits(network: AnyNetwork) -> int:
     """Bits of the parameters: weights at their bits, 16 for each bias, rescale multiplier, element
     of a cell's vectors and of an initial state.
 
     A multiplier that all units of a gate share (per-tensor scales) counts once, and so do the
     parameters of layers that share them (both directions of a bidirectional layer), but for their
-    initial states, which are their own.
+    initial states, which are their own. Those of an integer-only LSTM count as in LiteRT's file.
     """
+    if isinstance(network, IntegerNetwork):
+        return network.size_bits
     vectors = 0
     for at, layer in enumerate(network.layers):
         vectors += sum(state.size for state in layer.initial.values())
@@ -290,7 +297,7 @@ def size_bits(network: Network) -> int:
 
 
 def ideal_cycles(
-    network: Network,
+    network: AnyNetwork,
     word_bits: int,
     events: Mapping[str, int] | None = None,
     steps: int = 1,
@@ -313,12 +320,12 @@ def ideal_cycles(
     )
 
 
-def lane_bits(path: Path) -> int:
+def lane_bits(path: AnyPath) -> int:
     """What a weight takes in a word: its bits, or the next power of two."""
     return 1 << (path.weight_bits - 1).bit_length()
 
 
-def check_word_bits(network: Network, word_bits: int) -> None:
+def check_word_bits(network: AnyNetwork, word_bits: int) -> None:
     """Raise UserError unless a word holds a whole number of any path's weights."""
     widest = max(lane_bits(path) for _, path in network.paths())
     if word_bits < widest or word_bits % widest:

@@ -10,8 +10,7 @@ import numpy as np
 from ..arithmetic import Reals
 from ..data import Dataset
 from ..errors import UserError
-from ..models.float_model import FloatModel
-from ..models.network import Network
+from .networks import AnyFloat, AnyNetwork
 
 __all__ = ["Fidelity", "OutputError", "check_pair", "compare"]
 
@@ -104,7 +103,7 @@ def compare(
     )
 
 
-def check_pair(network: Network, model: FloatModel) -> None:
+def check_pair(network: AnyNetwork, model: AnyFloat) -> None:
     """Raise UserError unless the network may be of this model: as many inputs and outputs."""
     if (model.inputs, model.outputs) != (network.inputs, network.outputs):
         raise UserError(

@@ -3,7 +3,9 @@
 
 from collections.abc import Mapping
 
-from ..models.network import Layer, Network, Path, path_name
+from ..integer_lstm.network import IntegerNetwork
+from ..models.network import Layer, Path, path_name
+from .networks import AnyNetwork, AnyPath
 
 PUBLISHED_DENSITY = 0.97
 """What Rezk et al. charge for skipped paths and elementwise operations: 3 % of them eliminated."""
@@ -11,7 +13,7 @@ DENSE_STEPS = 2
 """The first steps of a sequence, which they count as dense."""
 
 
-def eliminated(network: Network, events: Mapping[str, int], steps: int) -> float:
+def eliminated(network: AnyNetwork, events: Mapping[str, int], steps: int) -> float:
     """Percent of all multiply-accumulates of `steps` dense steps that these events leave out.
 
     100 * (1 - sum(events * rows) / sum(steps * columns * rows)) over paths, as measured; the first
@@ -21,13 +23,13 @@ def eliminated(network: Network, events: Mapping[str, int], steps: int) -> float
     return 100 * (1 - done / (steps * network.macs))
 
 
-def eliminated_in_path(path: Path, events: int, steps: int) -> float:
+def eliminated_in_path(path: AnyPath, events: int, steps: int) -> float:
     """The same for one path."""
     return 100 * (1 - events / (steps * path.columns))
 
 
 def eliminated_as_published(
-    network: Network,
+    network: AnyNetwork,
     events: Mapping[str, int],
     first: Mapping[str, int],
     steps: int,
@@ -49,18 +51,29 @@ def eliminated_as_published(
     steps: of all sequences.
     first_steps: of these, those that are among a sequence's first two.
     """
-    done = operations = 0.0
-    for layer in network.layers:
-        elementwise = layer.cell.products * layer.units
-        operations += elementwise
-        done += PUBLISHED_DENSITY * elementwise
-        for n, path in enumerate(layer.paths):
-            name, macs = path_name(layer, n), path.rows * path.columns
-            sent = events[name] - first[name] + first_steps * path.columns
-            density = sent / (steps * path.columns)
-            operations += macs
-            done += macs * (PUBLISHED_DENSITY if is_skipped(layer, path) else density)
+    elementwise, skipped = _besides(network)
+    operations: float = elementwise
+    done = PUBLISHED_DENSITY * elementwise
+    for name, path in network.paths():
+        macs = path.rows * path.columns
+        sent = events[name] - first[name] + first_steps * path.columns
+        density = sent / (steps * path.columns)
+        operations += macs
+        done += macs * (PUBLISHED_DENSITY if name in skipped else density)
     return 100 * (1 - done / operations)
+
+
+def _besides(network: AnyNetwork) -> tuple[int, set[str]]:
+    """Elementwise multiplications of a step, and the names of the skipped paths."""
+    if isinstance(network, IntegerNetwork):
+        return sum(layer.elementwise for layer in network.layers), set()
+    skipped = {
+        path_name(layer, n)
+        for layer in network.layers
+        for n, path in enumerate(layer.paths)
+        if is_skipped(layer, path)
+    }
+    return sum(layer.cell.products * layer.units for layer in network.layers), skipped
 
 
 def is_skipped(layer: Layer, path: Path) -> bool:

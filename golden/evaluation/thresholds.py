@@ -2,9 +2,13 @@
 """Delta thresholds of a network's paths: all alike, by group, and the values worth trying."""
 
 from collections.abc import Iterable, Mapping
+from typing import cast
 
+from ..integer_lstm.layers import IntegerLinear
+from ..integer_lstm.network import IntegerNetwork
 from ..models import graph
-from ..models.network import Network, path_name
+from ..models.network import path_name
+from .networks import AnyNetwork, N
 
 Thresholds = Mapping[str, int]
 """By path name, in activation codes."""
@@ -16,16 +20,17 @@ LADDER = (0, 2, 4, 6, 8, 12, 16, 24, 32, 48)
 """What the search by path tries for a path with 8-bit codes."""
 
 
-def uniform_thresholds(network: Network, threshold: int, *, keep_input: bool = False) -> Network:
+def uniform_thresholds(network: N, threshold: int, *, keep_input: bool = False) -> N:
     """The network with this threshold in all paths, but the first layer's input if it is kept."""
     kept = input_paths(network) if keep_input else ()
-    return network.with_thresholds(
-        {name: 0 if name in kept else threshold for name, _ in network.paths()}
-    )
+    chosen = {name: 0 if name in kept else threshold for name, _ in network.paths()}
+    return cast(N, network.with_thresholds(chosen))
 
 
-def input_paths(network: Network) -> tuple[str, ...]:
+def input_paths(network: AnyNetwork) -> tuple[str, ...]:
     """Names of the paths that read the input frames."""
+    if isinstance(network, IntegerNetwork):
+        return (f"{network.layers[0].name}.x",)
     return tuple(
         path_name(layer, k)
         for n, layer in enumerate(network.layers)
@@ -34,13 +39,15 @@ def input_paths(network: Network) -> tuple[str, ...]:
     )
 
 
-def groups_of(network: Network) -> dict[str, tuple[str, ...]]:
+def groups_of(network: AnyNetwork) -> dict[str, tuple[str, ...]]:
     """The paths that share a threshold in Rezk et al., by group; only groups that have paths.
 
     "output": the input of linear layers whose outputs are the network's; "recurrent": what comes
     from a layer's own state; "inputs": the other inputs. The input frames are in no group.
     """
     groups: dict[str, list[str]] = {group: [] for group in GROUPS}
+    if isinstance(network, IntegerNetwork):
+        return _integer_groups(network)
     last = graph.outputs_of(network.layers, network.puts_out)
     frames = input_paths(network)
     for n, layer in enumerate(network.layers):
@@ -51,6 +58,17 @@ def groups_of(network: Network) -> dict[str, tuple[str, ...]]:
             elif name not in frames:
                 ends = layer.kind == "linear" and n in last
                 groups["output" if ends else "inputs"].append(name)
+    return {group: tuple(names) for group, names in groups.items() if names}
+
+
+def _integer_groups(network: IntegerNetwork) -> dict[str, tuple[str, ...]]:
+    groups: dict[str, list[str]] = {group: [] for group in GROUPS}
+    last = network.layers[-1]
+    for layer in network.layers:
+        for source in layer.sources:
+            own = "output" if layer is last and isinstance(layer, IntegerLinear) else "inputs"
+            if (name := f"{layer.name}.{source}") not in input_paths(network):
+                groups[own if source == "x" else "recurrent"].append(name)
     return {group: tuple(names) for group, names in groups.items() if names}
 
 

@@ -15,19 +15,19 @@ from multiprocessing.pool import Pool
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from threading import BrokenBarrierError
-from typing import Any
+from typing import Any, Generic, cast
 
 import numpy as np
 
 from ..arithmetic import Reals
 from ..data import Dataset
 from ..errors import UserError
-from ..models.network import Network
 from ..processes import undisturbed
 from ..quantization.calibration import Progress, ignore_progress
 from ..supervisor import end_with_parent
 from .evaluate import Totals, run_dataset_settings
 from .metrics import Metric, metric_of
+from .networks import AnyNetwork, N
 from .operations import eliminated
 from .thresholds import Thresholds
 
@@ -65,7 +65,7 @@ class Trial:
     frames: int
 
 
-class Trials:
+class Trials(Generic[N]):
     """Measures thresholds of one network on one data set; use it in a `with` block.
 
     Parameters
@@ -85,7 +85,7 @@ class Trials:
 
     def __init__(
         self,
-        network: Network,
+        network: N,
         dataset: Dataset,
         metric: Metric | None = None,
         *,
@@ -95,7 +95,8 @@ class Trials:
     ) -> None:
         if workers < 1:
             raise UserError(f"workers: {workers} is not possible, it must be at least 1")
-        self.network = network.with_thresholds({name: 0 for name, _ in network.paths()})
+        plain = network.with_thresholds({name: 0 for name, _ in network.paths()})
+        self.network: N = cast(N, plain)
         self.dataset = dataset
         self.metric = metric or metric_of(dataset)
         self.found = 0
@@ -111,7 +112,7 @@ class Trials:
         if log is not None:
             self._known.update(_read(log, self._digest))
 
-    def __enter__(self) -> "Trials":
+    def __enter__(self) -> "Trials[N]":
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -183,7 +184,7 @@ class Trials:
 class _Bench:
     """Runs single trials, in this process."""
 
-    def __init__(self, network: Network, dataset: Dataset, metric: Metric) -> None:
+    def __init__(self, network: AnyNetwork, dataset: Dataset, metric: Metric) -> None:
         order = sorted(range(len(dataset)), key=lambda n: len(dataset.features[n]))
         few = sorted(order[THIN // 2 :: THIN] or order)
         self._network = network
@@ -232,7 +233,7 @@ def _environment(name: str, value: str) -> Iterator[None]:
 _bench: _Bench
 
 
-def _start(network: Network, dataset: Dataset, metric: Metric, there: Barrier) -> None:
+def _start(network: AnyNetwork, dataset: Dataset, metric: Metric, there: Barrier) -> None:
     global _bench
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
     end_with_parent(signal.SIGKILL)
@@ -269,7 +270,7 @@ def _read(log: Path, digest: str) -> Iterator[tuple[_Place, Trial]]:
             continue  # the line that an interrupted run was writing
 
 
-def _digest(network: Network, dataset: Dataset, metric: Metric) -> str:
+def _digest(network: AnyNetwork, dataset: Dataset, metric: Metric) -> str:
     """Of everything that a trial depends on, but its thresholds."""
     result = hashlib.sha256()
     with tempfile.TemporaryDirectory() as folder:

@@ -15,10 +15,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
-from typing import Any
+from typing import Any, Generic, cast
 
 from ..errors import UserError
-from ..models.network import Network
+from .networks import N, activation_bits
 from .pareto import knee, pareto_front
 from .result import columns
 from .thresholds import CANDIDATES, LADDER, groups_of, input_paths, scaled
@@ -35,7 +35,7 @@ Ladders = dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Tuning:
+class Tuning(Generic[N]):
     """A search and its result.
 
     Members
@@ -60,7 +60,7 @@ class Tuning:
     front: tuple[Trial, ...]
     chosen: Trial
     evaluations: float
-    network: Network
+    network: N
 
     def __str__(self) -> str:
         """The front as a table, a line a trial, with the chosen one marked."""
@@ -84,14 +84,14 @@ class Tuning:
 
 
 def tune(
-    trials: Trials,
+    trials: Trials[N],
     method: str = "greedy",
     allowed: float = 0.5,
     *,
     candidates: Candidates | None = None,
     keep_input: bool = False,
     rounds: int = ROUNDS,
-) -> Tuning:
+) -> Tuning[N]:
     """Choose the thresholds that eliminate most with an error of at most `allowed` more.
 
     Tune on data that the network was not trained on, and report on other data.
@@ -114,7 +114,7 @@ def tune(
     usual = CANDIDATES if method == "groups" else LADDER
     ladders: Ladders = {}
     for name, path in network.paths():
-        bits = path.quantizer.bits
+        bits = activation_bits(path)
         own = (candidates or {}).get(bits, scaled(usual, bits))
         ladders[name] = tuple(sorted({0, *own}))
     if keep_input or method == "groups":
@@ -138,7 +138,7 @@ def tune(
         front=tuple(front),
         chosen=chosen,
         evaluations=trials.evaluations,
-        network=network.with_thresholds(dict(chosen.thresholds)),
+        network=cast(N, network.with_thresholds(dict(chosen.thresholds))),
     )
 
 

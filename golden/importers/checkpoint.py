@@ -25,6 +25,8 @@ from .options import NOTHING_SAID, ImportOptions
 from .tensors.directions import Stage, link, with_names
 from .tensors.files import KERAS, Stored, read_tensors
 from .tensors.sru import without_input_skip
+from .tflite.read import SUFFIX as TFLITE_SUFFIX
+from .tflite.read import read_tflite
 from .torchscript import Program
 from .torchscript import check as check_program
 
@@ -52,7 +54,7 @@ def import_checkpoint(
     order: Sequence[str] = (),
     options: ImportOptions = NOTHING_SAID,
 ) -> FloatModel:
-    """The float model in a checkpoint: PyTorch, safetensors, npz, Keras or .onnx.
+    """The float model in a checkpoint: PyTorch, safetensors, npz, Keras, .onnx or .tflite.
 
     labels: names of the outputs, or none.
     order: the modules' names from input to output, needed only where shapes fit several orders.
@@ -76,6 +78,16 @@ def read_checkpoint(
         part = read_part(file, options, cut=cut)
         model = _model(file, part.stages, labels, options)
         return _with_sides(file, model, part, options)
+    if file.suffix.lower() == TFLITE_SUFFIX:
+        if order:
+            raise UserError(f"{file}: order: a graph tells it; leave it out")
+        found = read_tflite(file, labels, options)
+        if not isinstance(found.network, FloatModel):
+            raise UserError(
+                f"{file}: holds an LSTM that no float model has; `deltaloom import` and "
+                "deltaloom.import_tflite read it"
+            )
+        return Imported(found.network, where=found.where, notes=found.notes)
     if options.zero_state or ((options.start or options.end) and file.suffix.lower() not in KERAS):
         raise UserError(f"{file}: --from, --to and --zero-state are for graphs; leave them out")
     stored = read_tensors(file, options.most_bytes, options.start, options.end)

@@ -135,16 +135,19 @@ def width_of(layers: Layers, indices: Sequence[int]) -> int:
     return sum(layers[0].inputs if n == FRAMES else layers[n].units for n in indices)
 
 
+def check_name(name: str) -> None:
+    """Raise UserError for a layer's name that a terminal would not show."""
+    if not name.isprintable():
+        raise UserError(f"{printable(name)}: a layer's name must be printable; give it another")
+
+
 def check_layer(layer: Node) -> None:
     """Raise UserError where a projection or an initial state is none that the layer can have.
 
     Whether a linear layer, which may be a projection, has a state is for `check_graph` to tell.
     """
     cell = layer.cell
-    if not layer.name.isprintable():
-        raise UserError(
-            f"{printable(layer.name)}: a layer's name must be printable; give it another"
-        )
+    check_name(layer.name)
     if layer.h_from and not (cell.has_c and "h" in cell.feeds):
         raise UserError(
             f"{layer.name} h_from: {layer.h_from!r} is not possible, {layer.kind} has no "

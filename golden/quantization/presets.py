@@ -120,6 +120,11 @@ def parse_bits(text: str) -> Bits | None:
 
 
 def _preset(name: str) -> dict[str, Any]:
+    if name == "integer-lstm":
+        raise UserError(
+            f"scheme {name!r}: is a recipe of its own; `deltaloom quantize --scheme {name}` and "
+            "deltaloom.quantize_integer_lstm take it"
+        )
     if name not in PRESETS:
         raise UserError(
             f"scheme {name!r}: no such scheme; give a FILE.toml or one of {', '.join(PRESETS)}"

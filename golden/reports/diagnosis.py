@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arithmetic import Reals, code_range
-from ..engines.engine import quantize_frames, run
+from ..data import Dataset
+from ..evaluation.networks import AnyNetwork, run_settings
 from ..models.float_model import FloatModel
 from ..models.network import Network, path_name
 from ..quantization.calibration import Statistics
@@ -80,7 +81,7 @@ def _wide(low: float, high: float) -> tuple[float, float]:
     return low - around, high + around
 
 
-def fired(network: Network, features: npt.ArrayLike) -> dict[str, Reals]:
-    """By path, the percent of its columns that each frame [steps] of one sequence fires."""
-    (result,) = run(network, [quantize_frames(network, features)])
+def fired(network: AnyNetwork, data: Dataset) -> dict[str, Reals]:
+    """By path, the percent of its columns that each frame [steps] of the only sequence fires."""
+    ((result,),) = run_settings(network, data, [{}])
     return {name: 100 * result.events[name] / path.columns for name, path in network.paths()}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..data import Dataset
 from ..evaluation.fidelity import Fidelity
+from ..evaluation.networks import AnyFloat, AnyNetwork, activation_bits
 from ..evaluation.result import Evaluation
 from ..evaluation.sweep import Sweep
 from ..evaluation.trials import Trial
@@ -44,11 +45,13 @@ def quantize_sections(
 
 
 def evaluate_sections(
-    network: Network, evaluation: Evaluation, dataset: Dataset, model: FloatModel | None = None
+    network: AnyNetwork, evaluation: Evaluation, dataset: Dataset, model: AnyFloat | None = None
 ) -> list[Section]:
-    """Of a network on a data set; with its float model also what its codes lose on this data."""
+    """Of a network on a data set; with its float model also what its codes lose on this data, but
+    for integer-only LSTMs.
+    """
     sections = [evaluation_section(network, evaluation), events_section(network, dataset)]
-    if model is not None:
+    if isinstance(model, FloatModel) and isinstance(network, Network):
         model = with_input_scale(model, network.input_scale)
         statistics = observe(model, dataset)
         reports = describe(network, model, statistics)
@@ -147,7 +150,7 @@ def histograms_section(by_path: Mapping[str, PathHistograms]) -> Section:
     return Section("Weights and activations", [Figures(drawn)], note)
 
 
-def evaluation_section(network: Network, evaluation: Evaluation) -> Section:
+def evaluation_section(network: AnyNetwork, evaluation: Evaluation) -> Section:
     """Errors, eliminated operations, size and cycles; and events by path."""
 
     def shown(error: float | None) -> str:
@@ -204,11 +207,11 @@ def evaluation_section(network: Network, evaluation: Evaluation) -> Section:
                 name,
                 f"{path.columns:,}",
                 f"{path.rows:,}",
-                f"{path.weight_bits}/{path.quantizer.bits}",
+                f"{path.weight_bits}/{activation_bits(path)}",
                 str(path.threshold),
                 f"{evaluation.events_per_step[name]:.1f}",
                 f"{evaluation.eliminated_by_path[name]:.1f}",
-                f"{path.weights.size * path.weight_bits / 8000:,.1f}",
+                f"{path.rows * path.columns * path.weight_bits / 8000:,.1f}",
             )
             for name, path in network.paths()
         ],
@@ -237,11 +240,11 @@ def _fidelity_table(fidelity: Mapping[str, Fidelity]) -> Table:
     return Table(("output", *heads, *(f"with thresholds:\n{head}" for head in heads)), rows)
 
 
-def events_section(network: Network, dataset: Dataset) -> Section:
+def events_section(network: AnyNetwork, dataset: Dataset) -> Section:
     """The share of each path's inputs that fires, frame by frame of the first sequence."""
     n = next(n for n, x in enumerate(dataset.features) if len(x))
     name = dataset.names[n] if dataset.names else f"sequence {n}"
-    shares = fired(network, dataset.features[n])
+    shares = fired(network, dataset.subset([n]))
     chart = charts.strips({path: share[:FRAMES] for path, share in shares.items()}, "frame")
     note = (
         f"Of {name}: percent of a path's inputs that are sent in each frame (a full strip: all of "

@@ -21,6 +21,7 @@ __all__ = [
     "Evaluation",
     "FloatModel",
     "ImportOptions",
+    "IntegerNetwork",
     "Network",
     "Run",
     "Scheme",
@@ -30,10 +31,13 @@ __all__ = [
     "build",
     "estimate",
     "evaluate",
+    "export_tflite",
     "generate",
     "import_model",
+    "import_tflite",
     "load",
     "quantize",
+    "quantize_integer_lstm",
     "run",
     "simulate",
     "tune",
@@ -59,20 +63,26 @@ if TYPE_CHECKING:
     from .golden.errors import UserError
     from .golden.evaluation.result import Evaluation
     from .golden.importers.checkpoint import ImportOptions
+    from .golden.integer_lstm.network import IntegerNetwork
     from .golden.models.float_model import FloatModel
     from .golden.models.network import Network
     from .golden.quantization.scheme import Scheme
+    from .lstm_api import export_tflite, import_tflite, quantize_integer_lstm
 else:
     _HOMES = {
         "Dataset": "golden.data",
         "Evaluation": "golden.evaluation.result",
         "FloatModel": "golden.models.float_model",
         "ImportOptions": "golden.importers.checkpoint",
+        "IntegerNetwork": "golden.integer_lstm.network",
         "Network": "golden.models.network",
         "Run": "golden.engines.whole",
         "Scheme": "golden.quantization.scheme",
         "Stepper": "golden.engines.stepper",
         "UserError": "golden.errors",
+        "export_tflite": "lstm_api",
+        "import_tflite": "lstm_api",
+        "quantize_integer_lstm": "lstm_api",
     }
     """Modules of the names that are not in `api`."""
 

@@ -16,8 +16,9 @@ from .golden.data import Dataset
 from .golden.engines.whole import Run, run_whole
 from .golden.errors import UserError
 from .golden.evaluation import evaluate as evaluation
-from .golden.evaluation import tuning as thresholds
+from .golden.evaluation import tuning
 from .golden.evaluation.metrics import Metric, find_metric, metric_of
+from .golden.evaluation.networks import AnyFloat, AnyNetwork, N, load_float, load_network
 from .golden.evaluation.result import Evaluation, columns
 from .golden.evaluation.trials import Trials
 from .golden.importers.checkpoint import ImportOptions, import_checkpoint
@@ -40,16 +41,16 @@ if TYPE_CHECKING:
     from .sim.report import SimulationReport
 
 
-def load(file: AnyPath) -> FloatModel | Network:
-    """Read a file of deltaloom's own: what `FloatModel.save` or `Network.save` wrote.
+def load(file: AnyPath) -> AnyFloat | AnyNetwork:
+    """Read a file of deltaloom's own: what the `save` of a model or a network wrote.
 
     Raises UserError where it is anything else; checkpoints are for `import_model`.
     """
     kind = storage.kind_of(file)
-    if kind == network.KIND:
-        return Network.load(file)
-    if kind == float_model.KIND:
-        return FloatModel.load(file)
+    if kind in (network.KIND, storage.INTEGER_LSTM):
+        return load_network(file)
+    if kind in (float_model.KIND, storage.FLOAT_LSTM):
+        return load_float(file)
     wanted = f"a {float_model.KIND} or a {network.KIND} is wanted"
     raise UserError(f"{file}: holds a {kind}, {wanted}; name another file")
 
@@ -112,9 +113,9 @@ def quantize(
 
 
 def tune(
-    network: Network,
+    network: N,
     data: Dataset,
-    model: FloatModel | None = None,
+    model: AnyFloat | None = None,
     *,
     method: str = "greedy",
     allowed: float = 0.5,
@@ -124,7 +125,7 @@ def tune(
     log: AnyPath | None = None,
     workers: int = 1,
     progress: Progress = ignore_progress,
-) -> thresholds.Tuning:
+) -> tuning.Tuning[N]:
     """Choose the delta thresholds that eliminate most; the result's `network` has them.
 
     Parameters
@@ -144,15 +145,13 @@ def tune(
     file = None if log is None else Path(log)
     data = evaluation.scored_data(network, data, model)
     with Trials(network, data, chosen, log=file, workers=workers, progress=progress) as trials:
-        return thresholds.tune(
-            trials, method, allowed, candidates=candidates, keep_input=keep_input
-        )
+        return tuning.tune(trials, method, allowed, candidates=candidates, keep_input=keep_input)
 
 
 def evaluate(
-    network: Network,
+    network: AnyNetwork,
     data: Dataset,
-    model: FloatModel | None = None,
+    model: AnyFloat | None = None,
     *,
     metrics: Sequence[Metric | str] = (),
     word_bits: int = evaluation.WORD_BITS,

@@ -5,6 +5,7 @@ import hashlib
 import json
 import random
 import string
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from typing import Any
 import numpy as np
 
 from deltaloom.golden.data import Dataset
+from deltaloom.golden.integer_lstm.export import to_tflite
+from deltaloom.golden.integer_lstm.recipe import quantize
+from deltaloom.golden.integer_lstm.synthetic import make_lstm_network
 from deltaloom.golden.models.float_model import FloatLayer, FloatModel, FloatPath
 from deltaloom.golden.models.synthetic import make_network
 
@@ -39,6 +43,11 @@ def write_bases(folder: Path) -> None:
     shapes = {"rnn.weight_ih_l0": (12, 5), "rnn.weight_hh_l0": (12, 4), "fc.weight": (3, 4)}
     arrays = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
     np.savez(folder / "checkpoint.npz", **arrays)  # type: ignore[arg-type]
+    floats = make_lstm_network("all", (5, 4), classes=3)
+    integers = quantize(floats, Dataset(features, labels))
+    integers.save(folder / "lstm")
+    floats.save(folder / "float-lstm")
+    (folder / "net.tflite").write_bytes(to_tflite(integers))
     (folder / "scheme.toml").write_text('preset = "8-bit"\n[paths]\n"out.x" = "4/8"\n')
 
 
@@ -121,7 +130,7 @@ def signed(rng: random.Random, content: bytes) -> bytes:
 def _changed(rng: random.Random, folder: Path, name: str) -> str:
     """One of the bases, damaged or signed anew; the file's name."""
     content = (folder / name).read_bytes()
-    sign = name in ("net", "model") and rng.random() < 0.7
+    sign = name in ("net", "model", "lstm", "float-lstm") and rng.random() < 0.7
     file = folder / f"in-{name}"
     file.write_bytes(signed(rng, content) if sign else damaged(rng, content))
     return str(file)
@@ -136,6 +145,18 @@ def model(rng: random.Random, folder: Path) -> Words:
     return [*words, "-o", str(folder / "out")]
 
 
+def integer_lstm(rng: random.Random, folder: Path) -> Words:
+    """A file of LiteRT, or the network or the float network of such a one."""
+    name = rng.choice(("net.tflite", "lstm", "float-lstm"))
+    file, given = _changed(rng, folder, name), ["--data", str(folder / "data.npz")]
+    if name == "lstm":
+        return ["evaluate", file, *given]
+    output = ["-o", str(folder / "out")]
+    if name == "float-lstm":
+        return ["quantize", file, *given, "--scheme", "integer-lstm", *output]
+    return ["import", file, "--no-check", *output]
+
+
 def data(rng: random.Random, folder: Path) -> Words:
     if rng.random() < 0.5:
         file = _changed(rng, folder, "data.npz")
@@ -145,7 +166,9 @@ def data(rng: random.Random, folder: Path) -> Words:
         name = rng.choice(list(arrays))
         kinds = (np.float64, np.int8, np.uint64, np.complex64, "U3", bool)
         shape = rng.choice([(), (0,), (7,), (7, 5), (7, 5, 1), (2, 0)])
-        arrays[name] = np.full(shape, rng.choice(NUMBERS)).astype(rng.choice(kinds))
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a cast that loses what the number is
+            arrays[name] = np.full(shape, float(rng.choice(NUMBERS))).astype(rng.choice(kinds))
         file = str(folder / "in-data.npz")
         np.savez(file, **arrays)  # type: ignore[arg-type]
     return ["evaluate", str(folder / "net"), "--data", file]
@@ -215,6 +238,7 @@ def options(rng: random.Random, folder: Path) -> Words:
 KINDS: dict[str, Make] = {
     "network": network,
     "model": model,
+    "integer_lstm": integer_lstm,
     "data": data,
     "checkpoint": checkpoint,
     "shard": shard,

@@ -3,13 +3,13 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ..golden.errors import UserError
 
 if TYPE_CHECKING:
     from ..golden.evaluation.metrics import Metric
-    from ..golden.models.network import Network
+    from ..golden.evaluation.networks import N
 
 METRICS = "frame, phone, sequence-last, sequence-mean, nmse, cross-entropy, perplexity"
 
@@ -85,7 +85,7 @@ def read_metrics(args: argparse.Namespace) -> "tuple[Metric, ...]":
     return tuple(find_metric(name, fold if name == "phone" else None) for name in names)
 
 
-def set_thresholds(network: "Network", words: list[str]) -> "Network":
+def set_thresholds(network: "N", words: list[str]) -> "N":
     """The network with thresholds from words "N" (all paths) or "PATH=N", in this order."""
     from ..golden.evaluation.thresholds import uniform_thresholds
 
@@ -98,7 +98,7 @@ def set_thresholds(network: "Network", words: list[str]) -> "Network":
                 f"threshold {word!r}: {number!r} is not a whole number; give N or PATH=N"
             ) from error
         if equals:
-            network = network.with_thresholds({name: value})
+            network = cast("N", network.with_thresholds({name: value}))
         else:
             network = uniform_thresholds(network, value)
     return network

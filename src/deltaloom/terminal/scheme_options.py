@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 WIDTHS = range(2, 17)
 AUTO = "auto"
 """The scheme whose bits are found."""
+INTEGER_LSTM = "integer-lstm"
+"""The scheme that is a recipe of its own, `golden.integer_lstm.recipe`."""
 SKIP = (
     "recurrent layers whose candidate gate (LSTM g, GRU n, LiGRU a) keeps a recurrent path of "
     "16/16 bits: none, all, or the first half of them, rounded up"
@@ -68,7 +70,8 @@ def add_scheme(parser: argparse.ArgumentParser) -> None:
         default=argparse.SUPPRESS,
         help="bits of all paths by name, 16-bit, 8-bit, 4-bit or M1 to M8 of the paper, or a file "
         "of settings, see docs/quantization.md, or auto: the smallest bits of each path that keep "
-        "--target-error; other options come on top (default: none)",
+        "--target-error; other options come on top; or integer-lstm, the integer-only LSTM that "
+        "LiteRT runs, see docs/integer-lstm.md (default: none)",
     )
     add_target(parser)
     add_bits(parser)
@@ -149,6 +152,14 @@ def add_method(parser: argparse.ArgumentParser, name: str = "--method") -> None:
             default=argparse.SUPPRESS,
             help=f"{help} (default: {default})",
         )
+
+
+def refuse_options(args: argparse.Namespace, scheme: str) -> None:
+    """Raise UserError where an option is given besides a scheme that has none."""
+    names = ("weight-bits", "activation-bits", "clipping", "activation-clipping", *CHOICES)
+    for name in (*names, "method", "path", "target-error", "tune-data", "metric", "fold"):
+        if name.replace("-", "_") in args:
+            raise UserError(f"--{name}: --scheme {scheme} settles it; leave it out")
 
 
 def read_options(args: argparse.Namespace) -> "Scheme":

@@ -31,8 +31,8 @@ from ..terminal.progress import progress_bars
 from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
+    from ..golden.evaluation.networks import AnyNetwork
     from ..golden.evaluation.result import Evaluation
-    from ..golden.models.network import Network
 
 
 class Evaluate:
@@ -65,6 +65,7 @@ class Evaluate:
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.data import Dataset
         from ..golden.evaluation.evaluate import evaluate
+        from ..golden.evaluation.networks import load_float, load_network
         from ..golden.models.float_model import FloatModel
         from ..golden.models.network import Network
         from ..golden.reports.sections import evaluate_sections
@@ -72,20 +73,24 @@ class Evaluate:
         inputs = [args.network, args.data, *([args.model] if "model" in args else [])]
         output = check_json(args, *inputs)
         page = report_file(args, None, *inputs, *([output] if output else []))
-        network = set_thresholds(Network.load(args.network), getattr(args, "threshold", []))
-        model = FloatModel.load(args.model) if "model" in args else None
+        network = set_thresholds(load_network(args.network), getattr(args, "threshold", []))
+        model = load_float(args.model) if "model" in args else None
+        known = model if isinstance(model, FloatModel) else None
         metrics = read_metrics(args)
         data = Dataset.load(args.data)
         with progress_bars() as progress:
             evaluation = evaluate(network, data, model, args.word_bits, progress, metrics)
-        fits = board_fits(network, args.word_bits)
-        cycles = estimated_cycles(network, args.word_bits, data)
+        fits, cycles = (), None
+        if isinstance(network, Network):
+            fits = board_fits(network, args.word_bits)
+            cycles = estimated_cycles(network, args.word_bits, data)
         with together():
             if output is not None:
                 write_json(asdict(evaluation) | {"boards": boards_json(fits)}, output)
             if fits:
                 print_boards(fits)
-            print_numbers(network, data, model)
+            if isinstance(network, Network):
+                print_numbers(network, data, known)
             _print(evaluation, network, cycles)
             if page is not None:
                 sections = evaluate_sections(network, evaluation, data, model)
@@ -93,10 +98,13 @@ class Evaluate:
 
 
 def _print(
-    evaluation: "Evaluation", network: "Network", cycles: tuple[float, float] | None
+    evaluation: "Evaluation", network: "AnyNetwork", cycles: tuple[float, float] | None
 ) -> None:
     from rich.markup import escape
     from rich.table import Table
+
+    from ..golden.evaluation.networks import activation_bits
+    from ..golden.models.network import Network
 
     paths = Table("path")
     for heading in (
@@ -113,7 +121,7 @@ def _print(
             escape(name),
             f"{path.columns:,}",
             f"{path.rows:,}",
-            f"{path.weight_bits}/{path.quantizer.bits}",
+            f"{path.weight_bits}/{activation_bits(path)}",
             f"{path.threshold}",
             f"{evaluation.events_per_step[name]:.1f}",
             f"{evaluation.eliminated_by_path[name]:.1f}",
@@ -127,7 +135,9 @@ def _print(
     if cycles is not None:
         what = f"estimated cycles per step, {evaluation.word_bits}-bit words"
         rows += [(f"{what}, dense", f"{cycles[0]:,.0f}"), (f"{what}, delta", f"{cycles[1]:,.1f}")]
-    area = estimated_area(network, evaluation.word_bits)
+    area = None
+    if isinstance(network, Network):
+        area = estimated_area(network, evaluation.word_bits)
     if area is not None:
         blocks = f"{area.multipliers:,}, {area.block_rams:,}"
         rows += [

@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError, printable
 from ..golden.writing import is_stream, replacing, same, together
+from ..terminal.lstm_layers import print_lstm_layers
 from ..terminal.outputs import check_output
 from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
     from ..golden.importers.checkpoint import Imported
+    from ..golden.importers.options import ImportOptions
+    from ..golden.importers.tflite.read import AnyNetwork
+    from ..golden.models.float_model import FloatModel
 
+TFLITE = ".tflite"
 MOST_NODES = 12
 """Nodes of a part that are listed."""
 
@@ -21,7 +26,7 @@ MOST_NODES = 12
 class Import:
     """Reads a checkpoint, finds its layers, and writes them as a float model."""
 
-    help = "import a trained PyTorch, Keras, ONNX or npz checkpoint as a float model"
+    help = "import a trained PyTorch, Keras, ONNX, TFLite or npz checkpoint as a float model"
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
@@ -30,7 +35,7 @@ class Import:
             metavar="CKPT",
             help="PyTorch, SpeechBrain, PyTorch-Kaldi or sru state dict: .pt, .pth, .ckpt or .pkl "
             "(needs torch), .safetensors (one, a part or the index), .npz; Keras: .h5, .keras "
-            "(need h5py) or .npz with names LAYER/kernel; .onnx (needs onnx); "
+            "(need h5py) or .npz with names LAYER/kernel; .onnx (needs onnx); .tflite with LSTMs; "
             "float16, bfloat16, float32 or float64; docs/checkpoints.md lists what each may hold",
         )
         parser.add_argument(
@@ -93,37 +98,86 @@ class Import:
         _add_parts(parser)
 
     def run(self, args: argparse.Namespace) -> None:
-        from ..golden.importers.checkpoint import ImportOptions, read_checkpoint
+        from ..golden.importers.checkpoint import read_checkpoint
 
         if same(args.output, args.checkpoint):
             raise UserError(f"-o {args.output}: is the checkpoint itself; name another file")
         check_output(args.output)
         order = getattr(args, "order", "")
+        labels = read_labels(args.labels) if "labels" in args else []
+        options = _read_options(args)
+        if args.checkpoint.suffix.lower() == TFLITE:
+            if order:
+                raise UserError(f"{args.checkpoint}: order: a graph tells it; leave --order out")
+            _import_tflite(args, labels, options)
+            return
         found = read_checkpoint(
             args.checkpoint,
-            labels=read_labels(args.labels) if "labels" in args else (),
+            labels=labels,
             order=[name.strip() for name in order.split(",")] if order else (),
-            options=ImportOptions(
-                candidate_scale=_read_scales(args.candidate_scale)
-                if "candidate_scale" in args
-                else (),
-                without_skip=args.without_skip,
-                bidirectional=args.bidirectional,
-                reset=getattr(args, "reset", ""),
-                nonlinearity=getattr(args, "nonlinearity", ""),
-                only=tuple(getattr(args, "only", ())),
-                ignore=tuple(getattr(args, "ignore", ())),
-                start=getattr(args, "start", ""),
-                end=getattr(args, "end", ""),
-                zero_state=args.zero_state,
-                check=not args.no_check,
-                most_bytes=_read_limit(args.limit),
-            ),
+            options=options,
         )
         with together():
             sides = _save_sides(found, args)
             found.model.save(args.output)
         _print_summary(found, args.output, sides)
+
+
+def _read_options(args: argparse.Namespace) -> "ImportOptions":
+    from ..golden.importers.options import ImportOptions
+
+    scales = getattr(args, "candidate_scale", "")
+    return ImportOptions(
+        candidate_scale=_read_scales(scales) if scales else (),
+        without_skip=args.without_skip,
+        bidirectional=args.bidirectional,
+        reset=getattr(args, "reset", ""),
+        nonlinearity=getattr(args, "nonlinearity", ""),
+        only=tuple(getattr(args, "only", ())),
+        ignore=tuple(getattr(args, "ignore", ())),
+        start=getattr(args, "start", ""),
+        end=getattr(args, "end", ""),
+        zero_state=args.zero_state,
+        check=not args.no_check,
+        most_bytes=_read_limit(args.limit),
+    )
+
+
+def _import_tflite(
+    args: argparse.Namespace, labels: Sequence[str], options: "ImportOptions"
+) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    from ..golden.importers.tflite.read import read_tflite
+    from ..golden.models.float_model import FloatModel
+
+    found = read_tflite(args.checkpoint, labels, options)
+    with together():
+        found.network.save(args.output)
+    console = Console()
+    if any(part != "network" for _, part in found.where):
+        _print_where(found.where)
+    if isinstance(found.network, FloatModel):
+        _print_layers(console, found.network)
+    else:
+        print_lstm_layers(found.network)
+    for note in found.notes:
+        console.print(escape(printable(note)), soft_wrap=True)
+    console.print(f"{_contents(found.network)} -> {escape(str(args.output))}", soft_wrap=True)
+
+
+def _contents(network: "AnyNetwork") -> str:
+    """What a network is, in words."""
+    from ..golden.integer_lstm.float_network import FloatNetwork
+    from ..golden.integer_lstm.network import IntegerNetwork
+
+    if isinstance(network, IntegerNetwork):
+        return f"an integer-only LSTM network, {network.size_bits / 8000:,.1f} kB"
+    text = f"{network.parameters:,} parameters"
+    if isinstance(network, FloatNetwork):
+        text += ", which `deltaloom quantize --scheme integer-lstm` takes, and no other scheme"
+    return text
 
 
 def _add_parts(parser: argparse.ArgumentParser) -> None:
@@ -218,19 +272,12 @@ def read_labels(text: str) -> list[str]:
 def _print_summary(found: "Imported", file: Path, sides: Sequence[Path]) -> None:
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
 
     model = found.model
-    table = Table("layer", "cell")
-    for heading in ("inputs", "units", "parameters"):
-        table.add_column(heading, justify="right")
-    for layer in model.layers:
-        numbers = (layer.inputs, layer.units, layer.parameters)
-        table.add_row(escape(layer.name), layer.kind, *(f"{n:,}" for n in numbers))
     console = Console()
     if any(part != "network" for _, part in found.where):
-        _print_where(found)
-    print_table(table)
+        _print_where(found.where)
+    _print_layers(model)
     for note in found.notes:
         console.print(escape(printable(note)), soft_wrap=True)
     for side in sides:
@@ -251,14 +298,27 @@ def _print_summary(found: "Imported", file: Path, sides: Sequence[Path]) -> None
     console.print(f"{model.parameters:,} parameters -> {escape(str(file))}", soft_wrap=True)
 
 
-def _print_where(found: "Imported") -> None:
+def _print_layers(model: "FloatModel") -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("layer", "cell")
+    for heading in ("inputs", "units", "parameters"):
+        table.add_column(heading, justify="right")
+    for layer in model.layers:
+        numbers = (layer.inputs, layer.units, layer.parameters)
+        table.add_row(escape(layer.name), layer.kind, *(f"{n:,}" for n in numbers))
+    print_table(table)
+
+
+def _print_where(where: Sequence[tuple[str, str]]) -> None:
     """The graph's nodes, and which part each went to; only how many of a long part."""
     from rich.markup import escape
     from rich.table import Table
 
     table = Table("part", "nodes")
-    for part in dict.fromkeys(("before", "network", "after", *(where for _, where in found.where))):
-        nodes = [printable(node) for node, where in found.where if where == part]
+    for part in dict.fromkeys(("before", "network", "after", *(place for _, place in where))):
+        nodes = [printable(node) for node, place in where if place == part]
         if nodes:
             listed = ", ".join(nodes[:MOST_NODES])
             more = f" and {len(nodes) - MOST_NODES} more" if len(nodes) > MOST_NODES else ""

@@ -5,12 +5,20 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..golden.writing import together
+from ..golden.errors import UserError
+from ..golden.writing import check_file, replacing, together
+from ..terminal.lstm_layers import print_lstm_files, print_lstm_layers
 from ..terminal.numbers import print_numbers
 from ..terminal.options import add_data, add_model, read_metrics
-from ..terminal.outputs import add_report, check_output, report_file, write_report
+from ..terminal.outputs import NOTHING, add_report, check_output, report_file, write_report
 from ..terminal.progress import progress_bars
-from ..terminal.scheme_options import add_scheme, read_options, read_target
+from ..terminal.scheme_options import (
+    INTEGER_LSTM,
+    add_scheme,
+    read_options,
+    read_target,
+    refuse_options,
+)
 from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
@@ -44,6 +52,7 @@ class Quantize:
             default=0,
             help="delta threshold of all paths, in activation codes; 0 loses nothing",
         )
+        _add_integer_lstm(parser)
         add_report(parser, "NET")
 
     def run(self, args: argparse.Namespace) -> None:
@@ -61,6 +70,12 @@ class Quantize:
 
         inputs = [args.model, args.data, *([args.tune_data] if "tune_data" in args else [])]
         check_output(args.output, *inputs)
+        if getattr(args, "scheme", "") == INTEGER_LSTM:
+            _quantize_lstm(args)
+            return
+        for option in ("tflite", "corrected"):
+            if getattr(args, option, False):
+                raise UserError(f"--{option}: is for --scheme {INTEGER_LSTM}; give both, or none")
         page = report_file(args, args.output, *inputs)
         scheme, target, metrics = read_options(args), read_target(args), read_metrics(args)
         model = FloatModel.load(args.model)
@@ -95,6 +110,55 @@ class Quantize:
             if page is not None:
                 sections = quantize_sections(network, model, statistics, reports)
                 write_report(page, "quantize", sections, args.model, args.data)
+
+
+def _add_integer_lstm(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(f"--scheme {INTEGER_LSTM}")
+    group.add_argument(
+        "--tflite",
+        type=Path,
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="write the network as a .tflite file, too, which LiteRT runs to the same bits "
+        "(default: none)",
+    )
+    group.add_argument(
+        "--corrected",
+        action="store_true",
+        help="without what LiteRT does amiss with projections: all cells have their peephole, and "
+        "ranges and clips are about the zero point; then it is not equal to LiteRT",
+    )
+
+
+def _quantize_lstm(args: argparse.Namespace) -> None:
+    """The integer-only LSTM of Li and Alvarez."""
+    from ..golden.data import Dataset
+    from ..golden.evaluation.networks import load_float
+    from ..golden.evaluation.thresholds import uniform_thresholds
+    from ..golden.integer_lstm.export import to_tflite
+    from ..golden.integer_lstm.float_network import FloatNetwork, from_model
+    from ..golden.integer_lstm.recipe import quantize
+
+    refuse_options(args, INTEGER_LSTM)
+    if "report" in args and str(args.report) != NOTHING:
+        raise UserError(f"--report: --scheme {INTEGER_LSTM} has none; leave it out")
+    tflite: Path | None = getattr(args, "tflite", None)
+    if tflite is not None:
+        check_file("--tflite", tflite, args.model, args.data, args.output)
+    model = load_float(args.model)
+    data = Dataset.load(args.data)
+    with progress_bars() as progress:
+        floats = model if isinstance(model, FloatNetwork) else from_model(model)
+        network = quantize(floats, data, progress, corrected=args.corrected)
+        network = uniform_thresholds(network, args.threshold)
+    content = None if tflite is None else to_tflite(network)
+    with together():
+        network.save(args.output)
+        if tflite is not None and content is not None:
+            with replacing(tflite) as temporary:
+                temporary.write_bytes(content)
+    print_lstm_layers(network)
+    print_lstm_files(network, data.frames, args.output, tflite)
 
 
 def _print_reports(reports: "tuple[PathReport, ...]") -> None:

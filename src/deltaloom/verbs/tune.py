@@ -98,6 +98,7 @@ class Tune:
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.data import Dataset
         from ..golden.evaluation.evaluate import fidelity, scored_data
+        from ..golden.evaluation.networks import activation_bits, load_float, load_network
         from ..golden.evaluation.trials import Trials
         from ..golden.evaluation.tuning import tune
         from ..golden.models.float_model import FloatModel
@@ -108,8 +109,9 @@ class Tune:
         inputs = [args.network, args.data, *([args.model] if "model" in args else [])]
         check_output(output, *inputs)
         page = report_file(args, output, *inputs)
-        network = Network.load(args.network)
-        model = FloatModel.load(args.model) if "model" in args else None
+        network = load_network(args.network)
+        model = load_float(args.model) if "model" in args else None
+        known = model if isinstance(model, FloatModel) else None
         data = scored_data(network, Dataset.load(args.data), model)
         metric = next(iter(read_metrics(args)), None)
         if not (data.scored or metric):
@@ -118,7 +120,7 @@ class Tune:
                 "the error is NMSE then, or labelled data"
             )
         words = getattr(args, "candidates", [])
-        bits = sorted({path.quantizer.bits for _, path in network.paths()})
+        bits = sorted({activation_bits(path) for _, path in network.paths()})
         candidates = read_candidates(words, bits)
         log, front = beside(output, ".trials.jsonl"), beside(output, ".front.json")
         with progress_bars() as progress:
@@ -133,7 +135,8 @@ class Tune:
                 )
         with together():
             _print(tuning, trials.found)
-            print_numbers(tuning.network, data, model)
+            if isinstance(tuning.network, Network):
+                print_numbers(tuning.network, data, known)
             if model is not None:
                 print_fidelity(fidelity(tuning.network, data, model), "chosen")
             if output is not None:

@@ -88,7 +88,7 @@ def test_every_path(make_model, make_dataset, shape):
 def test_fired(make_model, make_dataset):
     model, data = make_model([("lstm", 6), ("linear", 3)], 5), make_dataset(5, [30])
     network = uniform_thresholds(quantize_with(model, observe(model, data)), 6)
-    got = fired(network, data.features[0])
+    got = fired(network, data)
     (result,) = run(network, [quantize_frames(network, data.features[0])])
     for name, path in network.paths():
         assert got[name].shape == (30,) and got[name].max() <= 100

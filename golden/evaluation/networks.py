@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Both kinds of networks, and of their float originals, as far as evaluating them goes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from .. import storage
+from ..arithmetic import Ints, Reals
+from ..data import Dataset
+from ..engines import engine
+from ..engines.float_engine import run_float_batch
+from ..errors import UserError
+from ..integer_lstm import engine as integer_engine
+from ..integer_lstm.float_engine import run_float as run_float_network
+from ..integer_lstm.float_network import FloatNetwork
+from ..integer_lstm.layers import Path as IntegerPath
+from ..integer_lstm.network import IntegerNetwork
+from ..models import layers
+from ..models.float_model import FloatModel
+from ..models.network import Network
+from ..models.states import first_codes, first_reals
+from ..storage import AnyPath as AnyPlace
+
+AnyNetwork = Network | IntegerNetwork
+N = TypeVar("N", bound=AnyNetwork)
+AnyFloat = FloatModel | FloatNetwork
+AnyPath = layers.Path | IntegerPath
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Of one sequence: outputs' codes [steps, outputs], and by path the events [steps]."""
+
+    outputs: Ints
+    events: Mapping[str, Ints]
+
+
+def load_network(file: AnyPlace) -> AnyNetwork:
+    """A network of either kind from its file. Raises UserError where it is anything else."""
+    integer = Path(file).is_file() and storage.kind_of(file) == storage.INTEGER_LSTM
+    return IntegerNetwork.load(file) if integer else Network.load(file)
+
+
+def load_float(file: AnyPlace) -> AnyFloat:
+    """A float model of either kind from its file. Raises UserError where it is anything else."""
+    network = Path(file).is_file() and storage.kind_of(file) == storage.FLOAT_LSTM
+    return FloatNetwork.load(file) if network else FloatModel.load(file)
+
+
+def run_settings(
+    network: AnyNetwork, data: Dataset, settings: Sequence[Mapping[str, int] | None]
+) -> Iterator[list[Outcome]]:
+    """The golden model on all sequences at once, with each of these settings.
+
+    settings: as for `engine.run_settings`.
+    """
+    if isinstance(network, IntegerNetwork):
+        _check_stateless(data)
+        codes = [network.x.codes(x) for x in data.features]
+        for setting in settings:
+            chosen = network.dense() if setting is None else network.with_thresholds(setting)
+            result = integer_engine.run(chosen, codes)
+            yield [
+                Outcome(y, {name: counts[n] for name, counts in result.events.items()})
+                for n, y in enumerate(result.outputs)
+            ]
+        return
+    words = [engine.quantize_frames(network, x) for x in data.features]
+    first = first_codes(network, data.states, len(data))
+    for results in engine.run_settings(network, words, settings, first=first):
+        yield [Outcome(result.outputs, result.events) for result in results]
+
+
+def real_outputs(network: AnyNetwork, outputs: Ints) -> Reals:
+    """Outputs' codes as real values."""
+    if isinstance(network, IntegerNetwork):
+        return network.y.real(outputs)
+    return engine.real_outputs(network, outputs)
+
+
+def run_floats(model: AnyFloat, data: Dataset) -> list[Reals]:
+    """The float model's outputs [steps, outputs] of each sequence, all at once."""
+    if isinstance(model, FloatNetwork):
+        _check_stateless(data)
+        return run_float_network(model, data.features)
+    return run_float_batch(model, data.features, first=first_reals(model, data.states, len(data)))
+
+
+def _check_stateless(data: Dataset) -> None:
+    if data.states:
+        raise UserError(
+            f"data set: first state {next(iter(data.states))} is given, but an integer-only LSTM "
+            "starts each sequence from its own; leave it out"
+        )
+
+
+def activation_bits(path: AnyPath) -> int:
+    """Bits of a path's activation codes."""
+    return path.quantizer.bits if isinstance(path, layers.Path) else path.activation_bits

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The float network over many sequences at once, and the ranges that calibration takes of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from ..arithmetic import Reals
+from ..data import Dataset
+from ..engines.packed import Packing
+from ..errors import UserError
+from ..quantization.calibration import Progress, ignore_progress
+from .float_layers import FloatAny, FloatLinear, FloatLstm, FloatStep, float_step
+from .float_network import FloatNetwork
+
+
+@dataclass(slots=True)
+class Range:
+    """The smallest and the largest of values seen; before any, both are 0."""
+
+    low: float = 0.0
+    high: float = 0.0
+    seen: bool = False
+
+    def see(self, what: str, values: np.ndarray) -> None:
+        """Raises UserError for what is not finite."""
+        if not values.size:
+            return
+        low, high = float(values.min()), float(values.max())
+        if not np.isfinite(low + high):
+            raise UserError(f"{what}: the float network's are NaN or infinite; mend the checkpoint")
+        if self.seen:
+            low, high = min(low, self.low), max(high, self.high)
+        self.low, self.high, self.seen = low, high, True
+
+    @property
+    def reach(self) -> float:
+        """The largest magnitude."""
+        return max(abs(self.low), abs(self.high))
+
+
+@dataclass(slots=True)
+class Ranges:
+    """Of a layer's input, its output and, of an LSTM's, the cell state, what is projected, and each
+    gate's sums before their normalisation.
+    """
+
+    x: Range = field(default_factory=Range)
+    y: Range = field(default_factory=Range)
+    c: Range = field(default_factory=Range)
+    m: Range = field(default_factory=Range)
+    gates: tuple[Range, ...] = ()
+
+
+def run_float(
+    network: FloatNetwork,
+    sequences: Sequence[npt.ArrayLike],
+    ranges: Sequence[Ranges] = (),
+) -> list[Reals]:
+    """Outputs [steps, outputs] of each sequence of real features [steps, inputs], in float64.
+
+    Parameters
+    ----------
+    ranges: of each layer, what sees its values; none: nothing does.
+
+    Raises UserError for another shape, and for a value that is not finite.
+    """
+    frames = [np.asarray(s, np.float64) for s in sequences]
+    for x in frames:
+        if x.ndim != 2 or x.shape[1] != network.inputs:
+            raise UserError(f"features: shape {x.shape}, the model takes [steps, {network.inputs}]")
+        if not np.isfinite(x).all():
+            raise UserError("features: a value is NaN or infinite; clean the data first")
+    packing = Packing.of([len(x) for x in frames])
+    values: Reals = packing.pack(frames, network.inputs)
+    for n, layer in enumerate(network.layers):
+        seen = ranges[n] if ranges else None
+        before, values = values, _outputs(layer, values, packing, seen)
+        if seen is not None:
+            seen.x.see(f"{layer.name} x", before)
+            seen.y.see(f"{layer.name} y", values)
+    return packing.unpack(values)
+
+
+def _outputs(layer: FloatAny, x: Reals, packing: Packing, seen: Ranges | None) -> Reals:
+    if isinstance(layer, FloatLinear):
+        return layer.step(x)
+    count = len(packing.lengths)
+    c = np.tile(layer.initial.get("c", np.zeros(layer.cells)), (count, 1))
+    h = np.tile(layer.initial.get("h", np.zeros(layer.outputs)), (count, 1))
+    p = (x @ layer.weights.reshape(-1, layer.inputs).T).reshape(-1, *layer.bias.shape)
+    if layer.norm is None:
+        p += layer.bias
+    recurrent = layer.recurrent.reshape(-1, layer.outputs).T
+    y = np.empty((len(x), layer.outputs))
+    for at, n in packing.steps():
+        sums = p[at] + (h[:n] @ recurrent).reshape(n, *layer.bias.shape)
+        step = float_step(layer, sums, c[:n])
+        c[:n], h[:n] = step.c, step.h
+        y[at] = step.h
+        if seen is not None:
+            _see(layer, seen, step)
+    return y
+
+
+def _see(layer: FloatLstm, seen: Ranges, step: FloatStep) -> None:
+    seen.c.see(f"{layer.name} c", step.c)
+    if layer.projection is not None:
+        seen.m.see(f"{layer.name} m", step.m)
+    for g, each in enumerate(seen.gates):
+        each.see(f"{layer.name} gate {layer.gates[g]}", step.sums[:, g])
+
+
+def observe(
+    network: FloatNetwork, data: Dataset, progress: Progress = ignore_progress
+) -> tuple[Ranges, ...]:
+    """The ranges of each layer over typical sequences, each from the initial state.
+
+    LiteRT's own calibrator goes on from sequence to sequence unless it is reset before each.
+    """
+    data.check_width(network.inputs)
+    if not data.frames:
+        raise UserError("calibration data: no frames; give some typical sequences")
+    ranges = tuple(
+        Ranges(gates=tuple(Range() for _ in layer.gates))
+        if isinstance(layer, FloatLstm) and layer.norm is not None
+        else Ranges()
+        for layer in network.layers
+    )
+    for layer, seen in zip(network.layers, ranges, strict=True):
+        if isinstance(layer, FloatLstm):
+            for name, state in layer.initial.items():
+                (seen.c if name == "c" else seen.y).see(f"{layer.name} initial {name}", state)
+    done = 0
+    for places in data.chunks():
+        chunk = data.subset(places)
+        run_float(network, chunk.features, ranges)
+        done += chunk.frames
+        progress("float network on calibration data", done / data.frames)
+    return ranges

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verbs on integer-only LSTMs: import, quantize, evaluate and tune; the others refuse."""
+
+import json
+
+import numpy as np
+import pytest
+
+import deltaloom as dl
+from deltaloom import cli
+from deltaloom.golden.data import Dataset
+from deltaloom.golden.integer_lstm.engine import run as run_golden
+from deltaloom.golden.integer_lstm.export import float_to_tflite, to_tflite
+from deltaloom.golden.integer_lstm.float_network import FloatNetwork, to_model
+from deltaloom.golden.integer_lstm.network import IntegerNetwork
+from deltaloom.golden.integer_lstm.recipe import quantize
+from deltaloom.golden.integer_lstm.synthetic import make_frames, make_lstm_network
+from deltaloom.golden.models.float_model import FloatModel
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A folder with MODEL (plain), NORMED (all parts), D.npz, and of both .tflite files."""
+    plain = make_lstm_network("plain", (4, 6), classes=3)
+    normed = make_lstm_network("all", (4, 6), classes=3)
+    to_model(plain).save(tmp_path / "model")
+    normed.save(tmp_path / "normed")
+    (tmp_path / "normed.tflite").write_bytes(float_to_tflite(normed, 5))
+    rng = np.random.default_rng(0)
+    lengths = [30, 20, 9]
+    labels = tuple(rng.integers(-1, 3, n) for n in lengths)
+    names = ("no", "yes", "[b]")
+    Dataset(tuple(make_frames(4, lengths)), labels, names).save(tmp_path / "data.npz")
+    return tmp_path
+
+
+@pytest.fixture
+def run(place, capsys, monkeypatch):
+    """run(words): exit code, output and errors of a command in that folder."""
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def of(words):
+        code = cli.main(words.split())
+        out = capsys.readouterr()
+        return code, out.out, out.err
+
+    return of
+
+
+QUANTIZE = "quantize model --data data.npz --scheme integer-lstm -o net"
+
+
+def test_quantize_writes_the_network_and_a_file_for_litert(run, place):
+    code, out, err = run(f"{QUANTIZE} --tflite net.tflite")
+    assert (code, err) == (0, "")
+    network = IntegerNetwork.load(place / "net")
+    data, model = Dataset.load(place / "data.npz"), FloatModel.load(place / "model")
+    expected = dl.quantize_integer_lstm(model, data)
+    assert str(network) == str(expected)
+    assert network.labels == ("no", "yes", "[b]")
+    assert (place / "net.tflite").read_bytes() == to_tflite(network)
+    assert "Calibrated on 59 frames, each sequence from its first state." in out
+    assert "for LiteRT -> net.tflite" in out
+    cell = f"Q{15 + network.layers[0].cell_log2}.{-network.layers[0].cell_log2}"
+    assert cell in out and f"{network.size_bits / 8000:.1f} kB -> net" in out
+
+
+def test_what_quantize_wrote_is_imported_again(run, place):
+    assert run(f"{QUANTIZE} --tflite net.tflite")[0] == 0
+    code, out, _ = run("import net.tflite -o again --labels no,yes,maybe --no-check")
+    assert code == 0
+    assert "not checked against LiteRT (--no-check)" in out
+    assert "an integer-only LSTM network, " in out
+    again = dl.load(place / "again")
+    assert again.labels == ("no", "yes", "maybe")
+    x = np.random.default_rng(0).integers(-128, 128, (9, 4))
+    own = run_golden(IntegerNetwork.load(place / "net"), [x]).outputs
+    np.testing.assert_array_equal(run_golden(again, [x]).outputs, own)
+
+
+def test_float_files_that_no_cell_covers_are_for_this_scheme(run, place):
+    code, out, _ = run("import normed.tflite -o floats --no-check")
+    assert code == 0
+    assert "which `deltaloom quantize --scheme integer-lstm` takes, and no other scheme" in out
+    assert "coupled gates, peepholes, layer norm, projection, cell clip" in out
+    assert isinstance(dl.load(place / "floats"), FloatNetwork)
+    code, _, err = run("quantize floats --data data.npz -o net")
+    assert code == 2 and err.endswith("`deltaloom quantize --scheme integer-lstm` takes it\n")
+    assert run("quantize floats --data data.npz --scheme integer-lstm -o net")[0] == 0
+    assert run("evaluate net --data data.npz --model floats")[0] == 0
+
+
+def test_corrected_and_thresholds(run, place):
+    words = "quantize normed --data data.npz --scheme integer-lstm --corrected --threshold 3 -o net"
+    code, out, _ = run(words)
+    network = IntegerNetwork.load(place / "net")
+    assert code == 0 and network.layers[0].corrected
+    assert {path.threshold for _, path in network.paths()} == {3}
+    code, _, err = run(f"{words} --tflite net.tflite")
+    assert code == 2 and "lstm.0: has corrections of LiteRT, which no .tflite file holds" in err
+    code, out, _ = run(f"{QUANTIZE} --threshold 3 --tflite net.tflite")
+    assert "for LiteRT, without its delta thresholds -> net.tflite" in out
+
+
+def test_evaluate(run, place):
+    run(f"{QUANTIZE} --threshold 4")
+    code, out, err = run("evaluate net --data data.npz --model model --json out.json")
+    assert (code, err) == (0, "")
+    network, data = IntegerNetwork.load(place / "net"), Dataset.load(place / "data.npz")
+    found = dl.evaluate(network, data, dl.load(place / "model"))
+    numbers = json.loads((place / "out.json").read_text())
+    for name in ("quantized_error", "delta_error", "eliminated_operations", "size_bits"):
+        assert numbers[name] == getattr(found, name)
+    assert numbers["thresholds"] == {"lstm.0.x": 4, "lstm.0.h": 4, "linear.0.x": 4}
+    codes = [network.x.codes(x) for x in data.features]
+    for which, net in (("quantized_error", network.dense()), ("delta_error", network)):
+        result = run_golden(net, codes)
+        wrong = np.concatenate(result.outputs).argmax(axis=1) != np.concatenate(data.labels)
+        scored = np.concatenate(data.labels) >= 0
+        assert numbers[which] == 100 * wrong[scored].mean()
+    events = sum(
+        counts.sum() * dict(network.paths())[name].rows
+        for name, sequences in result.events.items()
+        for counts in sequences
+    )
+    eliminated = 100 * (1 - events / (data.frames * network.macs))
+    assert numbers["eliminated_operations"] == pytest.approx(eliminated)
+    assert "8/8" in out and "frame error, quantized, delta" in out
+    assert found.fidelity["quantized"].nmse < -20
+
+
+def test_evaluate_with_other_thresholds_and_a_report(run, place):
+    run(QUANTIZE)
+    words = "evaluate net --data data.npz --threshold lstm.0.h=9 --threshold linear.0.x=2"
+    code, out, _ = run(f"{words} --json out.json --report page.html")
+    assert code == 0 and "report -> page.html" in out
+    numbers = json.loads((place / "out.json").read_text())
+    assert numbers["thresholds"] == {"lstm.0.x": 0, "lstm.0.h": 9, "linear.0.x": 2}
+    assert "lstm.0.h" in (place / "page.html").read_text()
+    code, _, err = run("evaluate net --data data.npz --threshold lstm.0.z=9")
+    assert code == 2 and "no such path; paths: lstm.0.x, lstm.0.h, linear.0.x" in err
+
+
+@pytest.mark.parametrize("method", ["groups", "uniform", "greedy"])
+def test_tune(run, place, method):
+    run(QUANTIZE)
+    words = f"tune net --data data.npz --method {method} --allowed 5 --workers 1 -o tuned"
+    code, _, err = run(f"{words} --candidates 0,8,32 --model model")
+    assert (code, err) == (0, "")
+    tuned = IntegerNetwork.load(place / "tuned")
+    thresholds = {name: path.threshold for name, path in tuned.paths()}
+    assert set(thresholds.values()) <= {0, 8, 32} and any(thresholds.values())
+    if method == "groups":
+        assert thresholds["lstm.0.x"] == 0
+
+
+OTHERS = (
+    "generate net -o rtl",
+    "simulate net --data data.npz",
+    "build net --board ulx3s_85f -o out",
+    "run net --data data.npz --port golden",
+)
+
+
+@pytest.mark.parametrize("words", OTHERS)
+def test_verbs_of_hardware_refuse_by_name(run, words):
+    run(QUANTIZE)
+    code, out, err = run(words)
+    assert (code, out) == (2, "")
+    assert err == (
+        "deltaloom: net: holds an integer-only LSTM network, a quantized network is wanted; it "
+        "runs in golden only, `deltaloom evaluate` and `deltaloom tune` take it; for hardware, "
+        "quantize the float model with another scheme\n"
+    )
+
+
+@pytest.mark.parametrize("words", ["sweep floats --data data.npz --test data.npz"])
+def test_verbs_of_float_models_refuse_by_name(run, words):
+    run("import normed.tflite -o floats --no-check")
+    code, _, err = run(words)
+    assert code == 2 and "no cell has all that its layers have" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (f"{QUANTIZE} --weight-bits 4", "--weight-bits: --scheme integer-lstm settles it; leave"),
+        (f"{QUANTIZE} --path lstm.0.x=4/8", "--path: --scheme integer-lstm settles it; leave it"),
+        (f"{QUANTIZE} --report page.html", "--report: --scheme integer-lstm has none; leave it"),
+        (f"{QUANTIZE} --tflite model", "--tflite model: "),
+        (f"{QUANTIZE} --threshold 256", "threshold: 256 is not possible, it must be 0..255"),
+        (
+            "quantize model --data data.npz --tflite x.tflite -o net",
+            "--tflite: is for --scheme int",
+        ),
+        ("quantize model --data data.npz --corrected -o net", "--corrected: is for --scheme integ"),
+        ("import normed.tflite -o net --order a,b", "a graph tells it; leave --order out"),
+        ("import normed.tflite -o net --only x", "a .tflite file takes only --labels"),
+        ("import normed.tflite -o normed.tflite", "is the checkpoint itself; name another file"),
+        ("import gone.tflite -o net", "gone.tflite: no such file"),
+    ],
+)
+def test_wrong_words(run, words, text):
+    code, _, err = run(words)
+    assert code == 2 and text in err and err.count("\n") == 1
+
+
+def test_python_s_names(place):
+    model, data = dl.load(place / "model"), dl.Dataset.load(place / "data.npz")
+    network = dl.quantize_integer_lstm(model, data)
+    assert isinstance(network, dl.IntegerNetwork)
+    dl.export_tflite(network, place / "out.tflite")
+    options = dl.ImportOptions(check=False)
+    again = dl.import_tflite(place / "out.tflite", options=options)
+    assert str(again.layers[0]) == str(network.layers[0])
+    tuned = dl.tune(network, data, method="uniform", allowed=50)
+    assert isinstance(tuned.network, dl.IntegerNetwork)
+    with pytest.raises(dl.UserError, match=r"deltaloom\.quantize_integer_lstm take it"):
+        dl.quantize(model, data, "integer-lstm")
+    assert quantize(dl.import_tflite(place / "normed.tflite", options=options), data).outputs == 3
