@@ -2,6 +2,7 @@
 """`deltaloom evaluate`: what a quantized network gets right and what it costs."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ from ..terminal.progress import progress_bars
 from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
+    from ..boards.flow.fits import BoardFit
     from ..golden.evaluation.networks import AnyNetwork
     from ..golden.evaluation.result import Evaluation
 
@@ -80,7 +82,8 @@ class Evaluate:
         data = Dataset.load(args.data)
         with progress_bars() as progress:
             evaluation = evaluate(network, data, model, args.word_bits, progress, metrics)
-        fits, cycles = (), None
+        fits: Sequence[BoardFit] = ()
+        cycles = None
         if isinstance(network, Network):
             fits = board_fits(network, args.word_bits)
             cycles = estimated_cycles(network, args.word_bits, data)

@@ -159,7 +159,7 @@ def _import_tflite(
     if any(part != "network" for _, part in found.where):
         _print_where(found.where)
     if isinstance(found.network, FloatModel):
-        _print_layers(console, found.network)
+        _print_layers(found.network)
     else:
         print_lstm_layers(found.network)
     for note in found.notes:
