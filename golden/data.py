@@ -2,7 +2,6 @@
 """Sequences of feature frames and, where there are any, what the network should say about them."""
 
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from .arrays import DAMAGED, is_archive, members, read_array, read_members, reason
 from .errors import UserError
 from .storage import AnyPath, check_file
 from .writing import replacing
@@ -258,15 +258,16 @@ class Dataset:
 def _read(file: Path) -> dict[str, np.ndarray]:
     """The arrays of a .npz file, or a .npy file's one as `features`."""
     try:
-        with file.open("rb") as stream:  # np.load leaves a file that it opens itself open on errors
-            content = np.load(stream, allow_pickle=False)
-            if isinstance(content, np.ndarray):
-                return {"features": content}
-            return {key: content[key] for key in KEYS if key in content}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        if not is_archive(file):
+            return {"features": read_array(file)}
+        with zipfile.ZipFile(file) as archive:
+            found = members(archive)
+            return read_members(archive, [(key, found[key]) for key in KEYS if key in found])
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
+    except DAMAGED as error:
         raise UserError(
-            f"{file}: not a whole .npz or .npy file ({reason}); make it anew"
+            f"{file}: not a whole .npz or .npy file ({reason(error)}); make it anew"
         ) from error
 
 
