@@ -8,8 +8,8 @@ export OPENBLAS_NUM_THREADS := 1
 # first takes over what is left.
 BESIDE := -n 2 --dist worksteal
 
-.PHONY: help setup demo test test-slow fuzz prove lint format docs bench bench-fpga tables clean \
-	clean-venv
+.PHONY: help setup demo test test-slow fuzz soak prove lint format docs bench bench-fpga tables \
+	clean clean-venv
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -29,6 +29,9 @@ test-slow: setup ## the slow ones: simulations that take minutes together
 
 fuzz: setup ## wrong inputs for a minute; make fuzz ARGS="--seconds 3600 --seed 7" for more
 	$(BIN)/python tests/fuzz/run.py $(ARGS)
+
+soak: setup ## random designs against golden, resumable; make soak ARGS="--seconds 86400"
+	$(BIN)/python tests/soak/run.py $(ARGS)
 
 prove: setup ## what is proved of the hardware's parts, by induction and bounded; planted bugs
 	$(BIN)/python -m pytest tests/proofs -v $(ARGS)

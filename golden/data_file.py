@@ -2,12 +2,12 @@
 """What a data set's .npz or .npy file holds, read and checked."""
 
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .arrays import DAMAGED, is_archive, members, read_array, read_members, reason
 from .errors import UserError
 
 STATE = "state."
@@ -18,15 +18,18 @@ KEYS = ("features", "lengths", "labels", "label_names", "task", "names", "target
 def read_arrays(file: Path) -> dict[str, np.ndarray]:
     """The arrays of a .npz file, or a .npy file's one as `features`."""
     try:
-        with file.open("rb") as stream:  # np.load leaves a file that it opens itself open on errors
-            content = np.load(stream, allow_pickle=False)
-            if isinstance(content, np.ndarray):
-                return {"features": content}
-            return {key: content[key] for key in content if key in KEYS or key.startswith(STATE)}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        if not is_archive(file):
+            return {"features": read_array(file)}
+        with zipfile.ZipFile(file) as archive:
+            found = members(archive)
+            states = [key for key in found if key.startswith(STATE)]
+            kept = [key for key in (*KEYS, *states) if key in found]
+            return read_members(archive, [(key, found[key]) for key in kept])
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
+    except DAMAGED as error:
         raise UserError(
-            f"{file}: not a whole .npz or .npy file ({reason}); make it anew"
+            f"{file}: not a whole .npz or .npy file ({reason(error)}); make it anew"
         ) from error
 
 

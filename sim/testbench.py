@@ -15,6 +15,7 @@ from ..golden.arithmetic import Ints
 from ..golden.engines import engine
 from ..golden.models.network import Network
 from ..hw.config import AcceleratorConfig
+from .lint import waiver_file
 
 FIRST, END = 1, 2
 """tuser of a sequence's first word, and of all words of its last frame."""
@@ -192,7 +193,7 @@ if __name__ == "__main__":
 def bench_files(
     network: Network, config: AcceleratorConfig, frames: Sequence[Ints], name: str
 ) -> dict[str, str]:
-    """Both benches of the design `name` and their words, as texts by file name.
+    """Both benches of the design `name`, their words, the linter's waivers: texts by file name.
 
     frames: int16 [steps, inputs] of each sequence.
     """
@@ -227,17 +228,19 @@ def bench_files(
         f"test_{name}.py": COCOTB.substitute(facts),
         f"{name}_tb_in.hex": hex_lines(sent, bits[0] + 3),
         f"{name}_tb_out.hex": hex_lines(wanted, bits[1] + 1),
+        f"{name}.vlt": waiver_file(name),
     }
 
 
 def commands(name: str) -> tuple[str, ...]:
-    """What runs the benches, in the design's folder."""
+    """What runs the benches and the linter, in the design's folder."""
     bench = f"{name}_tb"
     files = f"{bench}.v {name}.v"
     return (
         f"iverilog -g2012 -o {bench}.vvp {files} && vvp -n {bench}.vvp",
         f"verilator --binary -Wno-fatal --top-module {bench} {files} && obj_dir/V{bench}",
         f"python test_{name}.py icarus",
+        f"verilator --lint-only -Wall {name}.vlt {name}.v",
     )
 
 

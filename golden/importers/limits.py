@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
 
+from ..arrays import check_shape
 from ..errors import UserError
 
 MOST_BYTES = 1 << 30
 """Bytes of all values that a file may make, unless the user says otherwise."""
-MOST_ALONG_AN_AXIS = 1 << 31
 
 
 @dataclass
@@ -37,11 +37,3 @@ class Budget:
         size = prod(shape) * itemsize
         self.take(what, size)
         return size
-
-
-def check_shape(what: str, shape: Sequence[int]) -> None:
-    """Raise UserError for a shape that no array has."""
-    bad = next((n for n in shape if not 0 <= n < MOST_ALONG_AN_AXIS), None)
-    if bad is not None or len(shape) > 16:
-        rule = f"{bad} along an axis" if bad is not None else f"{len(shape)} axes"
-        raise UserError(f"{what}: {rule} is not possible; save the file anew")

@@ -166,9 +166,11 @@ def data(rng: random.Random, folder: Path) -> Words:
         name = rng.choice(list(arrays))
         kinds = (np.float64, np.int8, np.uint64, np.complex64, "U3", bool)
         shape = rng.choice([(), (0,), (7,), (7, 5), (7, 5, 1), (2, 0)])
+        value = rng.choice(NUMBERS)
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a cast that loses what the number is
-            arrays[name] = np.full(shape, float(rng.choice(NUMBERS))).astype(rng.choice(kinds))
+            full = np.full(shape, float(value) if value > 2**63 else value)
+            arrays[name] = full.astype(rng.choice(kinds))
         file = str(folder / "in-data.npz")
         np.savez(file, **arrays)  # type: ignore[arg-type]
     return ["evaluate", str(folder / "net"), "--data", file]

@@ -62,7 +62,7 @@ def test_generate_with_benches_and_then_without(files, tmp_path, run, capsys, er
     assert run(*words, "--testbench", data) == 0
     text = capsys.readouterr().out
     assert "  iverilog -g2012 -o asr_tb.vvp asr_tb.v asr.v && vvp -n asr_tb.vvp\n" in text
-    benches = ["asr_tb.v", "asr_tb_in.hex", "asr_tb_out.hex", "test_asr.py"]
+    benches = ["asr.vlt", "asr_tb.v", "asr_tb_in.hex", "asr_tb_out.hex", "test_asr.py"]
     assert json.loads((out / "manifest.json").read_text())["more_files"] == benches
     assert len((out / "asr_tb_in.hex").read_text().split()) == 16 * 5
     assert run(*words) == 0

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ... import storage
+from ...arrays import check_shape
 from ...errors import UserError
-from ..limits import Budget, check_shape
+from ..limits import Budget
 from ..tensors.files import first_line
 
 OLDEST_OPSET = 7

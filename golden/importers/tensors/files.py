@@ -12,11 +12,12 @@ import numpy as np
 import safetensors
 
 from ... import storage
+from ...arrays import check_shape
 from ...errors import UserError
 from ..keras.config import Configured
 from ..keras.files import read_h5, read_keras
 from ..keras.names import check_cells, tensor_name
-from ..limits import MOST_BYTES, Budget, check_shape
+from ..limits import MOST_BYTES, Budget
 from ..torchscript import Program, is_program, read_program
 from .archives import read_npz
 from .shards import INDEX, indexed_names, parts_of

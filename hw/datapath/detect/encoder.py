@@ -291,5 +291,6 @@ def _saturated(value: Value, width: Value, code_bits: int) -> Value:
     for n, (bits, more) in enumerate(pairwise(widths)):
         fits &= (width > n) | (value[bits - 1 : more - 1] == sign.replicate(more - bits))
     # Beyond the range: the code's sign bits, and below them their inverse.
-    largest = [~sign ^ (width < sum(bits <= at + 1 for bits in widths)) for at in range(code_bits)]
+    narrower = [sum(bits <= at + 1 for bits in widths) for at in range(code_bits)]
+    largest = [~sign ^ (width < count) if count else ~sign for count in narrower]
     return Cat(Mux(fits, value[at], each) for at, each in enumerate(largest)).as_signed()

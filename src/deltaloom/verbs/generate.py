@@ -71,7 +71,7 @@ class Generate:
             default=argparse.SUPPRESS,
             help=f"write two benches to start from, too, NAME_tb.v and test_NAME.py (cocotb), "
             f"with {BENCH_FRAMES} frames of this data set, .npz or .npy, and the words that must "
-            "come (default: none)",
+            "come; and NAME.vlt, Verilator's waivers for its linter (default: none)",
         )
 
     def run(self, args: argparse.Namespace) -> None:
@@ -132,7 +132,8 @@ def _print_commands(name: str, design: "Design") -> None:
     from ..sim.testbench import commands
 
     console = Console(highlight=False)
-    console.print(f"benches, to run in {escape(str(design.verilog.parent))}:", soft_wrap=True)
+    folder = escape(str(design.verilog.parent))
+    console.print(f"benches and lint, to run in {folder}:", soft_wrap=True)
     for command in commands(name):
         console.print(f"  {escape(command)}", soft_wrap=True)
 
