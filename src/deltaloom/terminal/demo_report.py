@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .console import stdout
+
 if TYPE_CHECKING:
     from ..golden.evaluation.result import Evaluation
     from ..golden.evaluation.trials import Trial
@@ -71,7 +73,6 @@ def print_report(report: Mapping[str, Any], folder: Path, test: Path) -> None:
 
     report: as the verb writes it; its figures are described there.
     """
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -83,7 +84,7 @@ def print_report(report: Mapping[str, Any], folder: Path, test: Path) -> None:
             table.add_row(*row)
         else:
             table.add_section()
-    console = Console()
+    console = stdout()
     console.print(table)
     for run in report["simulations"]:
         if run["mismatch"] is not None:

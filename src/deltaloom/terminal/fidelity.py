@@ -3,6 +3,8 @@
 
 from typing import TYPE_CHECKING
 
+from .console import stdout
+
 if TYPE_CHECKING:
     from ..golden.evaluation.fidelity import Fidelity
 
@@ -12,7 +14,6 @@ MOST_OUTPUTS = 12
 
 def print_outputs(fidelity: "Fidelity") -> None:
     """A table of the outputs, the worst ones where there are many."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -22,7 +23,7 @@ def print_outputs(fidelity: "Fidelity") -> None:
     chosen = sorted(fidelity.outputs, key=lambda output: output.snr)[:MOST_OUTPUTS]
     for output in [output for output in fidelity.outputs if output in chosen]:
         table.add_row(escape(output.name), f"{output.nmse:.2f}", f"{output.snr:.2f}")
-    console = Console()
+    console = stdout()
     console.print(table)
     if len(fidelity.outputs) > len(chosen):
         console.print(f"the {len(chosen)} worst of {len(fidelity.outputs)} outputs")
@@ -30,7 +31,6 @@ def print_outputs(fidelity: "Fidelity") -> None:
 
 def print_fidelity(fidelity: "Fidelity", network: str) -> None:
     """Its lines in words; network: what it is called."""
-    from rich.console import Console
 
     for what, value in fidelity.rows(network):
-        Console().print(f"{what}: {value}", highlight=False, markup=False)
+        stdout().print(f"{what}: {value}", highlight=False, markup=False)

@@ -4,6 +4,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from .console import stdout
+
 if TYPE_CHECKING:
     from ..golden.data import Dataset
     from ..golden.models.float_model import FloatModel
@@ -45,7 +47,7 @@ def print_numbers(
         column.justify = "right"
     for row in rows:
         table.add_row(*map(escape, row))
-    Console().print(table)
+    stdout().print(table)
     for warning in warnings_of(network, found, reports):
         Console(stderr=True).print(f"warning: {escape(warning)}", soft_wrap=True, highlight=False)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..golden.errors import UserError
 from ..golden.writing import check_folder, replacing, together, write_text
 from ..terminal.accelerator_options import add_lanes, add_longest, add_word_bits
+from ..terminal.console import stdout
 from ..terminal.estimates import dense_cycles
 from ..terminal.options import add_network
 from ..terminal.phases import phase_lines
@@ -96,7 +97,6 @@ class Build:
         )
 
     def run(self, args: argparse.Namespace) -> None:
-        from rich.console import Console
         from rich.markup import escape
 
         from ..boards.flow.build import build, check_line, check_rates, check_tools
@@ -149,7 +149,7 @@ class Build:
                     shutil.copyfile(report.bitstream, temporary)
                 report = replace(report, bitstream=file)
             write_text(report.to_json(), args.output / REPORT)
-        console = Console()
+        console = stdout()
         console.print(report.table())
         if cycles is None and report.cycles_per_step is not None:
             print(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.writing import together
+from ..terminal.console import stdout
 from ..terminal.estimates import estimated_area, estimated_cycles
 from ..terminal.fidelity import print_outputs
 from ..terminal.numbers import print_numbers
@@ -31,6 +32,7 @@ from ..terminal.progress import progress_bars
 if TYPE_CHECKING:
     from ..golden.evaluation.result import Evaluation
     from ..golden.models.network import Network
+    from ..hw.estimates.area import AreaEstimate
 
 
 class Evaluate:
@@ -77,20 +79,34 @@ class Evaluate:
         with progress_bars() as progress:
             evaluation = evaluate(network, data, model, args.word_bits, progress, metrics)
         cycles = estimated_cycles(network, args.word_bits, data)
+        area = estimated_area(network, args.word_bits)
         with together():
             if output is not None:
-                write_json(asdict(evaluation), output)
+                write_json(asdict(evaluation) | _estimates(cycles, area), output)
             print_numbers(network, data, model)
-            _print(evaluation, network, cycles)
+            _print(evaluation, network, cycles, area)
             if page is not None:
                 sections = evaluate_sections(network, evaluation, data, model)
                 write_report(page, "evaluate", sections, *inputs)
 
 
+def _estimates(
+    cycles: tuple[float, float] | None, area: "AreaEstimate | None"
+) -> dict[str, object]:
+    """What is estimated of the hardware, as plain data; None for what is not."""
+    names = ("luts", "flip_flops", "multipliers", "block_rams")
+    return {
+        "estimated_cycles_per_step": cycles and dict(zip(("dense", "delta"), cycles, strict=True)),
+        "estimated_area": area and {name: getattr(area, name) for name in names},
+    }
+
+
 def _print(
-    evaluation: "Evaluation", network: "Network", cycles: tuple[float, float] | None
+    evaluation: "Evaluation",
+    network: "Network",
+    cycles: tuple[float, float] | None,
+    area: "AreaEstimate | None",
 ) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -114,7 +130,7 @@ def _print(
             f"{evaluation.events_per_step[name]:.1f}",
             f"{evaluation.eliminated_by_path[name]:.1f}",
         )
-    console = Console()
+    console = stdout()
     console.print(paths)
 
     totals = Table.grid(padding=(0, 2))
@@ -124,7 +140,6 @@ def _print(
     if cycles is not None:
         what = f"estimated cycles per step, {evaluation.word_bits}-bit words"
         rows += [(f"{what}, dense", f"{cycles[0]:,.0f}"), (f"{what}, delta", f"{cycles[1]:,.1f}")]
-    area = estimated_area(network, evaluation.word_bits)
     if area is not None:
         blocks = f"{area.multipliers:,}, {area.block_rams:,}"
         rows += [

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError, printable
 from ..golden.writing import is_stream, replacing, same, together
+from ..terminal.console import stdout
 from ..terminal.outputs import check_output
 
 if TYPE_CHECKING:
@@ -217,7 +218,6 @@ def read_labels(text: str) -> list[str]:
 
 
 def _print_summary(found: "Imported", file: Path, sides: Sequence[Path]) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -228,7 +228,7 @@ def _print_summary(found: "Imported", file: Path, sides: Sequence[Path]) -> None
     for layer in model.layers:
         numbers = (layer.inputs, layer.units, layer.parameters)
         table.add_row(escape(layer.name), layer.kind, *(f"{n:,}" for n in numbers))
-    console = Console()
+    console = stdout()
     if any(part != "network" for _, part in found.where):
         _print_where(console, found)
     console.print(table)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.writing import together
+from ..terminal.console import stdout
 from ..terminal.numbers import print_numbers
 from ..terminal.options import add_data, add_model
 from ..terminal.outputs import add_report, check_output, report_file, write_report
@@ -76,7 +77,6 @@ class Quantize:
 
 
 def _print_reports(reports: "tuple[PathReport, ...]") -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -114,18 +114,17 @@ def _print_reports(reports: "tuple[PathReport, ...]") -> None:
             f"{report.activation_sqnr:.1f}",
             f"{report.accumulator_bits}",
         )
-    console = Console()
+    console = stdout()
     console.print(weights)
     console.print(activations)
 
 
 def _print_summary(network: "Network", frames: int, file: Path) -> None:
-    from rich.console import Console
     from rich.markup import escape
 
     from ..golden.evaluation.evaluate import size_bits
 
-    console = Console()
+    console = stdout()
     formats = [f"input Q{network.x_exponent}.{15 - network.x_exponent}"]
     for layer in network.layers:
         e = layer.c_exponent if layer.cell.has_c else layer.h_exponent

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError
+from ..terminal.console import stdout
 from ..terminal.options import add_data, add_network, add_thresholds, set_thresholds
 from ..terminal.outputs import add_json, check_output, write_json
 from ..terminal.progress import stage_lines
@@ -154,7 +155,6 @@ def _write(network: "Network", outputs: "list[Ints]", file: Path) -> None:
 
 
 def _print(figures: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=f"deltaloom run: {figures['port']}", show_header=False)
@@ -171,4 +171,4 @@ def _print(figures: dict[str, Any]) -> None:
         ),
     ):
         table.add_row(name, value)
-    Console().print(table)
+    stdout().print(table)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..golden.errors import UserError, printable
 from ..golden.writing import check_folder, write_text
 from ..terminal.accelerator_options import add_lanes, add_longest, add_word_bits
+from ..terminal.console import stdout
 from ..terminal.options import add_data, add_metrics, add_model, read_metrics
 from ..terminal.outputs import write_json
 from ..terminal.progress import progress_bars
@@ -224,7 +225,6 @@ def _progress(total: int) -> Iterator[Callable[["Evaluations"], None]]:
 
 
 def _print(result: "Result", problem: "Problem", space: "Space", picked: int | None) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     goals = result.goals
@@ -242,7 +242,7 @@ def _print(result: "Result", problem: "Problem", space: "Space", picked: int | N
         values = [f"{solution.values[one.name]:,.2f}" for one in goals.objectives]
         mark = (" <- knee" if n == result.knee else "") + (" <- picked" if n == picked else "")
         table.add_row(f"{n}", *values, " ".join(words) + mark)
-    Console().print(table)
+    stdout().print(table)
     _say("paths: " + " ".join(space.choice(space.tops).bits))
     _say(
         f"{result.evaluations:g} evaluations on {problem.dataset.frames:,} frames, "
@@ -251,6 +251,5 @@ def _print(result: "Result", problem: "Problem", space: "Space", picked: int | N
 
 
 def _say(line: str) -> None:
-    from rich.console import Console
 
-    Console().print(line, markup=False, highlight=False, soft_wrap=True)
+    stdout().print(line, markup=False, highlight=False, soft_wrap=True)
