@@ -9,7 +9,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -81,6 +81,12 @@ def make_parser(names: Iterable[str] = VERBS) -> argparse.ArgumentParser:
             metavar="FILE",
             help="Python file that describes cells of your own (docs/howto/add-a-cell.md)",
         )
+        sub.add_argument(
+            "--quiet",
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help="print nothing but an error (default: tables, warnings and progress)",
+        )
         sub.set_defaults(run=verb.run)
     return parser
 
@@ -114,7 +120,8 @@ def _run(words: Sequence[str]) -> int:
                     from .golden.cells import load_cells  # NumPy, after `main`
 
                     load_cells(args.cells)
-                args.run(args)
+                with _silence() if "quiet" in args else nullcontext():
+                    args.run(args)
             finally:  # here, where a closed pipe is caught, and not at Python's exit
                 _flush()
     except SystemExit as stop:  # argparse, after it printed help
@@ -170,6 +177,17 @@ def _terminable() -> Iterator[None]:
     finally:
         for number in numbers:
             signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Nothing that a verb prints in the block is seen; its error comes after it."""
+    with (
+        Path(os.devnull).open("w", encoding="utf-8") as null,
+        redirect_stdout(null),
+        redirect_stderr(null),
+    ):
+        yield
 
 
 def _check_streams() -> None:

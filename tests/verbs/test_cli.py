@@ -5,14 +5,17 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import deltaloom
 from deltaloom import cli, verbs
+from deltaloom.golden.data import Dataset
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.models.float_model import FloatModel
+from deltaloom.golden.models.synthetic import make_network
 from deltaloom.verbs.import_ import read_labels
 
 
@@ -261,3 +264,35 @@ def test_python_m(tmp_path):
     words = [sys.executable, "-m", "deltaloom", "--version"]
     ran = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
     assert (ran.returncode, ran.stderr) == (0, "") and ran.stdout.startswith("deltaloom ")
+
+
+def test_quiet_is_quiet_but_for_errors(files, run, capfd):
+    net, data = files
+    assert run("evaluate", net, "--data", data, "--quiet") == 0
+    assert run("generate", net, "-o", net.parent / "rtl", "--word-bits", 32, "--quiet") == 0
+    assert capfd.readouterr() == ("", "")
+    assert (net.parent / "rtl/deltaloom.v").exists()
+    assert run("evaluate", net, "--data", net.parent / "no", "--quiet") == 2
+    assert capfd.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", verbs.VERBS)
+def test_every_verb_can_be_quiet(name, capsys):
+    assert cli.main([name, "--help"]) == 0
+    assert "--quiet" in capsys.readouterr().out
+
+
+def test_a_pipe_gets_all_of_a_table(monkeypatch, tmp_path, run, capsys):
+    """80 columns cut a table off; a pipe has none."""
+    network = make_network([("gru", 2), ("linear", 2)], 3)
+    long = replace(network.layers[0], name="a_name_of_a_layer_" * 6)
+    replace(network, layers=(long, network.layers[1])).save(tmp_path / "net")
+    Dataset((np.zeros((4, 3), np.float32),)).save(tmp_path / "data.npz")
+    words = ("evaluate", tmp_path / "net", "--data", tmp_path / "data.npz")
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert run(*words) == 0
+    text = capsys.readouterr().out
+    assert f"{long.name}.x " in text and "…" not in text
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(*words) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80

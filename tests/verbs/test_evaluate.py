@@ -58,6 +58,7 @@ def test_numbers(files, tmp_path, capsys):
     expected = evaluate(network, Dataset.load(files[1]), word_bits=64)
     fits = fit_boards(derive_config(network, word_bits=64))
     written = json.loads((tmp_path / "out.json").read_text())
+    estimated = written.pop("estimated_cycles_per_step"), written.pop("estimated_area")
     assert written == asdict(expected) | {"boards": boards_json(fits)}
     text = capsys.readouterr().out
     for fit in fits:  # before everything else
@@ -83,6 +84,9 @@ def test_numbers(files, tmp_path, capsys):
     cycles = value(text, "estimated cycles per step, 64-bit words, delta")
     assert cycles == f"{estimate.cycles_per_step:,.1f}"
     area = estimate_area(config)
+    assert estimated[0]["delta"] == estimate.cycles_per_step < estimated[0]["dense"]
+    fields = ("luts", "flip_flops", "multipliers", "block_rams")
+    assert estimated[1] == {name: getattr(area, name) for name in fields}
     numbers = f"{area.luts:,}, {area.flip_flops:,}"
     assert value(text, "estimated LUTs, flip-flops (ECP5)") == numbers
     numbers = f"{area.multipliers:,}, {area.block_rams:,}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
 from ..golden.writing import check_folder, together, write_text
+from .console import stdout
 from .estimates import dense_cycles
 from .outputs import report_file, write_report
 from .phases import phase_lines
@@ -102,7 +103,6 @@ def check_asic_options(args: argparse.Namespace) -> bool:
 
 def build_asic(args: argparse.Namespace, clock_mhz: float | None, cycles: float | None) -> None:
     """The build and its report; SystemExit(1) where the clock is not reached."""
-    from rich.console import Console
     from rich.markup import escape
 
     from ..boards.asic.build import CLOCK_MHZ, SDC, VERILOG, build_cells, check_tools
@@ -163,7 +163,7 @@ def build_asic(args: argparse.Namespace, clock_mhz: float | None, cycles: float 
         write_text(report.to_json(), args.output / REPORT)
         if page is not None:
             write_report(page, "build --asic", report.sections(), args.network)
-    console = Console()
+    console = stdout()
     console.print(report.table())
     if run is None and cycles is None:
         print("Cycles and frames a second are those of frames in which every element changes.")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .console import stdout
 from .tables import print_table
 
 if TYPE_CHECKING:
@@ -73,7 +74,6 @@ def print_report(report: Mapping[str, Any], folder: Path, test: Path) -> None:
 
     report: as the verb writes it; its figures are described there.
     """
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -85,7 +85,7 @@ def print_report(report: Mapping[str, Any], folder: Path, test: Path) -> None:
             table.add_row(*row)
         else:
             table.add_section()
-    console = Console()
+    console = stdout()
     print_table(table)
     for run in report["simulations"]:
         if run["mismatch"] is not None:

@@ -3,6 +3,7 @@
 
 from typing import TYPE_CHECKING
 
+from .console import stdout
 from .tables import print_table
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ MOST_OUTPUTS = 12
 
 def print_outputs(fidelity: "Fidelity") -> None:
     """A table of the outputs, the worst ones where there are many."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -26,12 +26,11 @@ def print_outputs(fidelity: "Fidelity") -> None:
         table.add_row(escape(output.name), f"{output.nmse:.2f}", f"{output.snr:.2f}")
     print_table(table)
     if len(fidelity.outputs) > len(chosen):
-        Console().print(f"the {len(chosen)} worst of {len(fidelity.outputs)} outputs")
+        stdout().print(f"the {len(chosen)} worst of {len(fidelity.outputs)} outputs")
 
 
 def print_fidelity(fidelity: "Fidelity", network: str) -> None:
     """Its lines in words; network: what it is called."""
-    from rich.console import Console
 
     for what, value in fidelity.rows(network):
-        Console().print(f"{what}: {value}", highlight=False, markup=False)
+        stdout().print(f"{what}: {value}", highlight=False, markup=False)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import printable
+from .console import stdout
 from .tables import print_table
 
 if TYPE_CHECKING:
@@ -41,10 +42,9 @@ def print_lstm_files(
     network: "IntegerNetwork", frames: int, file: Path, tflite: Path | None
 ) -> None:
     """What was calibrated and written, and what the user should know of it."""
-    from rich.console import Console
     from rich.markup import escape
 
-    console = Console()
+    console = stdout()
     for note in network.notes:
         console.print(escape(printable(note)), soft_wrap=True)
     console.print(f"Calibrated on {frames:,} frames, each sequence from its first state.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError
 from ..golden.writing import check_file, is_stream, same
+from .console import stdout
 
 if TYPE_CHECKING:
     from ..golden.reports.page import Section
@@ -89,10 +90,9 @@ def report_file(args: argparse.Namespace, output: Path | None, *others: Path) ->
 
 def write_report(file: Path, verb: str, sections: "Iterable[Section]", *files: Path) -> None:
     """The page of a verb that read these files."""
-    from rich.console import Console
     from rich.markup import escape
 
     from ..golden.reports import page
 
     page.write(file, f"deltaloom {verb}", sections, ", ".join(map(str, files)))
-    Console().print(f"report -> {escape(str(file))}", soft_wrap=True)
+    stdout().print(f"report -> {escape(str(file))}", soft_wrap=True)

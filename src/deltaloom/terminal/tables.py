@@ -3,6 +3,8 @@
 
 from typing import TYPE_CHECKING
 
+from .console import stdout
+
 if TYPE_CHECKING:
     from rich.table import Column, Table
 
@@ -20,7 +22,7 @@ def print_table(table: "Table") -> None:
     """
     from rich.console import Console
 
-    console = Console()
+    console = stdout()
     needed = Console(width=WIDEST).measure(table).maximum
     for column in table.columns:
         if column.justify == "right":

@@ -14,6 +14,7 @@ from ..golden.writing import check_folder, replacing, together, write_text
 from ..terminal.accelerator_options import add_lanes, add_longest, add_word_bits
 from ..terminal.asic import add_asic_options, build_asic, check_asic_options
 from ..terminal.boards import print_boards
+from ..terminal.console import stdout
 from ..terminal.estimates import dense_cycles
 from ..terminal.options import add_network
 from ..terminal.phases import phase_lines
@@ -102,7 +103,6 @@ class Build:
         add_asic_options(parser)
 
     def run(self, args: argparse.Namespace) -> None:
-        from rich.console import Console
         from rich.markup import escape
 
         from ..boards.flow.build import build, check_line, check_rates, check_tools
@@ -161,7 +161,7 @@ class Build:
                     shutil.copyfile(report.bitstream, temporary)
                 report = replace(report, bitstream=file)
             write_text(report.to_json(), args.output / REPORT)
-        console = Console()
+        console = stdout()
         print_table(report.table())
         if cycles is None and report.cycles_per_step is not None:
             print(

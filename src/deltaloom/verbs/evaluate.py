@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ..boards.flow.fits import BoardFit
     from ..golden.evaluation.networks import AnyNetwork
     from ..golden.evaluation.result import Evaluation
+    from ..hw.estimates.area import AreaEstimate
 
 
 class Evaluate:
@@ -83,31 +84,46 @@ class Evaluate:
         with progress_bars() as progress:
             evaluation = evaluate(network, data, model, args.word_bits, progress, metrics)
         fits: Sequence[BoardFit] = ()
-        cycles = None
+        cycles = area = None
         if isinstance(network, Network):
             fits = board_fits(network, args.word_bits)
             cycles = estimated_cycles(network, args.word_bits, data)
+            area = estimated_area(network, args.word_bits)
         with together():
             if output is not None:
-                write_json(asdict(evaluation) | {"boards": boards_json(fits)}, output)
+                estimates = {"boards": boards_json(fits), **_estimates(cycles, area)}
+                write_json(asdict(evaluation) | estimates, output)
             if fits:
                 print_boards(fits)
             if isinstance(network, Network):
                 print_numbers(network, data, known)
-            _print(evaluation, network, cycles)
+            _print(evaluation, network, cycles, area)
             if page is not None:
                 sections = evaluate_sections(network, evaluation, data, model)
                 write_report(page, "evaluate", sections, *inputs)
 
 
+def _estimates(
+    cycles: tuple[float, float] | None, area: "AreaEstimate | None"
+) -> dict[str, object]:
+    """What is estimated of the hardware, as plain data; None for what is not."""
+    names = ("luts", "flip_flops", "multipliers", "block_rams")
+    return {
+        "estimated_cycles_per_step": cycles and dict(zip(("dense", "delta"), cycles, strict=True)),
+        "estimated_area": area and {name: getattr(area, name) for name in names},
+    }
+
+
 def _print(
-    evaluation: "Evaluation", network: "AnyNetwork", cycles: tuple[float, float] | None
+    evaluation: "Evaluation",
+    network: "AnyNetwork",
+    cycles: tuple[float, float] | None,
+    area: "AreaEstimate | None",
 ) -> None:
     from rich.markup import escape
     from rich.table import Table
 
     from ..golden.evaluation.networks import activation_bits
-    from ..golden.models.network import Network
 
     paths = Table("path")
     for heading in (
@@ -138,9 +154,6 @@ def _print(
     if cycles is not None:
         what = f"estimated cycles per step, {evaluation.word_bits}-bit words"
         rows += [(f"{what}, dense", f"{cycles[0]:,.0f}"), (f"{what}, delta", f"{cycles[1]:,.1f}")]
-    area = None
-    if isinstance(network, Network):
-        area = estimated_area(network, evaluation.word_bits)
     if area is not None:
         blocks = f"{area.multipliers:,}, {area.block_rams:,}"
         rows += [

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..golden.errors import UserError
 from ..golden.writing import check_folder
 from ..terminal.accelerator_options import add_lanes, add_longest, add_word_bits
+from ..terminal.console import stdout
 from ..terminal.options import add_network
 from ..terminal.progress import progress_bars
 from ..terminal.tables import print_table
@@ -147,14 +148,13 @@ def checked_drain_rows(args: argparse.Namespace) -> int | None:
 
 
 def _print(network: "Network", config: "AcceleratorConfig", design: "Design") -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     from ..hw.compiler.fit import longest_sequence
     from ..hw.image import memories
 
-    console = Console()
+    console = stdout()
     memory_table = Table("memory")
     for heading in ("words", "bits of a word", "kbit", "file"):
         memory_table.add_column(heading, justify="left" if heading == "file" else "right")

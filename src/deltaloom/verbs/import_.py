@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError, printable
 from ..golden.writing import is_stream, replacing, same, together
+from ..terminal.console import stdout
 from ..terminal.lstm_layers import print_lstm_layers
 from ..terminal.outputs import check_output
 from ..terminal.tables import print_table
@@ -146,7 +147,6 @@ def _read_options(args: argparse.Namespace) -> "ImportOptions":
 def _import_tflite(
     args: argparse.Namespace, labels: Sequence[str], options: "ImportOptions"
 ) -> None:
-    from rich.console import Console
     from rich.markup import escape
 
     from ..golden.importers.tflite.read import read_tflite
@@ -155,7 +155,7 @@ def _import_tflite(
     found = read_tflite(args.checkpoint, labels, options)
     with together():
         found.network.save(args.output)
-    console = Console()
+    console = stdout()
     if any(part != "network" for _, part in found.where):
         _print_where(found.where)
     if isinstance(found.network, FloatModel):
@@ -270,11 +270,10 @@ def read_labels(text: str) -> list[str]:
 
 
 def _print_summary(found: "Imported", file: Path, sides: Sequence[Path]) -> None:
-    from rich.console import Console
     from rich.markup import escape
 
     model = found.model
-    console = Console()
+    console = stdout()
     if any(part != "network" for _, part in found.where):
         _print_where(found.where)
     _print_layers(model)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
 from ..golden.writing import check_file, replacing, together
+from ..terminal.console import stdout
 from ..terminal.lstm_layers import print_lstm_files, print_lstm_layers
 from ..terminal.numbers import print_numbers
 from ..terminal.options import add_data, add_model, read_metrics
@@ -204,12 +205,11 @@ def _print_reports(reports: "tuple[PathReport, ...]") -> None:
 
 
 def _print_summary(network: "Network", frames: int, file: Path) -> None:
-    from rich.console import Console
     from rich.markup import escape
 
     from ..golden.evaluation.evaluate import size_bits
 
-    console = Console()
+    console = stdout()
     formats = [f"input Q{network.x_exponent}.{15 - network.x_exponent}"]
     for layer in network.layers:
         e = layer.c_exponent if layer.cell.has_c else layer.h_exponent

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..golden.errors import UserError, printable
 from ..golden.writing import check_folder, write_text
 from ..terminal.accelerator_options import add_lanes, add_longest, add_word_bits
+from ..terminal.console import stdout
 from ..terminal.options import add_data, add_metrics, add_model, read_metrics
 from ..terminal.outputs import write_json
 from ..terminal.progress import progress_bars
@@ -251,6 +252,5 @@ def _print(result: "Result", problem: "Problem", space: "Space", picked: int | N
 
 
 def _say(line: str) -> None:
-    from rich.console import Console
 
-    Console().print(line, markup=False, highlight=False, soft_wrap=True)
+    stdout().print(line, markup=False, highlight=False, soft_wrap=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..golden.errors import UserError
 from ..golden.writing import check_folder
 from ..terminal.accelerator_options import add_lanes, add_word_bits
+from ..terminal.console import stdout
 from ..terminal.frame_options import add_frames, read_frames
 from ..terminal.options import add_data, add_network, add_thresholds, set_thresholds
 from ..terminal.outputs import add_json, check_json, write_json
@@ -227,7 +228,6 @@ def run_figures(report: "SimulationReport", plan: RunPlan) -> dict[str, Any]:
 
 
 def _print(reports: "Sequence[SimulationReport]", plans: Sequence[RunPlan]) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -253,7 +253,7 @@ def _print(reports: "Sequence[SimulationReport]", plans: Sequence[RunPlan]) -> N
             f"{report.ideal_cycles_per_step:,.1f}",
             "-" if utilisation is None else f"{100 * utilisation:.1f}",
         )
-    console = Console()
+    console = stdout()
     print_table(table)
     for report in reports:
         console.print(escape(str(report)), soft_wrap=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
 from ..golden.writing import together, write_text
+from ..terminal.console import stdout
 from ..terminal.options import add_data, add_metrics, add_model, read_metrics
 from ..terminal.outputs import add_report, check_output, report_file, write_json, write_report
 from ..terminal.progress import progress_bars
@@ -121,7 +122,6 @@ def _write(result: "Result", file: Path) -> None:
 
 
 def _print(result: "Result") -> None:
-    from rich.console import Console
     from rich.table import Table
 
     title, unit = result.metric
@@ -136,6 +136,6 @@ def _print(result: "Result") -> None:
             f"{point.error - result.float_error:+.2f}",
             f"{point.size_bits / 8000:,.1f}",
         )
-    console = Console()
+    console = stdout()
     console.print(f"{title}, float: {result.float_error:.2f} {unit}", highlight=False)
     print_table(table)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
 from ..golden.writing import together
+from ..terminal.console import stdout
 from ..terminal.fidelity import print_fidelity
 from ..terminal.numbers import print_numbers
 from ..terminal.options import add_data, add_metrics, add_network, read_metrics
@@ -167,7 +168,6 @@ def read_candidates(words: list[str], bits: list[int]) -> dict[int, tuple[int, .
 
 
 def _print(tuning: "Tuning", found: int) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -183,7 +183,7 @@ def _print(tuning: "Tuning", found: int) -> None:
     chosen.columns[1].justify = "right"
     for name, threshold in tuning.chosen.thresholds.items():
         chosen.add_row(escape(name), f"{threshold}")
-    console = Console()
+    console = stdout()
     console.print(front)
     console.print(chosen)
     more = tuning.chosen.error - tuning.base.error
