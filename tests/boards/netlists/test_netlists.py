@@ -79,5 +79,8 @@ def test_the_flow_of_the_boards(folder, tmp_path):
     assert simulate(folder, "ecp5", "flow.v") == "PASS: 14 words of 7 frames"
     # A test of the test: signed factors taken for unsigned ones.
     assert ".SIGNEDA(1'h1)" in text
-    (folder / "wrong.v").write_text(text.replace(".SIGNEDA(1'h1)", ".SIGNEDA(1'h0)"))
+    wrong = text.replace(".SIGNEDA(1'h1)", ".SIGNEDA(1'h0)").replace(
+        ".SIGNEDB(1'h1)", ".SIGNEDB(1'h0)"
+    )
+    (folder / "wrong.v").write_text(wrong)
     assert "FAIL: word" in simulate(folder, "ecp5", "wrong.v")
