@@ -26,7 +26,8 @@ def numbers_of(text):
     return [cell.strip() for cell in rows[0][1:]]
 
 
-def test_in_a_pipe_a_row_is_one_line(capsys):
+def test_in_a_pipe_a_row_is_one_line(capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
     print_table(wide_table())
     text = capsys.readouterr().out
     assert numbers_of(text) == NUMBERS
@@ -51,7 +52,8 @@ def test_on_a_terminal_names_are_folded_and_numbers_are_whole(monkeypatch, width
     assert max(map(len, text.splitlines())) <= max(width, 90)
 
 
-def test_texts_are_folded(capsys):
+def test_texts_are_folded(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     table = Table("part", "nodes")
     table.add_row("network", ", ".join([NAME] * 5))
     print_table(table)

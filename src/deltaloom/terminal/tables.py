@@ -3,12 +3,11 @@
 
 from typing import TYPE_CHECKING
 
-from .console import stdout
+from .console import WIDE, stdout
 
 if TYPE_CHECKING:
     from rich.table import Column, Table
 
-WIDEST = 10_000
 FOLDED = 12
 """Characters that a column of names keeps at least."""
 
@@ -16,20 +15,19 @@ FOLDED = 12
 def print_table(table: "Table") -> None:
     """Print a table on stdout; no number is cut or broken.
 
-    On a terminal that is too narrow, names are folded, and where that is not enough, lines are
-    longer than the terminal. Elsewhere a table is as wide as it needs to be. One without numbers is
-    folded everywhere.
+    On a terminal that is too narrow, or in a pipe with COLUMNS, names are folded, and where that is
+    not enough, lines are longer. Elsewhere a table is as wide as it needs to be.
     """
     from rich.console import Console
 
     console = stdout()
-    needed = Console(width=WIDEST).measure(table).maximum
+    needed = Console(width=WIDE).measure(table).maximum
     for column in table.columns:
         if column.justify == "right":
             column.no_wrap = True
         else:
             column.overflow = "fold"
-            needed -= max(_width(column) - FOLDED, 0) * console.is_terminal
+            needed -= max(_width(column) - FOLDED, 0) * (console.width < WIDE)
     numbers = any(column.justify == "right" for column in table.columns)
     if numbers and needed > console.width:
         console = Console(width=needed)
