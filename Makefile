@@ -31,7 +31,7 @@ fuzz: setup ## wrong inputs for a minute; make fuzz ARGS="--seconds 3600 --seed 
 	$(BIN)/python tests/fuzz/run.py $(ARGS)
 
 soak: setup ## random designs against golden, resumable; make soak ARGS="--seconds 86400"
-	$(BIN)/python tests/soak/run.py $(ARGS)
+	$(BIN)/python tests/soak/soak.py $(ARGS)
 
 prove: setup ## what is proved of the hardware's parts, by induction and bounded; planted bugs
 	$(BIN)/python -m pytest tests/proofs -v $(ARGS)

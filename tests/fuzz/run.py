@@ -9,6 +9,7 @@ import argparse
 import atexit
 import contextlib
 import functools
+import gc
 import importlib
 import os
 import resource
@@ -81,6 +82,7 @@ def _bases() -> Path:
 
 def _child(words: list[str], folder: Path) -> int:
     """Runs in the fork: the command line within its limits; the exit code."""
+    gc.freeze()  # a collection would look through, and so copy, all that the parent holds
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.alarm(SECONDS)

@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import designs
-import run as soak
+import soak
 
 SEED = 57
 """Of a small design."""

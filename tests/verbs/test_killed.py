@@ -67,6 +67,7 @@ def test_tune_and_its_workers_end_quietly(tmp_path, number):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # nohup ignores it
     ) as verb:
         log = tmp_path / "tuned.trials.jsonl"
         wait_for(lambda: log.is_file() and log.read_text().count("\n") > 1)  # all have started

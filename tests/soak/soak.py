@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random designs against golden without end: `make soak`, or `python tests/soak/run.py`.
+"""Random designs against golden without end: `make soak`, or `python tests/soak/soak.py`.
 
     make soak ARGS="--seconds 86400 --seed 1000"
     make soak ARGS="--seed 1017 --count 1"          # one design again
