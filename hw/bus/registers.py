@@ -221,9 +221,9 @@ class Registers(wiring.Component):
             new.value.eq(Mux(telling, found, bus.w_data[: rmap.THRESHOLD_BITS])),
             counters.clear.eq(0),
         ]
+        m.d.sync += looked_up.eq(Cat(telling & ~looked_up.any(), looked_up[0]))
         with m.If(telling):
             m.d.comb += place.eq(rmap.MAX_LISTS + told[:LIST_BITS])
-            m.d.sync += looked_up.eq(Mux(looked_up[1], 0, Cat(1, looked_up[0])))
             with m.If(looked_up[1]):
                 m.d.sync += [told.eq(told + 1), new.en.eq(1)]
         with m.If(self.new_sequence_taken):
