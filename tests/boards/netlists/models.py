@@ -2,10 +2,11 @@
 """Cells as Verilog that Icarus simulates: yosys's own models, and ours where it has none.
 
 Yosys has LUTs, flip-flops, carries and distributed memories of every family, and all of an iCE40.
-Of block RAMs and multipliers of ECP5 and Gowin it has the ports alone; what is here follows the
-vendors' descriptions (Lattice FPGA-TN-02204 and -02205, Gowin UG285 and UG287) in the modes that
-yosys makes use of, and stops the simulation at any other. A word that is read while the other port
-writes it is x: the hardware must not depend on it.
+Of block RAMs and multipliers of ECP5 and Gowin it has the ports alone; what is here is what yosys's
+mapping files (brams_map.v, dsp_map.v) take them to do, in the modes that it makes use of, and stops
+the simulation at any other. The vendors describe them in Lattice FPGA-TN-02204 and -02205 and Gowin
+UG285 and UG287. A word that is read while the other port writes it is x: the hardware must not
+depend on it.
 """
 
 import re
