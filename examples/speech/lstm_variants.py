@@ -20,7 +20,7 @@ from deltaloom.golden.data import Dataset
 from deltaloom.golden.evaluation.thresholds import uniform_thresholds
 from deltaloom.golden.integer_lstm.float_layers import EPSILON, FloatLinear, FloatLstm
 from deltaloom.golden.integer_lstm.float_network import FloatNetwork
-from deltaloom.golden.integer_lstm.layers import COUPLED, GATES
+from deltaloom.golden.integer_lstm.shape import COUPLED, GATES
 
 DATA = Path(dl.__file__).parent / "data" / "speech"
 VARIANTS: dict[str, tuple[str, ...]] = {

@@ -12,8 +12,9 @@ from ..tflite.operators import ACTIVATIONS, DENSE, LSTM, LSTM_INPUTS, TANH
 from ..tflite.schema import FLOAT32, INT8, INT16, INT32, Graph, Operator, Tensor
 from .float_layers import FloatLinear, FloatLstm
 from .float_network import FloatNetwork
-from .layers import GATES, Affine, IntegerLinear, IntegerLstm
+from .layers import Affine, IntegerLinear, IntegerLstm
 from .network import IntegerNetwork
+from .shape import GATES
 
 _ACTIVATION_CODES = {name: code for code, name in ACTIVATIONS.items()}
 _DTYPES = {FLOAT32: np.float32, INT8: np.int8, INT16: np.int16, INT32: np.int32}

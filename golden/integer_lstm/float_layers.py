@@ -14,14 +14,15 @@ from ..arithmetic import Reals
 from ..checks import check, check_shape
 from ..errors import UserError
 from ..models.graph import check_name
-from .layers import ACTIVATIONS, COUPLED, GATES, check_clip, variant_of
+from .layers import ACTIVATIONS, check_clip
+from .shape import COUPLED, GATES, LstmShape
 
 EPSILON = 1e-8
 """What is added to a variance, as in LiteRT."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FloatLstm:
+class FloatLstm(LstmShape):
     """An LSTM layer; G gates in the order of `gates`, N cells, K outputs.
 
     Members
@@ -74,26 +75,6 @@ class FloatLstm:
             if values is not None:
                 check_shape(f"{self.name} {what}", values, shape)
                 check_finite(f"{self.name} {what}", values)
-
-    @property
-    def cells(self) -> int:
-        return int(self.weights.shape[1])
-
-    @property
-    def inputs(self) -> int:
-        return int(self.weights.shape[2])
-
-    @property
-    def outputs(self) -> int:
-        return int(self.recurrent.shape[-1])
-
-    @property
-    def peephole_gates(self) -> tuple[str, ...]:
-        return tuple(gate for gate in self.gates if gate != "g")
-
-    @property
-    def variant(self) -> str:
-        return variant_of(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,7 +16,7 @@ from ..models.float_model import FloatLayer, FloatModel, FloatPath, Floats
 from ..storage import AnyPath, reading
 from . import files
 from .float_layers import FloatAny, FloatLinear, FloatLstm
-from .layers import COUPLED
+from .shape import COUPLED
 
 KIND = storage.FLOAT_LSTM
 _CELLS = (FloatLstm, FloatLinear)

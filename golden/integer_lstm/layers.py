@@ -7,7 +7,6 @@ Scales are float32 values, as in the file: every multiplier of the integer step 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
@@ -15,11 +14,9 @@ from ..arithmetic import Ints, Reals
 from ..checks import check, check_codes, check_range, check_shape
 from ..models.graph import check_name
 from ..tflite import operators
+from .shape import COUPLED, GATES, LstmShape
 
-GATES = ("i", "f", "g", "o")
 ACTIVATIONS = tuple(operators.ACTIVATIONS.values())
-COUPLED = ("f", "g", "o")
-"""Gates of an LSTM whose i is 1 - f."""
 CODE_BITS = 8
 MOST_CODE = 255
 """Of a delta threshold: the largest difference of two codes."""
@@ -73,7 +70,7 @@ class Path:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class IntegerLstm:
+class IntegerLstm(LstmShape):
     """An LSTM layer; G gates in the order of `gates`, N cells, K outputs, which are N without a
     projection.
 
@@ -187,29 +184,8 @@ class IntegerLstm:
             check_range(f"{self.name}.{name} threshold", threshold, 0, MOST_CODE)
 
     @property
-    def cells(self) -> int:
-        return int(self.weights.shape[1])
-
-    @property
-    def inputs(self) -> int:
-        return int(self.weights.shape[2])
-
-    @property
-    def outputs(self) -> int:
-        return int(self.recurrent.shape[-1])
-
-    @property
-    def peephole_gates(self) -> tuple[str, ...]:
-        """The gates that may see the cell state."""
-        return tuple(gate for gate in self.gates if gate != "g")
-
-    @property
     def sources(self) -> tuple[str, ...]:
         return ("x", "h", "m") if self.m is not None else ("x", "h")
-
-    @property
-    def variant(self) -> str:
-        return variant_of(self)
 
     def paths(self) -> Iterator[tuple[str, Path]]:
         """By the source's name."""
@@ -295,36 +271,6 @@ class IntegerLinear:
 
 
 Layer = IntegerLstm | IntegerLinear
-
-
-class Variant(Protocol):
-    """What `variant_of` needs to know of an LSTM, of integers or of floats."""
-
-    @property
-    def gates(self) -> tuple[str, ...]: ...
-    @property
-    def peephole(self) -> np.ndarray | None: ...
-    @property
-    def norm(self) -> np.ndarray | None: ...
-    @property
-    def projection(self) -> np.ndarray | None: ...
-    @property
-    def cell_clip(self) -> float: ...
-    @property
-    def projection_clip(self) -> float: ...
-
-
-def variant_of(layer: Variant) -> str:
-    """In words, what it has besides a plain LSTM's parts."""
-    parts = (
-        ("coupled gates", layer.gates == COUPLED),
-        ("peepholes", layer.peephole is not None),
-        ("layer norm", layer.norm is not None),
-        ("projection", layer.projection is not None),
-        ("cell clip", layer.cell_clip > 0),
-        ("projection clip", layer.projection_clip > 0),
-    )
-    return ", ".join(name for name, there in parts if there) or "plain"
 
 
 def check_scales(what: str, scales: np.ndarray) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from ..arithmetic import Reals
 from .float_layers import FloatAny, FloatLinear, FloatLstm
 from .float_network import FloatNetwork
-from .layers import COUPLED, GATES
+from .shape import COUPLED, GATES
 
 VARIANTS: Mapping[str, tuple[str, ...]] = {
     "plain": (),

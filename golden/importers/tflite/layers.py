@@ -8,15 +8,8 @@ import numpy as np
 
 from ...errors import UserError
 from ...integer_lstm.float_layers import FloatAny, FloatLinear, FloatLstm
-from ...integer_lstm.layers import (
-    COUPLED,
-    GATES,
-    LEAST_CELL,
-    MOST_CELL,
-    IntegerLinear,
-    IntegerLstm,
-    Layer,
-)
+from ...integer_lstm.layers import LEAST_CELL, MOST_CELL, IntegerLinear, IntegerLstm, Layer
+from ...integer_lstm.shape import COUPLED, GATES
 from ...tflite import schema
 from ...tflite.operators import ACTIVATIONS, DENSE_INPUTS, LSTM, LSTM_INPUTS, TANH
 from ...tflite.schema import FLOAT32, INT8, INT16, INT32, Graph

@@ -66,8 +66,6 @@ class Quantize:
         from ..golden.quantization.quantize import quantize_with, with_labels
         from ..golden.reports.paths import describe
         from ..golden.reports.sections import quantize_sections
-        from ..search.problem import Problem
-        from ..search.smallest import find_smallest
 
         inputs = [args.model, args.data, *([args.tune_data] if "tune_data" in args else [])]
         check_output(args.output, *inputs)
@@ -89,6 +87,9 @@ class Quantize:
             if target is None:
                 network = quantize_with(model, statistics, scheme, progress)
             else:
+                from ..search.problem import Problem
+                from ..search.smallest import find_smallest
+
                 problem = Problem(
                     model=model,
                     statistics=statistics,

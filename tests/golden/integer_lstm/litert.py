@@ -10,7 +10,7 @@ from importlib import metadata, util
 import numpy as np
 
 from deltaloom.golden.integer_lstm.float_engine import Range, Ranges
-from deltaloom.golden.integer_lstm.layers import GATES
+from deltaloom.golden.integer_lstm.shape import GATES
 
 PACKAGE = "ai-edge-litert"
 THERE = util.find_spec("ai_edge_litert") is not None
