@@ -219,7 +219,9 @@ this repository: `examples/real` downloads them.
 
 - **Import** is the time of `deltaloom import`, the comparison with the runtime and that runtime's
   start included. **Difference** is the largest of the float model's outputs from those of the
-  network's own runtime, over the largest output where that is above 1.
+  network's own runtime, over the largest output where that is above 1. For NSNet2 at 48 kHz it is
+  onnxruntime's own rounding in float32, over 7,333 frames: from the same graph in double precision
+  (ONNX's reference evaluator) onnxruntime differs by 3.0e-5, the imported model by 3.4e-8.
 - **Decibels** are the error of the fixed-point network against the float model: 10 log10(sum((y' -
   y)^2) / sum(y^2)), over sequences that calibration has not seen, with the default scheme. A star:
   it misses the target, {targets}.
