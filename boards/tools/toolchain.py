@@ -38,6 +38,8 @@ class Tool:
         Where it was found.
     environment
         What it needs set; a PATH among them is complete, not an addition.
+    webassembly
+        Whether it is slow for being WebAssembly.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Tool:
     version: str
     origin: str
     environment: Mapping[str, str] = field(default_factory=dict)
+    webassembly: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -208,6 +211,7 @@ def _packaged(name: str, recipe: _Recipe) -> tuple[Tool | None, str]:
             version=version,
             origin=f"{label} {version}",
             environment=settings,
+            webassembly=recipe.webassembly,
         ),
         "",
     )

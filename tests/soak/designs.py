@@ -32,6 +32,8 @@ END, RESET, WRITE, READ, WAIT, RUN, PART = range(7)
 """Orders of `main.cpp`."""
 LONGEST = 24
 """Frames of a sequence."""
+MUCH = 32768
+"""Of 65536 cycles: more that rest are much."""
 KINDS = tuple(CELLS)
 WIDTHS = (2, 4, 8, 16)
 Orders = list[np.ndarray]
@@ -115,8 +117,8 @@ def _shape(rng: np.random.Generator) -> tuple[list[Shape], int]:
         )
         layers.append(shape)
         width = shape.outputs
-    if rng.random() < 0.7:  # many outputs: more words to compare
-        layers.append(Shape(kind="linear", units=int(rng.choice([3, 17, 64, 129]))))
+    if rng.random() < 0.7:  # many outputs: more words to compare in a cycle
+        layers.append(Shape(kind="linear", units=int(rng.choice([3, 17, 129, 400]))))
     return layers, inputs
 
 
@@ -181,8 +183,11 @@ def orders(design: Design, number: int, frames: int) -> Iterator[np.ndarray]:
             network = network.with_thresholds(_thresholds(rng, network))
             yield from _set_thresholds(network, design.images[loaded])
             fresh = False
+        rests = _chance(rng), _chance(rng)
         count = int(rng.integers(1, 2 + frames))
-        yield from _run(rng, design, network, design.images[loaded], count)
+        if max(rests) > MUCH:  # most cycles would go there
+            count = -(-count // 8)
+        yield from _run(rng, design, network, design.images[loaded], count, rests)
         frames -= count
     yield _pack(END)
 
@@ -199,9 +204,17 @@ def _set_thresholds(network: Network, image: Image) -> Iterator[np.ndarray]:
 
 
 def _run(
-    rng: np.random.Generator, design: Design, network: Network, image: Image, count: int
+    rng: np.random.Generator,
+    design: Design,
+    network: Network,
+    image: Image,
+    count: int,
+    rests: tuple[int, int],
 ) -> Iterator[np.ndarray]:
-    """Sequences of `count` frames in all, and what the registers hold afterwards."""
+    """Sequences of `count` frames in all, and what the registers hold afterwards.
+
+    rests: of both streams, as `_chance` has them.
+    """
     sequences = []
     while count > 0:
         steps = int(min(count, rng.integers(1, LONGEST + 1)))
@@ -213,7 +226,7 @@ def _run(
     sent = _in_words(rng, design, network, sequences, marked=marked)
     wanted = np.concatenate([_out_words(design, result.outputs) for result in results])
     yield _pack(WRITE, 1, REGISTER["CONTROL"].address, control)
-    chances = _chance(rng), _chance(rng), int(rng.integers(1 << 32)), _chance(rng) // 8
+    chances = *rests, int(rng.integers(1 << 32)), _chance(rng) // 8
     yield _pack(RUN, *chances, len(sent), len(wanted))
     yield np.concatenate([sent, wanted])
     yield _pack(WAIT)

@@ -2,12 +2,14 @@
 """The options of `deltaloom build --asic`, and the work behind them."""
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
 from ..golden.writing import check_folder, together, write_text
 from .console import stdout
+from .document import write_document
 from .estimates import dense_cycles
 from .outputs import report_file, write_report
 from .phases import phase_lines
@@ -169,6 +171,8 @@ def build_asic(args: argparse.Namespace, clock_mhz: float | None, cycles: float 
         print("Cycles and frames a second are those of frames in which every element changes.")
     for name in (VERILOG, SDC, REPORT):
         console.print(f"-> {escape(str(args.output / name))}", soft_wrap=True)
+    files = [args.output / name for name in (VERILOG, SDC, REPORT)]
+    write_document(args, json.loads(report.to_json()) | {"files": files})
     _check_clock(report)
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What saturates, as a table, and what to do about it, as verbs print both."""
+"""What saturates, as a table, and what to do about it, as verbs print both and have it in JSON."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from .tables import print_table
 
@@ -22,9 +23,10 @@ def print_numbers(
     model: "FloatModel | None" = None,
     *,
     reports: "Sequence[PathReport]" = (),
-) -> None:
-    """Run some of the data. reports: of the paths; without them, they are made where the float
-    model is at hand.
+) -> dict[str, Any]:
+    """Run some of the data, print what saturates, and return it as plain data.
+
+    reports: of the paths; without them, they are made where the float model is at hand.
     """
     from rich.console import Console
     from rich.markup import escape
@@ -48,8 +50,10 @@ def print_numbers(
     for row in rows:
         table.add_row(*map(escape, row))
     print_table(table)
-    for warning in warnings_of(network, found, reports):
+    warnings = list(warnings_of(network, found, reports))
+    for warning in warnings:
         Console(stderr=True).print(f"warning: {escape(warning)}", soft_wrap=True, highlight=False)
+    return {"saturation": asdict(found), "warnings": warnings}
 
 
 def _alike(network: "Network", model: "FloatModel") -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..golden.writing import together
 from ..terminal.boards import boards_json, print_boards
+from ..terminal.document import write_document
 from ..terminal.estimates import board_fits, estimated_area, estimated_cycles
 from ..terminal.fidelity import print_outputs
 from ..terminal.numbers import print_numbers
@@ -20,14 +21,7 @@ from ..terminal.options import (
     read_metrics,
     set_thresholds,
 )
-from ..terminal.outputs import (
-    add_json,
-    add_report,
-    check_json,
-    report_file,
-    write_json,
-    write_report,
-)
+from ..terminal.outputs import add_report, report_file, write_report
 from ..terminal.progress import progress_bars
 from ..terminal.tables import print_table
 
@@ -62,7 +56,6 @@ class Evaluate:
             default=256,
             help="bits of a weight word, which the hardware reads every cycle",
         )
-        add_json(parser)
         add_report(parser)
 
     def run(self, args: argparse.Namespace) -> None:
@@ -74,8 +67,7 @@ class Evaluate:
         from ..golden.reports.sections import evaluate_sections
 
         inputs = [args.network, args.data, *([args.model] if "model" in args else [])]
-        output = check_json(args, *inputs)
-        page = report_file(args, None, *inputs, *([output] if output else []))
+        page = report_file(args, None, *inputs)
         network = set_thresholds(load_network(args.network), getattr(args, "threshold", []))
         model = load_float(args.model) if "model" in args else None
         known = model if isinstance(model, FloatModel) else None
@@ -90,14 +82,12 @@ class Evaluate:
             cycles = estimated_cycles(network, args.word_bits, data)
             area = estimated_area(network, args.word_bits)
         with together():
-            if output is not None:
-                estimates = {"boards": boards_json(fits), **_estimates(cycles, area)}
-                write_json(asdict(evaluation) | estimates, output)
             if fits:
                 print_boards(fits)
-            if isinstance(network, Network):
-                print_numbers(network, data, known)
+            numbers = print_numbers(network, data, known) if isinstance(network, Network) else {}
             _print(evaluation, network, cycles, area)
+            estimates = {"boards": boards_json(fits), **_estimates(cycles, area)}
+            write_document(args, asdict(evaluation) | estimates | numbers)
             if page is not None:
                 sections = evaluate_sections(network, evaluation, data, model)
                 write_report(page, "evaluate", sections, *inputs)

@@ -3,12 +3,13 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError
 from ..golden.writing import check_folder
 from ..terminal.accelerator_options import add_lanes, add_longest, add_word_bits
 from ..terminal.console import stdout
+from ..terminal.document import write_document
 from ..terminal.options import add_network
 from ..terminal.progress import progress_bars
 from ..terminal.tables import print_table
@@ -104,6 +105,7 @@ class Generate:
         _print(network, config, design)
         if benches:
             _print_commands(args.name, design)
+        write_document(args, _plain(network, config, design) | _commands(args.name, benches))
 
 
 def _testbench(
@@ -124,6 +126,35 @@ def _testbench(
     frames = choose_frames(network, Dataset.load(args.testbench), BENCH_FRAMES)
     check_lengths(frames, longest_sequence(network, config))
     return bench_files(network, config, frames, args.name)
+
+
+def _plain(network: "Network", config: "AcceleratorConfig", design: "Design") -> dict[str, Any]:
+    """What is printed, as plain data."""
+    from ..hw.compiler.fit import longest_sequence
+    from ..hw.image import memories
+
+    files = zip(memories(config), design.memories, strict=True)
+    names = ("lane_kind", "lanes", "word_bits", "weight_bits", "activation_bits", "drain_rows")
+    return {
+        "output": design.verilog.parent,
+        "verilog": design.verilog.name,
+        "manifest": design.manifest.name,
+        "memories": [
+            {"name": each.name, "words": each.depth, "word_bits": each.width, "file": file.name}
+            for each, file in files
+        ],
+        "cells": config.cells,
+        "inputs": network.inputs,
+        "outputs": network.outputs,
+        **{name: getattr(config, name) for name in (*names, "sum_bits")},
+        "longest_sequence": longest_sequence(network, config),
+    }
+
+
+def _commands(name: str, benches: dict[str, str]) -> dict[str, Any]:
+    from ..sim.testbench import commands
+
+    return {"benches": [*benches], "commands": list(commands(name))} if benches else {}
 
 
 def _print_commands(name: str, design: "Design") -> None:

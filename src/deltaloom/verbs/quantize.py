@@ -2,13 +2,15 @@
 """`deltaloom quantize`: a float model and typical data in, a network of integers out."""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError
 from ..golden.writing import check_file, replacing, together
 from ..terminal.console import stdout
-from ..terminal.lstm_layers import print_lstm_files, print_lstm_layers
+from ..terminal.document import write_document
+from ..terminal.lstm_layers import plain_lstm_layers, print_lstm_files, print_lstm_layers
 from ..terminal.numbers import print_numbers
 from ..terminal.options import add_data, add_model, read_metrics
 from ..terminal.outputs import NOTHING, add_report, check_output, report_file, write_report
@@ -105,13 +107,15 @@ class Quantize:
         with together():
             network.save(args.output)
             _print_reports(reports)
-            print_numbers(network, data, reports=reports)
+            numbers = print_numbers(network, data, reports=reports)
             _print_summary(network, data.frames, args.output)
             if found is not None:
                 print(f"Smallest bits on {tuning.frames:,} frames: {found}")
             if page is not None:
                 sections = quantize_sections(network, model, statistics, reports)
                 write_report(page, "quantize", sections, args.model, args.data)
+            figures = _plain(network, reports, found) | {"frames": data.frames} | numbers
+            write_document(args, {"output": args.output, **figures})
 
 
 def _add_integer_lstm(parser: argparse.ArgumentParser) -> None:
@@ -161,6 +165,37 @@ def _quantize_lstm(args: argparse.Namespace) -> None:
                 temporary.write_bytes(content)
     print_lstm_layers(network)
     print_lstm_files(network, data.frames, args.output, tflite)
+    figures = {"layers": plain_lstm_layers(network), "size_bits": network.size_bits}
+    figures |= {"notes": list(network.notes), "frames": data.frames}
+    write_document(args, {"output": args.output, "tflite": tflite, **figures})
+
+
+def _plain(
+    network: "Network", reports: "tuple[PathReport, ...]", found: "Smallest | None"
+) -> dict[str, Any]:
+    """What is printed of a network, as plain data; formats: bits before the point."""
+    from ..golden.evaluation.evaluate import size_bits
+
+    figures: dict[str, Any] = {
+        "size_bits": size_bits(network),
+        "input_exponent": network.x_exponent,
+        "layers": [
+            {
+                "name": layer.name,
+                "c_exponent": layer.c_exponent if layer.cell.has_c else None,
+                "h_exponent": layer.h_exponent,
+                "gate_exponents": dict(zip(layer.cell.gates, layer.gate_exponents, strict=True)),
+            }
+            for layer in network.layers
+        ],
+        "paths": [
+            asdict(report) | {"accumulator_bits": report.accumulator_bits} for report in reports
+        ],
+    }
+    if found is not None:
+        names = ("metric", "unit", "error", "exact", "limit", "float_error", "evaluations")
+        figures["smallest"] = {name: getattr(found, name) for name in names}
+    return figures
 
 
 def _print_reports(reports: "tuple[PathReport, ...]") -> None:

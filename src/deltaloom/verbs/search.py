@@ -12,8 +12,8 @@ from ..golden.errors import UserError, printable
 from ..golden.writing import check_folder, write_text
 from ..terminal.accelerator_options import add_lanes, add_longest, add_word_bits
 from ..terminal.console import stdout
+from ..terminal.document import write_document, write_json
 from ..terminal.options import add_data, add_metrics, add_model, read_metrics
-from ..terminal.outputs import write_json
 from ..terminal.progress import progress_bars
 from ..terminal.scheme_options import add_method, read_options
 from ..terminal.search_options import (
@@ -110,6 +110,8 @@ class Search:
         _print(result, problem, space, number)
         files = [FRONT, REPORT, LOG] + ([NETWORK, SCHEME] if chosen is not None else [])
         _say(f"{', '.join(files)} -> {args.output}")
+        written = {"picked": number, "files": files, "output": args.output}
+        write_document(args, plain(result, problem) | {"measured": result.measured} | written)
 
 
 def _prepare(args: argparse.Namespace) -> tuple["Problem", "Space", Any]:

@@ -11,9 +11,9 @@ from ..golden.errors import UserError
 from ..golden.writing import check_folder
 from ..terminal.accelerator_options import add_lanes, add_word_bits
 from ..terminal.console import stdout
+from ..terminal.document import write_document
 from ..terminal.frame_options import add_frames, read_frames
 from ..terminal.options import add_data, add_network, add_thresholds, set_thresholds
-from ..terminal.outputs import add_json, check_json, write_json
 from ..terminal.progress import stage_lines
 from ..terminal.tables import print_table
 
@@ -75,14 +75,12 @@ class Simulate:
             default=Path("build/simulate"),
             help="folder for the design, the built simulators, logs and waveforms",
         )
-        add_json(parser)
 
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.data import Dataset
         from ..golden.models.network import Network
 
         check_folder("--workdir", args.workdir)
-        output = check_json(args, args.network, args.data)
         check_simulator(args.sim)
         network = set_thresholds(Network.load(args.network), getattr(args, "threshold", []))
         sequences = read_frames(args, network, Dataset.load(args.data))
@@ -108,10 +106,9 @@ class Simulate:
                 reports.append(report)
                 if not report.ok:
                     break
-        if output is not None:
-            runs = [run_figures(*pair) for pair in zip(reports, plans, strict=False)]
-            write_json({"runs": runs}, output)
         _print(reports, plans)
+        runs = [run_figures(*pair) for pair in zip(reports, plans, strict=False)]
+        write_document(args, {"runs": runs})
         if not reports[-1].ok:
             raise SystemExit(MISMATCH)
 

@@ -3,12 +3,14 @@
 
 import argparse
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
 from ..golden.writing import together
 from ..terminal.console import stdout
+from ..terminal.document import write_document, write_json
 from ..terminal.fidelity import print_fidelity
 from ..terminal.numbers import print_numbers
 from ..terminal.options import add_data, add_metrics, add_network, read_metrics
@@ -17,7 +19,6 @@ from ..terminal.outputs import (
     beside,
     check_output,
     report_file,
-    write_json,
     write_report,
 )
 from ..terminal.progress import progress_bars
@@ -136,16 +137,20 @@ class Tune:
                 )
         with together():
             _print(tuning, trials.found)
+            plain = tuning.plain() | {"from_log": trials.found}
             if isinstance(tuning.network, Network):
-                print_numbers(tuning.network, data, known)
+                plain |= print_numbers(tuning.network, data, known)
             if model is not None:
-                print_fidelity(fidelity(tuning.network, data, model), "chosen")
+                found = fidelity(tuning.network, data, model)
+                print_fidelity(found, "chosen")
+                plain["fidelity"] = asdict(found)
             if output is not None:
                 tuning.network.save(output)
             if front is not None:
                 write_json(tuning.plain(), front)
             if page is not None:
                 write_report(page, "tune", tune_sections(tuning, data), *inputs)
+            write_document(args, plain)
 
 
 def read_candidates(words: list[str], bits: list[int]) -> dict[int, tuple[int, ...]]:
