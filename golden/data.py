@@ -21,7 +21,9 @@ Labels = npt.NDArray[np.int64]
 
 IGNORED = -1
 """Label of a frame that is not scored."""
-TASKS = ("classification", "regression")
+TASKS = ("classification", "language", "regression")
+LABELLED = TASKS[:2]
+"""Those whose truth is a label each frame."""
 MOST_TOKEN = (1 << 31) - 1
 CHUNK = 1 << 15
 """Frames run at once: some 100 MB of working memory for a layer of 128 LSTM units."""
@@ -39,6 +41,7 @@ class Dataset:
     label_names: names of the classes or outputs, or empty.
     names: one per sequence, or empty.
     task: what the network should say; "classification": the class of each frame, its label;
+        "language": how likely each token is to be the next one, which is the frame's label;
         "regression": the values of all outputs, the frame's target.
     targets: of a regression, one float32 array [steps, outputs] per sequence; None: unknown.
     offset: one float32 array [steps, outputs] per sequence, which is added to the network's real
@@ -59,17 +62,19 @@ class Dataset:
     def __post_init__(self) -> None:
         if self.task not in TASKS:
             raise UserError(
-                f"task: {self.task!r} is not supported, it must be {' or '.join(TASKS)}"
+                f"task: {self.task!r} is not supported, it must be {', '.join(TASKS[:-1])} or "
+                f"{TASKS[-1]}"
             )
         count = len(self.features)
-        for what, values, task in (
-            ("labels", self.labels, "classification"),
-            ("targets", self.targets, "regression"),
-            ("names", self.names or None, self.task),
-            ("offset", self.offset, self.task),
+        for what, values, tasks in (
+            ("labels", self.labels, LABELLED),
+            ("targets", self.targets, TASKS[2:]),
+            ("names", self.names or None, TASKS),
+            ("offset", self.offset, TASKS),
         ):
-            if values is not None and task != self.task:
-                raise UserError(f"{what}: not for the task {self.task}, only for {task}")
+            if values is not None and self.task not in tasks:
+                rule = " or ".join(tasks)
+                raise UserError(f"{what}: not for the task {self.task}, only for {rule}")
             if values is not None and len(values) != count:
                 raise UserError(f"{what}: {len(values)} for {count} sequences, one each is needed")
         self._check_features()

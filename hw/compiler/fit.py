@@ -263,9 +263,8 @@ def _check_sizes(plan: Plan) -> None:
     for use in plan.uses:
         size = max(use.path.columns, use.path.units)
         if size > 1 << UNIT_BITS:
-            raise UserError(
-                f"{use.name}: {size} columns or units, the hardware takes {1 << UNIT_BITS}"
-            )
+            what = "tokens" if use.path.tokens and size == use.path.columns else "columns or units"
+            raise UserError(f"{use.name}: {size} {what}, the hardware takes {1 << UNIT_BITS}")
     for name, value in _needs(plan).items():
         limit = getattr(config, name)
         if value > limit:

@@ -93,7 +93,11 @@ class TokenEncoder(wiring.Component):
         had = held & ~first
         same = had & known & (place == token)
         value = self.i.value.as_unsigned()
-        m.d.sync += [came.eq(self.i.valid & enable), first_turn.eq(came), second_turn.eq(first_turn)]
+        m.d.sync += [
+            came.eq(self.i.valid & enable),
+            first_turn.eq(came),
+            second_turn.eq(first_turn),
+        ]
         with m.If(self.i.valid):
             m.d.sync += [known.eq(value < columns), token.eq(value[:UNIT_BITS])]
         with m.If(came):
