@@ -13,6 +13,8 @@ from .parts.arithmetic import MAX_VALUE_BITS
 from .words import (
     CELL_BITS,
     EVENT_BITS,
+    FEATURES,
+    INPUT_KINDS,
     LANE_KINDS,
     LAYER_BITS,
     LIST_BITS,
@@ -22,6 +24,7 @@ from .words import (
     SOURCE_BITS,
     STATE_BITS,
     SWEEP_SOURCE_BITS,
+    TOKENS,
     WEIGHT_BITS,
     WORD_COUNT_BITS,
     term_levels,
@@ -73,6 +76,9 @@ class AcceleratorConfig:
     input_elements, output_elements: of a frame, per beat of the streams. Both and cell_units are
         powers of two; a beat of outputs has no more than cell_units. Beats to and from a sequence
         buffer have one each
+    input_kinds: what the frames may be: "features", int16 values, "tokens", an index each, or both,
+        as in the sweeps of a bidirectional layer of tokens; a network says which. Tokens come in
+        beats of one element
     cells: kinds of cell that the cell unit can do
     encoders: delta encoders for states, one per path that reads the same layer's output
     input_encoders: the same for the input frames
@@ -100,6 +106,7 @@ class AcceleratorConfig:
     cell_units: int = 1
     input_elements: int = 1
     output_elements: int = 1
+    input_kinds: tuple[str, ...] = (FEATURES,)
     cells: tuple[str, ...] = ("lstm", "linear")
     encoders: int = 2
     input_encoders: int = 1
@@ -171,6 +178,11 @@ class AcceleratorConfig:
             _check(name, value, good, f"a power of two up to {limit}")
             single = value == 1 or name == "cell_units" or not self.buffered
             _check(name, value, single, "1 where there is a sequence buffer (sequence_words)")
+        kinds = self.input_kinds
+        _check("input_kinds", kinds, kinds in INPUT_KINDS, f"one of {INPUT_KINDS}")
+        elements = self.input_elements
+        single = TOKENS not in kinds or elements == 1
+        _check("input_elements", elements, single, "1 where frames are tokens")
         most_cells = 1 << CELL_BITS
         rule = f"at most {most_cells} kinds"
         _check("cells", len(self.cells), len(self.cells) <= most_cells, rule)
@@ -200,6 +212,11 @@ class AcceleratorConfig:
     def buffered(self) -> bool:
         """Whether there is a sequence buffer."""
         return self.sequence_words > 0
+
+    @property
+    def spread(self) -> bool:
+        """Whether the lists of tokens are laid out like those of features, which are there, too."""
+        return len(self.input_kinds) > 1
 
     @property
     def reference_span(self) -> int:

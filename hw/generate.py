@@ -144,7 +144,8 @@ def manifest(plan: Plan, image: Image, name: str = TOP) -> dict[str, Any]:
             for layer, base in zip(network.layers, image.state_bases, strict=True)
         ],
         "sequence_frames": plan.sequence_frames,
-        "inputs": network.inputs,
+        "inputs": network.frame_words,
+        "tokens": network.inputs if network.tokens else None,
         "outputs": network.outputs,
         "x_exponent": network.x_exponent,
         "input_scale": None if network.input_scale is None else network.input_scale.tolist(),

@@ -84,7 +84,7 @@ def memories(config: AcceleratorConfig) -> tuple[Memory, ...]:
         ("rows", config.row_words, config.unit_word * MULT_BIAS_BITS),
         ("program", config.program, Pass.size),
         ("layers", config.layers, layer_record(config.encoders).size),
-        ("network", config.sweeps, network_record(config.input_encoders).size),
+        ("network", config.sweeps, network_record(config.input_encoders, config.input_kinds).size),
         *([sweeps] if config.buffered else []),
         *(initial if config.initial else []),
         *([vectors] if reads(config.cells, "vectors") else []),

@@ -32,6 +32,10 @@ RECORD_BITS = 18
 WORD_COUNT_BITS = 10
 """Bits of a count of D-words in a group or of unit-words in a pass."""
 
+FEATURES, TOKENS = "features", "tokens"
+INPUT_KINDS = ((FEATURES,), (TOKENS,), (FEATURES, TOKENS))
+"""What the frames of a design may be: int16 values, or an index each."""
+
 LANE_KINDS = ("multiplier", "shift_add")
 LEVEL_DIGITS = 2
 """Binary digits of a level. Of two neighbouring canonical digits at most one is not 0, so that a
@@ -135,10 +139,14 @@ def layer_record(encoders: int) -> data.StructLayout:
     )
 
 
-def network_record(input_encoders: int) -> data.StructLayout:
+def network_record(
+    input_encoders: int, input_kinds: tuple[str, ...] = (FEATURES,)
+) -> data.StructLayout:
     """What holds for the whole network, or for one of its sweeps."""
+    both = {"tokens": unsigned(1)}  # its frames are
     return data.StructLayout(
         {
+            **(both if len(input_kinds) > 1 else {}),
             "inputs": unsigned(COLUMN_BITS),
             "macs": unsigned(32),  # of a dense step, all sweeps together
             "program": unsigned(PROGRAM_BITS),  # the sweep's first pass

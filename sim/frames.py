@@ -33,7 +33,7 @@ def choose_frames(
         raise UserError(f"frames: {frames} is not possible, it must be at least 1")
     if sequences is not None and sequences < 1:
         raise UserError(f"sequences: {sequences} is not possible, it must be at least 1")
-    dataset.check_width(network.inputs)
+    dataset.check_width(network.inputs, tokens=network.tokens)
     if dataset.states:
         raise UserError(
             f"state {next(iter(dataset.states))}: the data says what sequences start from, an "

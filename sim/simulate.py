@@ -149,14 +149,14 @@ def _manifest(manifest: Manifest | Path | None, sources: Sequence[Path]) -> Mani
 
 
 def _sequences(network: Network, frames: Sequence[Ints]) -> list[Ints]:
-    sequences = [np.asarray(s, np.int64) for s in frames]
+    sequences, words = [np.asarray(s, np.int64) for s in frames], network.frame_words
     if not sequences:
         raise UserError("frames: there are none; give at least one sequence of one frame")
     for n, sequence in enumerate(sequences):
-        if sequence.ndim != 2 or sequence.shape[1] != network.inputs or not len(sequence):
+        if sequence.ndim != 2 or sequence.shape[1] != words or not len(sequence):
             raise UserError(
                 f"frames: sequence {n} has shape {sequence.shape}, the network takes "
-                f"[steps, {network.inputs}] with at least one step"
+                f"[steps, {words}] with at least one step"
             )
         if sequence.min() < -32768 or sequence.max() > 32767:
             raise UserError(f"frames: a value of sequence {n} is outside -32768..32767 (int16)")
@@ -181,7 +181,7 @@ def _thresholds(network: Network, facts: Manifest) -> dict[int, int]:
 def _patience(network: Network, facts: Manifest, stimulus: Stimulus) -> int:
     """Four times what a dense step of one weight word a cycle could take, and some."""
     bits = sum(
-        p.columns * (p.rows * p.weight_bits + facts["word_bits"]) for _, p in network.paths()
+        p.most_events * (p.rows * p.weight_bits + facts["word_bits"]) for _, p in network.paths()
     )
-    words = bits // int(facts["word_bits"]) + network.inputs + network.outputs
+    words = bits // int(facts["word_bits"]) + network.frame_words + network.outputs
     return 20_000 + int(4 * words / (1 - max(stimulus.idle, stimulus.backpressure)))

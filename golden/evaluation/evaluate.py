@@ -165,7 +165,7 @@ def run_dataset_settings(
     progress: Progress = ignore_progress,
 ) -> list[Totals]:
     """The same for each of these settings, see `engine.run_settings`."""
-    dataset.check_width(network.inputs)
+    dataset.check_width(network.inputs, tokens=network.tokens)
     dataset.check_labels(network.labels)
     if not dataset.frames:
         raise UserError("data set: no frames; give at least one")
@@ -203,7 +203,7 @@ def run_float_dataset(
     model: AnyFloat, dataset: Dataset, progress: Progress = ignore_progress
 ) -> list[np.ndarray]:
     """The float model's outputs [steps, outputs] for all sequences."""
-    dataset.check_width(model.inputs)
+    dataset.check_width(model.inputs, tokens=model.tokens)
     outputs: dict[int, np.ndarray] = {}
     done = 0
     for places in dataset.chunks():
@@ -314,7 +314,7 @@ def ideal_cycles(
     steps: how many steps the events are of.
     """
     return sum(
-        (path.columns if events is None else events[name] / steps)
+        (path.most_events if events is None else events[name] / steps)
         * -(-path.rows * lane_bits(path) // word_bits)
         for name, path in network.paths()
     )

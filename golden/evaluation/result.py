@@ -38,7 +38,7 @@ class Evaluation:
     -------
     sequences, steps: of the data set; its sequences, and frames of all of them.
     scored: frames that the errors are over, those with a label or a target.
-    task: of the data set, "classification" or "regression".
+    task: of the data set, one of `data.TASKS`.
     metric: name of the first metric.
     float_error, quantized_error, delta_error: by the first metric, in its unit, see `Errors`.
     errors: by every metric's name.

@@ -67,6 +67,11 @@ class IntegerNetwork:
         return self.layers[0].inputs
 
     @property
+    def tokens(self) -> bool:
+        """Never: its frames are features."""
+        return False
+
+    @property
     def outputs(self) -> int:
         return self.layers[-1].outputs
 

@@ -24,6 +24,7 @@ class Node(Protocol):
 
     Members
     -------
+    tokens: its input is an index.
     signature: what besides its parameters makes two layers compute the same.
     arrays: all its parameters but the initial state, by their names in a file.
     """
@@ -36,6 +37,8 @@ class Node(Protocol):
     def kind(self) -> str: ...
     @property
     def inputs(self) -> int: ...
+    @property
+    def tokens(self) -> bool: ...
     @property
     def units(self) -> int: ...
     @property
@@ -178,6 +181,7 @@ def check_graph(layers: Layers, puts_out: Sequence[str]) -> None:
         width = width_of(layers, read)
         if width != layer.inputs:
             raise UserError(f"{layer.name} takes {layer.inputs} values, but {_read(layers, n)}")
+        _check_tokens(layers, n)
         if layer.h_from:
             _check_projection(layers, n)
         columns = layers[h_source(layers, n)].units
@@ -197,6 +201,23 @@ def check_graph(layers: Layers, puts_out: Sequence[str]) -> None:
         raise UserError(
             f"{idle.name}: no layer reads it and the network does not put it out; take it out, or "
             "name it in reads or puts_out"
+        )
+
+
+def _check_tokens(layers: Layers, n: int) -> None:
+    """Raise UserError unless the frames are tokens for all layers that read them, or for none."""
+    layer, read = layers[n], inputs_of(layers, n)
+    if not layer.tokens and not (layers[0].tokens and FRAMES in read):
+        return
+    if read != (FRAMES,) or not layers[0].tokens or not layer.tokens:
+        raise UserError(
+            f"{layer.name}: tokens are what a layer reads as its whole input, and all layers that "
+            "read frames do; put a linear layer between"
+        )
+    if layer.cell.reads_input:
+        raise UserError(
+            f"{layer.name}: {layer.kind} adds its input to its output, which a token cannot be; "
+            "use sru4 or sru0"
         )
 
 

@@ -63,7 +63,7 @@ def _list_info(users: Sequence[PathUse]) -> ListInfo:
     first = users[0]
     return ListInfo(
         path=first.name,
-        columns=first.path.columns,
+        columns=first.path.most_events,
         rows=sum(use.path.rows for use in users),
         threshold=first.path.threshold,
     )

@@ -10,10 +10,11 @@ import numpy as np
 
 from ...golden.delta import DELTA_MODES, POWER_OF_TWO
 from ...golden.errors import UserError
+from ...golden.models.layers import TOKEN_EVENTS
 from ...golden.models.network import Network, Path
 from ..cells.catalogue import CELLS
 from ..config import MAX_GROUP_WORDS, AcceleratorConfig, divisor_up_to
-from ..words import UNIT_BITS
+from ..words import FEATURES, TOKENS, UNIT_BITS
 from .pack import weight_digits
 from .plan import Outline, Plan
 
@@ -63,9 +64,10 @@ def derive_config(
         input_elements=input_elements,
         output_elements=output_elements,
         cells=tuple(dict.fromkeys(stage.cell for one in outlines for stage in one.stages)),
+        input_kinds=_input_kinds(outlines),
         initial=any(_begins(each) for each in networks),
         shifts=_span(int(s) for path in paths for s in path.shift),
-        quantizer_shifts=_span(path.quantizer.shift for path in paths),
+        quantizer_shifts=_quantizer_shifts(paths),
     )
     needs = [_needs(outline.on(shape)) for outline in outlines]
     sizes: dict[str, Any] = {name: max(need[name] for need in needs) for name in needs[0]}
@@ -102,6 +104,17 @@ def _begins(network: Network) -> bool:
     return any(state.any() for layer in network.layers for state in layer.initial.values())
 
 
+def _input_kinds(outlines: Iterable[Outline]) -> tuple[str, ...]:
+    """What the frames of the sweeps are."""
+    kinds = {sweep.tokens(one.network) for one in outlines for sweep in one.sweeps if sweep.layers}
+    return tuple(kind for kind, tokens in ((FEATURES, False), (TOKENS, True)) if tokens in kinds)
+
+
+def _quantizer_shifts(paths: Iterable[Path]) -> tuple[int, int]:
+    """The lowest and the highest; tokens are not rescaled."""
+    return _span([path.quantizer.shift for path in paths if not path.tokens] or [0])
+
+
 def _span(values: Iterable[int]) -> tuple[int, int]:
     seen = list(values)
     return min(seen), max(seen)
@@ -130,10 +143,10 @@ def _needs(plan: Plan) -> dict[str, int]:
         "sweep_sources": max(len(sweep.sources) for sweep in plan.sweeps),
         # Of one frame; a configuration has room for some of them.
         "sequence_words": plan.record.stride if len(plan.sweeps) > 1 else 0,
-        "events": max((use.event_base + 2 * use.path.columns for use in states), default=1),
-        "input_events": max(use.event_base + 2 * use.path.columns for use in frames),
-        "references": max((use.reference_base + use.path.columns for use in states), default=1),
-        "input_references": max(use.reference_base + use.path.columns for use in frames),
+        "events": max((use.event_base + 2 * use.room(plan.config) for use in states), default=1),
+        "input_events": max(use.event_base + 2 * use.room(plan.config) for use in frames),
+        "references": max((use.reference_base + use.references for use in states), default=1),
+        "input_references": max(1, *(use.reference_base + use.references for use in frames)),
         "states": sum(plan.state_words),
     }
 
@@ -157,6 +170,8 @@ def _pre_bits(network: Network) -> int:
 def _lane_bits(path: Path, delta_mode: str, config: AcceleratorConfig) -> int:
     """Width of a lane's sum over one step's events: of a weight's digit times a delta."""
     digits = weight_digits(path.matrix, config.digits(path.weight_bits), config.digit_bits)
+    if path.tokens:
+        return int(TOKEN_EVENTS * np.abs(digits).max(initial=0)).bit_length() + 1
     largest = int(np.abs(digits).sum(axis=-1).max(initial=0))
     bits = path.quantizer.bits
     step = 1 << (bits - 1) if delta_mode == POWER_OF_TWO else (1 << bits) - 1
@@ -182,6 +197,13 @@ def _check_paths(plan: Plan) -> None:
             f"delta mode: {network.delta_mode}, the accelerator has "
             f"{', '.join(config.delta_modes)}; quantize with one of these"
         )
+    for sweep in plan.sweeps:
+        kind = TOKENS if sweep.tokens(network) else FEATURES
+        if sweep.layers and kind not in config.input_kinds:
+            raise UserError(
+                f"frames: the network takes {kind}, the accelerator {', '.join(config.input_kinds)}"
+                "; use a configuration with them (input_kinds)"
+            )
     for name, path in network.paths():
         if path.weight_bits not in config.weight_bits:
             raise UserError(
@@ -241,9 +263,8 @@ def _check_sizes(plan: Plan) -> None:
     for use in plan.uses:
         size = max(use.path.columns, use.path.units)
         if size > 1 << UNIT_BITS:
-            raise UserError(
-                f"{use.name}: {size} columns or units, the hardware takes {1 << UNIT_BITS}"
-            )
+            what = "tokens" if use.path.tokens and size == use.path.columns else "columns or units"
+            raise UserError(f"{use.name}: {size} {what}, the hardware takes {1 << UNIT_BITS}")
     for name, value in _needs(plan).items():
         limit = getattr(config, name)
         if value > limit:
@@ -253,7 +274,7 @@ def _check_sizes(plan: Plan) -> None:
             )
     for name, (lowest, highest) in (
         ("shifts", _span(int(s) for use in plan.uses for s in use.path.shift)),
-        ("quantizer_shifts", _span(use.path.quantizer.shift for use in plan.uses)),
+        ("quantizer_shifts", _quantizer_shifts([use.path for use in plan.uses])),
     ):
         low, high = getattr(config, name)
         if lowest < low or highest > high:

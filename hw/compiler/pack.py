@@ -240,8 +240,9 @@ def network_word(plan: Plan, sweep: Sweep) -> int:
     """What the frames of a sweep need."""
     encoders = plan.config.input_encoders
     return pack(
-        network_record(encoders),
+        network_record(encoders, plan.config.input_kinds),
         {
+            "tokens": sweep.tokens(plan.network),
             "inputs": sweep.inputs(plan.network),
             "macs": plan.network.macs,
             "program": plan.starts.get(sweep.index, 0),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ...golden.models.graph import h_source
+from ...golden.models.layers import TOKEN_EVENTS
 from ...golden.models.network import Network, Path, path_name
 from ..config import AcceleratorConfig
 from .stages import Stage
@@ -49,6 +50,16 @@ class PathUse:
     def of_frames(self) -> bool:
         """Whether its list is of the frames' elements, and not of states."""
         return self.producer == INPUT
+
+    def room(self, config: AcceleratorConfig) -> int:
+        """Events for which a bank of its list has room."""
+        path = self.path
+        return TOKEN_EVENTS if path.tokens and not config.spread else path.columns
+
+    @property
+    def references(self) -> int:
+        """Of its source's elements, x̂; a token needs none."""
+        return 0 if self.path.tokens else self.path.columns
 
 
 def plan_uses(
@@ -95,8 +106,9 @@ def plan_uses(
             )
             uses.append(known[n, k])
             slices = config.input_elements if producer == INPUT else config.cell_units
-            events[memory] = events.get(memory, 0) + 2 * path.columns
-            rounded = path.columns + -path.columns % slices
+            events[memory] = events.get(memory, 0) + 2 * known[n, k].room(config)
+            kept = known[n, k].references
+            rounded = kept + -kept % slices
             references[memory] = references.get(memory, 0) + rounded
     return tuple(uses)
 

@@ -14,7 +14,7 @@ from ..image import Image, core_memories
 from ..parts.memory import MemoryWrite, block_ram, connect_write, load_ports
 from ..parts.queue import Credits, Queue
 from ..parts.widths import Widen
-from ..words import LIST_BITS, network_record
+from ..words import FEATURES, LIST_BITS, network_record
 from .detect.detector import Detector
 from .detect.frames import FrameInput
 from .detect.words import ThresholdWrite, frame_word
@@ -226,6 +226,7 @@ class Core(wiring.Component):
             store_steady=store.STEADY,
             store_outstanding=store.latency + 2,
             levels=config.levels,
+            token_sources=0 if FEATURES in config.input_kinds else config.input_encoders,
         )
 
     def _array(self) -> MacArray:
@@ -340,7 +341,12 @@ class Core(wiring.Component):
         """Frames -> their change detectors."""
         config = self._config
         elements = config.input_elements
-        frames = FrameInput(encoders=config.input_encoders, sweeps=config.sweeps, elements=elements)
+        frames = FrameInput(
+            encoders=config.input_encoders,
+            sweeps=config.sweeps,
+            elements=elements,
+            input_kinds=config.input_kinds,
+        )
         m.submodules.frames = self._renewed(frames)
         wiring.connect(m, wiring.flipped(self.i), frames.i)
         detectors = [self._detector(m, n, frames=True) for n in range(config.input_encoders)]
@@ -366,12 +372,14 @@ class Core(wiring.Component):
                 detector.context.eq(frames.context[n]),
                 detector.i.eq(frames.element),
             ]
+            if config.spread:
+                m.d.comb += detector.tokens.eq(record.tokens)
         return frames, detectors
 
     def _network_record(self, m: Module) -> Any:
         """The sweep's record. Like the memories, what was loaded outlives a reset."""
         init = self._contents.get("network", [0])
-        layout = network_record(self._config.input_encoders)
+        layout = network_record(self._config.input_encoders, self._config.input_kinds)
         if self._config.sweeps == 1:
             start: Any = layout.from_bits(init[0])
             record: Any = Signal(layout, init=start, reset_less=True)

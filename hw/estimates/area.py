@@ -122,7 +122,7 @@ def _streams(config: AcceleratorConfig) -> Part:
         word = 16 * units + bits_for(units)
         counted += Area(luts=multiplexer(units // config.output_elements, 16))
     counted += queue(outputs, word)
-    record = network_record(config.input_encoders).size
+    record = network_record(config.input_encoders, config.input_kinds).size
     if config.sweeps > 1:
         counted += memory(config.sweeps, record, registers=0)
     else:

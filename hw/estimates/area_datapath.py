@@ -20,9 +20,12 @@ from ..datapath.units.unit import unit_latency
 from ..datapath.units.words import gate_word
 from ..image import MULT_BIAS_BITS
 from ..parts.memory import BANK_WORDS
-from ..words import COLUMN_BITS, SLOTS, UNIT_BITS, FetchPass, RowPass
+from ..words import COLUMN_BITS, SLOTS, TOKENS, UNIT_BITS, FetchPass, RowPass
 from .ecp5 import Area, Part, adder, fifo, memory, multiplexer, queue, rescaler
 from .ecp5_measured import SRU_CELLS
+
+TOKEN_ENCODER = Area(luts=77, flip_flops=2 * UNIT_BITS + COLUMN_BITS + 9)
+"""A change detector of tokens: two indices, the number of tokens, marks."""
 
 UNREAD_BITS = 9
 """Bits of a word for the cell unit that nobody reads beyond its collecting, or at all."""
@@ -37,6 +40,10 @@ def encoders(config: AcceleratorConfig) -> Part:
         ("input", config.input_encoders, config.input_elements, config.input_references, 0),
         ("state", config.encoders, config.cell_units, config.references, in_flight),
     ):
+        if kind == "input" and TOKENS in config.input_kinds:
+            total += TOKEN_ENCODER * count
+            if not config.spread:
+                continue
         references = max(ceil(depth / slices), 2)
         one = _encoder(config, references)
         if config.initial and kind == "state":

@@ -62,7 +62,7 @@ def dense_events(network: Network, steps: int) -> dict[str, Ints]:
     for layer in network.layers:
         first = slice(-1, None) if layer.backward else slice(1)  # of its own steps
         for n, path in enumerate(layer.paths):
-            dense[path_name(layer, n)] = counts = np.full(steps, path.columns)
+            dense[path_name(layer, n)] = counts = np.full(steps, path.most_events)
             if path.source == "h":
                 counts[first] = 0
     return dense

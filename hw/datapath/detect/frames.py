@@ -6,7 +6,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...parts.frame_cutter import FrameCutter
-from ...words import StepTag, network_record
+from ...words import FEATURES, StepTag, network_record
 from .words import Context, element_word, frame_word
 
 
@@ -27,6 +27,8 @@ class FrameInput(wiring.Component):
         Ways that the network takes through a sequence, each with frames of its own.
     elements : int
         Elements of a beat, a power of two.
+    input_kinds : tuple of str
+        What the frames may be; a token's has one element.
 
     Members
     -------
@@ -59,7 +61,14 @@ class FrameInput(wiring.Component):
         Pulses once per frame of the wrong size.
     """
 
-    def __init__(self, *, encoders: int, sweeps: int = 1, elements: int = 1) -> None:
+    def __init__(
+        self,
+        *,
+        encoders: int,
+        sweeps: int = 1,
+        elements: int = 1,
+        input_kinds: tuple[str, ...] = (FEATURES,),
+    ) -> None:
         self._encoders = encoders
         self._sweeps = sweeps
         self._elements = elements
@@ -67,7 +76,7 @@ class FrameInput(wiring.Component):
             {
                 "i": In(stream.Signature(frame_word(elements))),
                 "sweep": In(range(max(sweeps, 2))),
-                "record": In(network_record(encoders)),
+                "record": In(network_record(encoders, input_kinds)),
                 "restart": In(1),
                 "restart_taken": Out(1),
                 "free": In(1),

@@ -70,7 +70,7 @@ class Problem:
     board: str = ""
 
     def __post_init__(self) -> None:
-        self.dataset.check_width(self.model.inputs)
+        self.dataset.check_width(self.model.inputs, tokens=self.model.tokens)
         if not self.dataset.frames:
             raise UserError("tuning data: no frames; give some sequences")
         if "error" in self.names and not self.dataset.scored:

@@ -54,8 +54,9 @@ def print_layers(model: "FloatModel") -> None:
     for heading in ("inputs", "units", "parameters"):
         table.add_column(heading, justify="right")
     for layer in model.layers:
-        numbers = (layer.inputs, layer.units, layer.parameters)
-        table.add_row(escape(layer.name), layer.kind, *(f"{n:,}" for n in numbers))
+        inputs = f"{layer.inputs:,}{' tokens' * layer.tokens}"
+        numbers = (layer.units, layer.parameters)
+        table.add_row(escape(layer.name), layer.kind, inputs, *(f"{n:,}" for n in numbers))
     print_table(table)
 
 
@@ -92,7 +93,7 @@ def plain_summary(found: "Imported", file: Path, sides: Sequence[Path]) -> dict[
 
 def plain_layers(model: "FloatModel") -> list[dict[str, Any]]:
     """Layer by layer."""
-    names = ("name", "kind", "inputs", "units", "parameters")
+    names = ("name", "kind", "inputs", "tokens", "units", "parameters")
     return [{name: getattr(layer, name) for name in names} for layer in model.layers]
 
 

@@ -101,6 +101,20 @@ class Import:
             help="of an Elman network (nn.RNN, SimpleRNN) of which the file holds weights only "
             "(default: as the file tells)",
         )
+        parser.add_argument(
+            "--embedding",
+            metavar="NAME",
+            default=argparse.SUPPRESS,
+            help="the module or tensor that is an embedding, so that frames are tokens; of files "
+            "of tensors whose names do not tell it (default: by its name)",
+        )
+        parser.add_argument(
+            "--keep-embedding",
+            action="store_true",
+            help="make the embedding a layer of its own: fewer weights where the next layer is "
+            "wide, but a product in every step; it is folded into the next layer's weights "
+            "otherwise",
+        )
         _add_parts(parser)
 
     def run(self, args: argparse.Namespace) -> None:
@@ -144,6 +158,8 @@ def _read_options(args: argparse.Namespace) -> "ImportOptions":
         ignore=tuple(getattr(args, "ignore", ())),
         start=getattr(args, "start", ""),
         end=getattr(args, "end", ""),
+        embedding=getattr(args, "embedding", ""),
+        keep_embedding=args.keep_embedding,
         zero_state=args.zero_state,
         check=not args.no_check,
         most_bytes=_read_limit(args.limit),
