@@ -32,6 +32,7 @@ PAGES = {
         "docs/asic",
         "docs/host",
         "docs/integration",
+        "docs/completion",
         "docs/api",
     ],
     "How it works": [

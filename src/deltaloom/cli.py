@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from . import __version__
 from .golden.errors import UserError, printable
+from .terminal.completion import add_completion
 from .terminal.document import add_json, alone, check_json
 from .verbs import VERBS, load
 
@@ -66,6 +67,7 @@ def make_parser(names: Iterable[str] = VERBS) -> argparse.ArgumentParser:
         epilog="`deltaloom VERB --help` tells a verb's options, their units and defaults.",
     )
     parser.add_argument("--version", action="version", version=f"deltaloom {__version__}")
+    add_completion(parser)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, title="verbs")
     for name in names:
         verb = load(name)

@@ -8,6 +8,9 @@ from .tables import print_table
 
 if TYPE_CHECKING:
     from ..boards.flow.fits import BoardFit
+    from ..golden.reports.page import Section
+
+NOTE = "Estimated, without the serial bridge and what else a board adds."
 
 
 def print_boards(fits: "Sequence[BoardFit]") -> None:
@@ -17,11 +20,29 @@ def print_boards(fits: "Sequence[BoardFit]") -> None:
     table = Table("board")
     for heading in ("fits", *fits[0].resources):
         table.add_column(heading, justify="right")
-    for fit in fits:
-        numbers = [f"{used:,} of {there:,}" for used, there in fit.resources.values()]
-        table.add_row(fit.board, "yes" if fit.fits else "no", *numbers)
+    for row in _rows(fits):
+        table.add_row(*row)
     print_table(table)
-    print("Estimated, without the serial bridge and what else a board adds.")
+    print(NOTE)
+
+
+def boards_section(fits: "Sequence[BoardFit]", rows: Sequence[tuple[str, str]]) -> "Section":
+    """The same as a part of a page; rows: what else is estimated, in words."""
+    from ..golden.reports.page import Section, Table
+
+    boards = Table(("board", "fits", *fits[0].resources), _rows(fits))
+    return Section("Hardware, estimated", [boards, Table(("", ""), rows)], NOTE)
+
+
+def _rows(fits: "Sequence[BoardFit]") -> list[tuple[str, ...]]:
+    return [
+        (
+            fit.board,
+            "yes" if fit.fits else "no",
+            *(f"{used:,} of {there:,}" for used, there in fit.resources.values()),
+        )
+        for fit in fits
+    ]
 
 
 def boards_json(fits: "Sequence[BoardFit]") -> dict[str, Any]:

@@ -2,19 +2,39 @@
 """What saturates, as a table, and what to do about it, as verbs print both and have it in JSON."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from .tables import print_table
 
 if TYPE_CHECKING:
     from ..golden.data import Dataset
+    from ..golden.evaluation.saturation import Saturation
     from ..golden.models.float_model import FloatModel
     from ..golden.models.network import Network
+    from ..golden.reports.page import Section
     from ..golden.reports.paths import PathReport
 
 FRAMES = 1 << 12
 """About how many frames are run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What was printed."""
+
+    found: "Saturation"
+    warnings: tuple[str, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data."""
+        return {"saturation": asdict(self.found), "warnings": list(self.warnings)}
+
+    def section(self) -> "Section":
+        """As a part of a page."""
+        from ..golden.reports.totals import saturation_section
+
+        return saturation_section(self.found, self.warnings)
 
 
 def print_numbers(
@@ -23,8 +43,8 @@ def print_numbers(
     model: "FloatModel | None" = None,
     *,
     reports: "Sequence[PathReport]" = (),
-) -> dict[str, Any]:
-    """Run some of the data, print what saturates, and return it as plain data.
+) -> Numbers:
+    """Run some of the data, and print what saturates.
 
     reports: of the paths; without them, they are made where the float model is at hand.
     """
@@ -50,10 +70,10 @@ def print_numbers(
     for row in rows:
         table.add_row(*map(escape, row))
     print_table(table)
-    warnings = list(warnings_of(network, found, reports))
+    warnings = warnings_of(network, found, reports)
     for warning in warnings:
         Console(stderr=True).print(f"warning: {escape(warning)}", soft_wrap=True, highlight=False)
-    return {"saturation": asdict(found), "warnings": warnings}
+    return Numbers(found, warnings)
 
 
 def _alike(network: "Network", model: "FloatModel") -> bool:

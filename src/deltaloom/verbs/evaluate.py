@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.writing import together
-from ..terminal.boards import boards_json, print_boards
+from ..terminal.boards import boards_json, boards_section, print_boards
 from ..terminal.document import write_document
 from ..terminal.estimates import board_fits, estimated_area, estimated_cycles
 from ..terminal.fidelity import print_outputs
-from ..terminal.numbers import print_numbers
+from ..terminal.numbers import Numbers, print_numbers
 from ..terminal.options import (
     add_data,
     add_metrics,
@@ -84,12 +84,21 @@ class Evaluate:
         with together():
             if fits:
                 print_boards(fits)
-            numbers = print_numbers(network, data, known) if isinstance(network, Network) else {}
+            numbers: Numbers | None = None
+            if isinstance(network, Network):
+                numbers = print_numbers(network, data, known)
             _print(evaluation, network, cycles, area)
             estimates = {"boards": boards_json(fits), **_estimates(cycles, area)}
-            write_document(args, asdict(evaluation) | estimates | numbers)
+            plain = {} if numbers is None else numbers.plain()
+            write_document(args, asdict(evaluation) | estimates | plain)
             if page is not None:
                 sections = evaluate_sections(network, evaluation, data, model)
+                if numbers is not None:
+                    sections.insert(1, numbers.section())
+                if fits:
+                    sections.insert(
+                        1, boards_section(fits, _estimate_rows(evaluation, cycles, area))
+                    )
                 write_report(page, "evaluate", sections, *inputs)
 
 
@@ -102,6 +111,23 @@ def _estimates(
         "estimated_cycles_per_step": cycles and dict(zip(("dense", "delta"), cycles, strict=True)),
         "estimated_area": area and {name: getattr(area, name) for name in names},
     }
+
+
+def _estimate_rows(
+    evaluation: "Evaluation", cycles: tuple[float, float] | None, area: "AreaEstimate | None"
+) -> list[tuple[str, str]]:
+    """The same in words."""
+    rows = []
+    if cycles is not None:
+        what = f"estimated cycles per step, {evaluation.word_bits}-bit words"
+        rows += [(f"{what}, dense", f"{cycles[0]:,.0f}"), (f"{what}, delta", f"{cycles[1]:,.1f}")]
+    if area is not None:
+        blocks = f"{area.multipliers:,}, {area.block_rams:,}"
+        rows += [
+            ("estimated LUTs, flip-flops (ECP5)", f"{area.luts:,}, {area.flip_flops:,}"),
+            ("estimated multipliers, block RAMs (ECP5)", blocks),
+        ]
+    return rows
 
 
 def _print(
@@ -140,17 +166,7 @@ def _print(
     totals = Table.grid(padding=(0, 2))
     totals.add_column()
     totals.add_column(justify="right")
-    rows = evaluation.rows()
-    if cycles is not None:
-        what = f"estimated cycles per step, {evaluation.word_bits}-bit words"
-        rows += [(f"{what}, dense", f"{cycles[0]:,.0f}"), (f"{what}, delta", f"{cycles[1]:,.1f}")]
-    if area is not None:
-        blocks = f"{area.multipliers:,}, {area.block_rams:,}"
-        rows += [
-            ("estimated LUTs, flip-flops (ECP5)", f"{area.luts:,}, {area.flip_flops:,}"),
-            ("estimated multipliers, block RAMs (ECP5)", blocks),
-        ]
-    for row in rows:
+    for row in evaluation.rows() + _estimate_rows(evaluation, cycles, area):
         totals.add_row(*map(escape, row))
     print_table(totals)
     if "delta" in evaluation.fidelity:

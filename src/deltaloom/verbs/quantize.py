@@ -68,6 +68,7 @@ class Quantize:
         from ..golden.quantization.quantize import quantize_with, with_labels
         from ..golden.reports.paths import describe
         from ..golden.reports.sections import quantize_sections
+        from ..golden.reports.totals import totals_section
 
         inputs = [args.model, args.data, *([args.tune_data] if "tune_data" in args else [])]
         check_output(args.output, *inputs)
@@ -113,9 +114,13 @@ class Quantize:
                 print(f"Smallest bits on {tuning.frames:,} frames: {found}")
             if page is not None:
                 sections = quantize_sections(network, model, statistics, reports)
+                rows = _summary_rows(network, data.frames)
+                if found is not None:
+                    rows.append((f"smallest bits on {tuning.frames:,} frames", f"{found}"))
+                sections[1:1] = [totals_section("Network", rows), numbers.section()]
                 write_report(page, "quantize", sections, args.model, args.data)
-            figures = _plain(network, reports, found) | {"frames": data.frames} | numbers
-            write_document(args, {"output": args.output, **figures})
+            figures = _plain(network, reports, found) | {"frames": data.frames} | numbers.plain()
+            write_document(args, {"output": args.output, **figures, **numbers.plain()})
 
 
 def _add_integer_lstm(parser: argparse.ArgumentParser) -> None:
@@ -243,9 +248,16 @@ def _print_reports(reports: "tuple[PathReport, ...]") -> None:
 def _print_summary(network: "Network", frames: int, file: Path) -> None:
     from rich.markup import escape
 
+    console = stdout()
+    (_, _), (_, formats), (_, size) = _summary_rows(network, frames)
+    console.print(escape(f"Calibrated on {frames:,} frames: {formats}"), soft_wrap=True)
+    console.print(f"{size} -> {escape(str(file))}", soft_wrap=True)
+
+
+def _summary_rows(network: "Network", frames: int) -> list[tuple[str, str]]:
+    """Calibration frames, fixed-point formats and size, in words."""
     from ..golden.evaluation.evaluate import size_bits
 
-    console = stdout()
     formats = [f"input Q{network.x_exponent}.{15 - network.x_exponent}"]
     for layer in network.layers:
         e = layer.c_exponent if layer.cell.has_c else layer.h_exponent
@@ -253,5 +265,8 @@ def _print_summary(network: "Network", frames: int, file: Path) -> None:
         for gate, e in zip(layer.cell.gates, layer.gate_exponents, strict=True):
             if layer.cell.formats[gate] == "wide":
                 formats[-1] += f" and {gate} Q{e}.{15 - e}"
-    console.print(escape(f"Calibrated on {frames:,} frames: " + ", ".join(formats)), soft_wrap=True)
-    console.print(f"{size_bits(network) / 8000:,.1f} kB -> {escape(str(file))}", soft_wrap=True)
+    return [
+        ("calibrated on frames", f"{frames:,}"),
+        ("formats", ", ".join(formats)),
+        ("size", f"{size_bits(network) / 8000:,.1f} kB"),
+    ]

@@ -22,6 +22,7 @@ from ..terminal.outputs import (
     write_report,
 )
 from ..terminal.progress import progress_bars
+from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
     from ..golden.evaluation.trials import Trial
@@ -106,6 +107,7 @@ class Tune:
         from ..golden.models.float_model import FloatModel
         from ..golden.models.network import Network
         from ..golden.reports.sections import tune_sections
+        from ..golden.reports.totals import totals_section
 
         output: Path | None = getattr(args, "output", None)
         inputs = [args.network, args.data, *([args.model] if "model" in args else [])]
@@ -138,18 +140,22 @@ class Tune:
         with together():
             _print(tuning, trials.found)
             plain = tuning.plain() | {"from_log": trials.found}
+            sections = tune_sections(tuning, data)
             if isinstance(tuning.network, Network):
-                plain |= print_numbers(tuning.network, data, known)
+                numbers = print_numbers(tuning.network, data, known)
+                plain |= numbers.plain()
+                sections.append(numbers.section())
             if model is not None:
                 found = fidelity(tuning.network, data, model)
                 print_fidelity(found, "chosen")
                 plain["fidelity"] = asdict(found)
+                sections.append(totals_section("Against the float model", found.rows("chosen")))
             if output is not None:
                 tuning.network.save(output)
             if front is not None:
                 write_json(tuning.plain(), front)
             if page is not None:
-                write_report(page, "tune", tune_sections(tuning, data), *inputs)
+                write_report(page, "tune", sections, *inputs)
             write_document(args, plain)
 
 
@@ -189,8 +195,8 @@ def _print(tuning: "Tuning", found: int) -> None:
     for name, threshold in tuning.chosen.thresholds.items():
         chosen.add_row(escape(name), f"{threshold}")
     console = stdout()
-    console.print(front)
-    console.print(chosen)
+    print_table(front)
+    print_table(chosen)
     more = tuning.chosen.error - tuning.base.error
     unit = f" {tuning.unit}".rstrip()
     whole = f"{len(tuning.trials)} trials on all {tuning.base.frames:,} frames"
