@@ -27,6 +27,7 @@ PAGES = {
         "docs/integer-lstm",
         "docs/thresholds",
         "docs/search",
+        "docs/training",
         "docs/reports",
         *_pages("docs", "boards"),
         "docs/asic",

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fine-tuning of the shipped speech networks: 2-bit weights, and fewer operations at equal error.
+
+The training set is that of `examples/speech/prepare.py`, in build/speech. Each training takes
+minutes; its network is kept below the work folder, so that a suite that was interrupted goes on.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from figures import REPORT, Figure
+from speech import DATA
+
+from deltaloom.golden.data import Dataset
+from deltaloom.golden.evaluation.evaluate import evaluate, run_dataset, run_float_dataset
+from deltaloom.golden.evaluation.metrics import metric_of
+from deltaloom.golden.evaluation.trials import Trials
+from deltaloom.golden.evaluation.tuning import Tuning, tune
+from deltaloom.golden.importers.checkpoint import import_checkpoint
+from deltaloom.golden.models.network import Network
+from deltaloom.golden.quantization.quantize import Scheme, quantize
+from deltaloom.training.options import Options
+
+TRAIN = REPORT.parents[1] / "speech" / "train.npz"
+FEW = Options(epochs=5)
+FEWER_CHANGES = Options(epochs=4, delta_penalty=1.0)
+ALLOWED = 0.5
+"""Points of error that thresholds may cost, over thresholds 0 of the network before training."""
+
+_figure = partial(Figure, command="make bench ARGS=training")
+
+
+def figures(work: Path) -> Iterator[Figure]:
+    """W2/A8 of the LSTM and the GRU, and the LSTM's operations with a penalty on changes."""
+    for cell in ("lstm", "gru"):
+        yield from two_bits(cell, work)
+    yield from operations("lstm", work)
+
+
+def two_bits(cell: str, work: Path) -> Iterator[Figure]:
+    """Frame errors on the test set, before and after."""
+    model = import_checkpoint(DATA / f"{cell}.safetensors")
+    network = quantize(model, _data("calibration"), Scheme(weight_bits=2, activation_bits=8))
+    found = trained(cell, network, FEW, work / f"{cell}-2-8.safetensors")
+    test = _data("test")
+    exact = metric_of(test)(test, run_float_dataset(model, test))
+    before, after = (error(one, test) for one in (network, found))
+    yield _figure(
+        name=f"training, {cell} W2/A8: points over float after fine-tuning, test set",
+        value=round(after - exact, 2),
+        unit="points",
+        reference=round(before - exact, 2),
+        reference_is=f"before; float {exact:.2f} %",
+        target=1.0,
+        at_most=True,
+    )
+
+
+def operations(cell: str, work: Path) -> Iterator[Figure]:
+    """Operations of thresholds alone over those with delta-aware training, at equal error.
+
+    Thresholds are tuned for the same most error on the tuning set; operations are counted on the
+    test set.
+    """
+    model = import_checkpoint(DATA / f"{cell}.safetensors")
+    network = quantize(model, _data("calibration"), Scheme(weight_bits=8, activation_bits=8))
+    alone = tuned(network, error(network, _data("tuning")) + ALLOWED)
+    found = trained(cell, alone.network, FEWER_CHANGES, work / f"{cell}-changes.safetensors")
+    both = tuned(found, alone.base.error + ALLOWED)
+    before, after = (evaluate(one.network, _data("test")) for one in (alone, both))
+    done = [one.operations_per_step_delta for one in (before, after)]
+    yield _figure(
+        name=f"training, {cell} W8/A8: operations of thresholds alone over delta-aware training",
+        value=round(done[0] / done[1], 3),
+        unit="x",
+        reference=round(before.eliminated_operations, 1),
+        reference_is=f"% eliminated alone, {after.eliminated_operations:.1f} % with training",
+        target=1.3,
+    )
+    yield _figure(
+        name=f"training, {cell} W8/A8: test error with delta-aware training and thresholds",
+        value=round(after.delta_error or 0.0, 2),
+        unit="%",
+        reference=round(before.delta_error or 0.0, 2),
+        reference_is="% with thresholds alone",
+    )
+
+
+def tuned(network: Network, most: float) -> Tuning[Network]:
+    """Thresholds that eliminate most with at most this error on the tuning set."""
+    data = _data("tuning")
+    allowed = most - error(network.with_thresholds(dict.fromkeys(_names(network), 0)), data)
+    with Trials(network, data) as trials:
+        return tune(trials, "greedy", allowed)
+
+
+def trained(cell: str, network: Network, options: Options, file: Path) -> Network:
+    """The network after fine-tuning, from its file where it is there."""
+    if not file.exists():
+        from deltaloom.training.finetune import finetune, threads  # PyTorch, where it is needed
+
+        if not TRAIN.exists():
+            raise SystemExit(f"{TRAIN} is missing: python examples/speech/prepare.py makes it")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        data, tuning = Dataset.load(TRAIN), _data("tuning")
+        model = import_checkpoint(DATA / f"{cell}.safetensors")
+        with threads(1):
+            found = finetune(
+                network,
+                model,
+                data,
+                tuning,
+                metric_of(tuning),
+                options,
+                checkpoint=file.with_suffix(".pt"),
+                show=_show,
+            )
+        found.network.save(file)
+    return Network.load(file)
+
+
+def error(network: Network, data: Dataset) -> float:
+    """Frame error with the network's thresholds, percent."""
+    return metric_of(data)(data, run_dataset(network, data).real(network))
+
+
+def _names(network: Network) -> list[str]:
+    return [name for name, _ in network.paths()]
+
+
+def _data(name: str) -> Dataset:
+    return Dataset.load(DATA / f"{name}.npz")
+
+
+def _show(epochs: object, part: float) -> None:
+    print(f"\r{part:.0%}", end="\r", flush=True)
