@@ -205,6 +205,15 @@ def test_demo(document, place, monkeypatch):
     assert document("demo", "-o", place / "out") == report
 
 
+def test_finetune(document, place):
+    pytest.importorskip("torch")
+    words = ["--model", place / "model", "--data", place / "labelled.npz", "--tune-data"]
+    words += [place / "labelled.npz", "--epochs", 1, "-o", place / "out"]
+    found = document("finetune", place / "net", *words)
+    assert [one["number"] for one in found["epochs"]] == [0, 1]
+    assert found["output"] == str(place / "out")
+
+
 def test_every_verb_is_above():
     text = Path(__file__).read_text("utf-8")
     assert [verb for verb in VERBS if f'document("{verb}"' not in text] == []

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..golden.writing import check_file, together
 from ..terminal.console import stdout
+from ..terminal.document import write_document, write_json
 from ..terminal.options import add_data, add_metrics, add_network, read_metrics
-from ..terminal.outputs import beside, check_output, write_json
+from ..terminal.outputs import beside, check_output
 from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ class Finetune:
             epochs = beside(args.output, EPOCHS)
             if epochs is not None:
                 write_json(found.plain(), epochs)
+        write_document(args, found.plain() | {"output": args.output})
         stdout().print(f"network -> {args.output}", markup=False, highlight=False, soft_wrap=True)
 
 
