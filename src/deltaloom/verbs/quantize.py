@@ -193,6 +193,8 @@ def _print_reports(reports: "tuple[PathReport, ...]") -> None:
             f"{report.weight_sqnr:.1f}",
             f"{report.product_sqnr:.1f}",
         )
+        if report.tokens:
+            continue
         activations.add_row(
             escape(report.name),
             f"{report.activation_bits}",
@@ -211,7 +213,8 @@ def _print_summary(network: "Network", frames: int, file: Path) -> None:
     from ..golden.evaluation.evaluate import size_bits
 
     console = stdout()
-    formats = [f"input Q{network.x_exponent}.{15 - network.x_exponent}"]
+    e = network.x_exponent
+    formats = ["input tokens" if network.tokens else f"input Q{e}.{15 - e}"]
     for layer in network.layers:
         e = layer.c_exponent if layer.cell.has_c else layer.h_exponent
         formats.append(f"{layer.name} {'c' if layer.cell.has_c else 'output'} Q{e}.{15 - e}")
