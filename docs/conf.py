@@ -47,6 +47,7 @@ PAGES = {
     ],
     "Measured": [
         "docs/tables",
+        "docs/text",
         "docs/real-networks",
         "docs/area",
         "benchmarks/README",

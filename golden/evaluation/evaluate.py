@@ -104,6 +104,7 @@ def evaluate(
         eliminated_lossless_as_published=dense.eliminated_as_published(network, dataset),
         events_per_step={name: count / dataset.frames for name, count in delta.events.items()},
         size_bits=size_bits(network),
+        token_bits=token_bits(network),
         word_bits=word_bits,
         ideal_cycles_per_step_dense=ideal_cycles(network, word_bits),
         ideal_cycles_per_step_delta=ideal_cycles(network, word_bits, delta.events, dataset.frames),
@@ -294,6 +295,19 @@ def size_bits(network: AnyNetwork) -> int:
         for path in layer.paths:
             vectors += sum(1 if (gate == gate[:1]).all() else gate.size for gate in path.mult)
     return network.weight_bits + VECTOR_BITS * vectors
+
+
+def token_bits(network: AnyNetwork) -> int:
+    """Bits of the columns that tokens choose from, of an embedding folded into weights."""
+    if isinstance(network, IntegerNetwork):
+        return 0
+    return sum(
+        path.weights.size * path.weight_bits
+        for n, layer in enumerate(network.layers)
+        if graph.shared_with(network.layers, n) is None
+        for path in layer.paths
+        if path.tokens
+    )
 
 
 def ideal_cycles(

@@ -99,3 +99,9 @@ def _check_stateless(data: Dataset) -> None:
 def activation_bits(path: AnyPath) -> int:
     """Bits of a path's activation codes."""
     return path.quantizer.bits if isinstance(path, layers.Path) else path.activation_bits
+
+
+def bits_text(path: AnyPath) -> str:
+    """Bits of a path's weights and activations, W/A; tokens have none of the latter."""
+    tokens = isinstance(path, layers.Path) and path.tokens
+    return f"{path.weight_bits}/{'-' if tokens else activation_bits(path)}"

@@ -87,7 +87,7 @@ def with_embedding(
     heads = [chain[0] for chain in first.chains]
     rows = sum(len(path.gates) * a.units for a in heads for path in a.paths if path.source == "x")
     made = f"{embedding.at} ({count:,} x {width:,} values)"
-    if options.keep_embedding or any(layer.cell.reads_input for layer in heads):
+    if options.keep_embedding:
         layer = _linear(embedding)
         return [one(layer), *stages], f"{made}: becomes a layer of {width:,} units, of tokens"
     if 4 * rows * count > options.most_bytes:

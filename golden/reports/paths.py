@@ -30,6 +30,7 @@ class PathReport:
     at_rails: how many of the `samples` activations get the first or the last code.
     weights: how many; they take weights * weight_bits bits.
     bound: proven largest magnitude of an accumulator; accumulator_bits: width that holds it.
+    tokens: it reads tokens, whose codes are 0 and 1; its weights are less their rows' means.
     """
 
     name: str
@@ -50,6 +51,7 @@ class PathReport:
     samples: int
     weights: int
     bound: int
+    tokens: bool = False
 
     @property
     def accumulator_bits(self) -> int:
@@ -113,6 +115,7 @@ def _describe(
         samples=samples.size,
         weights=path.weights.size,
         bound=path.bound,
+        tokens=path.tokens,
     )
 
 

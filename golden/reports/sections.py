@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..data import Dataset
 from ..evaluation.fidelity import Fidelity
-from ..evaluation.networks import AnyFloat, AnyNetwork, activation_bits
+from ..evaluation.networks import AnyFloat, AnyNetwork, bits_text
 from ..evaluation.result import Evaluation
 from ..evaluation.sweep import Sweep
 from ..evaluation.trials import Trial
@@ -129,6 +129,7 @@ def paths_section(reports: Sequence[PathReport], title: str = "Paths") -> Sectio
                 str(r.accumulator_bits),
             )
             for r in reports
+            if not r.tokens
         ],
     )
     note = (
@@ -226,7 +227,7 @@ def evaluation_section(network: AnyNetwork, evaluation: Evaluation) -> Section:
                 name,
                 f"{path.columns:,}",
                 f"{path.rows:,}",
-                f"{path.weight_bits}/{activation_bits(path)}",
+                bits_text(path),
                 str(path.threshold),
                 f"{evaluation.events_per_step[name]:.1f}",
                 f"{evaluation.eliminated_by_path[name]:.1f}",

@@ -139,7 +139,7 @@ def _print(
     from rich.markup import escape
     from rich.table import Table
 
-    from ..golden.evaluation.networks import activation_bits
+    from ..golden.evaluation.networks import bits_text
 
     paths = Table("path")
     for heading in (
@@ -156,7 +156,7 @@ def _print(
             escape(name),
             f"{path.columns:,}",
             f"{path.rows:,}",
-            f"{path.weight_bits}/{activation_bits(path)}",
+            bits_text(path),
             f"{path.threshold}",
             f"{evaluation.events_per_step[name]:.1f}",
             f"{evaluation.eliminated_by_path[name]:.1f}",

@@ -233,6 +233,8 @@ def _print_reports(reports: "tuple[PathReport, ...]") -> None:
             f"{report.weight_sqnr:.1f}",
             f"{report.product_sqnr:.1f}",
         )
+        if report.tokens:
+            continue
         activations.add_row(
             escape(report.name),
             f"{report.activation_bits}",
@@ -258,7 +260,8 @@ def _summary_rows(network: "Network", frames: int) -> list[tuple[str, str]]:
     """Calibration frames, fixed-point formats and size, in words."""
     from ..golden.evaluation.evaluate import size_bits
 
-    formats = [f"input Q{network.x_exponent}.{15 - network.x_exponent}"]
+    e = network.x_exponent
+    formats = ["input tokens" if network.tokens else f"input Q{e}.{15 - e}"]
     for layer in network.layers:
         e = layer.c_exponent if layer.cell.has_c else layer.h_exponent
         formats.append(f"{layer.name} {'c' if layer.cell.has_c else 'output'} Q{e}.{15 - e}")
