@@ -10,10 +10,13 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigne
 from ...golden.activations import Curve
 from ...golden.cells.graph import walk
 from ...golden.cells.stages import Stage
+from ...golden.integer_lstm.cells import Lookup
 from ..parts.arithmetic import SHIFT_STAGE_BITS, add_halves, sat
+from ..parts.rescale_twice import RescaleTwice
 from .activation import Activation
-from .base import Cell
+from .base import CONSTANT, CONSTANT_LATENCY, Cell
 from .curve import CurveTable
+from .lookup import LookupTable
 from .operations import Op, Ref, lower
 from .schedule import Schedule, schedule
 
@@ -45,6 +48,9 @@ def pipeline(stage: Stage) -> type[Pipeline]:
     """The stage's class."""
     plan = schedule(lower(stage))
     reads = stage.inputs & {"c", "h", "skip"} | ({"vectors"} if stage.vectors else set())
+    constants = {op.name: op.bits for op in plan.start if op.name.startswith(CONSTANT)}
+    if constants:
+        _check_steady(stage, plan)
     shifts = any(op.name == "c_exponent" for op in plan.start)
     attributes: dict[str, Any] = {
         "__doc__": f"The stage {stage.name!r}: {plan.size.multipliers} multipliers, "
@@ -53,8 +59,9 @@ def pipeline(stage: Stage) -> type[Pipeline]:
         "SCHEDULE": plan,
         "SIZE": plan.size,
         "GATES": len(stage.gates),
-        "READS": frozenset(reads),
+        "READS": frozenset(reads | ({"constants"} if constants else set())),
         "VECTORS": stage.vectors,
+        "CONSTANTS": constants,
         "LATENCY": plan.latency,
         "MAX_C_EXPONENT": stage.most_c_exponent if shifts else Cell.MAX_C_EXPONENT,
         "CONTINUES": not stage.first,
@@ -64,6 +71,19 @@ def pipeline(stage: Stage) -> type[Pipeline]:
         "SUMS": {name: stage.outputs[name].bits for name in stage.sums},
     }
     return type(f"{stage.name}_cell", (Pipeline,), attributes)
+
+
+def _check_steady(stage: Stage, plan: Schedule) -> None:
+    """What is made of constants must be there before it is taken."""
+    for op, cycle in plan.start.items():
+        for arg in op.args:
+            if arg.op in plan.steady and op not in plan.steady:
+                ready = CONSTANT_LATENCY + plan.start[arg.op] + arg.op.latency
+                if cycle < ready:
+                    raise ValueError(
+                        f"{stage.name}: {op.kind} takes what comes of a layer's constants in cycle "
+                        f"{cycle}, it is there in cycle {ready}"
+                    )
 
 
 class _Build:
@@ -119,6 +139,8 @@ class _Build:
             return value
         if name in cell.VECTORS:
             return Value.cast(cell.vectors[name])
+        if name in cell.CONSTANTS:
+            return Value.cast(cell.constants[name])
         if name in cell.MEANS:
             return Value.cast(getattr(cell, name))
         return Value.cast(getattr(cell, name))[: op.bits] if op.bits < 16 else getattr(cell, name)
@@ -131,6 +153,27 @@ class _Build:
         self._m.submodules[name] = activation
         self._m.d.comb += activation.p.eq(p)
         return activation.o
+
+    def _lookup(self, op: Op, p: Value, exponent: Value | None = None) -> Value:
+        assert op.node is not None and isinstance(op.node.attr, Lookup)
+        self._m.submodules[self._names[op]] = table = LookupTable(op.node.attr.tables)
+        self._m.d.comb += table.p.eq(p)
+        if exponent is not None:
+            self._m.d.comb += table.exponent.eq(exponent)
+        return table.o
+
+    def _rescale(self, op: Op, value: Value, mult: Value, shift: Value) -> Value:
+        assert op.node is not None
+        node = op.node.args[2]
+        self._m.submodules[self._names[op]] = rescale = RescaleTwice(
+            value_bits=len(value), shifts=(node.low, node.high), out_bits=op.bits
+        )
+        self._m.d.comb += [
+            rescale.value.eq(value),
+            rescale.mult.eq(mult),
+            rescale.shift.eq(shift),
+        ]
+        return rescale.o
 
     def _mul(self, op: Op, a: Value, b: Value) -> Value:
         return (a * b)[: op.bits].as_signed()
@@ -146,6 +189,9 @@ class _Build:
 
     def _relu(self, op: Op, v: Value) -> Value:
         return Mux(v[-1], 0, v)[: op.bits].as_signed()  # the registers' reset, in FPGAs
+
+    def _down(self, op: Op, v: Value) -> Value:
+        return (v + v[-1].replicate(1).as_signed())[: op.bits].as_signed()
 
     def _log4(self, op: Op, v: Value) -> Value:
         """How many powers of 4 from 4 on it reaches."""
