@@ -32,6 +32,10 @@ RECORD_BITS = 18
 WORD_COUNT_BITS = 10
 """Bits of a count of D-words in a group or of unit-words in a pass."""
 
+FIXED, INTEGER_LSTM = "fixed", "integer-lstm"
+ARITHMETICS = (FIXED, INTEGER_LSTM)
+"""The contract of docs/arithmetic.md, and that of docs/integer-lstm.md."""
+
 LANE_KINDS = ("multiplier", "shift_add")
 LEVEL_DIGITS = 2
 """Binary digits of a level. Of two neighbouring canonical digits at most one is not 0, so that a
@@ -61,6 +65,23 @@ FetchPass = data.StructLayout(
     }
 )
 """What the fetch unit needs of a pass: one path over a chunk of units."""
+
+RowParameters = data.StructLayout({"mult": signed(16), "bias": signed(20)})
+"""One row of a path, in the arithmetic `fixed`."""
+
+
+def row_parameters(arithmetic: str, unit_word: int) -> data.Layout:
+    """The parameters of a D-word of `unit_word` rows."""
+    if arithmetic == FIXED:
+        return data.ArrayLayout(RowParameters, unit_word)
+    return data.StructLayout(
+        {
+            "mult": unsigned(31),  # Q0.31, of all rows: a D-word is of one gate
+            "saturates": unsigned(1),  # the part to int16, before it is added to others
+            "bias": data.ArrayLayout(signed(32), unit_word),
+        }
+    )
+
 
 Entry = data.StructLayout(
     {

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from ..arithmetic import Ints, from_fixed, rshr, sat16, to_fixed
+from ..arithmetic import Ints, Reals, from_fixed, rshr, sat16, to_fixed
 from ..cells import State
 from ..delta import EXACT, sent_steps
 from ..errors import UserError
@@ -57,16 +57,20 @@ def quantize_frames(network: Network, features: npt.ArrayLike) -> Ints:
 
     Raises UserError for another shape, and for a value that is not finite.
     """
-    frames = np.asarray(features, np.float64)
-    if frames.ndim != 2 or frames.shape[1] != network.inputs:
-        raise UserError(
-            f"features: shape {frames.shape}, the network takes [steps, {network.inputs}]"
-        )
-    if not np.isfinite(frames).all():
-        raise UserError("features: a value is NaN or infinite; clean the data first")
+    frames = checked_features(network.inputs, features)
     if network.input_scale is not None:
         frames = frames / network.input_scale
     return to_fixed(frames, network.x_exponent)
+
+
+def checked_features(inputs: int, features: npt.ArrayLike) -> Reals:
+    """Real values [steps, inputs]; for errors see `quantize_frames`."""
+    frames = np.asarray(features, np.float64)
+    if frames.ndim != 2 or frames.shape[1] != inputs:
+        raise UserError(f"features: shape {frames.shape}, the network takes [steps, {inputs}]")
+    if not np.isfinite(frames).all():
+        raise UserError("features: a value is NaN or infinite; clean the data first")
+    return frames
 
 
 def real_outputs(network: Network, outputs: Ints) -> np.ndarray:

@@ -6,6 +6,7 @@ as all are. What a layer's units share, multipliers and clips, are its constants
 begin with "layer_". c is Q(e_c).(15-e_c), with e_c = 15 + log2 of its scale.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,7 +20,7 @@ from ..cells.values import Format
 from .activations import sigmoid_table, tanh_table
 from .arithmetic import HIGH15, clamp, rescale
 from .layers import LEAST_CELL, MOST_CELL
-from .shape import COUPLED
+from .shape import COUPLED, GATES
 
 MOST_SHIFT = 31
 """Of a rescaling's shift to the right, behind its product."""
@@ -69,6 +70,15 @@ def lstm_stage(gates: Sequence[str], *, clip: bool, exponents: Sequence[int]) ->
     clip: its cell state has a clip.
     """
     return _lstm_stage(tuple(gates), clip, tuple(exponents))
+
+
+def find_stage(name: str) -> Stage | None:
+    """The stage of this name, None where it is none of integer-only LSTMs."""
+    found = re.fullmatch("integer_lstm(_coupled)?(_clip)?_c([0-6]+)", name)
+    if found is None or [*found[3]] != sorted({*found[3]}):
+        return None
+    gates = COUPLED if found[1] else GATES
+    return lstm_stage(gates, clip=bool(found[2]), exponents=[int(e) for e in found[3]])
 
 
 @cache

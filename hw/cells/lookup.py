@@ -14,7 +14,6 @@ from amaranth.lib.wiring import In, Out
 
 from ...golden.arithmetic import Ints, rshr
 from ..parts.arithmetic import add_halves
-from ..parts.memory import block_ram
 from ..parts.pipeline import delay
 
 __all__ = ["Lines", "LookupTable", "fit_lines"]
@@ -25,6 +24,10 @@ MOST_CORRECTION = (1 << CORRECTION_BITS) - 1
 MOST = (1 << 15) - 1
 """Of a result."""
 EXPONENT_BITS = 4
+_WITHIN = 3
+PER_WORD = 1 << _WITHIN
+"""Corrections of a word: what is written, and loaded by simulators, is shorter."""
+_IN_BLOCK_RAM = {"rom_style": "block", "ram_style": "block"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,10 +158,14 @@ class LookupTable(wiring.Component):
             shape=row,
             depth=SEGMENTS,
             init=contents,
-            attrs={"rom_style": "block", "ram_style": "block"},
+            attrs=_IN_BLOCK_RAM,
         )
-        corrections = block_ram(
-            CORRECTION_BITS, depth=lines.count, init=lines.correction.tolist(), force=True
+        several = lines.correction.reshape(-1, PER_WORD) << CORRECTION_BITS * np.arange(PER_WORD)
+        corrections: Any = Memory(
+            shape=PER_WORD * CORRECTION_BITS,
+            depth=lines.count // PER_WORD,
+            init=several.sum(axis=1).tolist(),
+            attrs=_IN_BLOCK_RAM,
         )
         m.submodules[f"lines{name}"], m.submodules[f"corrections{name}"] = rom, corrections
         line, correct = rom.read_port(), corrections.read_port()
@@ -170,16 +177,17 @@ class LookupTable(wiring.Component):
         m.d.sync += magnitude.eq(inverted + negative)
 
         # Cycle 1: both memories are read; cycle 2: a register behind them.
-        m.d.comb += [line.addr.eq(magnitude[bits:15]), correct.addr.eq(magnitude)]
-        start, slope, lacks = (
+        m.d.comb += [line.addr.eq(magnitude[bits:15]), correct.addr.eq(magnitude[_WITHIN:])]
+        start, slope, word = (
             delay(m, part, 1, f"{what}{name}")
             for what, part in (
                 ("start", line.data.start),
                 ("slope", line.data.slope),
-                ("correction", correct.data),
+                ("corrections", correct.data),
             )
         )
-        step = delay(m, magnitude[:bits], 2, f"step{name}")
+        step, place = delay(m, magnitude[:bits], 2, f"step{name}"), magnitude[:_WITHIN]
+        lacks = word.word_select(delay(m, place, 2, f"place{name}"), CORRECTION_BITS)
 
         # Cycles 3 and 4: the line, and what it lacks.
         rise = delay(m, slope * step, 1, f"rise{name}")

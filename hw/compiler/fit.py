@@ -10,10 +10,13 @@ import numpy as np
 
 from ...golden.delta import DELTA_MODES, POWER_OF_TWO
 from ...golden.errors import UserError
-from ...golden.models.network import Network, Path
+from ...golden.models.layers import Layer as FixedLayer
+from ...golden.models.layers import Path as FixedPath
 from ..cells.catalogue import CELLS
 from ..config import MAX_GROUP_WORDS, AcceleratorConfig, divisor_up_to
-from ..words import UNIT_BITS
+from ..words import INTEGER_LSTM, UNIT_BITS
+from .integer_lstm import PRE_BITS
+from .networks import AnyNetwork, Network, Path
 from .pack import weight_digits
 from .plan import Outline, Plan
 
@@ -25,8 +28,8 @@ WORD_BITS = 256
 
 
 def derive_config(
-    network: Network,
-    *others: Network,
+    network: AnyNetwork,
+    *others: AnyNetwork,
     word_bits: int | None = None,
     drain_rows: int | None = None,
     lane_kind: str = "multiplier",
@@ -46,8 +49,14 @@ def derive_config(
     """
     if frames < 1:
         raise UserError(f"longest sequence: {frames} is not possible, it must be at least 1 frame")
-    networks = (network, *others)
-    outlines = [Outline.of(each) for each in networks]
+    outlines = [Outline.of(each) for each in (network, *others)]
+    networks = [outline.network for outline in outlines]
+    arithmetics = {each.arithmetic for each in networks}
+    if len(arithmetics) > 1:
+        raise UserError(
+            f"networks: of the arithmetics {' and '.join(sorted(arithmetics))}, an accelerator has "
+            "one of them; make one for each"
+        )
     paths = [path for each in networks for _, path in each.paths()]
     widths = tuple(sorted({path.weight_bits for path in paths}))
     bits = _word_bits(word_bits, widths[-1])
@@ -63,7 +72,8 @@ def derive_config(
         input_elements=input_elements,
         output_elements=output_elements,
         cells=tuple(dict.fromkeys(stage.cell for one in outlines for stage in one.stages)),
-        initial=any(_begins(each) for each in networks),
+        initial=not all(layer.starts_from_zero for each in networks for layer in each.layers),
+        arithmetic=networks[0].arithmetic,
         shifts=_span(int(s) for path in paths for s in path.shift),
         quantizer_shifts=_span(path.quantizer.shift for path in paths),
     )
@@ -95,11 +105,6 @@ def _most_rows(networks: Iterable[Network], word_bits: int) -> int:
     narrowest = min(path.weight_bits for network in networks for _, path in network.paths())
     most = min(8, 1 << (units - 1).bit_length())
     return max(most, ceil(word_bits // narrowest / MAX_GROUP_WORDS))
-
-
-def _begins(network: Network) -> bool:
-    """Whether its sequences begin with a state that is not zero."""
-    return any(state.any() for layer in network.layers for state in layer.initial.values())
 
 
 def _span(values: Iterable[int]) -> tuple[int, int]:
@@ -140,10 +145,14 @@ def _needs(plan: Plan) -> dict[str, int]:
 
 def _pre_bits(network: Network) -> int:
     """Width in which no pre-activation ever overflows, whatever the inputs."""
+    if network.arithmetic == INTEGER_LSTM:
+        return PRE_BITS
     worst = 0
     for layer in network.layers:
+        assert isinstance(layer, FixedLayer)
         total = np.abs(layer.bias).astype(object)
         for path in layer.paths:
+            assert isinstance(path, FixedPath)
             rows = [layer.cell.gates.index(g) for g in path.gates]
             products = path.bound * np.abs(path.mult).astype(object)
             total[rows] += [
@@ -177,6 +186,11 @@ def check_fits(plan: Plan) -> None:
 def _check_paths(plan: Plan) -> None:
     """The kinds of deltas and weights."""
     network, config = plan.network, plan.config
+    if network.arithmetic != config.arithmetic:
+        raise UserError(
+            f"arithmetic: {network.arithmetic}, the accelerator has {config.arithmetic}; use a "
+            "configuration with the network's"
+        )
     if network.delta_mode not in config.delta_modes:
         raise UserError(
             f"delta mode: {network.delta_mode}, the accelerator has "
@@ -228,7 +242,7 @@ def _check_sequences(plan: Plan) -> None:
             "several that are read together); use a configuration with a sequence buffer"
         )
     for layer in plan.network.layers:
-        if not plan.config.initial and any(state.any() for state in layer.initial.values()):
+        if not plan.config.initial and not layer.starts_from_zero:
             raise UserError(
                 f"{layer.name}: an initial state that is not zero, the accelerator starts from "
                 "zero; use a configuration with initial"
@@ -262,6 +276,6 @@ def _check_sizes(plan: Plan) -> None:
             )
 
 
-def longest_sequence(network: Network, config: AcceleratorConfig) -> int | None:
+def longest_sequence(network: AnyNetwork, config: AcceleratorConfig) -> int | None:
     """Frames of a sequence that the sequence buffer holds; None where there is none, and no end."""
     return config.sequence_words // Outline.of(network).record.stride if config.buffered else None
