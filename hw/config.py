@@ -11,8 +11,8 @@ from ..golden.models.network import MAX_SHIFT
 from .cells.catalogue import CELLS
 from .parts.arithmetic import MAX_VALUE_BITS
 from .words import (
-    CELL_BITS,
     ARITHMETICS,
+    CELL_BITS,
     EVENT_BITS,
     FIXED,
     LANE_KINDS,

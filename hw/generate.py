@@ -11,7 +11,6 @@ from typing import Any
 from .. import __version__
 from ..golden.errors import UserError
 from ..golden.integer_lstm.network import IntegerNetwork
-from ..golden.models.network import Network
 from ..golden.writing import replacing_folder
 from .accelerator import Accelerator, signature_of, windows
 from .bus.axi import flat_ports

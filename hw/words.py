@@ -70,7 +70,7 @@ RowParameters = data.StructLayout({"mult": signed(16), "bias": signed(20)})
 """One row of a path, in the arithmetic `fixed`."""
 
 
-def row_parameters(arithmetic: str, unit_word: int) -> data.Layout:
+def row_parameters(arithmetic: str, unit_word: int) -> data.ArrayLayout | data.StructLayout:
     """The parameters of a D-word of `unit_word` rows."""
     if arithmetic == FIXED:
         return data.ArrayLayout(RowParameters, unit_word)

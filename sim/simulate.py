@@ -12,7 +12,7 @@ import numpy as np
 
 from ..golden.arithmetic import Ints
 from ..golden.errors import UserError
-from ..golden.evaluation.networks import AnyNetwork, run_words, word_range
+from ..golden.evaluation.networks import AnyNetwork, AnyPath, run_words, word_range
 from ..hw.compiler.integer_lstm import runnable
 from ..hw.generate import MANIFEST_FORMAT
 from .execute import SIMULATORS, build, run
@@ -176,7 +176,7 @@ def check_lengths(sequences: Sequence[Ints], most: int | None) -> None:
 
 
 def _thresholds(network: AnyNetwork, facts: Manifest) -> dict[int, int]:
-    paths = dict(network.paths())
+    paths: dict[str, AnyPath] = dict(network.paths())
     return {entry["index"]: paths[entry["path"]].threshold for entry in facts["lists"]}
 
 

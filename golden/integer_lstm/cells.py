@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The elementwise part of the integer LSTM as a cell's stage: what the hardware is made of.
 
-It is `lstm.step` once more, in the nodes of `golden.cells`, so that the cell's pipeline is scheduled
-as all are. What a layer's units share, multipliers and clips, are its constants: inputs whose names
-begin with "layer_". c is Q(e_c).(15-e_c), with e_c = 15 + log2 of its scale.
+It is `lstm.step` once more, in the nodes of `golden.cells`, so that the cell's pipeline is
+scheduled as all are. What a layer's units share, multipliers and clips, are its constants: inputs
+whose names begin with "layer_". c is Q(e_c).(15-e_c), with e_c = 15 + log2 of its scale.
 """
 
 import re
@@ -53,7 +53,7 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class Rescaling:
-    """`arithmetic.rescale` of a value by a multiplier and a shift to the right, saturated to bits."""
+    """`arithmetic.rescale` by a multiplier and a shift to the right, saturated to bits."""
 
     bits: int
     name: str = "rescale"

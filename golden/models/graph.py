@@ -227,7 +227,9 @@ def _check_projection(layers: Layers, n: int) -> None:
         raise UserError(f"{what}, it must run in the same direction; set backward alike")
 
 
-def _indices(layers: AnyLayers, names: Sequence[str], what: str, *, frames: bool) -> tuple[int, ...]:
+def _indices(
+    layers: AnyLayers, names: Sequence[str], what: str, *, frames: bool
+) -> tuple[int, ...]:
     """Indices of the layers with these names."""
     known: dict[str, list[int]] = {FRAMES_NAME: [FRAMES]} if frames else {}
     for m, layer in enumerate(layers):

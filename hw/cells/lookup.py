@@ -200,9 +200,6 @@ class LookupTable(wiring.Component):
         beyond = delay(m, magnitude[width:].any(), 4, f"beyond{name}")
         y = Mux(beyond, lines.end, Mux(found[-2] & ~found[-1], MOST, scaled))
         sign = delay(m, negative, 5, f"negative{name}")
-        mirrored = y[:16] ^ sign.replicate(16)
-        if lines.complement:
-            mirrored = Cat(mirrored[:15], Const(0, 1))
-        else:
-            mirrored = mirrored + sign
+        flipped = y[:16] ^ sign.replicate(16)
+        mirrored = Cat(flipped[:15], Const(0, 1)) if lines.complement else flipped + sign
         return delay(m, mirrored[:16].as_signed(), 1, f"o{name}")

@@ -2,9 +2,9 @@
 """When each operation of a cell's pipeline starts: as early as the results allow, then with the
 fewest registers.
 
-What comes of means over a layer's units alone, or of its constants, is steady: it is the same for all
-units of the layer, and is made once, before the first of them. Whoever takes it needs not wait, nor
-it a register.
+What comes of means over a layer's units alone, or of its constants, is steady: it is the same for
+all units of the layer, and is made once, before the first of them. Whoever takes it needs not wait,
+nor it a register.
 
 A value is delayed once, for all who take it. So moving an operation later saves its operands' or
 costs their registers, and spares its result's: each is tried, one after the other, until none saves
@@ -14,8 +14,8 @@ any more.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from .base import CONSTANT, STATE_LATENCY
 from ..parts.rescale_twice import rescale_multipliers
+from .base import CONSTANT, STATE_LATENCY
 from .operations import Op, Ref
 from .size import Size
 

@@ -7,6 +7,7 @@ from ..cells.catalogue import reads
 from ..config import AcceleratorConfig
 from ..image import Image, ListInfo
 from .fit import check_fits
+from .networks import AnyNetwork
 from .pack import (
     constant_word,
     network_word,
@@ -20,7 +21,6 @@ from .pack import (
     vector_words,
     weight_words,
 )
-from .networks import AnyNetwork
 from .paths import PathUse
 from .plan import Plan
 

@@ -61,6 +61,11 @@ def derive_config(
     widths = tuple(sorted({path.weight_bits for path in paths}))
     bits = _word_bits(word_bits, widths[-1])
     modes = {each.delta_mode for each in networks}
+    if INTEGER_LSTM in arithmetics and lane_kind != "multiplier":
+        raise UserError(
+            f"lane_kind: {lane_kind!r} is not possible for an integer-only LSTM, it must be "
+            "multiplier"
+        )
     # What a plan depends on; the sizes, which it leads to, follow.
     shape = AcceleratorConfig(
         word_bits=bits,

@@ -212,9 +212,9 @@ def lower(network: IntegerNetwork) -> Lowered:
         _check_parts(layer)
     lstms = [layer for layer in network.layers if isinstance(layer, IntegerLstm)]
     layers = tuple(_lstm(layer, lstms) for layer in lstms)
-    for layer in layers:
-        for path in layer.paths:
-            _check_sums(layer, path)
+    for lowered in layers:
+        for path in lowered.paths:
+            _check_sums(lowered, path)
     names = tuple(tuple(f"{lay.name}.{path.source}" for path in lay.paths) for lay in layers)
     return Lowered(original=network, layers=layers, names=names)
 

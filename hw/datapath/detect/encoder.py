@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The change detector: quantizes a value, compares it with what was sent last, sends what changed.
 
-q = sat(rshr(v * mult, shift) + zero, bits), or v itself where that is a code;  d = q - x̂;  fires iff |d| > threshold, and then x̂ = q;
-or, in the mode `power_of_two`, x̂ goes one step of a power of two towards q.
+q = sat(rshr(v * mult, shift) + zero, bits);  d = q - x̂;  fires iff |d| > threshold, and then x̂ = q;
+or, in the mode `power_of_two`, x̂ goes one step of a power of two towards q. Where words are codes,
+q is v.
 """
 
 from collections.abc import Sequence

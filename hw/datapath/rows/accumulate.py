@@ -2,7 +2,8 @@
 """From sums to pre-activations: keeps M, rescales it, and completes what the cell unit takes.
 
 For every D-word that drains: M += sum; part = rshr(M * mult, shift) + bias, or what the arithmetic
-has in its place. A gate that several paths feed collects their parts; the chunk's last path hands p = sat16(total) to the cell unit.
+has in its place. A gate that several paths feed collects their parts; the chunk's last path hands
+p = sat16(total) to the cell unit.
 """
 
 from typing import Any

@@ -11,8 +11,8 @@ from ...config import AcceleratorConfig
 from ...parts.arithmetic import add_halves
 from ...parts.memory import MemoryWrite, block_ram, connect_write
 from ...parts.pipeline import delay
-from .stages import SCALE, rescale_cycles, rescaler
 from ...words import row_parameters
+from .stages import SCALE, rescale_cycles, rescaler
 from .words import parts_layout, row_word, sums_layout
 
 

@@ -29,9 +29,7 @@ class ScaleTwice(Scale):
         for n in range(config.unit_word):
             m.submodules[f"rescale_{n}"] = rescale = twice_rescaler(config)
             value = Signal.like(rescale.value, name=f"value_{n}", reset_less=True)
-            m.d.sync += value.eq(
-                self.i.payload.values[n] + Mux(tag.flush, 0, parameters.bias[n])
-            )
+            m.d.sync += value.eq(self.i.payload.values[n] + Mux(tag.flush, 0, parameters.bias[n]))
             m.d.comb += [
                 rescale.value.eq(value),
                 rescale.mult.eq(mult),

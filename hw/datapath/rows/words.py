@@ -28,8 +28,8 @@ LayerContext = data.StructLayout(
         "layer": LAYER_BITS,
     }
 )
-"""What the cell unit must know of the layer whose units it is sent: which one it is, and the rest as
-`layer_record` has it."""
+"""What the cell unit must know of the layer whose units it is sent: which one it is, and what
+`layer_record` has."""
 
 
 def row_tag(config: AcceleratorConfig) -> data.StructLayout:

@@ -23,7 +23,9 @@ def cases(value_bits, shifts, seed=0, count=1500):
     """Values, multipliers and shifts: at random, at the ends, and where roundings are halves."""
     rng = np.random.default_rng(seed)
     shift = rng.integers(shifts[0], shifts[1] + 1, count)
-    most = np.minimum(value_bits - 1, 31 + np.minimum(shift, 0))  # what is shifted left fits 32 bits
+    most = np.minimum(
+        value_bits - 1, 31 + np.minimum(shift, 0)
+    )  # what is shifted left fits 32 bits
     most = np.minimum(most, rng.integers(1, 40, count))
     value = (rng.uniform(-1, 1, count) * 2.0**most).astype(np.int64)
     value = np.where(rng.random(count) < 0.2, -(1 << most), value)
@@ -40,7 +42,9 @@ def test_equals_golden(size):
     value_bits, shifts, out_bits = SIZES[size]
     dut = RescaleTwice(value_bits=value_bits, shifts=shifts, out_bits=out_bits)
     value, mult, shift = cases(value_bits, shifts)
-    expected = clamp(rescale(value, mult, -shift), -(1 << (out_bits - 1)), (1 << (out_bits - 1)) - 1)
+    expected = clamp(
+        rescale(value, mult, -shift), -(1 << (out_bits - 1)), (1 << (out_bits - 1)) - 1
+    )
     got = []
 
     async def bench(ctx):
