@@ -4,6 +4,8 @@
 from dataclasses import dataclass, fields
 from math import ceil, gcd
 
+from amaranth.lib import data
+
 from ..golden.arithmetic import WIDTHS
 from ..golden.delta import DELTA_MODES, EXACT
 from ..golden.errors import UserError
@@ -26,6 +28,7 @@ from .words import (
     SWEEP_SOURCE_BITS,
     WEIGHT_BITS,
     WORD_COUNT_BITS,
+    row_parameters,
     term_levels,
 )
 
@@ -90,6 +93,10 @@ class AcceleratorConfig:
     sweeps, sweep_sources: most sweeps of a network, and most sources of one (`hw.compiler.sweeps`)
     sequence_words: depth of the sequence buffer; 0: there is none, and networks are one sweep
     arithmetic: "fixed" or "integer-lstm", see `hw.words.ARITHMETICS`
+    float_shifts: in the arithmetic of integer-only LSTMs, lowest and highest shift of linear
+        layers, whose rescaling is that of float32; (): there are none
+    row_mults: in the arithmetic of integer-only LSTMs, rows of one D-word may have multipliers of
+        their own; in the other they always do
     initial: a sequence may start from a given state, not only from zero
     lists: event lists
     weight_words, row_words, program: depths of the memories of weights, row parameters and passes
@@ -130,6 +137,8 @@ class AcceleratorConfig:
     sequence_words: int = 0
     initial: bool = False
     arithmetic: str = FIXED
+    row_mults: bool = False
+    float_shifts: tuple[int, int] | tuple[()] = ()
 
     def __post_init__(self) -> None:
         _check(
@@ -199,6 +208,10 @@ class AcceleratorConfig:
         for name, most in (("shifts", self.most_shift), ("quantizer_shifts", MAX_SHIFT)):
             low, high = getattr(self, name)
             _check(name, (low, high), 0 <= low <= high <= most, f"within 0..{most}")
+        floats = self.float_shifts
+        rule = f"two in order within 25..{MOST_TOTAL_SHIFT}, or none"
+        good = floats == () or (len(floats) == 2 and 25 <= floats[0] <= floats[1])
+        _check("float_shifts", floats, good and max(floats, default=0) <= MOST_TOTAL_SHIFT, rule)
         rule = "1 where sequence_words is 0"
         _check("sweeps", self.sweeps, self.buffered or self.sweeps == 1, rule)
         encoders = self.encoders + self.input_encoders
@@ -214,6 +227,11 @@ class AcceleratorConfig:
     def most_shift(self) -> int:
         """The highest shift that the rescalers may have."""
         return MAX_SHIFT if self.arithmetic == FIXED else MOST_TOTAL_SHIFT
+
+    @property
+    def row_parameters(self) -> data.ArrayLayout | data.StructLayout:
+        """A word of the memory of row parameters."""
+        return row_parameters(self.arithmetic, self.unit_word, self.row_mults)
 
     @property
     def buffered(self) -> bool:

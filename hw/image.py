@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from .cells.catalogue import constant_bits, reads, vector_bits
 from .config import AcceleratorConfig
-from .words import Pass, layer_record, network_record, row_parameters, sweep_record
+from .words import Pass, layer_record, network_record, sweep_record
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +79,7 @@ def memories(config: AcceleratorConfig) -> tuple[Memory, ...]:
     sweeps = (SWEEPS, config.sweeps, sweep_record(config.sweep_sources).size)
     shapes = (
         ("weights", config.weight_words, config.word_bits),
-        ("rows", config.row_words, row_parameters(config.arithmetic, config.unit_word).size),
+        ("rows", config.row_words, config.row_parameters.size),
         ("program", config.program, Pass.size),
         ("layers", config.layers, layer_record(config.encoders).size),
         ("network", config.sweeps, network_record(config.input_encoders).size),

@@ -70,14 +70,17 @@ RowParameters = data.StructLayout({"mult": signed(16), "bias": signed(20)})
 """One row of a path, in the arithmetic `fixed`."""
 
 
-def row_parameters(arithmetic: str, unit_word: int) -> data.ArrayLayout | data.StructLayout:
-    """The parameters of a D-word of `unit_word` rows."""
+def row_parameters(
+    arithmetic: str, unit_word: int, row_mults: bool = False
+) -> data.ArrayLayout | data.StructLayout:
+    """The parameters of a D-word of `unit_word` rows; row_mults: with a multiplier for each."""
     if arithmetic == FIXED:
         return data.ArrayLayout(RowParameters, unit_word)
     return data.StructLayout(
         {
-            "mult": unsigned(31),  # Q0.31, of all rows: a D-word is of one gate
+            "mult": data.ArrayLayout(unsigned(31), unit_word if row_mults else 1),  # Q0.31
             "saturates": unsigned(1),  # the part to int16, before it is added to others
+            "floats": unsigned(1),  # as a float32 product
             "bias": data.ArrayLayout(signed(32), unit_word),
         }
     )

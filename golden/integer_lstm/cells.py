@@ -64,41 +64,80 @@ class Rescaling:
         return clamp(rescale(value, mult, -shift), *code_range(self.bits))
 
 
-def lstm_stage(gates: Sequence[str], *, clip: bool, exponents: Sequence[int]) -> Stage:
+PART_BITS = 18
+"""The same of a peephole's part of an int16 gate."""
+
+
+def lstm_stage(
+    gates: Sequence[str], *, exponents: Sequence[int], peephole: bool = False, clip: bool = False
+) -> Stage:
     """The stage of an LSTM with these gates, for cell states of these e_c, rising.
 
-    clip: its cell state has a clip.
+    peephole: its gates but g see the cell state, weighted by the vectors "v_GATE". clip: its cell
+    state has a clip.
     """
-    return _lstm_stage(tuple(gates), clip, tuple(exponents))
+    return _lstm_stage(tuple(gates), tuple(exponents), peephole, clip)
 
 
 def find_stage(name: str) -> Stage | None:
     """The stage of this name, None where it is none of integer-only LSTMs."""
-    found = re.fullmatch("integer_lstm(_coupled)?(_clip)?_c([0-6]+)", name)
-    if found is None or [*found[3]] != sorted({*found[3]}):
+    if name == LINEAR:
+        return linear_stage()
+    found = re.fullmatch("integer_lstm(_coupled)?(_peephole)?(_clip)?_c([0-6]+)", name)
+    if found is None or [*found[4]] != sorted({*found[4]}):
         return None
-    gates = COUPLED if found[1] else GATES
-    return lstm_stage(gates, clip=bool(found[2]), exponents=[int(e) for e in found[3]])
+    return lstm_stage(
+        COUPLED if found[1] else GATES,
+        exponents=[int(e) for e in found[4]],
+        peephole=bool(found[2]),
+        clip=bool(found[3]),
+    )
+
+
+LINEAR = "integer_linear"
 
 
 @cache
-def _lstm_stage(gates: tuple[str, ...], clip: bool, exponents: tuple[int, ...]) -> Stage:
-    name = "integer_lstm" + "_coupled" * (gates == COUPLED) + "_clip" * clip
-    p = {gate: _input(gate, 16) for gate in gates}
-    f = _lookup(_sigmoid(), p["f"])
-    i = _lookup(_sigmoid(), p["i"]) if "i" in p else _sub(_const(HIGH15), f)
-    g = _lookup(_tanh((3,)), p["g"])
-    kept = _away(_mul(f, _input("c", 16)), Shift(15, low=15, high=15))
+def linear_stage() -> Stage:
+    """The stage of a linear layer or a projection: its rescaled sums to codes in a range."""
+    v = _sat(_add(_input("y", 16), _constant("zero", *code_range(9))), 9)
+    low, high = (_constant(name, *code_range(8)) for name in ("low", "high"))
+    above = _add(_relu(_sub(v, low)), low)
+    h = _sub(high, _relu(_sub(high, above)))
+    h = _node("sub", h.args, code_range(8))
+    return Stage(name=LINEAR, gates=("y",), outputs={"h": h})
+
+
+@cache
+def _lstm_stage(
+    gates: tuple[str, ...], exponents: tuple[int, ...], peephole: bool, clip: bool
+) -> Stage:
+    parts = {"coupled": gates == COUPLED, "peephole": peephole, "clip": clip}
+    name = "_".join(["integer_lstm", *(part for part, there in parts.items() if there)])
+
+    def gate(name: str, c: Node) -> Node:
+        p = _input(name, 16)
+        if not peephole:
+            return p
+        seen = _mul(_input(f"v_{name}", 16), c)
+        return _sat(_add(p, _rescale(seen, name, PART_BITS)), 16)
+
+    old = _input("c", 16)
+    f = _lookup(_sigmoid(), gate("f", old))
+    i = _lookup(_sigmoid(), gate("i", old)) if "i" in gates else _sub(_const(HIGH15), f)
+    g = _lookup(_tanh((3,)), _input("g", 16))
+    kept = _away(_mul(f, old), Shift(15, low=15, high=15))
     c = _sat(_add(kept, _away(_mul(i, g), _by_exponent(15, exponents))), 16)
     if clip:
         c = _within(c, _constant("clip", 0, HIGH15))
-    m = _mul(_lookup(_sigmoid(), p["o"]), _lookup(_tanh(exponents), c))
+    m = _mul(_lookup(_sigmoid(), gate("o", c)), _lookup(_tanh(exponents), c))
     m = _rescale(m, "hidden", OUT_BITS)
-    h = _sat(_add(m, _constant("zero", *code_range(8))), 8)
+    h = _sat(_add(m, _constant("zero", *code_range(9))), 8)
     return Stage(
         name=f"{name}_c{''.join(map(str, exponents))}",
         gates=gates,
         outputs={"c": c, "h": h},
+        vectors=tuple(f"v_{gate}" for gate in gates if gate != "g") if peephole else (),
         most_c_exponent=MOST_CELL - LEAST_CELL,
     )
 

@@ -14,7 +14,7 @@ from ...golden.integer_lstm.cells import Lookup
 from ..parts.arithmetic import SHIFT_STAGE_BITS, add_halves, sat
 from ..parts.rescale_twice import RescaleTwice
 from .activation import Activation
-from .base import CONSTANT, CONSTANT_LATENCY, Cell
+from .base import CONSTANT, Cell
 from .curve import CurveTable
 from .lookup import LookupTable
 from .operations import Op, Ref, lower
@@ -49,8 +49,6 @@ def pipeline(stage: Stage) -> type[Pipeline]:
     plan = schedule(lower(stage))
     reads = stage.inputs & {"c", "h", "skip"} | ({"vectors"} if stage.vectors else set())
     constants = {op.name: op.bits for op in plan.start if op.name.startswith(CONSTANT)}
-    if constants:
-        _check_steady(stage, plan)
     shifts = any(op.name == "c_exponent" for op in plan.start)
     attributes: dict[str, Any] = {
         "__doc__": f"The stage {stage.name!r}: {plan.size.multipliers} multipliers, "
@@ -71,19 +69,6 @@ def pipeline(stage: Stage) -> type[Pipeline]:
         "SUMS": {name: stage.outputs[name].bits for name in stage.sums},
     }
     return type(f"{stage.name}_cell", (Pipeline,), attributes)
-
-
-def _check_steady(stage: Stage, plan: Schedule) -> None:
-    """What is made of constants must be there before it is taken."""
-    for op, cycle in plan.start.items():
-        for arg in op.args:
-            if arg.op in plan.steady and op not in plan.steady:
-                ready = CONSTANT_LATENCY + plan.start[arg.op] + arg.op.latency
-                if cycle < ready:
-                    raise ValueError(
-                        f"{stage.name}: {op.kind} takes what comes of a layer's constants in cycle "
-                        f"{cycle}, it is there in cycle {ready}"
-                    )
 
 
 class _Build:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..parts.rescale_twice import rescale_multipliers
-from .base import CONSTANT, STATE_LATENCY
+from .base import CONSTANT, CONSTANT_LATENCY, STATE_LATENCY
 from .operations import Op, Ref
 from .size import Size
 
@@ -93,11 +93,14 @@ class _Search:
                 visit(ref.op)
         self.ops = [*order]
         self.steady: set[Op] = set()
+        self.of_constants: set[Op] = set()  # those of them that the first unit has to wait for
         for op in self.ops:
             source = op.kind == "source" and op.name.startswith(("mean_", CONSTANT))
             args = [arg.op for arg in op.args if arg.op]
             if source or (args and self.steady.issuperset(args)):
                 self.steady.add(op)
+                if op.name.startswith(CONSTANT) or self.of_constants.intersection(args):
+                    self.of_constants.add(op)
         self.users: dict[Op, list[Op]] = {op: [] for op in self.ops}
         for op in self.ops:
             for arg in op.args:
@@ -141,8 +144,12 @@ class _Search:
 
     def _from(self, op: Op, start: Mapping[Op, int]) -> int:
         """The first cycle in which all operands are there."""
-        waits = [arg.op for arg in op.args if arg.op and not self._is_there(arg.op, op)]
-        return max((start[arg] + arg.latency for arg in waits), default=0)
+        args = [arg.op for arg in op.args if arg.op]
+        waits = [start[arg] + arg.latency for arg in args if not self._is_there(arg, op)]
+        if op not in self.steady:
+            late = [arg for arg in args if arg in self.of_constants]
+            waits += [CONSTANT_LATENCY + start[arg] + arg.latency for arg in late]
+        return max(waits, default=0)
 
     def _is_there(self, op: Op, user: Op) -> bool:
         """Whether the user need not wait for it."""

@@ -14,8 +14,9 @@ from ...golden.models.layers import Layer as FixedLayer
 from ...golden.models.layers import Path as FixedPath
 from ..cells.catalogue import CELLS
 from ..config import MAX_GROUP_WORDS, AcceleratorConfig, divisor_up_to
+from ..datapath.rows.stages import UNSHIFTED
 from ..words import INTEGER_LSTM, UNIT_BITS
-from .integer_lstm import PRE_BITS
+from . import integer_lstm
 from .networks import AnyNetwork, Network, Path
 from .pack import weight_digits
 from .plan import Outline, Plan
@@ -79,7 +80,9 @@ def derive_config(
         cells=tuple(dict.fromkeys(stage.cell for one in outlines for stage in one.stages)),
         initial=not all(layer.starts_from_zero for each in networks for layer in each.layers),
         arithmetic=networks[0].arithmetic,
-        shifts=_span(int(s) for path in paths for s in path.shift),
+        row_mults=any(map(_has_row_mults, paths)),
+        shifts=_shifts(paths, floats=False) or (UNSHIFTED, UNSHIFTED),
+        float_shifts=_shifts(paths, floats=True),
         quantizer_shifts=_span(path.quantizer.shift for path in paths),
     )
     needs = [_needs(outline.on(shape)) for outline in outlines]
@@ -110,6 +113,21 @@ def _most_rows(networks: Iterable[Network], word_bits: int) -> int:
     narrowest = min(path.weight_bits for network in networks for _, path in network.paths())
     most = min(8, 1 << (units - 1).bit_length())
     return max(most, ceil(word_bits // narrowest / MAX_GROUP_WORDS))
+
+
+def _shifts(paths: Iterable[Path], *, floats: bool) -> tuple[int, int] | tuple[()]:
+    """Of the paths whose rescaling is that of float32, or of all others; () if there are none."""
+    seen = [int(s) for path in paths if _is_float(path) == floats for s in path.shift]
+    return _span(seen) if seen else ()
+
+
+def _is_float(path: Path) -> bool:
+    return isinstance(path, integer_lstm.Path) and path.floats
+
+
+def _has_row_mults(path: Path) -> bool:
+    """Whether rows of one gate of an integer-only LSTM have multipliers of their own."""
+    return isinstance(path, integer_lstm.Path) and path.mult.shape[1] > 1
 
 
 def _span(values: Iterable[int]) -> tuple[int, int]:
@@ -151,7 +169,7 @@ def _needs(plan: Plan) -> dict[str, int]:
 def _pre_bits(network: Network) -> int:
     """Width in which no pre-activation ever overflows, whatever the inputs."""
     if network.arithmetic == INTEGER_LSTM:
-        return PRE_BITS
+        return integer_lstm.PRE_BITS
     worst = 0
     for layer in network.layers:
         assert isinstance(layer, FixedLayer)
@@ -202,6 +220,11 @@ def _check_paths(plan: Plan) -> None:
             f"{', '.join(config.delta_modes)}; quantize with one of these"
         )
     for name, path in network.paths():
+        if _has_row_mults(path) and not config.row_mults:
+            raise UserError(
+                f"{name}: a scale for each row, the accelerator has one a gate; use a "
+                "configuration with row_mults"
+            )
         if path.weight_bits not in config.weight_bits:
             raise UserError(
                 f"{name}: weights of {path.weight_bits} bits, the accelerator has "
@@ -270,15 +293,21 @@ def _check_sizes(plan: Plan) -> None:
                 f"{name}: the network needs {value}, the accelerator has {limit}; "
                 "use a larger configuration, fewer units or fewer bits"
             )
-    for name, (lowest, highest) in (
-        ("shifts", _span(int(s) for use in plan.uses for s in use.path.shift)),
-        ("quantizer_shifts", _span(use.path.quantizer.shift for use in plan.uses)),
+    paths = [use.path for use in plan.uses]
+    for name, needed in (
+        ("shifts", _shifts(paths, floats=False)),
+        ("float_shifts", _shifts(paths, floats=True)),
+        ("quantizer_shifts", _span(path.quantizer.shift for path in paths)),
     ):
-        low, high = getattr(config, name)
-        if lowest < low or highest > high:
+        there = getattr(config, name)
+        if needed and not (there and there[0] <= needed[0] and needed[1] <= there[1]):
             raise UserError(
-                f"{name}: the network has {lowest}..{highest}, the accelerator takes {low}..{high}"
+                f"{name}: the network has {_text(needed)}, the accelerator takes {_text(there)}"
             )
+
+
+def _text(span: tuple[int, ...]) -> str:
+    return "..".join(map(str, span)) or "none"
 
 
 def longest_sequence(network: AnyNetwork, config: AcceleratorConfig) -> int | None:

@@ -29,7 +29,6 @@ from ..words import (
     layer_record,
     network_record,
     pack,
-    row_parameters,
     sweep_record,
 )
 from . import integer_lstm
@@ -93,11 +92,14 @@ def _integer_row_words(plan: Plan, p: PassPlan, path: integer_lstm.Path) -> list
     """The same of an integer-only LSTM: a D-word's multiplier, and its rows' biases."""
     config = plan.config
     biases = _rows_in_order(p, path.bias, config)
-    mults = np.tile(path.mult, p.chunk.count)
-    layout = row_parameters(config.arithmetic, config.unit_word)
+    mults = np.tile(path.mult, (p.chunk.count, 1))
+    if config.row_mults:
+        mults = _rows_in_order(p, np.broadcast_to(path.mult, path.bias.shape), config)
+    layout = config.row_parameters
     assert isinstance(layout, data.StructLayout)
+    shared = {"saturates": path.saturates, "floats": path.floats}
     return [
-        pack(layout, {"mult": mult, "saturates": path.saturates, "bias": bias})
+        pack(layout, {"mult": mult, "bias": bias, **shared})
         for mult, bias in zip(mults.tolist(), biases.tolist(), strict=True)
     ]
 

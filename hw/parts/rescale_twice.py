@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from .arithmetic import LOW_BITS, SMALL_STAGE_BITS, sat
 from .pipeline import delay
+from .round_float import RoundFloat, round_float_latency
 
 __all__ = ["MULT_BITS", "RescaleTwice", "rescale_multipliers", "rescale_twice_latency"]
 
@@ -16,10 +17,19 @@ _TOP_BITS = 18
 """Of the signed part of a value, or of a multiplier's part with its sign bit."""
 
 
-def rescale_twice_latency(value_bits: int, shifts: tuple[int, int]) -> int:
+def rescale_twice_latency(
+    value_bits: int, shifts: tuple[int, int], float_shifts: tuple[int, int] | None = None
+) -> int:
     """Cycles of a `RescaleTwice` with these parameters."""
-    low, high = shifts
-    return 2 + len(_parts(value_bits)) + (low < 0) + len(_stages(low, high)) + 1
+    behind = [_twice_cycles(shifts)]
+    if float_shifts is not None:
+        behind.append(round_float_latency(float_shifts) + 1)
+    return 1 + len(_parts(value_bits)) + max(behind)
+
+
+def _twice_cycles(shifts: tuple[int, int]) -> int:
+    """Behind the product."""
+    return (shifts[0] < 0) + 1 + len(_stages(*shifts)) + 1
 
 
 def rescale_multipliers(value_bits: int) -> int:
@@ -58,35 +68,52 @@ class RescaleTwice(wiring.Component):
     out_bits : int
         Width of the result, which is saturated to it.
 
+    float_shifts : pair of int, optional
+        Lowest and highest shift of what is rounded as float32; None: there is no `floats`.
+
     Members
     -------
     value : in, signed(value_bits)
     mult : in, unsigned(31)
         Q0.31. Both come from registers.
     shift : in, range of shifts
+    floats : in, 1 bit
+        Only with float_shifts: o is the float32 product of value and mult / 2**(31 + shift),
+        rounded to an integer, halves to even, and saturated (`RoundFloat`).
     o : out, signed(out_bits)
     """
 
     value: Signal
     mult: Signal
     shift: Signal
+    floats: Signal
     o: Signal
 
-    def __init__(self, *, value_bits: int, shifts: tuple[int, int], out_bits: int) -> None:
+    def __init__(
+        self,
+        *,
+        value_bits: int,
+        shifts: tuple[int, int],
+        out_bits: int,
+        float_shifts: tuple[int, int] | None = None,
+    ) -> None:
         if not -MULT_BITS < shifts[0] <= shifts[1] <= MULT_BITS:
             raise ValueError(f"shifts must be within -30..31 and in order, got {shifts!r}")
         if value_bits < 2 or out_bits < 2:
             raise ValueError(
                 f"value_bits and out_bits must be at least 2, got {value_bits!r} and {out_bits!r}"
             )
+        lows, highs = zip(shifts, float_shifts or shifts, strict=True)
         self.value_bits = value_bits
         self.shifts = shifts
         self.out_bits = out_bits
+        self.float_shifts = float_shifts
         super().__init__(
             {
                 "value": In(signed(value_bits)),
                 "mult": In(unsigned(MULT_BITS)),
-                "shift": In(Shape.cast(range(shifts[0], shifts[1] + 1))),
+                "shift": In(Shape.cast(range(min(lows), max(highs) + 1))),
+                **({"floats": In(1)} if float_shifts else {}),
                 "o": Out(signed(out_bits)),
             }
         )
@@ -94,15 +121,30 @@ class RescaleTwice(wiring.Component):
     @property
     def latency(self) -> int:
         """`rescale_twice_latency` of its parameters."""
-        return rescale_twice_latency(self.value_bits, self.shifts)
+        return rescale_twice_latency(self.value_bits, self.shifts, self.float_shifts)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        low, high = self.shifts
         product, cycles = self._product(m), 1 + len(_parts(self.value_bits))
         shift = delay(m, self.shift, cycles, "shift")
+        twice = self._twice(m, product, shift)
+        left = self.latency - cycles - _twice_cycles(self.shifts)
+        found = delay(m, sat(twice, self.out_bits), left, "twice_late")
+        if self.float_shifts is not None:
+            m.submodules.float = rounds = RoundFloat(
+                bits=self.value_bits + MULT_BITS, shifts=self.float_shifts, out_bits=self.out_bits
+            )
+            m.d.comb += [rounds.product.eq(product), rounds.shift.eq(shift)]
+            left = self.latency - cycles - rounds.latency - 1
+            floats = delay(m, self.floats, self.latency - 1, "floats")
+            found = Mux(floats, delay(m, rounds.o, left, "float_late"), found)
+        m.d.comb += self.o.eq(delay(m, found, 1, "o"))
+        return m
 
+    def _twice(self, m: Module, product: Value, shift: Value) -> Value:
+        """The product over 2**31, rounded, shifted and rounded again; no register behind that."""
         # Twice the product over 2**31, rounded down: its lowest bit decides on rounding.
+        low, high = self.shifts
         left = max(0, -low)
         doubled: Value = product >> (30 - left)
         if left:
@@ -112,10 +154,9 @@ class RescaleTwice(wiring.Component):
         doubled = doubled[: self.value_bits + 1 + left].as_signed()
 
         # Rounded; and 1 less where it is negative and to be rounded again, away from zero.
-        down = doubled[-1] & (shift > 0) if high > 0 else Value.cast(0)
-        one = Cat(1, down).as_signed() if high > 0 else 1
-        rounded = (doubled + one).shift_right(1)[: self.value_bits + 1 + left].as_signed()
-        rounded = delay(m, rounded, 1, "rounded")
+        down = doubled[-1] & (shift > 0)
+        rounded = (doubled + Cat(1, down).as_signed()).shift_right(1)
+        rounded = delay(m, rounded[: self.value_bits + 1 + left].as_signed(), 1, "rounded")
         right = Mux(shift > 0, shift, 0) - max(low, 0)
 
         # Twice that, shifted to the right and rounded down; then half of it, rounded.
@@ -127,9 +168,7 @@ class RescaleTwice(wiring.Component):
             m.d.comb += part.eq(amount[at:])
             twice = delay(m, twice >> Cat((0,) * at, part), 1, f"shifted_{n}")
             amount = delay(m, amount, 1, f"amount_{n}")
-        half = (twice + 1).shift_right(1)[: len(twice)].as_signed()
-        m.d.comb += self.o.eq(delay(m, sat(half, self.out_bits), 1, "o"))
-        return m
+        return (twice + 1).shift_right(1)[: len(twice)].as_signed()
 
     def _product(self, m: Module) -> Value:
         """value * mult, in as many cycles as value has parts, and one."""

@@ -15,7 +15,7 @@ from amaranth.lib.wiring import In, Out
 from ...config import AcceleratorConfig
 from ...parts.memory import MemoryWrite
 from ...parts.queue import Credits, Queue
-from ...words import FIXED, LAYER_BITS, StepTag, row_parameters
+from ...words import FIXED, LAYER_BITS, StepTag
 from ..fetch.words import Round, RowJob
 from ..units.words import gate_word
 from .gates import Gates
@@ -93,7 +93,6 @@ class Accumulate(wiring.Component):
         sums = sums_layout(config)
         self._word = gate_word(config)
         load_initial = In(MemoryWrite(config.row_words, sums.size))
-        parameters = row_parameters(config.arithmetic, rows)
         super().__init__(
             {
                 "i": In(stream.Signature(RowJob)),
@@ -108,7 +107,7 @@ class Accumulate(wiring.Component):
                 "output_room": In(1),
                 "output_take": Out(1),
                 "output_units": Out(range(rows + 1)),
-                "load": In(MemoryWrite(config.row_words, parameters.size)),
+                "load": In(MemoryWrite(config.row_words, config.row_parameters.size)),
                 **({"load_initial": load_initial} if config.initial else {}),
             }
         )

@@ -11,7 +11,6 @@ from ...config import AcceleratorConfig
 from ...parts.arithmetic import add_halves
 from ...parts.memory import MemoryWrite, block_ram, connect_write
 from ...parts.pipeline import delay
-from ...words import row_parameters
 from .stages import SCALE, rescale_cycles, rescaler
 from .words import parts_layout, row_word, sums_layout
 
@@ -46,7 +45,7 @@ class Scale(wiring.Component):
         self._init = init
         sums = row_word(config, sums_layout(config))
         parts = row_word(config, parts_layout(config))
-        self._layout = row_parameters(config.arithmetic, config.unit_word)
+        self._layout = config.row_parameters
         load = MemoryWrite(config.row_words, self._layout.size)
         super().__init__(
             {

@@ -14,7 +14,8 @@ from .stages import UNSHIFTED, rescale_cycles, twice_rescaler
 class ScaleTwice(Scale):
     """part = rescale(M + bias), for each row of a D-word: docs/integer-lstm.md.
 
-    A D-word is of one gate, so that its rows share multiplier and shift. Parts are saturated to
+    A D-word is of one gate, so that its rows share a shift and, but with config.row_mults, a
+    multiplier. Parts are saturated to
     pre_bits, and to int16 where the D-word's parameters say so; a flushed D-word's is 0.
 
     Everything else is as in `Scale`.
@@ -22,7 +23,7 @@ class ScaleTwice(Scale):
 
     def _parts(self, m: Module, parameters: Any) -> list[Value]:
         config, tag = self._config, self.i.payload.tag
-        mult = delay(m, parameters.mult, 1, "mult")
+        late: Any = delay(m, parameters, 1, "parameters_late")
         shift = delay(m, tag.shift, 1, "shift") - UNSHIFTED
         saturates = delay(m, parameters.saturates, rescale_cycles(config), "saturates")
         parts: list[Value] = []
@@ -32,8 +33,10 @@ class ScaleTwice(Scale):
             m.d.sync += value.eq(self.i.payload.values[n] + Mux(tag.flush, 0, parameters.bias[n]))
             m.d.comb += [
                 rescale.value.eq(value),
-                rescale.mult.eq(mult),
+                rescale.mult.eq(late.mult[n if config.row_mults else 0]),
                 rescale.shift.eq(shift),
             ]
+            if rescale.float_shifts is not None:
+                m.d.comb += rescale.floats.eq(late.floats)
             parts.append(Mux(saturates, sat16(rescale.o), rescale.o))
         return parts

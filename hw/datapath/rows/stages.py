@@ -40,8 +40,18 @@ UNSHIFTED = 31
 def twice_rescaler(config: AcceleratorConfig) -> RescaleTwice:
     """The same in the arithmetic of integer-only LSTMs; the bias is in its value."""
     return RescaleTwice(
-        value_bits=config.sum_bits, shifts=_twice_shifts(config), out_bits=config.pre_bits
+        value_bits=config.sum_bits,
+        shifts=_twice_shifts(config),
+        out_bits=config.pre_bits,
+        float_shifts=_float_shifts(config),
     )
+
+
+def _float_shifts(config: AcceleratorConfig) -> tuple[int, int] | None:
+    if not config.float_shifts:
+        return None
+    low, high = config.float_shifts
+    return low - UNSHIFTED, high - UNSHIFTED
 
 
 def _twice_shifts(config: AcceleratorConfig) -> tuple[int, int]:
@@ -52,7 +62,9 @@ def _twice_shifts(config: AcceleratorConfig) -> tuple[int, int]:
 def rescale_cycles(config: AcceleratorConfig) -> int:
     """Cycles from M to its part, but for the last register, which adds or saturates."""
     if config.arithmetic != FIXED:
-        return 1 + rescale_twice_latency(config.sum_bits, _twice_shifts(config))
+        return 1 + rescale_twice_latency(
+            config.sum_bits, _twice_shifts(config), _float_shifts(config)
+        )
     return rescale_latency(
         config.sum_bits, *config.shifts, stage_bits=SMALL_STAGE_BITS, rounds=False, plain=True
     )

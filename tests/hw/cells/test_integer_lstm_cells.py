@@ -49,7 +49,7 @@ def inputs_of(layer):
 
 
 def stage_of(layer, exponents):
-    return lstm_stage(layer.gates, clip=layer.cell_clip > 0, exponents=exponents)
+    return lstm_stage(layer.gates, exponents=exponents, clip=layer.cell_clip > 0)
 
 
 @pytest.mark.parametrize("cell_log2", range(-15, -8))

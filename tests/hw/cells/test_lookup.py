@@ -65,13 +65,12 @@ def test_chooses_by_exponent():
     np.testing.assert_array_equal(got, expected)
 
 
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 def test_refuses_what_has_no_lines():
     words = np.arange(1 << 15) % 7
     with pytest.raises(ValueError, match="do not mirror the others"):
         fit_lines(np.append(words, words))
     odd = np.where(np.arange(1 << 15) % 2, 0, 900)
     odd[0] = 0
-    with pytest.raises(
-        ValueError, match=r"lines lack 0..[0-9]+, it may be within 0\.\.7"
-    ):
+    with pytest.raises(ValueError, match=r"lines lack 0..[0-9]+, it may be within 0\.\.7"):
         fit_lines(np.concatenate([odd, [0], -odd[:0:-1]]))

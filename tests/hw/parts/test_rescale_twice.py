@@ -74,6 +74,7 @@ def test_equals_golden(size):
         (8, (0, 32), 8, "shifts must be within"),
     ],
 )
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 def test_refuses(bits, shifts, out, line):
     with pytest.raises(ValueError, match=line):
         RescaleTwice(value_bits=bits, shifts=shifts, out_bits=out)
