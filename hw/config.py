@@ -4,6 +4,8 @@
 from dataclasses import dataclass, fields
 from math import ceil, gcd
 
+from amaranth.lib import data
+
 from ..golden.arithmetic import WIDTHS
 from ..golden.delta import DELTA_MODES, EXACT
 from ..golden.errors import UserError
@@ -11,9 +13,11 @@ from ..golden.models.network import MAX_SHIFT
 from .cells.catalogue import CELLS
 from .parts.arithmetic import MAX_VALUE_BITS
 from .words import (
+    ARITHMETICS,
     CELL_BITS,
     EVENT_BITS,
     FEATURES,
+    FIXED,
     INPUT_KINDS,
     LANE_KINDS,
     LAYER_BITS,
@@ -27,6 +31,7 @@ from .words import (
     TOKENS,
     WEIGHT_BITS,
     WORD_COUNT_BITS,
+    row_parameters,
     term_levels,
 )
 
@@ -39,6 +44,9 @@ MAX_ELEMENTS = 32
 
 MAX_GROUP_WORDS = (1 << WORD_COUNT_BITS) - 1
 """D-words of a group, as the program counts them."""
+
+MOST_TOTAL_SHIFT = 62
+"""Of a 31-bit multiplier and the shift behind it."""
 
 LIMITS = {
     "sum_bits": MAX_VALUE_BITS,
@@ -85,10 +93,16 @@ class AcceleratorConfig:
     lane_bits: sum of one lane
     sum_bits: accumulator M
     pre_bits: pre-activation before its saturation
-    shifts, quantizer_shifts: lowest and highest shift of the rescalers and of the encoders
+    shifts, quantizer_shifts: lowest and highest shift of the rescalers and of the encoders, which
+        rescale nothing where words are codes
     layers: depth of the table of the layers, each of which is a stage of a step (`hw.compiler`)
     sweeps, sweep_sources: most sweeps of a network, and most sources of one (`hw.compiler.sweeps`)
     sequence_words: depth of the sequence buffer; 0: there is none, and networks are one sweep
+    arithmetic: "fixed" or "integer-lstm", see `hw.words.ARITHMETICS`
+    float_shifts: in the arithmetic of integer-only LSTMs, lowest and highest shift of linear
+        layers, whose rescaling is that of float32; (): there are none
+    row_mults: in the arithmetic of integer-only LSTMs, rows of one D-word may have multipliers of
+        their own; in the other they always do
     initial: a sequence may start from a given state, not only from zero
     lists: event lists
     weight_words, row_words, program: depths of the memories of weights, row parameters and passes
@@ -129,6 +143,9 @@ class AcceleratorConfig:
     sweep_sources: int = 1
     sequence_words: int = 0
     initial: bool = False
+    arithmetic: str = FIXED
+    row_mults: bool = False
+    float_shifts: tuple[int, int] | tuple[()] = ()
 
     def __post_init__(self) -> None:
         _check(
@@ -160,8 +177,9 @@ class AcceleratorConfig:
             f"a divisor of the {self.rows(self.weight_bits[-1])} rows of a word, at most "
             f"{MAX_DRAIN_ROWS} and more than a {1 << WORD_COUNT_BITS}th of the lanes",
         )
-        known = f"one of {', '.join(LANE_KINDS)}"
-        _check("lane_kind", self.lane_kind, self.lane_kind in LANE_KINDS, known)
+        for name, names in (("lane_kind", LANE_KINDS), ("arithmetic", ARITHMETICS)):
+            value = getattr(self, name)
+            _check(name, value, value in names, f"one of {', '.join(names)}")
         _check(
             "delta_modes",
             self.delta_modes,
@@ -199,14 +217,33 @@ class AcceleratorConfig:
                     least <= value and (most is None or value <= most),
                     f"at least {least}" if most is None else f"{least}..{most}",
                 )
-        for name in ("shifts", "quantizer_shifts"):
+        for name, most in (("shifts", self.most_shift), ("quantizer_shifts", MAX_SHIFT)):
             low, high = getattr(self, name)
-            _check(name, (low, high), 0 <= low <= high <= MAX_SHIFT, f"within 0..{MAX_SHIFT}")
+            _check(name, (low, high), 0 <= low <= high <= most, f"within 0..{most}")
+        floats = self.float_shifts
+        rule = f"two in order within 25..{MOST_TOTAL_SHIFT}, or none"
+        good = floats == () or (len(floats) == 2 and 25 <= floats[0] <= floats[1])
+        _check("float_shifts", floats, good and max(floats, default=0) <= MOST_TOTAL_SHIFT, rule)
         rule = "1 where sequence_words is 0"
         _check("sweeps", self.sweeps, self.buffered or self.sweeps == 1, rule)
         encoders = self.encoders + self.input_encoders
         most = 1 << SOURCE_BITS
         _check("encoders + input_encoders", encoders, encoders <= most, f"at most {most}")
+
+    @property
+    def words_are_codes(self) -> bool:
+        """Whether inputs and outputs are codes, which the encoders do not rescale."""
+        return self.arithmetic != FIXED
+
+    @property
+    def most_shift(self) -> int:
+        """The highest shift that the rescalers may have."""
+        return MAX_SHIFT if self.arithmetic == FIXED else MOST_TOTAL_SHIFT
+
+    @property
+    def row_parameters(self) -> data.ArrayLayout | data.StructLayout:
+        """A word of the memory of row parameters."""
+        return row_parameters(self.arithmetic, self.unit_word, self.row_mults)
 
     @property
     def buffered(self) -> bool:

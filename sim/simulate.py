@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..golden.arithmetic import Ints
-from ..golden.engines import engine
 from ..golden.errors import UserError
-from ..golden.models.network import Network
+from ..golden.evaluation.networks import AnyNetwork, AnyPath, run_words, word_range
+from ..hw.compiler.integer_lstm import runnable
 from ..hw.generate import MANIFEST_FORMAT
 from .execute import SIMULATORS, build, run
 from .job import Job, LayerState
@@ -25,7 +25,7 @@ Manifest = Mapping[str, Any]
 
 def simulate(
     verilog: Path | Sequence[Path],
-    network: Network,
+    network: AnyNetwork,
     frames: Sequence[Ints],
     *,
     workdir: Path,
@@ -46,7 +46,7 @@ def simulate(
     ----------
     verilog: the design's files; its top module is `deltaloom`.
     network: what it runs.
-    frames: of each sequence, int16 words [steps, inputs].
+    frames: of each sequence, words [steps, inputs]: int16, or int8 codes of an integer-only LSTM.
     workdir: folder of builds, logs and waveforms; a design is built once.
     manifest: what `generate` wrote beside the first file (None), or another one.
     simulator: "icarus" or "verilator".
@@ -67,7 +67,7 @@ def simulate(
     if thresholds:
         network = network.with_thresholds(dict(thresholds))
     terms = facts.get("config", {}).get("lane_kind") == "shift_add"
-    results = engine.run(network, sequences, terms=terms)
+    results = run_words(network, sequences, terms=terms)
     if stimulus.patience is None:
         stimulus = replace(stimulus, patience=_patience(network, facts, stimulus))
     job = Job(
@@ -76,7 +76,7 @@ def simulate(
         states=results[-1].states,
         layers=tuple(
             LayerState(name=layer.name, base=entry["state_base"], has_c=layer.cell.has_c)
-            for entry, layer in zip(facts["layers"], network.layers, strict=True)
+            for entry, layer in zip(facts["layers"], runnable(network).layers, strict=True)
         ),
         lists=1 + max((entry["index"] for entry in facts["lists"]), default=-1),
         stimulus=stimulus,
@@ -148,18 +148,20 @@ def _manifest(manifest: Manifest | Path | None, sources: Sequence[Path]) -> Mani
     return facts  # type: ignore[no-any-return]
 
 
-def _sequences(network: Network, frames: Sequence[Ints]) -> list[Ints]:
+def _sequences(network: AnyNetwork, frames: Sequence[Ints]) -> list[Ints]:
     sequences, words = [np.asarray(s, np.int64) for s in frames], network.frame_words
     if not sequences:
         raise UserError("frames: there are none; give at least one sequence of one frame")
+    low, high = word_range(network)
     for n, sequence in enumerate(sequences):
         if sequence.ndim != 2 or sequence.shape[1] != words or not len(sequence):
             raise UserError(
                 f"frames: sequence {n} has shape {sequence.shape}, the network takes "
                 f"[steps, {words}] with at least one step"
             )
-        if sequence.min() < -32768 or sequence.max() > 32767:
-            raise UserError(f"frames: a value of sequence {n} is outside -32768..32767 (int16)")
+        if sequence.min() < low or sequence.max() > high:
+            kind = f"int{(high - low).bit_length()}"
+            raise UserError(f"frames: a value of sequence {n} is outside {low}..{high} ({kind})")
     return sequences
 
 
@@ -173,12 +175,12 @@ def check_lengths(sequences: Sequence[Ints], most: int | None) -> None:
             )
 
 
-def _thresholds(network: Network, facts: Manifest) -> dict[int, int]:
-    paths = dict(network.paths())
+def _thresholds(network: AnyNetwork, facts: Manifest) -> dict[int, int]:
+    paths: dict[str, AnyPath] = dict(network.paths())
     return {entry["index"]: paths[entry["path"]].threshold for entry in facts["lists"]}
 
 
-def _patience(network: Network, facts: Manifest, stimulus: Stimulus) -> int:
+def _patience(network: AnyNetwork, facts: Manifest, stimulus: Stimulus) -> int:
     """Four times what a dense step of one weight word a cycle could take, and some."""
     bits = sum(
         p.most_events * (p.rows * p.weight_bits + facts["word_bits"]) for _, p in network.paths()

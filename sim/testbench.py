@@ -12,8 +12,7 @@ from string import Template
 import numpy as np
 
 from ..golden.arithmetic import Ints
-from ..golden.engines import engine
-from ..golden.models.network import Network
+from ..golden.evaluation.networks import AnyNetwork, run_words
 from ..hw.config import AcceleratorConfig
 from .lint import waiver_file
 
@@ -191,13 +190,13 @@ if __name__ == "__main__":
 
 
 def bench_files(
-    network: Network, config: AcceleratorConfig, frames: Sequence[Ints], name: str
+    network: AnyNetwork, config: AcceleratorConfig, frames: Sequence[Ints], name: str
 ) -> dict[str, str]:
     """Both benches of the design `name`, their words, the linter's waivers: texts by file name.
 
     frames: int16 [steps, inputs] of each sequence.
     """
-    results = engine.run(network, list(frames), terms=config.lane_kind == "shift_add")
+    results = run_words(network, list(frames), terms=config.lane_kind == "shift_add")
     bits = 16 * config.input_elements, 16 * config.output_elements
     sent = [word for sequence in frames for word in input_words(sequence, config.input_elements)]
     wanted = [

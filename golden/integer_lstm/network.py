@@ -72,6 +72,11 @@ class IntegerNetwork:
         return False
 
     @property
+    def frame_words(self) -> int:
+        """int8 words of a frame."""
+        return self.inputs
+
+    @property
     def outputs(self) -> int:
         return self.layers[-1].outputs
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A quantized layer: its paths, its cell's numbers, its place among the others."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -127,6 +127,18 @@ class Path:
     def matrix(self) -> Ints:
         """The weights as [rows, columns], gate by gate."""
         return self.weights.reshape(self.rows, self.columns)
+
+    def of_gates(self, chosen: Sequence[int]) -> "Path":
+        """What of it feeds these of its gates."""
+        rows, scale = list(chosen), self.weight_scale
+        return replace(
+            self,
+            gates=tuple(self.gates[n] for n in rows),
+            weights=self.weights[rows],
+            mult=self.mult[rows],
+            shift=self.shift[rows],
+            weight_scale=scale[rows] if len(scale) == len(self.gates) else scale,
+        )
 
     @property
     def most_events(self) -> int:
@@ -262,6 +274,11 @@ class Layer:
     def h_columns(self) -> int | None:
         """Columns of the paths from h, None where there are none."""
         return next((p.columns for p in self.paths if p.source == "h"), None)
+
+    @property
+    def starts_from_zero(self) -> bool:
+        """Whether all of its state is zero before a sequence."""
+        return not any(state.any() for state in self.initial.values())
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:

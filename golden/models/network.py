@@ -93,6 +93,11 @@ class Network:
         check("labels", count, count in (0, self.outputs), f"0 or {self.outputs}, one per output")
 
     @property
+    def arithmetic(self) -> str:
+        """The contract of docs/arithmetic.md, as the hardware names it."""
+        return "fixed"
+
+    @property
     def inputs(self) -> int:
         """Features of a frame; of tokens, how many there are."""
         return self.layers[0].inputs

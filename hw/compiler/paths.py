@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from ...golden.models.graph import h_source
 from ...golden.models.layers import TOKEN_EVENTS
-from ...golden.models.network import Network, Path, path_name
 from ..config import AcceleratorConfig
+from .networks import Network, Path
 from .stages import Stage
 
 INPUT = -1
@@ -71,6 +71,7 @@ def plan_uses(
     """
     first = {stage.layer: stage.index for stage in reversed(stages)}
     last = {stage.layer: stage.index for stage in stages}
+    names = {id(path): name for name, path in network.paths()}
     uses: list[PathUse] = []
     known: dict[tuple[int, int], PathUse] = {}
     encoders: dict[tuple[int, int], int] = {}
@@ -96,7 +97,7 @@ def plan_uses(
             memory = (producer == INPUT, encoder)
             known[n, k] = PathUse(
                 stage=stage,
-                name=path_name(layer, k),
+                name=names[id(path)],
                 path=fed,
                 list=len(known),
                 producer=producer,
@@ -126,14 +127,4 @@ def _feeding(path: Path, gates: Sequence[str]) -> Path | None:
     rows = [n for n, gate in enumerate(path.gates) if gate in gates]
     if len(rows) == len(path.gates):
         return path
-    if not rows:
-        return None
-    scale = path.weight_scale
-    return replace(
-        path,
-        gates=tuple(path.gates[n] for n in rows),
-        weights=path.weights[rows],
-        mult=path.mult[rows],
-        shift=path.shift[rows],
-        weight_scale=scale[rows] if len(scale) == len(path.gates) else scale,
-    )
+    return path.of_gates(rows) if rows else None

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...golden.models.graph import FRAMES, inputs_of, outputs_of
-from ...golden.models.network import Network
+from .networks import Network
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

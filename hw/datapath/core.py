@@ -207,6 +207,8 @@ class Core(wiring.Component):
         }
         if reads(config.cells, "vectors"):
             loaded["vectors"] = cells.load_vectors
+        if reads(config.cells, "constants"):
+            loaded["constants"] = cells.load_constants
         if config.initial:
             loaded["initial_states"] = cells.load_initial
             loaded["initial_sums"] = accumulate.load_initial
@@ -251,6 +253,8 @@ class Core(wiring.Component):
             width=config.cell_units,
             vectors=contents.get("vectors", []),
             initial=contents.get("initial_states", []) if config.initial else None,
+            layers=config.layers,
+            constants=contents.get("constants", []),
         )
 
     def _passes(

@@ -18,9 +18,8 @@ from ..datapath.rows.stages import rescale_cycles
 from ..datapath.units.lane import cell_cycles
 from ..datapath.units.unit import unit_latency
 from ..datapath.units.words import gate_word
-from ..image import MULT_BIAS_BITS
 from ..parts.memory import BANK_WORDS
-from ..words import COLUMN_BITS, SLOTS, TOKENS, UNIT_BITS, FetchPass, RowPass
+from ..words import COLUMN_BITS, SLOTS, TOKENS, UNIT_BITS, FetchPass, RowParameters, RowPass
 from .ecp5 import Area, Part, adder, fifo, memory, multiplexer, queue, rescaler
 from .ecp5_measured import SRU_CELLS
 
@@ -164,11 +163,11 @@ def accumulate(config: AcceleratorConfig) -> Part:
     one = rescaler(sums, config.shifts, pre + 1)
     one += Area(
         luts=adder(sums) + adder(pre + 1) + adder(pre) + (18 if pre > 16 else 0),
-        flip_flops=3 * sums + MULT_BIAS_BITS - BIAS_BITS + (1 + latency) * bias + 2 * pre,
+        flip_flops=3 * sums + RowParameters.size - BIAS_BITS + (1 + latency) * bias + 2 * pre,
     )
     counted = one * rows
     counted += memory(config.row_words, rows * sums)
-    counted += memory(config.row_words, rows * MULT_BIAS_BITS)
+    counted += memory(config.row_words, rows * RowParameters.size)
     counted += memory(SLOTS * config.chunk_words, rows * pre, asynchronous=True)
     counted += queue(QUEUE_WORDS, gate_word(config).size, straight=True)
     if config.initial:

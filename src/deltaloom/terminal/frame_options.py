@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..golden.arithmetic import Ints
     from ..golden.data import Dataset
-    from ..golden.models.network import Network
+    from ..golden.evaluation.networks import AnyNetwork
 
 
 def add_frames(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +33,9 @@ def add_frames(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_frames(args: argparse.Namespace, network: "Network", dataset: "Dataset") -> "list[Ints]":
+def read_frames(
+    args: argparse.Namespace, network: "AnyNetwork", dataset: "Dataset"
+) -> "list[Ints]":
     """The frames as the network's words; a line on stderr where they are fewer than asked for."""
     from ..sim.frames import choose_frames, shortfall
 

@@ -15,7 +15,7 @@ from ..terminal.progress import progress_bars
 from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
-    from ..golden.models.network import Network
+    from ..golden.evaluation.networks import AnyNetwork
     from ..hw.config import AcceleratorConfig
     from ..hw.generate import Design
 
@@ -77,13 +77,13 @@ class Generate:
         )
 
     def run(self, args: argparse.Namespace) -> None:
-        from ..golden.models.network import Network
+        from ..golden.evaluation.networks import load_network
         from ..hw.compiler.fit import derive_config
         from ..hw.generate import check_name, generate
 
         check_name(args.name)
         check_folder("-o", args.output)
-        network = Network.load(args.network)
+        network = load_network(args.network)
         config = derive_config(
             network,
             word_bits=args.word_bits,
@@ -109,7 +109,7 @@ class Generate:
 
 
 def _testbench(
-    args: argparse.Namespace, network: "Network", config: "AcceleratorConfig"
+    args: argparse.Namespace, network: "AnyNetwork", config: "AcceleratorConfig"
 ) -> dict[str, str]:
     """The benches of --testbench by file name, none without it."""
     from ..golden.data import Dataset
@@ -128,7 +128,7 @@ def _testbench(
     return bench_files(network, config, frames, args.name)
 
 
-def _plain(network: "Network", config: "AcceleratorConfig", design: "Design") -> dict[str, Any]:
+def _plain(network: "AnyNetwork", config: "AcceleratorConfig", design: "Design") -> dict[str, Any]:
     """What is printed, as plain data."""
     from ..hw.compiler.fit import longest_sequence
     from ..hw.image import memories
@@ -178,7 +178,7 @@ def checked_drain_rows(args: argparse.Namespace) -> int | None:
     return rows
 
 
-def _print(network: "Network", config: "AcceleratorConfig", design: "Design") -> None:
+def _print(network: "AnyNetwork", config: "AcceleratorConfig", design: "Design") -> None:
     from rich.markup import escape
     from rich.table import Table
 

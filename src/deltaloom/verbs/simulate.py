@@ -19,7 +19,7 @@ from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
     from ..golden.arithmetic import Ints
-    from ..golden.models.network import Network
+    from ..golden.evaluation.networks import AnyNetwork
     from ..sim.report import SimulationReport
 
 SIMULATORS = ("icarus", "verilator")
@@ -78,11 +78,11 @@ class Simulate:
 
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.data import Dataset
-        from ..golden.models.network import Network
+        from ..golden.evaluation.networks import load_network
 
         check_folder("--workdir", args.workdir)
         check_simulator(args.sim)
-        network = set_thresholds(Network.load(args.network), getattr(args, "threshold", []))
+        network = set_thresholds(load_network(args.network), getattr(args, "threshold", []))
         sequences = read_frames(args, network, Dataset.load(args.data))
         plans = plan_runs(sequences, idle=args.idle, backpressure=args.backpressure)
         reports = []
@@ -147,7 +147,7 @@ def plan_runs(
 
 
 def generate_verilog(
-    network: "Network",
+    network: "AnyNetwork",
     folder: Path,
     word_bits: int,
     lane_kind: str = "multiplier",
@@ -167,7 +167,7 @@ def generate_verilog(
 def run_plan(
     plan: RunPlan,
     verilog: Path,
-    network: "Network",
+    network: "AnyNetwork",
     *,
     simulator: str,
     workdir: Path,
