@@ -191,7 +191,7 @@ class Accelerator:
         return found
 
     def throughput_test(self, frames: int = 200, *, seed: int = 0) -> Throughput:
-        """How fast random frames run: tokens, or features that walk. Counters are cleared."""
+        """How fast random tokens run, or features that walk slowly. Counters are cleared."""
         if frames < 1:
             raise UserError(f"frames: {frames!r} is not possible, it must be at least 1")
         rng = np.random.default_rng(seed)
