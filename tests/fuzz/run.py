@@ -25,6 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import board_line
 import inputs
 
 from deltaloom import cli, verbs
@@ -35,6 +36,10 @@ LOADED = (
     "golden.evaluation.sweep",
     "golden.evaluation.tuning",
     "golden.importers.checkpoint",
+    "golden.importers.keras.files",
+    "golden.importers.onnx.front",
+    "host.accelerator",
+    "host.opening",
     "golden.reports.sections",
     "golden.quantization.presets",
     "hw.estimates.area",
@@ -57,8 +62,7 @@ class Verdict:
 
 def run(seed: int, folder: Path) -> Verdict:
     """One seed in a process of its own, in an empty folder."""
-    for file in _bases().iterdir():
-        (folder / file.name).write_bytes(file.read_bytes())
+    shutil.copytree(_bases(), folder, dirs_exist_ok=True)
     words = inputs.make(seed, folder)
     pid = os.fork()
     if not pid:
@@ -92,7 +96,7 @@ def _child(words: list[str], folder: Path) -> int:
         os.dup2(handle, number)
     sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
     try:
-        code = cli.main(words)
+        code = board_line.main(int(words[1])) if words[0] == inputs.LINE else cli.main(words)
     except BaseException:
         traceback.print_exc()
         code = BUG
