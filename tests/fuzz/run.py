@@ -2,8 +2,8 @@
 """Wrong inputs without end: `make fuzz`, or `python tests/fuzz/run.py --seconds 600 --seed 0`.
 
 Each seed is a command line with files (`inputs.py`), or a board's bytes on a serial line
-(`board_line.py`). It must be done, or be refused in one line with exit code 2, in 20 s of a processor
-and 2 GB. What is not is kept in a folder with its seed.
+(`board_line.py`). It must be done, or be refused in one line with exit code 2, in 20 s of a
+processor and 2 GB. What is not is kept in a folder with its seed.
 """
 
 import argparse
