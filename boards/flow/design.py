@@ -111,12 +111,31 @@ class BoardDesign:
             plain = json.loads(file.read_text("utf-8"))
             version = plain["format"]
             if version == FORMAT:
-                return cls(**{name: plain[name] for name in cls.__slots__})
+                found = cls(**{name: plain[name] for name in cls.__slots__})
+                found._check(plain["design"])
+                return found
         except OSError as error:
             raise UserError(f"{file}: {error.strerror}; {way_out}") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+            UserError,
+        ) as error:
             raise UserError(f"{file}: cannot be read ({error}); {way_out}") from error
         raise UserError(f"{file}: format {version!r} is unknown; build again")
+
+    def _check(self, number: object) -> None:
+        """Raise ValueError or TypeError for what `save` does not write; number: the file's."""
+        if not isinstance(self.board, str):
+            raise TypeError(f"board: {self.board!r} is no name")
+        for name, value in (("clock_mhz", self.clock_mhz), ("baud", self.baud)):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
+                raise ValueError(f"{name}: {value!r} is not possible, it must be above 0")
+        if not isinstance(self.config, AcceleratorConfig) or self.number != number:
+            raise ValueError(f"design: {number!r} is not the number of what it is in the file")
 
     @staticmethod
     def network(folder: Path) -> Network:

@@ -12,8 +12,8 @@ from ..board import Board
 from ..tools.toolchain import Tool, require
 from .families import family_of
 
-SYNTHESIS = 0.0085
-PLACE_AND_ROUTE = 0.033
+SYNTHESIS = 0.010
+PLACE_AND_ROUTE = 0.034
 PLACERS = ("nextpnr",)
 """How the names of programs that place and route begin."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError
 from ..terminal.document import write_document
-from ..terminal.frame_options import add_frames, read_frames
+from ..terminal.frame_options import add_frames, note_shortfall, read_frames
 from ..terminal.options import add_data, add_network, add_thresholds, set_thresholds
 from ..terminal.outputs import check_output
 from ..terminal.progress import stage_lines
@@ -104,6 +104,7 @@ class Run:
         if "output" in args:
             _write(network, outputs, args.output)
         _print(figures)
+        note_shortfall(args, sequences)
         write_document(args, figures)
         if figures["differ"]:
             raise SystemExit(MISMATCH)

@@ -12,7 +12,7 @@ from ..golden.writing import check_folder
 from ..terminal.accelerator_options import add_lanes, add_word_bits
 from ..terminal.console import stdout
 from ..terminal.document import write_document
-from ..terminal.frame_options import add_frames, read_frames
+from ..terminal.frame_options import add_frames, note_shortfall, read_frames
 from ..terminal.options import add_data, add_network, add_thresholds, set_thresholds
 from ..terminal.progress import stage_lines
 from ..terminal.tables import print_table
@@ -107,6 +107,7 @@ class Simulate:
                 if not report.ok:
                     break
         _print(reports, plans)
+        note_shortfall(args, sequences)
         runs = [run_figures(*pair) for pair in zip(reports, plans, strict=False)]
         write_document(args, {"runs": runs})
         if not reports[-1].ok:
