@@ -17,6 +17,7 @@ import lanes
 import largest
 import models
 import peers
+import picks
 import search
 import software
 import speech
@@ -45,6 +46,7 @@ FPGA: dict[str, Suite] = {
 }
 LONG: dict[str, Suite] = {
     **search.SEARCHES,
+    "search-picks": picks.figures,
     "energy": energy.figures,
     "training": training.figures,
 }

@@ -22,6 +22,7 @@ from ..golden.evaluation.metrics import Metric
 from ..golden.evaluation.operations import eliminated
 from ..golden.models.float_model import FloatModel
 from ..golden.models.network import Network
+from ..golden.quantization.dequantize import dequantized
 from ..golden.quantization.input_ranges import with_input_scale
 from .batches import Batches, Piece
 from .checkpoint import Checkpoint
@@ -190,9 +191,10 @@ class _Run:
         """The best epoch's network."""
         self._module.load_state_dict(self._best)
         float_error = self.metric(self.tuning, run_float_dataset(self.model, self.tuning))
+        network = self._module.quantized()
         return FineTuning(
-            network=self._module.quantized(),
-            model=self._module.real(),
+            network=network,
+            model=dequantized(network, self.model),
             epochs=tuple(self.epochs),
             best=self._best_number,
             metric=self.metric,

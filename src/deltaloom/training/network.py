@@ -48,7 +48,7 @@ class DeltaNetwork(nn.Module):
         super().__init__()
         if model is not None:
             check_layers(network, model)
-        self._network, self._model = network, model
+        self._network = network
         self._groups = group_of(network)
         shared = [graph.shared_with(network.layers, n) for n in range(len(network.layers))]
         self._own = [n if m is None else m for n, m in enumerate(shared)]
@@ -110,17 +110,6 @@ class DeltaNetwork(nn.Module):
         ]
         return replace(self._network, layers=tuple(layers))
 
-    @torch.no_grad()
-    def real(self) -> FloatModel:
-        """The float model of its copies: what other bits may be tried on.
-
-        Its biases have changed as the copies have; what quantization added to them is not in them.
-        """
-        assert self._model is not None
-        found = dict(self._parameters_of())
-        layers = [found[self._own[n]].real(layer) for n, layer in enumerate(self._model.layers)]
-        return replace(self._model, layers=tuple(layers))
-
     def _parameters_of(self) -> list[tuple[int, "LayerParameters"]]:
         return [(int(n), own) for n, own in self._layers.items()]
 
@@ -153,7 +142,6 @@ class LayerParameters(nn.Module):
             }
         )
         self.paths = nn.ModuleList(PathParameters(path, real) for path in layer.paths)
-        self._first_bias = self.bias.detach().clone()
 
     def integers(self) -> Tensors:
         """All as integers, with gradients."""
@@ -173,21 +161,6 @@ class LayerParameters(nn.Module):
         ]
         vectors = {name: _ints(v) for name, v in now.vectors.items()}
         return replace(self._layer, paths=tuple(paths), bias=_ints(now.bias), vectors=vectors)
-
-    def real(self, layer: FloatLayer) -> FloatLayer:
-        """A float layer with its copies."""
-        paths = []
-        for path in layer.paths:
-            weights = path.weights.copy()
-            for own in self.paths:
-                if own.source == path.source:
-                    for g, gate in enumerate(own.gates):
-                        if gate in path.gates:
-                            weights[path.gates.index(gate)] = own.weights[g].numpy()
-            paths.append(replace(path, weights=weights))
-        more = (self.bias - self._first_bias).numpy()
-        vectors = {name: v.numpy().copy() for name, v in self.vectors.items()}
-        return replace(layer, paths=tuple(paths), bias=layer.bias + more, vectors=vectors)
 
 
 class PathParameters(nn.Module):

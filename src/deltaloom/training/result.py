@@ -40,7 +40,7 @@ class FineTuning:
     Members
     -------
     network: of the best epoch.
-    model: the float model of what was trained, before it was rounded.
+    model: the float model that its weights stand for, to quantize to other bits.
     epochs: all, from number 0 on.
     best: number of the best.
     metric: of the errors.

@@ -70,7 +70,8 @@ class Finetune:
             type=Path,
             metavar="MODEL2",
             default=argparse.SUPPRESS,
-            help="write the trained weights as a float model, too (default: they are not kept)",
+            help="write what the network's weights stand for as a float model, too, to quantize "
+            "to other bits (default: none)",
         )
         for name, unit, default, what in (
             ("epochs", "N", 10, "passes over the data, at most"),
