@@ -84,6 +84,9 @@ class AcceleratorConfig:
     sweeps, sweep_sources: most sweeps of a network, and most sources of one (`hw.compiler.sweeps`)
     sequence_words: depth of the sequence buffer; 0: there is none, and networks are one sweep
     initial: a sequence may start from a given state, not only from zero
+    hardwired: the network is part of the design, but for its weights and thresholds: no other
+        network can be loaded, and synthesis leaves out what this one never needs
+    counted: there are counters (`bus.register_map`); otherwise they read 0
     lists: event lists
     weight_words, row_words, program: depths of the memories of weights, row parameters and passes
     events, input_events: depth of each encoder's event memory, of states and of frames
@@ -122,6 +125,8 @@ class AcceleratorConfig:
     sweep_sources: int = 1
     sequence_words: int = 0
     initial: bool = False
+    hardwired: bool = False
+    counted: bool = True
 
     def __post_init__(self) -> None:
         _check(

@@ -64,6 +64,9 @@ class Image:
 SWEEPS = "sweeps"
 """The memory of the sequence buffer; the others are the core's."""
 
+WEIGHTS = "weights"
+"""The memory that every design loads; see `AcceleratorConfig.hardwired`."""
+
 
 def core_memories(config: AcceleratorConfig) -> tuple[Memory, ...]:
     """Those of the memories that lie in the core."""
@@ -80,7 +83,7 @@ def memories(config: AcceleratorConfig) -> tuple[Memory, ...]:
     )
     sweeps = (SWEEPS, config.sweeps, sweep_record(config.sweep_sources).size)
     shapes = (
-        ("weights", config.weight_words, config.word_bits),
+        (WEIGHTS, config.weight_words, config.word_bits),
         ("rows", config.row_words, config.unit_word * MULT_BIAS_BITS),
         ("program", config.program, Pass.size),
         ("layers", config.layers, layer_record(config.encoders).size),
