@@ -104,6 +104,9 @@ class AcceleratorConfig:
     row_mults: in the arithmetic of integer-only LSTMs, rows of one D-word may have multipliers of
         their own; in the other they always do
     initial: a sequence may start from a given state, not only from zero
+    hardwired: the network is part of the design, but for its weights and thresholds: no other
+        network can be loaded, and synthesis leaves out what this one never needs
+    counted: there are counters (`bus.register_map`); otherwise they read 0
     lists: event lists
     weight_words, row_words, program: depths of the memories of weights, row parameters and passes
     events, input_events: depth of each encoder's event memory, of states and of frames
@@ -146,6 +149,8 @@ class AcceleratorConfig:
     arithmetic: str = FIXED
     row_mults: bool = False
     float_shifts: tuple[int, int] | tuple[()] = ()
+    hardwired: bool = False
+    counted: bool = True
 
     def __post_init__(self) -> None:
         _check(

@@ -61,6 +61,9 @@ class Image:
 SWEEPS = "sweeps"
 """The memory of the sequence buffer; the others are the core's."""
 
+WEIGHTS = "weights"
+"""The memory that every design loads; see `AcceleratorConfig.hardwired`."""
+
 
 def core_memories(config: AcceleratorConfig) -> tuple[Memory, ...]:
     """Those of the memories that lie in the core."""
@@ -78,7 +81,7 @@ def memories(config: AcceleratorConfig) -> tuple[Memory, ...]:
     constants = ("constants", config.layers, constant_bits(config.cells))
     sweeps = (SWEEPS, config.sweeps, sweep_record(config.sweep_sources).size)
     shapes = (
-        ("weights", config.weight_words, config.word_bits),
+        (WEIGHTS, config.weight_words, config.word_bits),
         ("rows", config.row_words, config.row_parameters.size),
         ("program", config.program, Pass.size),
         ("layers", config.layers, layer_record(config.encoders).size),

@@ -7,7 +7,7 @@ The bitstream holds the network from the start; the same design takes others tha
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,13 @@ from ...hw.compiler.compile import compile_plan
 from ...hw.compiler.plan import Plan
 from ...hw.config import AcceleratorConfig
 from ...hw.generate import manifest
-from ...hw.image import Image
+from ...hw.image import WEIGHTS, Image
 from ..board import Board
 
 FACTS, NETWORK = "board.json", "network.safetensors"
 FORMAT = 1
+HARDWIRED = "hardwired"
+"""Of a manifest: `hardwired_number` of a design's network."""
 
 
 def number_of(image: Image) -> int:
@@ -33,6 +35,12 @@ def number_of(image: Image) -> int:
             number = zlib.crc32(word.to_bytes(word.bit_length() // 8 + 1, "little"), number)
         number = zlib.crc32(b"end", number)
     return number or 1
+
+
+def hardwired_number(image: Image) -> int:
+    """The same for what a hardwired accelerator cannot load."""
+    kept = {name: words for name, words in image.contents.items() if name != WEIGHTS}
+    return number_of(replace(image, contents=kept))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,11 +73,14 @@ class BoardDesign:
         """The design of a network's accelerator; None: the board's own rates."""
         plan = Plan.of(network, config)
         image = compile_plan(plan)
+        known = manifest(plan, image)
+        if config.hardwired:
+            known[HARDWIRED] = hardwired_number(image)
         return cls(
             board=board.name,
             clock_mhz=clock_mhz or board.clock_mhz,
             baud=baud or board.baud,
-            manifest=json.loads(json.dumps(manifest(plan, image))),
+            manifest=json.loads(json.dumps(known)),
         )
 
     @property
@@ -85,6 +96,7 @@ class BoardDesign:
     def number(self) -> int:
         """32 bits that tell designs apart, which the board tells: of all that is fixed in it."""
         fixed = {key: self.manifest[key] for key in ("config", "memories", "registers")}
+        fixed |= {key: self.manifest[key] for key in (HARDWIRED,) if key in self.manifest}
         return zlib.crc32(json.dumps(fixed, sort_keys=True).encode())
 
     def save(self, folder: Path, network: Network) -> None:

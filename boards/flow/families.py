@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from ..board import Board
 from ..ecp5.family import Ecp5
 from ..family.interface import Family
+from ..gowin.family import Gowin
+from ..ice40.family import Ice40
 
-FAMILIES: Mapping[str, Family] = {family.name: family for family in (Ecp5(),)}
+FAMILIES: Mapping[str, Family] = {family.name: family for family in (Ecp5(), Ice40(), Gowin())}
 """Families by the name that boards have."""
 
 

@@ -10,9 +10,6 @@ from ..board import Board
 from ..registry import BOARDS
 from .families import family_of
 
-MARGIN = 1.05
-"""What a resource may be over for the estimate not to be sure: LUTs are estimated to 5 %."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BoardFit:
@@ -66,7 +63,7 @@ def check_fit(config: AcceleratorConfig, board: Board) -> None:
     fits = fit_boards(config)
     own = next(fit for fit in fits if fit.board == board.name)
     for what, (used, there) in own.resources.items():
-        if used <= MARGIN * there:
+        if used <= family_of(board).margin * there:
             continue
         larger = min(
             (fit for fit in fits if fit.fits), key=lambda fit: fit.resources[what][1], default=None

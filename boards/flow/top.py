@@ -61,6 +61,8 @@ class BoardTop(Elaboratable):
         Bits a second of the serial line.
     numbers
         Of the design and of its network, which the board tells a host.
+    window
+        Bytes of the serial link's buffers.
 
     Attributes
     ----------
@@ -75,12 +77,17 @@ class BoardTop(Elaboratable):
         pll: Pll,
         baud: float,
         numbers: tuple[int, int] = (0, 0),
+        window: int = 2048,
     ) -> None:
         self._core = core
         self._board = board
         self._pll = pll
         self._bridge = UartBridge(
-            clock_hz=pll.output_mhz * 1e6, baud=baud, design=numbers[0], network=numbers[1]
+            clock_hz=pll.output_mhz * 1e6,
+            baud=baud,
+            design=numbers[0],
+            network=numbers[1],
+            window=window,
         )
         self.busy = Signal()
 

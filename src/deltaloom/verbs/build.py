@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError
 from ..golden.writing import check_folder, replacing, together, write_text
-from ..terminal.accelerator_options import add_lanes, add_longest, add_word_bits
+from ..terminal.accelerator_options import add_hardwired, add_lanes, add_longest, add_word_bits
 from ..terminal.asic import add_asic_options, build_asic, check_asic_options
 from ..terminal.boards import boards_json, print_boards
 from ..terminal.console import stdout
@@ -61,11 +61,12 @@ class Build:
             metavar="DIR",
             required=True,
             default=argparse.SUPPRESS,
-            help=f"folder for BOARD.bit, {REPORT}, logs and intermediate results",
+            help=f"folder for the bitstream, {REPORT}, logs and intermediate results",
         )
         add_word_bits(parser)
         add_longest(parser)
         add_lanes(parser)
+        add_hardwired(parser)
         parser.add_argument(
             "--synth-only",
             action="store_true",
@@ -131,6 +132,8 @@ class Build:
         config = derive_config(
             network, word_bits=args.word_bits, lane_kind=args.lanes, frames=args.longest
         )
+        if args.hardwired:
+            config = replace(config, hardwired=True, counted=False)
         if "simulated" in args:
             design = BoardDesign.of(network, config, board, clock_mhz=clock, baud=baud)
             design.save(args.output, network)
@@ -154,7 +157,7 @@ class Build:
             )
         with together():
             if report.bitstream is not None:
-                file = args.output / f"{report.board}.bit"
+                file = args.output / f"{report.board}{board.suffix}"
                 with replacing(file) as temporary:
                     shutil.copyfile(report.bitstream, temporary)
                 report = replace(report, bitstream=file)

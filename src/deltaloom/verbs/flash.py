@@ -47,7 +47,7 @@ class Flash:
         from ..boards.registry import find_board
 
         board = find_board(BoardDesign.load(args.build).board)
-        bitstream = args.build / f"{board.name}.bit"
+        bitstream = args.build / f"{board.name}{board.suffix}"
         if not bitstream.is_file():
             raise UserError(
                 f"{bitstream}: no such file; `deltaloom build` without --synth-only and --simulated"
