@@ -12,13 +12,18 @@ from ...golden.delta import DELTA_MODES, POWER_OF_TWO
 from ...golden.errors import UserError
 from ...golden.models.network import Network, Path
 from ..cells.catalogue import CELLS
-from ..config import MAX_GROUP_WORDS, AcceleratorConfig, divisor_up_to
+from ..config import BLOCK_RAM, MAX_GROUP_WORDS, AcceleratorConfig, divisor_up_to
+from ..datapath.fetch.sdram_chips import CHIPS
 from ..words import UNIT_BITS
 from .pack import weight_digits
 from .plan import Outline, Plan
 
 SEQUENCE_FRAMES = 128
 """The longest sequence of a network with backward layers where nobody says more."""
+
+BEATS = 2
+"""Words of an SDRAM in a weight word where nobody says otherwise: between their bursts is a cycle
+in which the next row can be opened, and no lane waits longer than that."""
 
 WORD_BITS = 256
 """The weight word of a network where nobody says otherwise, if its weights' widths allow it."""
@@ -34,15 +39,18 @@ def derive_config(
     cell_units: int = 1,
     input_elements: int = 1,
     output_elements: int = 1,
+    weight_memory: str = BLOCK_RAM,
+    memory_clock_mhz: float = 90.0,
 ) -> AcceleratorConfig:
     """The smallest accelerator that each of the networks fits.
 
     Parameters
     ----------
-    word_bits: None picks 256
+    word_bits: None picks 256, and two words of the chip where the weights are in an SDRAM
     drain_rows: None picks the largest divisor of the lanes up to 8
     frames: the longest sequence, for networks with backward layers
-    lane_kind, cell_units, input_elements, output_elements: see `AcceleratorConfig`
+    lane_kind, cell_units, input_elements, output_elements, weight_memory, memory_clock_mhz: see
+        `AcceleratorConfig`
     """
     if frames < 1:
         raise UserError(f"longest sequence: {frames} is not possible, it must be at least 1 frame")
@@ -50,6 +58,8 @@ def derive_config(
     outlines = [Outline.of(each) for each in networks]
     paths = [path for each in networks for _, path in each.paths()]
     widths = tuple(sorted({path.weight_bits for path in paths}))
+    if word_bits is None and weight_memory in CHIPS:
+        word_bits = max(BEATS * CHIPS[weight_memory].dq_bits, widths[-1])
     bits = _word_bits(word_bits, widths[-1])
     modes = {each.delta_mode for each in networks}
     # What a plan depends on; the sizes, which it leads to, follow.
@@ -62,6 +72,8 @@ def derive_config(
         cell_units=cell_units,
         input_elements=input_elements,
         output_elements=output_elements,
+        weight_memory=weight_memory,
+        memory_clock_mhz=memory_clock_mhz,
         cells=tuple(dict.fromkeys(stage.cell for one in outlines for stage in one.stages)),
         initial=any(_begins(each) for each in networks),
         shifts=_span(int(s) for path in paths for s in path.shift),

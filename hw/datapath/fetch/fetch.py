@@ -44,6 +44,8 @@ class Fetch(wiring.Component):
         The store's answers keep the requests' spacing.
     store_outstanding : int
         Requests that the store may hold.
+    store_spacing : int
+        Cycles between two of its answers, at the least.
     levels : int, optional
         Levels of lists of terms; None: they are lists of events.
 
@@ -80,6 +82,7 @@ class Fetch(wiring.Component):
         word_bits: int,
         store_steady: bool,
         store_outstanding: int,
+        store_spacing: int = 1,
         levels: int | None = None,
     ) -> None:
         if queue_words < 3 * group_words:
@@ -88,7 +91,10 @@ class Fetch(wiring.Component):
             )
         self._rounds = Rounds(sources=sources, levels=levels)
         self._room = DrainRoom(
-            queue_words=queue_words, group_words=group_words, steady=store_steady
+            queue_words=queue_words,
+            group_words=group_words,
+            steady=store_steady,
+            spacing=store_spacing,
         )
         self._reader = BeatReader(
             sources=sources,
