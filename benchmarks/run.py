@@ -17,6 +17,7 @@ import lanes
 import largest
 import models
 import peers
+import sdram
 import search
 import software
 import speech
@@ -42,7 +43,11 @@ FPGA: dict[str, Suite] = {
     "lane-area": lanes.area,
     "largest": largest.figures,
 }
-LONG: dict[str, Suite] = {**search.SEARCHES, "energy": energy.figures}
+LONG: dict[str, Suite] = {
+    **search.SEARCHES,
+    "energy": energy.figures,
+    "sdram": lambda work: sdram.figures(work, dense_steps=4, smooth_steps=20),
+}
 
 
 def main() -> int:
@@ -52,7 +57,7 @@ def main() -> int:
         "suites",
         nargs="*",
         choices=[*SUITES, *FPGA, *LONG, []],
-        help="default: all quick; searches and energy only by name",
+        help="default: all quick; searches, energy and sdram only by name",
     )
     parser.add_argument("--fpga", action="store_true", help="the suites that place and route")
     parser.add_argument("--keep", action="store_true", help="add the figures to the history")

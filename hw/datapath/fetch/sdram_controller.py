@@ -40,6 +40,17 @@ class _Timer:
             m.d.sync += self._left.eq(cycles - 1)
 
 
+def access_cycles(beats: int, cl: int) -> int:
+    """Cycles from an access to its answer, where its row is open and nothing is before it."""
+    burst = word_burst(beats)
+    return 1 + (beats - burst) + read_cycles(cl, burst)
+
+
+def queue_words(beats: int) -> int:
+    """Accesses that wait for the data lines: enough to open two rows meanwhile."""
+    return max(4, 32 // beats)
+
+
 class SdramController(wiring.Component):
     """Reads and writes words of an SDRAM, in the order in which they are asked for.
 
@@ -51,7 +62,7 @@ class SdramController(wiring.Component):
     After a reset the mode is set anew; the time that the chip takes from power on is waited for
     only once. Refreshes go on after it, so that the chip's contents outlive it.
 
-    LATENCY: `latency` cycles from an access to its answer, at the least.
+    LATENCY: `access_cycles` from an access to its answer, at the least.
     THROUGHPUT: a word in as many cycles as it has beats, while rows are open.
 
     Parameters
@@ -83,6 +94,7 @@ class SdramController(wiring.Component):
         self._burst = word_burst(self._beats)
         self._timing = chip.at(clock_mhz)
         self._address_bits = address_bits
+        self._queue_words = queue_words(self._beats)
         super().__init__(
             {
                 "i": In(stream.Signature(access_layout(address_bits))),
@@ -99,23 +111,13 @@ class SdramController(wiring.Component):
     response: stream.Interface
     pins: Any
 
-    @property
-    def queue_words(self) -> int:
-        """Accesses that wait for the data lines: enough to open two rows meanwhile."""
-        return max(4, 32 // self._beats)
-
-    @property
-    def latency(self) -> int:
-        """Cycles from an access to its answer, where its row is open and nothing is before it."""
-        return 1 + (self._beats - self._burst) + read_cycles(self._timing.cl, self._burst)
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
         chip, timing, pins = self._chip, self._timing, self.pins
         m.submodules.rows = rows = SdramRows(
-            chip, beats=self._beats, address_bits=self._address_bits, most=self.queue_words
+            chip, beats=self._beats, address_bits=self._address_bits, most=self._queue_words
         )
-        m.submodules.queue = queue = Queue(column_access(chip, self._beats), depth=self.queue_words)
+        m.submodules.queue = queue = Queue(column_access(chip, self._beats), depth=self._queue_words)
         m.submodules.beats = beats = SdramBeats(
             dq_bits=chip.dq_bits, beats=self._beats, cl=timing.cl
         )
@@ -146,7 +148,7 @@ class SdramController(wiring.Component):
         access, go, close, activate = queue.o.payload, Signal(), Signal(), Signal()
         part = Signal(range(max(self._beats // burst, 2)))
         opening = rows.opening
-        opened = Signal(range(self.queue_words + 2))
+        opened = Signal(range(self._queue_words + 2))
         ready = Array([each.done for each in open_for])[access.bank]
         ready &= ~access.opens | (opened != 0) | (part != 0)
         ready &= lines.done & (~access.write | to_write.done)

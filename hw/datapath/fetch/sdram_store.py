@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where weights live: the store in an SDRAM beside the chip, with the ports of `BlockRamStore`."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal
@@ -10,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from ...parts.memory import MemoryWrite
 from ...parts.queue import Queue
 from .sdram_chips import SdramChip
-from .sdram_controller import SdramController
+from .sdram_controller import SdramController, access_cycles, queue_words
 from .sdram_words import SdramPins, word_beats
 from .words import weight_store_signature
 
@@ -22,6 +23,27 @@ LOAD_ROOM = 4
 
 REQUEST_WORDS = 2
 """Requests that wait in front of the controller."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoreFigures:
+    """What a store is to those who ask it.
+
+    Members
+    -------
+    latency: cycles from a request to its answer, at the least
+    spacing: cycles between two answers, at the least
+    waiting: requests that wait for their turn
+    """
+
+    latency: int
+    spacing: int
+    waiting: int
+
+    @property
+    def outstanding(self) -> int:
+        """Requests that it takes before it has answered the first."""
+        return self.waiting + -(-self.latency // self.spacing) + 1
 
 
 class SdramStore(wiring.Component):
@@ -57,11 +79,23 @@ class SdramStore(wiring.Component):
     STEADY = False
     """Answers keep the requests' spacing."""
 
+    @staticmethod
+    def figures(chip: SdramChip, clock_mhz: float, word_bits: int) -> StoreFigures:
+        """What a store of words of `word_bits` bits in `chip` is."""
+        beats = word_beats(chip, word_bits)
+        return StoreFigures(
+            latency=1 + access_cycles(beats, chip.at(clock_mhz).cl),
+            spacing=beats,
+            waiting=REQUEST_WORDS + queue_words(beats),
+        )
+
     def __init__(self, chip: SdramChip, *, clock_mhz: float, depth: int, word_bits: int) -> None:
         self._depth = depth
         self._word_bits = word_bits
         self.address_bits = max(1, (depth - 1).bit_length())
-        self.spacing = word_beats(chip, word_bits)
+        figures = self.figures(chip, clock_mhz, word_bits)
+        self.latency, self.spacing = figures.latency, figures.spacing
+        self.outstanding = figures.outstanding
         self._controller = SdramController(
             chip, clock_mhz=clock_mhz, word_bits=word_bits, address_bits=self.address_bits
         )
@@ -85,17 +119,6 @@ class SdramStore(wiring.Component):
     load: Any
     load_ready: Signal
     pins: Any
-
-    @property
-    def latency(self) -> int:
-        """Cycles from a request to its answer, at the least."""
-        return 1 + self._controller.latency
-
-    @property
-    def outstanding(self) -> int:
-        """Requests that it takes before it has answered the first."""
-        waiting = REQUEST_WORDS + self._controller.queue_words
-        return waiting + -(-self.latency // self.spacing) + 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
