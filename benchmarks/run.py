@@ -18,6 +18,7 @@ import largest
 import models
 import peers
 import picks
+import sdram
 import search
 import software
 import speech
@@ -49,6 +50,7 @@ LONG: dict[str, Suite] = {
     "search-picks": picks.figures,
     "energy": energy.figures,
     "training": training.figures,
+    "sdram": lambda work: sdram.figures(work, dense_steps=4, smooth_steps=20),
 }
 
 
@@ -59,7 +61,7 @@ def main() -> int:
         "suites",
         nargs="*",
         choices=[*SUITES, *FPGA, *LONG, []],
-        help="default: all quick; searches, energy and training only by name",
+        help="default: all quick; searches, energy, training and sdram only by name",
     )
     parser.add_argument("--fpga", action="store_true", help="the suites that place and route")
     parser.add_argument("--keep", action="store_true", help="add the figures to the history")

@@ -15,6 +15,7 @@ from .bus.sequence_buffer import SequenceBuffer
 from .bus.sequence_input import SequenceWord
 from .config import AcceleratorConfig
 from .datapath.core import Core
+from .datapath.fetch.sdram_words import SdramPins
 from .datapath.units.outputs import output_words
 from .image import SWEEPS, WEIGHTS, Image, memories
 
@@ -35,6 +36,7 @@ def signature_of(config: AcceleratorConfig) -> wiring.Signature:
             "s_axis": In(AxiStreamSignature(16 * config.input_elements, user=2)),
             "m_axis": Out(AxiStreamSignature(16 * config.output_elements)),
             "s_axil": In(AxiLiteSignature()),
+            **({"sdram": Out(SdramPins(config.sdram))} if config.sdram else {}),
         }
     )
 
@@ -60,11 +62,14 @@ class Accelerator(wiring.Component):
         int16 outputs of the last layer; tlast with a frame's last.
     s_axil : in, AXI4-Lite
         Registers, thresholds, counters, states and the image (see `register_map`).
+    sdram : out, `SdramPins`, where the weights are in an SDRAM; those of `image` are not there from
+        the start, but are loaded over s_axil.
     """
 
     s_axis: Any
     m_axis: Any
     s_axil: Any
+    sdram: Any
 
     def __init__(
         self, config: AcceleratorConfig, image: Image | None = None, *, store: Any = None
@@ -93,6 +98,9 @@ class Accelerator(wiring.Component):
         wiring.connect(m, bus.bus, registers.bus)
         wiring.connect(m, registers.image, loader.image)
 
+        if config.sdram:
+            wiring.connect(m, core.sdram, wiring.flipped(self.sdram))
+
         delivered = Signal()
         m.d.sync += delivered.eq(self.m_axis.tvalid & self.m_axis.tready & self.m_axis.tlast)
         if config.buffered:
@@ -100,6 +108,7 @@ class Accelerator(wiring.Component):
         else:
             busy = self._direct(m, registers, core, delivered)
         m.d.comb += [
+            loader.hold.eq(~core.load_ready),
             core.set_threshold.eq(registers.set_threshold),
             core.state_addr.eq(registers.state.addr),
             registers.state.data.eq(core.state_data),

@@ -11,6 +11,7 @@ from ..golden.delta import DELTA_MODES, EXACT
 from ..golden.errors import UserError
 from ..golden.models.network import MAX_SHIFT
 from .cells.catalogue import CELLS
+from .datapath.fetch.sdram_chips import CHIPS, SdramChip
 from .parts.arithmetic import MAX_VALUE_BITS
 from .words import (
     ARITHMETICS,
@@ -34,6 +35,9 @@ from .words import (
     row_parameters,
     term_levels,
 )
+
+BLOCK_RAM = "block_ram"
+"""`weight_memory` of weights on the chip."""
 
 MAX_WORD_BITS = 2048
 MAX_DRAIN_ROWS = 128
@@ -108,6 +112,10 @@ class AcceleratorConfig:
         network can be loaded, and synthesis leaves out what this one never needs
     counted: there are counters (`bus.register_map`); otherwise they read 0
     lists: event lists
+    weight_memory: "block_ram", or the kind of SDRAM beside the chip that the weights are in, a name
+        of `datapath.fetch.sdram_chips.CHIPS`
+    memory_clock_mhz: the accelerator's clock, which turns an SDRAM's times into cycles; with block
+        RAM it changes nothing
     weight_words, row_words, program: depths of the memories of weights, row parameters and passes
     events, input_events: depth of each encoder's event memory, of states and of frames
     references, input_references: depth of each encoder's reference memory
@@ -134,6 +142,8 @@ class AcceleratorConfig:
     quantizer_shifts: tuple[int, int] = (0, 40)
     lists: int = 8
     layers: int = 8
+    weight_memory: str = BLOCK_RAM
+    memory_clock_mhz: float = 90.0
     weight_words: int = 4096
     row_words: int = 512
     events: int = 1024
@@ -231,9 +241,32 @@ class AcceleratorConfig:
         _check("float_shifts", floats, good and max(floats, default=0) <= MOST_TOTAL_SHIFT, rule)
         rule = "1 where sequence_words is 0"
         _check("sweeps", self.sweeps, self.buffered or self.sweeps == 1, rule)
+        memories = (BLOCK_RAM, *CHIPS)
+        rule = f"one of {', '.join(memories)}"
+        _check("weight_memory", self.weight_memory, self.weight_memory in memories, rule)
+        if self.sdram:
+            self._check_sdram(self.sdram)
         encoders = self.encoders + self.input_encoders
         most = 1 << SOURCE_BITS
         _check("encoders + input_encoders", encoders, encoders <= most, f"at most {most}")
+
+    def _check_sdram(self, chip: SdramChip) -> None:
+        beats = self.word_bits // chip.dq_bits
+        _check(
+            "word_bits",
+            self.word_bits,
+            beats > 0 and self.word_bits == beats * chip.dq_bits and not beats & (beats - 1),
+            f"{chip.dq_bits} times a power of two with {self.weight_memory}",
+        )
+        most = chip.bits // self.word_bits
+        rule = f"at most {most} words of {self.word_bits} bits with {self.weight_memory}"
+        _check("weight_words", self.weight_words, self.weight_words <= most, rule)
+        chip.at(self.memory_clock_mhz)
+
+    @property
+    def sdram(self) -> SdramChip | None:
+        """The SDRAM that the weights are in; None: they are on the chip."""
+        return CHIPS.get(self.weight_memory)
 
     @property
     def words_are_codes(self) -> bool:

@@ -22,6 +22,7 @@ from ..boards.tools.process import digest, fresh_folder, moved
 from ..golden.errors import UserError
 from ..golden.processes import end, start
 from .job import INTERVAL, Job, Outcome, Progress
+from .names import TOP
 
 TOOLS = {
     "icarus": ("iverilog", "vvp"),
@@ -44,6 +45,7 @@ class Design:
     workdir: for its runs.
     waves: whether it can write waveforms.
     environment: of the simulator's process.
+    top: the top module.
     """
 
     simulator: str
@@ -51,9 +53,12 @@ class Design:
     workdir: Path
     waves: bool
     environment: Mapping[str, str]
+    top: str = TOP
 
 
-def build(sources: Sequence[Path], simulator: str, workdir: Path, *, waves: bool) -> Design:
+def build(
+    sources: Sequence[Path], simulator: str, workdir: Path, *, waves: bool, top: str = TOP
+) -> Design:
     """Build the Verilog, unless the same was built in `workdir` before.
 
     Parameters
@@ -62,6 +67,7 @@ def build(sources: Sequence[Path], simulator: str, workdir: Path, *, waves: bool
     simulator: one of `SIMULATORS`.
     workdir: folder of builds and runs.
     waves: build it so that it can write waveforms.
+    top: the top module.
 
     Raises UserError for a tool that is missing and for a design that does not build.
     """
@@ -80,6 +86,7 @@ def build(sources: Sequence[Path], simulator: str, workdir: Path, *, waves: bool
         [tool.version for tool in tools],
         sys.version,
         waves,
+        top,
         *(source.read_text("utf-8") for source in sources),
     )
     built = workdir / "build" / f"{simulator}-{name}"
@@ -94,6 +101,7 @@ def build(sources: Sequence[Path], simulator: str, workdir: Path, *, waves: bool
                 "sources": files,
                 "folder": str(place),
                 "waves": waves,
+                "top": top,
             }
             if _launch("build", arguments, environment, log):
                 raise UserError(
@@ -101,7 +109,12 @@ def build(sources: Sequence[Path], simulator: str, workdir: Path, *, waves: bool
                     f"see {moved(built, 'build.log')}"
                 )
     return Design(
-        simulator=simulator, folder=built, workdir=workdir, waves=waves, environment=environment
+        simulator=simulator,
+        folder=built,
+        workdir=workdir,
+        waves=waves,
+        environment=environment,
+        top=top,
     )
 
 
@@ -127,13 +140,14 @@ def _without_spaces(folder: Path) -> Iterator[Path]:
 
 
 def run(
-    design: Design, job: Job, progress: Callable[[int], None]
+    design: Design, job: Job, progress: Callable[[int], None], plusargs: Sequence[str] = ()
 ) -> tuple[Outcome, Path, Path | None]:
     """Run the bench; its outcome, the log, and the waveform if there is one.
 
     Parameters
     ----------
     progress: called with the number of frames done, now and then.
+    plusargs: for the simulator, besides those of the bench.
 
     Raises UserError where the bench ended in any other way than by its own report.
     """
@@ -150,6 +164,8 @@ def run(
             "folder": str(folder),
             "seed": job.stimulus.seed,
             "waves": str(waves) if design.waves else "",
+            "top": design.top,
+            "plusargs": list(plusargs),
         },
         design.environment,
         log,

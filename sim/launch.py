@@ -13,38 +13,39 @@ from typing import Any
 
 from cocotb_tools.runner import get_runner
 
-from .names import BENCH, PLUSARG, TOP
+from .names import BENCH, PLUSARG
 from .verilator import compile_for_cocotb
 
 DUMP = "deltaloom_dump"
+# TOP stands for the top module.
 DUMP_MODULE = f"""\
 module {DUMP}();
   reg [8*1024-1:0] file;
   initial if ($value$plusargs("{DUMP}=%s", file)) begin
     $dumpfile(file);
-    $dumpvars(0, {TOP});
+    $dumpvars(0, TOP);
   end
 endmodule
 """
 
 
-def build(simulator: str, sources: list[str], folder: str, waves: bool) -> None:
+def build(simulator: str, sources: list[str], folder: str, waves: bool, top: str) -> None:
     """Compile the Verilog into `folder`."""
     files = [Path(source) for source in sources]
     if simulator == "verilator":
-        compile_for_cocotb(files, Path(folder), TOP, waves=waves)
+        compile_for_cocotb(files, Path(folder), top, waves=waves)
         return
     # As SystemVerilog, which the runner asks for, a register's initial value is no event, and
     # an always @* that reads nothing else would never run: X in what Yosys writes.
     extra = ["-g2005"]
     if waves:  # the runner's own module for it is SystemVerilog
         dump = Path(folder) / f"{DUMP}.v"
-        dump.write_text(DUMP_MODULE, "ascii")
+        dump.write_text(DUMP_MODULE.replace("TOP", top), "ascii")
         files.append(dump)
         extra += ["-s", DUMP]
     get_runner(simulator).build(
         sources=files,
-        hdl_toplevel=TOP,
+        hdl_toplevel=top,
         build_dir=folder,
         build_args=extra,
         timescale=("1ns", "1ps"),
@@ -52,12 +53,20 @@ def build(simulator: str, sources: list[str], folder: str, waves: bool) -> None:
     )
 
 
-def run(simulator: str, build: str, folder: str, seed: int, waves: str) -> None:
+def run(
+    simulator: str,
+    build: str,
+    folder: str,
+    seed: int,
+    waves: str,
+    top: str,
+    plusargs: list[str],
+) -> None:
     """Run the bench on the job in `folder`; waves: the file to write them to, or ""."""
     icarus = simulator == "icarus"
     get_runner(simulator).test(
         test_module=BENCH,
-        hdl_toplevel=TOP,
+        hdl_toplevel=top,
         hdl_toplevel_lang="verilog",
         build_dir=build,
         test_dir=folder,
@@ -66,7 +75,11 @@ def run(simulator: str, build: str, folder: str, seed: int, waves: str) -> None:
         # The bench asserts nothing: pytest, which would rewrite assertions, is not imported.
         extra_env={"COCOTB_REWRITE_ASSERTION_FILES": ""},
         waves=bool(waves),
-        plusargs=[f"+{PLUSARG}={folder}"] + ([f"+{DUMP}={waves}"] if waves and icarus else []),
+        plusargs=[
+            f"+{PLUSARG}={folder}",
+            *plusargs,
+            *([f"+{DUMP}={waves}"] if waves and icarus else []),
+        ],
         test_args=["--trace-file", waves] if waves and not icarus else [],
         timescale=("1ns", "1ps"),
     )

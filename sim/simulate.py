@@ -17,6 +17,9 @@ from ..hw.compiler.integer_lstm import runnable
 from ..hw.generate import MANIFEST_FORMAT
 from .execute import SIMULATORS, build, run
 from .job import Job, LayerState
+from .memory.beside import BESIDE, beside, chip_file, chip_of
+from .memory.chip import SOURCE
+from .names import TOP
 from .report import SimulationReport, counter_mismatch, ideal_cycles
 from .stimulus import STALLED, Stimulus
 
@@ -52,7 +55,8 @@ def simulate(
     simulator: "icarus" or "verilator".
     stimulus: how the streams are driven.
     thresholds: delta thresholds by path name, in codes, set over the bus; None: the network's own.
-    image: writes (byte address, value) that load the design before it runs; None: it is baked in.
+    image: writes (byte address, value) that load the design before it runs; None: it is baked in,
+        and weights in an SDRAM are there from the start, from the file beside the Verilog.
     waves: write a waveform.
     progress: called with (frames done, frames in all) now and then.
 
@@ -89,9 +93,20 @@ def simulate(
         if progress:
             progress(done, steps)
 
-    design = build(sources, simulator, workdir, waves=waves)
+    top, plusargs = TOP, []
+    if chip := chip_of(facts):
+        folder = workdir.resolve() / "sdram"
+        folder.mkdir(parents=True, exist_ok=True)
+        both = folder / f"{BESIDE}.v"
+        both.write_text(beside(facts, chip), "utf-8")
+        sources, top = [*sources, both, SOURCE], BESIDE
+        if image is None:
+            held = folder / "weights.hex"
+            held.write_text(chip_file(sources[0].with_name("weights.hex"), facts, chip), "utf-8")
+            plusargs.append(f"+sdram={held}")
+    design = build(sources, simulator, workdir, waves=waves, top=top)
     started = time.monotonic()
-    outcome, log, wave_file = run(design, job, report_progress)
+    outcome, log, wave_file = run(design, job, report_progress, plusargs)
     seconds = time.monotonic() - started
 
     events = {}
@@ -110,7 +125,7 @@ def simulate(
         counters=outcome.counters,
         events=events,
         frame_ends=tuple(outcome.frame_ends),
-        ideal_cycles=ideal_cycles(network, results, int(facts["word_bits"])),
+        ideal_cycles=word_cycles(facts) * ideal_cycles(network, results, int(facts["word_bits"])),
         seed=stimulus.seed,
         seconds=seconds,
         log=log,
@@ -180,10 +195,17 @@ def _thresholds(network: AnyNetwork, facts: Manifest) -> dict[int, int]:
     return {entry["index"]: paths[entry["path"]].threshold for entry in facts["lists"]}
 
 
+def word_cycles(facts: Manifest) -> int:
+    """Cycles that a weight word takes at the least: on the data lines, where it is in an SDRAM."""
+    chip = chip_of(facts)
+    return 1 if chip is None else int(facts["word_bits"]) // chip.dq_bits
+
+
 def _patience(network: AnyNetwork, facts: Manifest, stimulus: Stimulus) -> int:
     """Four times what a dense step of one weight word a cycle could take, and some."""
     bits = sum(
         p.most_events * (p.rows * p.weight_bits + facts["word_bits"]) for _, p in network.paths()
     )
     words = bits // int(facts["word_bits"]) + network.frame_words + network.outputs
-    return 20_000 + int(4 * words / (1 - max(stimulus.idle, stimulus.backpressure)))
+    words *= word_cycles(facts)
+    return 40_000 + int(4 * words / (1 - max(stimulus.idle, stimulus.backpressure)))

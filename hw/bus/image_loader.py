@@ -32,12 +32,15 @@ class ImageLoader(wiring.Component):
     Members
     -------
     image : in, `ImageWriteSignature`
-        Always ready.
+        Ready unless `hold`.
+    hold : in, 1 bit
+        A memory takes no more; the words that are on their way, up to two, still come.
     load_NAME : out, `MemoryWrite`, for each window
         `loads` has them by the windows' names.
     """
 
     image: Any
+    hold: Signal
     loads: dict[str, Any]
 
     def __init__(self, windows: Sequence[Window]) -> None:
@@ -48,6 +51,7 @@ class ImageLoader(wiring.Component):
         super().__init__(
             {
                 "image": In(ImageWriteSignature()),
+                "hold": In(1),
                 **{f"load_{w.name}": Out(MemoryWrite(w.depth, w.width)) for w in self.windows},
             }
         )
@@ -61,7 +65,7 @@ class ImageLoader(wiring.Component):
         staging, data = Signal(widest), Signal(32)
         depth = max(w.depth for w in self.windows)
         row, row_taken = Signal(range(depth)), Signal(range(depth))
-        m.d.comb += [image.ready.eq(1), image.error.eq(1)]
+        m.d.comb += [image.ready.eq(~self.hold), image.error.eq(1)]
         m.d.sync += [data.eq(image.data), row.eq(row_taken)]
         for place in self.places:
             window = place.window
@@ -83,7 +87,7 @@ class ImageLoader(wiring.Component):
                 m.d.sync += taken.eq(0)
                 with m.If(here & (image.addr[:slice_bits] == s) & (word < window.depth)):
                     m.d.comb += image.error.eq(0)
-                    m.d.sync += [taken.eq(image.valid), row_taken.eq(word)]
+                    m.d.sync += [taken.eq(image.valid & image.ready), row_taken.eq(word)]
                 with m.If(taken):
                     low, high = 32 * s, min(32 * s + 32, window.width)
                     m.d.sync += staging[low:high].eq(data)

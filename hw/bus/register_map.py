@@ -218,21 +218,29 @@ def place_windows(windows: Sequence[Window]) -> tuple[PlacedWindow, ...]:
     """Give each memory its place, in the order given.
 
     Every base is a multiple of the memory's padded span, so hardware tells memories apart by the
-    high address bits alone; the largest memory comes first, so nothing is lost between them.
+    high address bits alone; the largest memory comes first, so nothing is lost between them. Where
+    that does not fit, what the largest is padded by goes to the others: hardware also compares with
+    its depth.
     Raises UserError where they do not fit the image window.
     """
     names = [w.name for w in windows]
     if len(set(names)) != len(names):
         raise ValueError(f"windows must have different names, not {names!r}")
-    total = sum(w.span for w in windows)
+    largest, *others = sorted(windows, key=lambda w: -w.span)
+    total = largest.span + sum(w.span for w in others)
+    after = largest.span
+    if total > IMAGE_SPACE and others:
+        grain = others[0].span
+        after = -(-largest.depth * largest.stride // grain) * grain
+        total += after - largest.span
     if total > IMAGE_SPACE:
         raise UserError(
             f"image memories: {4 * total} bytes of address space is too much, it must be at most "
             f"{4 * IMAGE_SPACE}; take a smaller network or shallower memories"
         )
-    places = {}
-    base = 0
-    for window in sorted(windows, key=lambda w: -w.span):
+    places = {largest.name: PlacedWindow(window=largest, base=0)}
+    base = after
+    for window in others:
         places[window.name] = PlacedWindow(window=window, base=base)
         base += window.span
     return tuple(places[name] for name in names)

@@ -14,7 +14,8 @@ from ...golden.models.layers import TOKEN_EVENTS
 from ...golden.models.layers import Layer as FixedLayer
 from ...golden.models.layers import Path as FixedPath
 from ..cells.catalogue import CELLS
-from ..config import MAX_GROUP_WORDS, AcceleratorConfig, divisor_up_to
+from ..config import BLOCK_RAM, MAX_GROUP_WORDS, AcceleratorConfig, divisor_up_to
+from ..datapath.fetch.sdram_chips import CHIPS
 from ..datapath.rows.stages import UNSHIFTED
 from ..words import FEATURES, INTEGER_LSTM, TOKENS, UNIT_BITS
 from . import integer_lstm
@@ -24,6 +25,10 @@ from .plan import Outline, Plan
 
 SEQUENCE_FRAMES = 128
 """The longest sequence of a network with backward layers where nobody says more."""
+
+BEATS = 2
+"""Words of an SDRAM in a weight word where nobody says otherwise: between their bursts is a cycle
+in which the next row can be opened, and no lane waits longer than that."""
 
 WORD_BITS = 256
 """The weight word of a network where nobody says otherwise, if its weights' widths allow it."""
@@ -39,15 +44,18 @@ def derive_config(
     cell_units: int = 1,
     input_elements: int = 1,
     output_elements: int = 1,
+    weight_memory: str = BLOCK_RAM,
+    memory_clock_mhz: float = 90.0,
 ) -> AcceleratorConfig:
     """The smallest accelerator that each of the networks fits.
 
     Parameters
     ----------
-    word_bits: None picks 256
+    word_bits: None picks 256, and two words of the chip where the weights are in an SDRAM
     drain_rows: None picks the largest divisor of the lanes up to 8
     frames: the longest sequence, for networks with backward layers
-    lane_kind, cell_units, input_elements, output_elements: see `AcceleratorConfig`
+    lane_kind, cell_units, input_elements, output_elements, weight_memory, memory_clock_mhz: see
+        `AcceleratorConfig`
     """
     if frames < 1:
         raise UserError(f"longest sequence: {frames} is not possible, it must be at least 1 frame")
@@ -61,6 +69,8 @@ def derive_config(
         )
     paths = [path for each in networks for _, path in each.paths()]
     widths = tuple(sorted({path.weight_bits for path in paths}))
+    if word_bits is None and weight_memory in CHIPS:
+        word_bits = max(BEATS * CHIPS[weight_memory].dq_bits, widths[-1])
     bits = _word_bits(word_bits, widths[-1])
     modes = {each.delta_mode for each in networks}
     if INTEGER_LSTM in arithmetics and lane_kind != "multiplier":
@@ -78,6 +88,8 @@ def derive_config(
         cell_units=cell_units,
         input_elements=input_elements,
         output_elements=output_elements,
+        weight_memory=weight_memory,
+        memory_clock_mhz=memory_clock_mhz,
         cells=tuple(dict.fromkeys(stage.cell for one in outlines for stage in one.stages)),
         input_kinds=_input_kinds(outlines),
         initial=not all(layer.starts_from_zero for each in networks for layer in each.layers),

@@ -19,6 +19,8 @@ from .detect.detector import Detector
 from .detect.frames import FrameInput
 from .detect.words import ThresholdWrite, frame_word
 from .fetch.fetch import Fetch
+from .fetch.sdram_store import SdramStore
+from .fetch.sdram_words import SdramPins
 from .fetch.sequencer import Sequencer
 from .fetch.weight_store import BlockRamStore
 from .lanes.array import MacArray
@@ -47,7 +49,7 @@ class Core(wiring.Component):
     image : Image, optional
         What the memories hold after configuration; None leaves them empty, to be loaded.
     store : optional
-        Where the weights live, with the ports of `BlockRamStore`; None is one of those.
+        Where the weights live, with the ports of `BlockRamStore`; None is what `config` says.
 
     Members
     -------
@@ -65,6 +67,9 @@ class Core(wiring.Component):
         From the host.
     load_NAME : in, `MemoryWrite`, for each of `core_memories`
         Writes it while no frame is under way; `loads` has these ports by the memories' names.
+    load_ready : out, 1 bit
+        There is room for weights; some that are on their way may still come when it has fallen.
+    sdram : out, `SdramPins`, where the weights are in an SDRAM
     state_addr : in, range(states)
         A word of the state memory, for the host.
     state_data : out, 32 bits
@@ -105,6 +110,8 @@ class Core(wiring.Component):
                     f"load_{memory.name}": In(MemoryWrite(memory.depth, memory.width))
                     for memory in of_core
                 },
+                "load_ready": Out(1),
+                **({"sdram": Out(SdramPins(config.sdram))} if config.sdram else {}),
                 "state_addr": In(range(max(config.states, 2))),
                 "state_data": Out(32),
                 "frame": Out(1),
@@ -125,6 +132,8 @@ class Core(wiring.Component):
     restart_taken: Signal
     set_threshold: data.View
     loads: dict[str, Any]
+    load_ready: Signal
+    sdram: Any
     state_addr: Signal
     state_data: Signal
     frame: Signal
@@ -149,9 +158,7 @@ class Core(wiring.Component):
         m.d.comb += sequencer.start.eq(record.program)
 
         # Passes and event lists -> weights -> MAC array.
-        m.submodules.store = store = self._store or BlockRamStore(
-            depth=config.weight_words, word_bits=config.word_bits, init=contents.get("weights", [])
-        )
+        m.submodules.store = store = self._store or self._own_store()
         m.submodules.fetch = fetch = self._fetch(store)
         m.submodules.array = array = self._array()
         state_detectors = self._state_detectors(m)
@@ -159,7 +166,10 @@ class Core(wiring.Component):
         for lists, detector in zip(fetch.lists, detectors, strict=True):
             wiring.connect(m, lists, detector.lists)
         wiring.connect(m, fetch.store, store.store)
+        if config.sdram and not self._store:
+            wiring.connect(m, store.pins, wiring.flipped(self.sdram))
         m.d.comb += [
+            self.load_ready.eq(store.load_ready),
             array.valid.eq(fetch.valid),
             Value.cast(array.weights).eq(fetch.weights),
             array.tag.eq(fetch.tag),
@@ -216,6 +226,15 @@ class Core(wiring.Component):
             wiring.connect(m, wiring.flipped(self.loads[name]), load)
         return m
 
+    def _own_store(self) -> BlockRamStore | SdramStore:
+        config = self._config
+        depth, word_bits = config.weight_words, config.word_bits
+        if config.sdram is None:
+            init = self._contents.get("weights", [])
+            return BlockRamStore(depth=depth, word_bits=word_bits, init=init)
+        clock_mhz = config.memory_clock_mhz
+        return SdramStore(config.sdram, clock_mhz=clock_mhz, depth=depth, word_bits=word_bits)
+
     def _fetch(self, store: Any) -> Fetch:
         config = self._config
         return Fetch(
@@ -226,7 +245,8 @@ class Core(wiring.Component):
             address_bits=store.address_bits,
             word_bits=config.word_bits,
             store_steady=store.STEADY,
-            store_outstanding=store.latency + 2,
+            store_outstanding=store.outstanding,
+            store_spacing=store.spacing,
             levels=config.levels,
             token_sources=0 if FEATURES in config.input_kinds else config.input_encoders,
         )

@@ -8,12 +8,12 @@ from ..compiler.plan import Plan
 from ..datapath.core import drain_queue_words
 from ..datapath.fetch.reader import REQUEST_CYCLES
 from ..datapath.fetch.sequencer import PASS_CYCLES
-from ..datapath.fetch.weight_store import store_latency
 from ..datapath.lanes.array import array_latency
 from ..parts.queue import BUFFERED_CYCLES
 from .cycle_detect import DetectModel
 from .cycle_parts import ASK, CREDIT, LOOK_UP, NEVER, PASS_ROOM, ListTimes, PassWork
 from .cycle_rows import RowsModel
+from .cycle_store import store_model
 
 
 class FetchModel:
@@ -35,8 +35,8 @@ class FetchModel:
         self._starts = starts
         self._units = config.cell_units
         # From a group's last event to its first D-word at the queue.
-        store = store_latency(config.weight_words)
-        self._front = REQUEST_CYCLES + store + array_latency(config.weight_bits)
+        self._store = store_model(config)
+        self._front = REQUEST_CYCLES + self._store.latency + array_latency(config.weight_bits)
         # When the sequencer has the next pass; when the last one was taken; its rounds as (set,
         # through).
         self._pass, self._take = 0, NEVER
@@ -105,12 +105,14 @@ class FetchModel:
             self.through = issue
             return
         self.beats += count * p.groups
-        end = issue - 1
+        end, store = issue - 1, self._store
         straight = self._units == p.digits == 1 and not p.flush and not (p.last and final)
         for group in range(p.groups):
             words = p.tail if group == p.groups - 1 else p.words
-            # Room behind the drain, and the group before has drained.
-            end = self._room(max(end + count, self._end + self._drain))
+            # Room behind the drain, the group before has drained, the store has had its words.
+            apart = 1 if store.waits is None else store.waits + self._drain
+            apart = max(apart, store.busy(count, p.columns) if store.ahead else 0)
+            end = self._room(max(end + count, self._end + apart))
             if group == 0:
                 self._rows.begin(p, issue if count > 1 else end, final)
             self._ends.append((end, words))
@@ -120,7 +122,7 @@ class FetchModel:
                 self._popped.extend(range(taken, taken + words))
             else:
                 self._drain_words(p, t, end + self._front - 1, words, final)
-        self.through = end
+        self.through = max(issue + count * p.groups - 1, end - store.ahead)
 
     def _drain_words(self, p: PassWork, t: int, at: int, words: int, final: bool) -> None:
         """The D-words of a group leave the queue, which they come to after cycle `at`."""

@@ -10,8 +10,10 @@ from ...golden.arithmetic import Ints
 from ...golden.models.network import Network
 from ...hw.accelerator import windows
 from ...hw.bus.register_map import place_windows
-from ...hw.compiler.compile import compile_network
+from ...hw.compiler.compile import compile_plan
+from ...hw.compiler.plan import Plan
 from ...hw.config import AcceleratorConfig
+from ...hw.generate import manifest
 from ..report import SimulationReport
 from ..simulate import simulate
 from ..stimulus import Stimulus
@@ -49,17 +51,11 @@ def load_network(network: Network, config: AcceleratorConfig) -> dict[str, Any]:
 
     manifest: what `simulate` needs of it; image: the writes (byte address, value) of all memories.
     """
-    image = compile_network(network, config)
+    plan = Plan.of(network, config)
+    image = compile_plan(plan)
     writes = [
         write
         for place in place_windows(windows(config))
         for write in place.encode(image.contents[place.window.name])
     ]
-    return {
-        "manifest": {
-            "word_bits": config.word_bits,
-            "lists": [{"index": n, "path": entry.path} for n, entry in enumerate(image.lists)],
-            "layers": [{"state_base": base} for base in image.state_bases],
-        },
-        "image": writes,
-    }
+    return {"manifest": manifest(plan, image), "image": writes}

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The core alone in Verilator, driven from C++: the fastest way to measure large networks.
 
-The core is built empty, once per configuration; each run loads its image through the load ports.
+The core is built empty, once per configuration; each run loads its image through the load ports,
+weights in an SDRAM from a file.
 Nothing of the buses is in it; `runner` simulates whole accelerators.
 """
 
@@ -9,13 +10,13 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from amaranth.back import verilog
-from amaranth.hdl import ClockSignal, Instance, Module
+from amaranth.hdl import ClockSignal, Instance, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -33,11 +34,16 @@ from ...hw.datapath.fetch.weight_store import store_latency
 from ...hw.datapath.fetch.words import weight_store_signature
 from ...hw.image import core_memories
 from ...hw.parts.memory import MemoryWrite
+from ..memory.chip import SOURCE, beat_lines
+from ..memory.store import StoreWithChip
 from ..verilator import compile_model
 
 __all__ = ["CoreCycles", "measure_core"]
 
 TOP = "core"
+
+POWER_UP = 3000.0
+"""ns that an SDRAM takes from power on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,6 +89,10 @@ def measure_core(
         parts = []
         for n, memory in enumerate(core_memories(config)):
             words = image.contents[memory.name]
+            if config.sdram and memory.name == "weights":
+                lines = beat_lines(words, config.sdram, config.word_bits)
+                (run / "weights.hex").write_text(lines, "utf-8")
+                continue
             count = -(-memory.width // 32)
             raw = b"".join(word.to_bytes(4 * count, "little") for word in words)
             parts += [np.array([n, len(words), count], "<u4").tobytes(), raw]
@@ -96,9 +106,11 @@ def measure_core(
         parts.append(np.concatenate([starts[:, None], frames], axis=1).astype("<i2").tobytes())
         (run / "job.bin").write_bytes(b"".join(parts))
         command = [str(program), str(run), *map(str, (idle, stall, seed))]
+        command.append(f"+sdram={run / 'weights.hex'}")
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            raise UserError(f"core: the simulation did not end ({done.stderr.strip()[-300:]})")
+            said = (done.stdout + done.stderr).strip()[-300:]
+            raise UserError(f"core: the simulation did not end ({said})")
         outputs = np.fromfile(run / "outputs.bin", "<i2").astype(np.int64)
         facts = json.loads(done.stdout)
     wanted = np.concatenate([g.outputs for g in golden])
@@ -118,14 +130,16 @@ def measure_core(
 
 def _build(config: AcceleratorConfig, workdir: Path) -> Path:
     """The simulator of a configuration's empty core, unless the same was built before."""
-    core = Core(config, store=_Store(config))
+    # Power is on long before a run begins.
+    chip = config.sdram and replace(config.sdram, power_up=POWER_UP)
+    core = Core(config, store=StoreWithChip(config, chip) if chip else _Store(config))
     source = verilog.convert(core, name=TOP, strip_internal_attrs=True)
     loads = "".join(
         f"      case {n}: top->load_{memory.name}__en = 1; top->load_{memory.name}__addr = a;"
         f" put(top->load_{memory.name}__data, w); tick(); top->load_{memory.name}__en = 0; break;\n"
         for n, memory in enumerate(core_memories(config))
     )
-    source += STORE
+    source += SOURCE.read_text("utf-8") if config.sdram else STORE
     harness = HARNESS.replace("LOADS", loads).replace("__", "___05F")  # as Verilator writes it
     tools = [toolchain.require(name) for name in ("verilator", "g++", "make")]
     name = digest("core", [tool.version for tool in tools], source, harness)
@@ -149,11 +163,14 @@ class _Store(wiring.Component):
     """`BlockRamStore` as the simulator has it: one memory that is not written out word by word."""
 
     STEADY = True
+    spacing = 1
     store: Any
     load: Any
+    load_ready: Signal
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.latency = store_latency(config.weight_words)
+        self.outstanding = self.latency + 2
         self.address_bits = max(1, (config.weight_words - 1).bit_length())
         self._word_bits = config.word_bits
         word = {"address_bits": self.address_bits, "word_bits": config.word_bits}
@@ -161,6 +178,7 @@ class _Store(wiring.Component):
             {
                 "store": Out(weight_store_signature(**word)),
                 "load": In(MemoryWrite(config.weight_words, config.word_bits)),
+                "load_ready": Out(1),
             }
         )
 
@@ -181,7 +199,7 @@ class _Store(wiring.Component):
             i_w_addr=self.load.addr,
             i_w_data=self.load.data,
         )
-        m.d.comb += request.ready.eq(1)
+        m.d.comb += [self.load_ready.eq(1), request.ready.eq(1)]
         return m
 
 
@@ -245,7 +263,8 @@ static void get(void *p, std::size_t n) {
   if (n && std::fread(p, 1, n, job) != n) { std::fprintf(stderr, "job is short"); std::exit(2); }
 }
 
-int main(int, char **argv) {
+int main(int argc, char **argv) {
+  Verilated::commandArgs(argc, argv);
   std::string folder = argv[1];
   double idle = std::atof(argv[2]), stall = std::atof(argv[3]);
   state = 88172645463325252ull + std::strtoull(argv[4], nullptr, 10) * 2654435761ull;

@@ -22,6 +22,8 @@ class DrainRoom(wiring.Component):
         D-words of the largest group.
     steady : bool
         Beats reach the array as far apart as they were issued.
+    spacing : int
+        Cycles between two beats at the array, at the least.
 
     Members
     -------
@@ -41,8 +43,11 @@ class DrainRoom(wiring.Component):
         A group may be completed in this cycle.
     """
 
-    def __init__(self, *, queue_words: int, group_words: int, steady: bool) -> None:
+    def __init__(
+        self, *, queue_words: int, group_words: int, steady: bool, spacing: int = 1
+    ) -> None:
         self._steady = steady
+        self._drained_between = spacing >= group_words
         self._credits = Credits(total=queue_words, need=3 * group_words)
         super().__init__(
             {
@@ -79,6 +84,10 @@ class DrainRoom(wiring.Component):
             m.d.sync += self.may_end.eq(credits.room & Mux(self.end, drain == 1, spacing <= 1))
             with m.If(self.end):
                 m.d.sync += spacing.eq(drain - 1)
+            return m
+        if self._drained_between:
+            # Whatever the group, it has drained when the next beat comes.
+            m.d.sync += self.may_end.eq(credits.room)
             return m
         # Answers may bunch up: the next group waits until this one's end has arrived.
         on_its_way = Signal()

@@ -44,6 +44,8 @@ class Fetch(wiring.Component):
         The store's answers keep the requests' spacing.
     store_outstanding : int
         Requests that the store may hold.
+    store_spacing : int
+        Cycles between two of its answers, at the least.
     levels : int, optional
         Levels of lists of terms; None: they are lists of events.
     token_sources : int
@@ -82,6 +84,7 @@ class Fetch(wiring.Component):
         word_bits: int,
         store_steady: bool,
         store_outstanding: int,
+        store_spacing: int = 1,
         levels: int | None = None,
         token_sources: int = 0,
     ) -> None:
@@ -91,7 +94,10 @@ class Fetch(wiring.Component):
             )
         self._rounds = Rounds(sources=sources, levels=levels, token_sources=token_sources)
         self._room = DrainRoom(
-            queue_words=queue_words, group_words=group_words, steady=store_steady
+            queue_words=queue_words,
+            group_words=group_words,
+            steady=store_steady,
+            spacing=store_spacing,
         )
         self._reader = BeatReader(
             sources=sources,

@@ -52,10 +52,15 @@ class BlockRamStore(wiring.Component):
     store : in, the requests, and out, the answers, of `weight_store_signature`
     load : in, `MemoryWrite(depth, word_bits)`
         Writes words while no request is open.
+    load_ready : out, 1 bit
+        There is room for words: always.
     """
 
     STEADY = True
     """Answers keep the requests' spacing."""
+
+    spacing = 1
+    """Cycles between two answers, at the least."""
 
     def __init__(self, *, depth: int, word_bits: int, init: list[int]) -> None:
         self._depth = depth
@@ -68,16 +73,23 @@ class BlockRamStore(wiring.Component):
                     weight_store_signature(address_bits=self.address_bits, word_bits=word_bits)
                 ),
                 "load": In(MemoryWrite(depth, word_bits)),
+                "load_ready": Out(1),
             }
         )
 
     store: Any
     load: Any
+    load_ready: Signal
 
     @property
     def latency(self) -> int:
         """Cycles from a request to its answer."""
         return store_latency(self._depth)
+
+    @property
+    def outstanding(self) -> int:
+        """Requests that it takes before it has answered the first."""
+        return self.latency + 2
 
     @property
     def _banks(self) -> list[range]:
@@ -120,6 +132,7 @@ class BlockRamStore(wiring.Component):
             ]
             words, bank = chosen, delay(m, bank[2:], 1, f"bank_{level}")
         m.d.comb += [
+            self.load_ready.eq(1),
             request.ready.eq(1),
             response.valid.eq(delay(m, request.valid, self.latency, "valid", reset=True)),
             response.payload.eq(words[0]),

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An SDRAM for simulators, and what is run against it."""

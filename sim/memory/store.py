@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A weight store with its SDRAM beside it, where a design is simulated without its top level."""
+
+from typing import Any
+
+from amaranth.hdl import ClockSignal, Instance, Module, Signal
+from amaranth.lib import wiring
+
+from ...hw.config import AcceleratorConfig
+from ...hw.datapath.fetch.sdram_chips import SdramChip
+from ...hw.datapath.fetch.sdram_store import SdramStore
+from ...hw.datapath.fetch.sdram_words import word_beats, word_burst
+from .chip import PORTS, parameters
+
+
+class StoreWithChip(wiring.Component):
+    """The store of a configuration with an SDRAM, and the chip, an instance of `sdram_pads`.
+
+    Members
+    -------
+    store, load, load_ready : as of `SdramStore`
+    """
+
+    STEADY = False
+
+    store: Any
+    load: Any
+    load_ready: Signal
+
+    def __init__(self, config: AcceleratorConfig, chip: SdramChip) -> None:
+        depth, word_bits = config.weight_words, config.word_bits
+        clock_mhz = config.memory_clock_mhz
+        self._inner = SdramStore(chip, clock_mhz=clock_mhz, depth=depth, word_bits=word_bits)
+        self.address_bits = self._inner.address_bits
+        self.outstanding, self.spacing = self._inner.outstanding, self._inner.spacing
+        beats = word_beats(chip, word_bits)
+        self._parameters = parameters(
+            chip, clock_mhz=clock_mhz, burst=word_burst(beats), words=depth * beats
+        )
+        ports = dict(self._inner.signature.members.items())
+        super().__init__({name: ports[name] for name in ("store", "load", "load_ready")})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.controller = inner = self._inner
+        for name in ("store", "load"):
+            wiring.connect(m, getattr(inner, name), wiring.flipped(getattr(self, name)))
+        m.d.comb += self.load_ready.eq(inner.load_ready)
+        pins = {
+            f"{'o' if name == 'dq_i' else 'i'}_{name}": getattr(inner.pins, name) for name in PORTS
+        }
+        m.submodules.chip = Instance(
+            "sdram_pads",
+            **{f"p_{name}": value for name, value in self._parameters.items()},
+            i_clk=ClockSignal(),
+            **pins,
+        )
+        return m
