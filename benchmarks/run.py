@@ -12,6 +12,7 @@ import arrays
 import cells
 import energy
 import integer_lstm
+import integer_lstm_area
 import knee
 import lanes
 import largest
@@ -42,6 +43,7 @@ FPGA: dict[str, Suite] = {
     "area": area.figures,
     "area-model": area_model.figures,
     "arrays": arrays.figures,
+    "integer-lstm-area": integer_lstm_area.figures,
     "lane-area": lanes.area,
     "largest": largest.figures,
 }

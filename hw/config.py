@@ -284,6 +284,12 @@ class AcceleratorConfig:
         return row_parameters(self.arithmetic, self.unit_word, self.row_mults)
 
     @property
+    def every_shift(self) -> tuple[int, int]:
+        """The lowest and the highest shift that a D-word may have."""
+        ends = (*self.shifts, *self.float_shifts)
+        return min(ends), max(ends)
+
+    @property
     def buffered(self) -> bool:
         """Whether there is a sequence buffer."""
         return self.sequence_words > 0

@@ -13,14 +13,14 @@ import numpy as np
 from ..golden.arithmetic import Ints
 from ..golden.errors import UserError
 from ..golden.evaluation.networks import AnyNetwork, AnyPath, run_words, word_range
-from ..hw.compiler.integer_lstm import runnable
 from ..hw.generate import MANIFEST_FORMAT
 from .execute import SIMULATORS, build, run
-from .job import Job, LayerState
+from .job import Job
 from .memory.beside import BESIDE, beside, chip_file, chip_of
 from .memory.chip import SOURCE
 from .names import TOP
 from .report import SimulationReport, counter_mismatch, ideal_cycles
+from .states import layer_states
 from .stimulus import STALLED, Stimulus
 
 Manifest = Mapping[str, Any]
@@ -74,14 +74,12 @@ def simulate(
     results = run_words(network, sequences, terms=terms)
     if stimulus.patience is None:
         stimulus = replace(stimulus, patience=_patience(network, facts, stimulus))
+    layers, states = layer_states(network, facts, results[-1].states)
     job = Job(
         frames=tuple(sequences),
         outputs=tuple(result.outputs for result in results),
-        states=results[-1].states,
-        layers=tuple(
-            LayerState(name=layer.name, base=entry["state_base"], has_c=layer.cell.has_c)
-            for entry, layer in zip(facts["layers"], runnable(network).layers, strict=True)
-        ),
+        states=states,
+        layers=layers,
         lists=1 + max((entry["index"] for entry in facts["lists"]), default=-1),
         stimulus=stimulus,
         thresholds=_thresholds(network, facts) if thresholds or image else {},

@@ -457,8 +457,8 @@ def _rescaling(what: str, name: str, scaling: Scaling) -> dict[str, int]:
     mult, shift = int(scaling.mult.item()), -int(scaling.shift.item())
     if not 0 <= shift <= MOST_SHIFT:
         raise UserError(
-            f"{what}: a rescale factor of 2**{-shift} and more is not possible in the accelerator, "
-            "it must be below 1; quantize anew with other scales"
+            f"{what}: a rescale factor of 1 and more is not possible in the accelerator; quantize "
+            "anew with other scales"
         )
     return {f"layer_{name}_mult": mult, f"layer_{name}_shift": shift}
 

@@ -39,7 +39,7 @@ def row_tag(config: AcceleratorConfig) -> data.StructLayout:
             "address": range(max(config.row_words, 2)),  # of its sums in M
             "row": range(max(config.row_words, 2)),  # the same, of its row parameters
             "slot": range(SLOTS),  # its gate
-            "shift": range(config.shifts[0], config.shifts[1] + 1),
+            "shift": range(config.every_shift[0], config.every_shift[1] + 1),
             "from_zero": 1,  # M starts from 0, or from the initial sums
             "init": 1,  # the gate's first contribution: starts from the bias alone
             "flush": 1,  # no rows of this pass: only hands the gate's sum on

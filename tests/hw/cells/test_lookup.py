@@ -65,7 +65,6 @@ def test_chooses_by_exponent():
     np.testing.assert_array_equal(got, expected)
 
 
-@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 def test_refuses_what_has_no_lines():
     words = np.arange(1 << 15) % 7
     with pytest.raises(ValueError, match="do not mirror the others"):
