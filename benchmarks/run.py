@@ -9,6 +9,7 @@ from pathlib import Path
 import area
 import area_model
 import arrays
+import board_table
 import cells
 import energy
 import integer_lstm
@@ -42,7 +43,11 @@ FPGA: dict[str, Suite] = {
     "lane-area": lanes.area,
     "largest": largest.figures,
 }
-LONG: dict[str, Suite] = {**search.SEARCHES, "energy": energy.figures}
+LONG: dict[str, Suite] = {
+    **search.SEARCHES,
+    "energy": energy.figures,
+    "boards": board_table.figures,
+}
 
 
 def main() -> int:

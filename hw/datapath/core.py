@@ -340,7 +340,12 @@ class Core(wiring.Component):
         """Frames -> their change detectors."""
         config = self._config
         elements = config.input_elements
-        frames = FrameInput(encoders=config.input_encoders, sweeps=config.sweeps, elements=elements)
+        frames = FrameInput(
+            encoders=config.input_encoders,
+            columns=config.input_references,
+            sweeps=config.sweeps,
+            elements=elements,
+        )
         m.submodules.frames = self._renewed(frames)
         wiring.connect(m, wiring.flipped(self.i), frames.i)
         detectors = [self._detector(m, n, frames=True) for n in range(config.input_encoders)]

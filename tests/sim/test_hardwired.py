@@ -41,5 +41,5 @@ def test_only_weights_are_loaded():
     network = make_network([("gru", 5)], 3)
     config = replace(derive_config(network), hardwired=True)
     assert [window.name for window in windows(config)] == ["weights"]
-    with pytest.raises(ValueError, match="image must be there where config.hardwired is"):
+    with pytest.raises(ValueError, match=r"image must be there where config\.hardwired is"):
         Accelerator(config)

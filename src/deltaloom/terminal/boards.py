@@ -15,10 +15,13 @@ def print_boards(fits: "Sequence[BoardFit]") -> None:
     from rich.table import Table
 
     table = Table("board")
-    for heading in ("fits", *fits[0].resources):
+    kinds = list(dict.fromkeys(what for fit in fits for what in fit.resources))
+    for heading in ("fits", *kinds):
         table.add_column(heading, justify="right")
     for fit in fits:
-        numbers = [f"{used:,} of {there:,}" for used, there in fit.resources.values()]
+        known = fit.resources
+        pairs = [known.get(what, (0, 0)) for what in kinds]
+        numbers = [f"{used:,} of {there:,}" if there else "-" for used, there in pairs]
         table.add_row(fit.board, "yes" if fit.fits else "no", *numbers)
     print_table(table)
     print("Estimated, without the serial bridge and what else a board adds.")
