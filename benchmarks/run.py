@@ -9,6 +9,7 @@ from pathlib import Path
 import area
 import area_model
 import arrays
+import board_table
 import cells
 import energy
 import integer_lstm
@@ -53,6 +54,7 @@ LONG: dict[str, Suite] = {
     "energy": energy.figures,
     "training": training.figures,
     "sdram": lambda work: sdram.figures(work, dense_steps=4, smooth_steps=20),
+    "boards": board_table.figures,
 }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ...golden.errors import UserError
 from ...hw.config import AcceleratorConfig
+from ...hw.estimates.area import AreaEstimate
 from ..board import Board
 from ..registry import BOARDS
 from .families import family_of
@@ -18,13 +19,14 @@ class BoardFit:
     Members
     -------
     board: its name.
-    luts, block_rams, multipliers: (used, there).
+    luts, block_rams, multipliers, sprams: (used, there).
     """
 
     board: str
     luts: tuple[int, int]
     block_rams: tuple[int, int]
     multipliers: tuple[int, int]
+    sprams: tuple[int, int] = (0, 0)
 
     @property
     def resources(self) -> Mapping[str, tuple[int, int]]:
@@ -33,6 +35,7 @@ class BoardFit:
             "LUT4s": self.luts,
             "block RAMs": self.block_rams,
             "multipliers": self.multipliers,
+            **({"SPRAMs": self.sprams} if self.sprams[1] else {}),
         }
 
     @property
@@ -44,18 +47,23 @@ class BoardFit:
 def fit_boards(config: AcceleratorConfig) -> tuple[BoardFit, ...]:
     """The accelerator on each board, in their order."""
     areas = {board.family: family_of(board).area(config) for board in BOARDS.values()}
-    found = []
-    for board in BOARDS.values():
-        area, device = areas[board.family], board.device
-        found.append(
-            BoardFit(
-                board=board.name,
-                luts=(area.luts, device.luts),
-                block_rams=(area.block_rams, device.brams),
-                multipliers=(area.multipliers, device.dsps),
-            )
-        )
-    return tuple(found)
+    return tuple(_fit(board, areas[board.family]) for board in BOARDS.values())
+
+
+def fit_board(config: AcceleratorConfig, board: Board) -> BoardFit:
+    """The accelerator on one board."""
+    return _fit(board, family_of(board).area(config))
+
+
+def _fit(board: Board, area: AreaEstimate) -> BoardFit:
+    device = board.device
+    return BoardFit(
+        board=board.name,
+        luts=(area.luts, device.luts),
+        block_rams=(area.block_rams, device.brams),
+        multipliers=(area.multipliers, device.dsps),
+        sprams=(area.sprams, device.sprams),
+    )
 
 
 def check_fit(config: AcceleratorConfig, board: Board) -> None:

@@ -83,7 +83,7 @@ class Ice40:
         progress: Progress,
     ) -> Placed:
         """nextpnr-ice40, then icepack. LUTs are nextpnr's logic cells."""
-        options = [f"--{board.device.nextpnr}", "--package", board.package]
+        options = [f"--{board.device.nextpnr}", "--package", board.package.lower()]
         options += ["--pcf", "design.pcf", "--asc", "design.asc"]
         layout = lay_out(
             netlist,

@@ -14,10 +14,7 @@ from pathlib import Path
 from ..nextpnr.yosys import SynthesizedDesign, reading, run_yosys
 from ..tools.process import Progress, silent
 
-MAPPERS = ("abc9", "abc")
-"""LUT mappers, the preferred one first."""
-
-LATE_BITS = 64
+LATE_BITS = 56
 """Memories of fewer bits stay flip-flops."""
 
 _MODULE = re.compile(r"^module .*?^end$", re.MULTILINE | re.DOTALL)
@@ -79,9 +76,18 @@ def _module(text: str) -> str:
             return cell[0]
         late = cell[0].replace("\\CLK_ENABLE 0\n", "\\CLK_ENABLE 1\n")
         late = late.replace("\\CLK_POLARITY 1\n", "\\CLK_POLARITY 0\n")
+        changed_memories.add(name)
         return re.sub(r"connect \\CLK .*", lambda _: f"connect \\CLK {clocks[name]}", late)
 
-    return _CELL.sub(changed, text)
+    changed_memories: set[str] = set()
+    text = _CELL.sub(changed, text)
+    # yosys would rather take flip-flops for some of them
+
+    def in_block_ram(memory: re.Match[str]) -> str:
+        wanted = memory[3].removeprefix("\\") in changed_memories
+        return '  attribute \\ram_style "block"\n' + memory[0] if wanted else memory[0]
+
+    return _SIZE.sub(in_block_ram, text)
 
 
 def _memory(cell: str) -> str:
@@ -98,19 +104,12 @@ def _connection(cell: str, pin: str) -> str:
     return found[1]
 
 
-def _script(source: str, top: str, mapper: str) -> str:
-    synth = {"abc9": "synth_ice40 -dsp -abc9 -dff", "abc": "synth_ice40 -dsp"}[mapper]
-    return "\n".join([*reading(source, top), f"{synth} -top {top}"])
+def _script(source: str, top: str) -> str:
+    # -dff takes five times as long for a hundredth of the logic cells
+    return "\n".join([*reading(source, top), f"synth_ice40 -dsp -top {top}"])
 
 
-def synthesize(
-    rtlil: str,
-    *,
-    top: str,
-    workdir: Path,
-    mappers: tuple[str, ...] = MAPPERS,
-    progress: Progress = silent,
-) -> Netlist:
+def synthesize(rtlil: str, *, top: str, workdir: Path, progress: Progress = silent) -> Netlist:
     """Synthesize module ``top`` of RTLIL text; the result is kept below ``workdir``.
 
     Raises UserError when there is no Yosys, or when it failed; the line names the log.
@@ -120,6 +119,6 @@ def synthesize(
         read_late(rtlil),
         top=top,
         workdir=workdir,
-        scripts=lambda name: {mapper: _script(name, top, mapper) for mapper in mappers},
+        scripts=lambda name: {"yosys": _script(name, top)},
         progress=progress,
     )

@@ -367,6 +367,7 @@ class Core(wiring.Component):
         elements = config.input_elements
         frames = FrameInput(
             encoders=config.input_encoders,
+            columns=config.input_references,
             sweeps=config.sweeps,
             elements=elements,
             input_kinds=config.input_kinds,

@@ -32,6 +32,7 @@ class AreaEstimate:
     Members
     -------
     luts, flip_flops, multipliers, block_rams: of all; LUTs are LUT4s
+    sprams: large memories that hold the weights, in families that have them
     components: each component's, by its name
     """
 
@@ -40,6 +41,7 @@ class AreaEstimate:
     multipliers: int
     block_rams: int
     components: Mapping[str, Area]
+    sprams: int = 0
 
 
 def estimate_area(config: AcceleratorConfig) -> AreaEstimate:

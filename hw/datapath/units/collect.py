@@ -102,6 +102,7 @@ class Collect(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         shared = self.unit.shape()
+        several = self.drain_rows > self.width  # cycles of a unit-word
         waiting: Any = Signal(shared, reset_less=True)  # of the unit-word that is collected
         full = Signal()  # it is complete
         load, taken = Signal(), Signal()
@@ -134,21 +135,18 @@ class Collect(wiring.Component):
         unit: Any = Signal(shared, reset_less=True)
         with m.If(load):
             m.d.sync += [unit.eq(waiting), self.running.eq(1)]
-            m.d.comb += [
-                after.more_units.eq(waiting.count > self.width),
-                after.ends_layer.eq(waiting.end),
-            ]
+            m.d.comb += after.ends_layer.eq(waiting.end)
+            if several:
+                m.d.comb += after.more_units.eq(waiting.count > self.width)
         with m.Else():
-            steps = ["unit", "state", *(["skip"] if "skip" in shared.members else [])]
-            m.d.sync += [
-                self.running.eq(now.more_units),
-                unit.count.eq(unit.count - self.width),
-                *(unit[name].eq(unit[name] + self.width) for name in steps),
-            ]
-            m.d.comb += [
-                after.more_units.eq(now.more_units & (unit.count > 2 * self.width)),
-                after.ends_layer.eq(now.more_units & now.ends_layer),
-            ]
+            m.d.sync += self.running.eq(now.more_units)
+            m.d.comb += after.ends_layer.eq(now.more_units & now.ends_layer)
+            if several:
+                steps = ["unit", "state", *(["skip"] if "skip" in shared.members else [])]
+                m.d.sync += unit.count.eq(unit.count - self.width)
+                m.d.sync += [unit[name].eq(unit[name] + self.width) for name in steps]
+                more = now.more_units & (unit.count > 2 * self.width)
+                m.d.comb += after.more_units.eq(more)
         m.d.comb += [
             self.unit.eq(unit),
             self.unit.end.eq(unit.end & ~now.more_units),
