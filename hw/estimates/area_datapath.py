@@ -23,7 +23,7 @@ from ..words import COLUMN_BITS, SLOTS, TOKENS, UNIT_BITS, FetchPass, RowParamet
 from .ecp5 import Area, Part, adder, fifo, memory, multiplexer, queue, rescaler
 from .ecp5_measured import SRU_CELLS
 
-TOKEN_ENCODER = Area(luts=77, flip_flops=2 * UNIT_BITS + COLUMN_BITS + 9)
+TOKEN_ENCODER = Area(luts=58, flip_flops=2 * UNIT_BITS + COLUMN_BITS + 10)
 """A change detector of tokens: two indices, the number of tokens, marks."""
 
 UNREAD_BITS = 9

@@ -63,10 +63,12 @@ class Design:
 def make_design(seed: int) -> Design:
     """The design of this seed: the first of what it draws that hardware has."""
     rng = np.random.default_rng(seed)
+    kinds = np.random.default_rng([seed, 1])
     while True:
         shape, inputs = _shape(rng)
+        tokens = kinds.random(2) < kinds.choice([0, 0, 0.5, 1])  # one, both or none of the two
         try:
-            networks = tuple(_network(rng, shape, inputs) for _ in range(2))
+            networks = tuple(_network(rng, shape, inputs, bool(each)) for each in tokens)
             widest = max(path.weight_bits for each in networks for _, path in each.paths())
             config = derive_config(
                 *networks,
@@ -122,7 +124,7 @@ def _shape(rng: np.random.Generator) -> tuple[list[Shape], int]:
     return layers, inputs
 
 
-def _network(rng: np.random.Generator, shape: list[Shape], inputs: int) -> Network:
+def _network(rng: np.random.Generator, shape: list[Shape], inputs: int, tokens: bool) -> Network:
     network = make_network(
         shape,
         inputs,
@@ -133,6 +135,7 @@ def _network(rng: np.random.Generator, shape: list[Shape], inputs: int) -> Netwo
         h_exponent=int(rng.integers(0, 4)),
         wide_exponent=int(rng.integers(0, 3)),
         delta_mode=str(rng.choice(DELTA_MODES, p=[0.75, 0.25])),
+        tokens=tokens,
     )
     return network.with_thresholds(_thresholds(rng, network))
 
@@ -142,7 +145,8 @@ def _thresholds(rng: np.random.Generator, network: Network) -> dict[str, int]:
     chosen = {}
     for name, path in network.paths():
         most = (1 << path.quantizer.bits) - 1
-        chosen[name] = int(rng.choice([0, 1, rng.integers(most + 1), most // 4, most]))
+        value = int(rng.choice([0, 1, rng.integers(most + 1), most // 4, most]))
+        chosen[name] = 0 if path.tokens else value
     return chosen
 
 
@@ -242,9 +246,12 @@ def _run(
 
 
 def _frames(rng: np.random.Generator, network: Network, steps: int) -> Ints:
-    """Noise, a walk, the extremes or nothing, int16 [steps, inputs]."""
-    shape = (steps, network.inputs)
+    """Noise, a walk, the extremes or nothing, int16 [steps, inputs]; or tokens, known or not."""
+    shape = (steps, network.frame_words)
     kind = rng.integers(4)
+    strangers = int(kind == 1)
+    if network.tokens and kind:
+        return rng.integers(-strangers, network.inputs + strangers, shape)
     if kind == 0:
         return rng.integers(-32768, 32768, shape)
     if kind == 1:
@@ -252,7 +259,7 @@ def _frames(rng: np.random.Generator, network: Network, steps: int) -> Ints:
         return np.clip(walk, -32768, 32767).astype(np.int64)
     if kind == 2:
         return rng.choice(np.array([-32768, -1, 0, 1, 32767]), shape)
-    return np.repeat(rng.integers(-32768, 32768, (1, network.inputs)), steps, axis=0)
+    return np.repeat(rng.integers(-32768, 32768, (1, shape[1])), steps, axis=0)
 
 
 def _chance(rng: np.random.Generator) -> int:
