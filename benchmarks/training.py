@@ -23,7 +23,7 @@ from deltaloom.golden.quantization.quantize import Scheme, quantize
 from deltaloom.training.options import Options
 
 TRAIN = REPORT.parents[1] / "speech" / "train.npz"
-FEW = Options(epochs=5)
+FEW = {"lstm": Options(epochs=5), "gru": Options(epochs=3, longest=100, batch=64)}
 FEWER_CHANGES = Options(epochs=3, longest=100, batch=64, delta_penalty=1.0)
 ALLOWED = 0.5
 """Points of error that thresholds may cost, over thresholds 0 of the network before training."""
@@ -42,7 +42,7 @@ def two_bits(cell: str, work: Path) -> Iterator[Figure]:
     """Frame errors on the test set, before and after."""
     model = import_checkpoint(DATA / f"{cell}.safetensors")
     network = quantize(model, _data("calibration"), Scheme(weight_bits=2, activation_bits=8))
-    found = trained(cell, network, FEW, work / f"{cell}-2-8.safetensors")
+    found = trained(cell, network, FEW[cell], work / f"{cell}-2-8.safetensors")
     test = _data("test")
     exact = metric_of(test)(test, run_float_dataset(model, test))
     before, after = (error(one, test) for one in (network, found))

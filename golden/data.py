@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sequences of feature frames and, where there are any, what the network should say about them."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
@@ -118,6 +119,17 @@ class Dataset:
         if self.targets is not None:
             return self.frames
         return sum(int((y != IGNORED).sum()) for y in self.labels or ())
+
+    @property
+    def digest(self) -> str:
+        """Of all that a network's errors on it depend on."""
+        result = hashlib.sha256(f"{self.task} {[*self.states]}".encode())
+        rows = (self.features, self.labels, self.targets, self.offset, self.states.values())
+        for n, arrays in enumerate(rows):
+            for array in arrays or ():
+                result.update(f"{n} {array.dtype} {array.shape}".encode())
+                result.update(np.ascontiguousarray(array).data)
+        return result.hexdigest()
 
     def check_width(self, inputs: int, *, tokens: bool = False) -> None:
         """Raise UserError unless frames are what a network takes.

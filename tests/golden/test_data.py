@@ -387,3 +387,26 @@ def test_tokens_that_a_network_does_not_take():
         tokens.check_width(5)
     with pytest.raises(UserError, match=r"features: the network takes tokens, integers 0\.\.4"):
         Dataset((np.zeros((3, 5), np.float32),)).check_width(5, tokens=True)
+
+
+def test_digest():
+    """The same for the same data, another one for each thing that differs."""
+    frames = (np.arange(6, dtype=np.float32).reshape(3, 2), np.ones((1, 2), np.float32))
+    labels = (np.array([0, 1, -1]), np.array([1]))
+    states = {"gru.h": np.zeros((2, 4), np.float32)}
+    targets = tuple(x[:, :1] for x in frames)
+    made = [
+        Dataset(frames),
+        Dataset(frames[::-1]),
+        Dataset(frames, labels),
+        Dataset(frames, tuple(y + 1 for y in labels)),
+        Dataset(frames, states=states),
+        Dataset(frames, states={"lstm.h": states["gru.h"]}),
+        Dataset(frames, task="regression"),
+        Dataset(frames, task="regression", targets=targets),
+        Dataset(frames, task="regression", offset=targets),
+    ]
+    digests = [data.digest for data in made]
+    assert len({*digests}) == len(made)
+    copies = tuple(np.array(x, order="F") for x in frames)
+    assert Dataset(copies, labels).digest == digests[2]

@@ -76,14 +76,9 @@ class Rule:
     @property
     def digest(self) -> str:
         """Of what the values of candidates depend on."""
-        result = hashlib.sha256()
-        for data in (self.data, self.calibration):
-            for arrays in (data.features, data.labels, data.targets, data.offset):
-                for array in arrays or ():
-                    result.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
-        rules = [self.errors, self.distance, asdict(self.options)]
-        result.update(json.dumps(rules).encode())
-        return result.hexdigest()
+        digests = [self.data.digest, self.calibration.digest]
+        rules = [self.errors, self.distance, asdict(self.options), *digests]
+        return hashlib.sha256(json.dumps(rules).encode()).hexdigest()
 
 
 def distance(a: BitsByPath, b: BitsByPath) -> float:

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..golden.data import Dataset
 from ..golden.errors import UserError
 from ..golden.evaluation.evaluate import run_dataset, run_float_dataset
-from ..golden.evaluation.metrics import Metric
+from ..golden.evaluation.metrics import Metric, find_metric
 from ..golden.evaluation.operations import eliminated
 from ..golden.models.float_model import FloatModel
 from ..golden.models.network import Network
@@ -89,7 +89,7 @@ def finetune(
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """So many threads of PyTorch in the block; the usual ones where layers are small is 1."""
+    """So many threads of PyTorch in the block."""
     if count < 1:
         raise UserError(f"threads: {count} is not possible, it must be at least 1")
     before = torch.get_num_threads()
@@ -129,7 +129,6 @@ class _Run:
 
     def __post_init__(self) -> None:
         options = self.options
-        torch.manual_seed(options.seed)
         self._module = DeltaNetwork(self.network, self.model)
         teacher = run_float_dataset(self.model, self.data) if options.teacher else None
         if teacher is not None and self.data.offset is not None:
@@ -227,14 +226,9 @@ class _Run:
             for save in (self.network.save, self.model.save):
                 save(file)
                 result.update(file.read_bytes())
-        for data in (self.data, self.tuning):
-            for arrays in (data.features, data.labels, data.targets, data.offset):
-                for array in arrays or ():
-                    result.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
-            for name, states in data.states.items():
-                result.update(name.encode() + states.tobytes())
-        rules = [asdict(self.options), self.metric.name, sorted((self.metric.fold or {}).items())]
-        result.update(json.dumps(rules).encode())
+        fold = sorted((self.metric.fold or {}).items())
+        digests = [self.data.digest, self.tuning.digest]
+        result.update(json.dumps([asdict(self.options), self.metric.name, fold, *digests]).encode())
         return result.hexdigest()
 
     def _step(self, pieces: Sequence[Piece], rng: np.random.Generator) -> float:
@@ -252,8 +246,7 @@ class _Run:
 
     def _set_rate(self, done: float) -> None:
         """The rate rises for a short time, then falls along a cosine."""
-        rising = min(done / WARM_UP, 1.0) if done < WARM_UP else 1.0
-        factor = max(rising, 0.01) * 0.5 * (1 + math.cos(math.pi * done))
+        factor = min(max(done / WARM_UP, 0.01), 1.0) * 0.5 * (1 + math.cos(math.pi * done))
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
 
@@ -271,9 +264,6 @@ def _groups(module: DeltaNetwork, rate: float) -> list[dict[str, Any]]:
 
 def _loss_of(data: Dataset, outputs: Sequence[np.ndarray]) -> float:
     """What the training's loss would be without a teacher and a penalty."""
-    from ..golden.evaluation.metrics import find_metric
-
     if data.task == "regression":
-        decibels = find_metric("nmse")(data, outputs)
-        return float(10.0 ** (decibels / 10))
+        return float(10 ** (find_metric("nmse")(data, outputs) / 10))
     return find_metric("cross-entropy")(data, outputs)
