@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ...hw.verilog import KEYWORDS
@@ -213,7 +214,7 @@ class _Reader:
         return wires
 
     def _instances(self, source: Any) -> Iterator[Instance]:
-        number = 0
+        number = latches = 0
         for name, cell in source["cells"].items():
             kind = cell["type"]
             if kind == "$scopeinfo":
@@ -233,6 +234,9 @@ class _Reader:
             known = self._library.cells.get(kind)
             if known is None:
                 yield Instance(self._names(name), kind, pins)
+            elif known.latch is not None:
+                latches += 1
+                yield Instance(self._names(f"clock_gate_{latches}_latch"), kind, pins)
             elif known.sequential and known.outputs:
                 held = next((pins[p.name][0] for p in known.outputs if p.name in pins), name)
                 yield Instance(self._names(f"{held}_reg"), kind, pins)
@@ -270,22 +274,33 @@ def _nets(nets: Sequence[str]) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartArea:
-    """What a component takes: cells, flip-flops among them, um^2 of cells and of macros."""
+    """What a component takes: cells, flip-flops among them, um^2 of cells and of macros.
+
+    gated: flip-flops behind a clock gate.
+    """
 
     cells: int
     flip_flops: int
     cell_area: float
     macros: int
     macro_area: float
+    gated: int = 0
 
 
 def areas(
-    netlist: Netlist, library: Library, macro_areas: Mapping[str, float]
+    netlist: Netlist,
+    library: Library,
+    macro_areas: Mapping[str, float],
+    gated: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[str, PartArea]:
     """The area of each component that there is, in the order of `PARTS`.
 
     macro_areas: um^2 of each kind of macro.
+    gated: flip-flops behind a clock gate, in each module.
     """
+    behind: Counter[str] = Counter()
+    for name, count in gated.items():
+        behind[netlist.modules[name].part] += count
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for module, instance in netlist.cells():
         counts[module.part][instance.kind] += 1
@@ -298,9 +313,10 @@ def areas(
         macros = {kind: n for kind, n in kinds.items() if kind in macro_areas}
         found[part] = PartArea(
             cells=sum(cells.values()),
-            flip_flops=sum(n for kind, n in cells.items() if library.cells[kind].sequential),
+            flip_flops=sum(n for kind, n in cells.items() if library.cells[kind].flip_flop),
             cell_area=sum(library.cells[kind].area * n for kind, n in cells.items()),
             macros=sum(macros.values()),
             macro_area=sum(macro_areas[kind] * n for kind, n in macros.items()),
+            gated=behind[part],
         )
     return found

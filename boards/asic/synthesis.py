@@ -41,6 +41,7 @@ from ..tools.process import (
     stage_watcher,
 )
 from ..tools.toolchain import require
+from .clock_gates import BLACK_BOX, BOX, GATE_BITS, find_gate
 from .library import Library
 from .macros import Macro, MacroPlatform, black_boxes
 
@@ -55,6 +56,7 @@ _STAGES = (
     ("Executing PROC pass", "synthesis: processes"),
     ("Executing MEMORY_MAP pass", "synthesis: small memories to flip-flops"),
     ("Executing TECHMAP pass", "synthesis: arithmetic to gates"),
+    ("Executing CLOCKGATE pass", "synthesis: clock gates"),
     ("Executing DFFLIBMAP pass", "synthesis: mapping flip-flops"),
     ("Executing ABC pass", "synthesis: mapping gates (abc)"),
     ("Executing JSON backend", "synthesis: writing the netlist"),
@@ -92,6 +94,7 @@ def synthesize(
     library: Library,
     *,
     macro_bits: int,
+    gate_bits: int = GATE_BITS,
     workdir: Path,
     progress: Progress = silent,
 ) -> Synthesized:
@@ -101,6 +104,8 @@ def synthesize(
     ----------
     macro_bits
         A memory of more bits becomes a macro.
+    gate_bits
+        So many flip-flops that hold together, or more, get a clock gate; 0: none do.
 
     Raises
     ------
@@ -110,16 +115,21 @@ def synthesize(
     tool = require("pyosys")
     progress("elaborating the design")
     text, macros = elaborate(config, macro_bits=macro_bits)
-    script = _script(components(text), library)
+    gate = find_gate(library) if gate_bits else None
+    script = _script(components(text), library, gate_bits if gate else 0)
     constraints = _abc_constraints(library)
-    boxes = black_boxes(macros)
+    boxes = black_boxes(macros) + (BLACK_BOX if gate else "")
+    gates = gate.verilog if gate else ""
     liberty = library.source.read_text("utf-8", errors="replace")
-    done = workdir / f"asic-{digest(text, script, constraints, boxes, liberty, tool.version)}"
+    done = (
+        workdir / f"asic-{digest(text, script, constraints, boxes, gates, liberty, tool.version)}"
+    )
     if not (done / NETLIST).exists():
         with fresh_folder(done) as folder:
             files = {
                 "design.il": text,
                 "macros.v": boxes,
+                "gates.v": gates,
                 "cells.lib": liberty,
                 "abc.constr": constraints,
                 "synth.ys": script,
@@ -140,8 +150,15 @@ def synthesize(
     return Synthesized(netlist=done / NETLIST, log=done / "yosys.log", macros=macros)
 
 
-def _script(parts: Sequence[str], library: Library) -> str:
+def _script(parts: Sequence[str], library: Library, gate_bits: int) -> str:
     """The Yosys script; file names are relative to the folder that it runs in."""
+    # A reset is a value at the input, and an enable, before the enables become gates.
+    gating = [
+        "dfflegalize -cell $_DFFE_PP_ x -cell $_DFF_P_ x",
+        "opt_merge",
+        "opt_clean -purge",
+        f"clockgate -pos {BOX} ce:clk:gclk -min_net_size {gate_bits}",
+    ]
     unused = " ".join(
         f"-dont_use {cell.name}" for cell in library.cells.values() if not cell.usable
     )
@@ -161,10 +178,12 @@ def _script(parts: Sequence[str], library: Library) -> str:
         f"synth -top {TOP} -flatten -hieropt -run begin:fine",
         f"synth -top {TOP} -noabc -run fine:check",
         "setattr -unset init w:*",
+        *(gating if gate_bits else []),
         f"dfflibmap {unused} -liberty cells.lib",
         "opt -purge",
         f"abc -script {mapping} {unused} -liberty cells.lib -constr abc.constr",
         "setundef -zero",
+        *(["techmap -map gates.v"] if gate_bits else []),
         "opt_clean -purge",
         f"write_json {NETLIST}",
     ]
