@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from .library import Library
 from .netlist import Instance, Module, Netlist
 
+INVERTER_PINS = 2
+"""A cell of so many pins that is on the clock passes every edge."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClockTree:
@@ -17,12 +20,14 @@ class ClockTree:
     gates: what drives a gated clock: (module, instance, net).
     cells: all cells of gates, by (module, instance).
     nets: the gated clocks and what is inside of gates, by (module, net).
+    always: those of them that change in every cycle: behind inverters only.
     gated: flip-flops on gated clocks, in each module.
     """
 
     gates: tuple[tuple[Module, Instance, str], ...]
     cells: frozenset[tuple[str, str]]
     nets: frozenset[tuple[str, str]]
+    always: frozenset[tuple[str, str]]
     gated: dict[str, int]
 
 
@@ -32,6 +37,7 @@ def clock_tree(netlist: Netlist, library: Library, clock: str) -> ClockTree:
     gates: list[tuple[Module, Instance, str]] = []
     cells: set[tuple[str, str]] = set()
     nets: set[tuple[str, str]] = set()
+    always: set[tuple[str, str]] = set()
     gated: dict[str, int] = {}
     for module in netlist.modules.values():
         roots = set(_clock_ports(netlist, module, clock))
@@ -52,8 +58,19 @@ def clock_tree(netlist: Netlist, library: Library, clock: str) -> ClockTree:
         gates += [(module, clocks[net], net) for net in used]
         cells |= {(module.name, driver.name) for driver in clocks.values()}
         nets |= {(module.name, net) for net in clocks}
+        always |= {
+            (module.name, net)
+            for net, driver in clocks.items()
+            if len(driver.pins) == INVERTER_PINS
+        }
         gated[module.name] = sum(used.values())
-    return ClockTree(gates=tuple(gates), cells=frozenset(cells), nets=frozenset(nets), gated=gated)
+    return ClockTree(
+        gates=tuple(gates),
+        cells=frozenset(cells),
+        nets=frozenset(nets),
+        always=frozenset(always),
+        gated=gated,
+    )
 
 
 def _clock_ports(netlist: Netlist, module: Module, clock: str) -> Iterator[str]:

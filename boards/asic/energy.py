@@ -207,8 +207,12 @@ class EnergyModel:
 
     def clock_and_leakage(self, *, period_ns: float) -> tuple[float, float]:
         """Power in W of the clock, and of what leaks: what is used when nothing happens."""
+        always = {
+            name_of(self._netlist.path(self._netlist.modules[name]), net): 2
+            for name, net in self._tree.always
+        }
         idle = self.run(
-            Activity(frames=1, cycles=1, toggles={}, accesses={}), period_ns=period_ns
+            Activity(frames=1, cycles=1, toggles=always, accesses={}), period_ns=period_ns
         ).values()
         seconds = period_ns * 1e-9
         return sum(p.clock for p in idle) / seconds, sum(p.leakage for p in idle) / seconds

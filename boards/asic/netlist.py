@@ -17,6 +17,7 @@ from typing import Any
 
 from ...hw.verilog import KEYWORDS
 from .library import Library
+from .nets import KNOWN
 from .synthesis import CORE, TOP
 
 PARTS: Mapping[str, tuple[str, ...]] = {
@@ -100,10 +101,15 @@ class Netlist:
         """The name of the module's instance in the top; "" for the top itself."""
         return self.paths.get(module.name, "")
 
-    def verilog(self) -> str:
-        """All of it as structural Verilog, the top last."""
+    def verilog(self, kinds: Mapping[str, str] = MappingProxyType({})) -> str:
+        """All of it as structural Verilog, the top last; kinds: modules that stand for the cells of
+        added enables, by the cell."""
         modules = [*list(self.modules.values())[1:], self.top]
-        return "\n".join(_verilog(module) for module in modules)
+        return "\n".join(_verilog(module, kinds) for module in modules)
+
+    def enables(self) -> set[str]:
+        """The kinds of cells that the flip-flops of added enables are."""
+        return {each.kind for _, each in self.cells() if each.name.startswith(KNOWN)}
 
 
 def read_netlist(file: Path, library: Library) -> Netlist:
@@ -255,7 +261,7 @@ def _plain(name: str) -> str:
     return plain if plain[:1].isalpha() else f"n_{plain}"
 
 
-def _verilog(module: Module) -> str:
+def _verilog(module: Module, kinds: Mapping[str, str]) -> str:
     lines = [f"module {module.name} ({', '.join(name for name, _, _ in module.ports)});"]
     for name, direction, width in module.ports:
         lines.append(f"  {direction} {f'[{width - 1}:0] ' if width > 1 else ''}{name};")
@@ -263,7 +269,10 @@ def _verilog(module: Module) -> str:
     lines += [f"  assign {bit} = {net};" for bit, net in module.aliases]
     for instance in module.instances:
         pins = ", ".join(f".{pin}({_nets(nets)})" for pin, nets in instance.pins.items())
-        lines.append(f"  {instance.kind} {instance.name} ({pins});")
+        kind = instance.kind
+        if instance.name.startswith(KNOWN):
+            kind = kinds.get(kind, kind)
+        lines.append(f"  {kind} {instance.name} ({pins});")
     return "\n".join([*lines, "endmodule", ""])
 
 

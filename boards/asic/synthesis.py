@@ -44,10 +44,15 @@ from ..tools.toolchain import require
 from .clock_gates import BLACK_BOX, BOX, GATE_BITS, find_gate
 from .library import Library
 from .macros import Macro, MacroPlatform, black_boxes
+from .stillness import REVISION, STILL_BITS, add_enables
 
 TOP = "deltaloom"
 CORE = f"{TOP}.core"
 NETLIST = "netlist.json"
+FLIP_FLOPS = "-cell $_DFF_P_ x -cell $_DFFE_PP_ x -cell $_SDFF_PP?_ x -cell $_SDFFE_PP?P_ x"
+"""Those that enables are added to."""
+GATES = "gates.json"
+"""The design of single-bit cells in front of the mapping, to which enables are added."""
 MAPPING = "+strash;&get,-n;&dch,-f;&nf;&put"
 SIZING = ";buffer;upsize;dnsize"
 """abc's commands: the mapping, and for libraries with delays what sizes and buffers."""
@@ -116,14 +121,14 @@ def synthesize(
     progress("elaborating the design")
     text, macros = elaborate(config, macro_bits=macro_bits)
     gate = find_gate(library) if gate_bits else None
-    script = _script(components(text), library, gate_bits if gate else 0)
+    front, back = _scripts(components(text), library, gate_bits if gate else 0)
     constraints = _abc_constraints(library)
     boxes = black_boxes(macros) + (BLACK_BOX if gate else "")
     gates = gate.verilog if gate else ""
     liberty = library.source.read_text("utf-8", errors="replace")
-    done = (
-        workdir / f"asic-{digest(text, script, constraints, boxes, gates, liberty, tool.version)}"
-    )
+    revision = f"{REVISION}" if gate else ""
+    parts = text, front, back, constraints, boxes, gates, liberty, revision, tool.version
+    done = workdir / f"asic-{digest(*parts)}"
     if not (done / NETLIST).exists():
         with fresh_folder(done) as folder:
             files = {
@@ -132,26 +137,36 @@ def synthesize(
                 "gates.v": gates,
                 "cells.lib": liberty,
                 "abc.constr": constraints,
-                "synth.ys": script,
+                "front.ys": front,
+                "back.ys": back,
             }
             for name, content in files.items():
                 (folder / name).write_text(content, "utf-8")
             log = folder / "yosys.log"
-            code = run_tool(
-                [*tool.command, "synth.ys"],
-                log=log,
-                environment=tool.environment,
-                on_line=stage_watcher(_STAGES, progress),
-                cwd=folder,
-            )
-            if code or not (folder / NETLIST).exists():
-                raise failed("yosys", code, log, shown=moved(done, log.name))
+            for script, result in (("front.ys", GATES), ("back.ys", NETLIST)):
+                code = run_tool(
+                    [*tool.command, script],
+                    log=log,
+                    environment=tool.environment,
+                    on_line=stage_watcher(_STAGES, progress),
+                    cwd=folder,
+                )
+                if code or not (folder / result).exists():
+                    raise failed("yosys", code, log, shown=moved(done, log.name))
+                if gate and result == GATES:
+                    progress("synthesis: enables of what is still")
+                    design = json.loads((folder / GATES).read_text("utf-8"))
+                    add_enables(design, top=TOP, bits=max(gate_bits, STILL_BITS))
+                    (folder / GATES).write_text(json.dumps(design), "utf-8")
+            (folder / GATES).unlink()
     _check(done / NETLIST, library, macros)
     return Synthesized(netlist=done / NETLIST, log=done / "yosys.log", macros=macros)
 
 
-def _script(parts: Sequence[str], library: Library, gate_bits: int) -> str:
-    """The Yosys script; file names are relative to the folder that it runs in."""
+def _scripts(parts: Sequence[str], library: Library, gate_bits: int) -> tuple[str, str]:
+    """The Yosys scripts, up to single-bit cells and from there on; file names are relative to the
+    folder that they run in."""
+    plain = [f"dfflegalize {FLIP_FLOPS}", "opt_merge", "opt_clean -purge"]
     # A reset is a value at the input, and an enable, before the enables become gates.
     gating = [
         "dfflegalize -cell $_DFFE_PP_ x -cell $_DFF_P_ x",
@@ -168,7 +183,7 @@ def _script(parts: Sequence[str], library: Library, gate_bits: int) -> str:
         "setparam -set COLLISION_X_MASK 1'1 "
         "t:$memrd_v2 r:CLK_ENABLE=1 %i r:TRANSPARENCY_MASK=1'0 %i"
     )
-    steps = [
+    front = [
         "read_rtlil design.il",
         "read_verilog -lib macros.v",
         f"hierarchy -top {TOP}",
@@ -178,6 +193,11 @@ def _script(parts: Sequence[str], library: Library, gate_bits: int) -> str:
         f"synth -top {TOP} -flatten -hieropt -run begin:fine",
         f"synth -top {TOP} -noabc -run fine:check",
         "setattr -unset init w:*",
+        *(plain if gate_bits else []),
+        f"write_json {GATES}",
+    ]
+    back = [
+        f"read_json {GATES}",
         *(gating if gate_bits else []),
         f"dfflibmap {unused} -liberty cells.lib",
         "opt -purge",
@@ -187,7 +207,7 @@ def _script(parts: Sequence[str], library: Library, gate_bits: int) -> str:
         "opt_clean -purge",
         f"write_json {NETLIST}",
     ]
-    return "\n".join(steps) + "\n"
+    return "\n".join(front) + "\n", "\n".join(back) + "\n"
 
 
 def _abc_constraints(library: Library) -> str:

@@ -135,6 +135,9 @@ def test_a_gated_clock_costs_what_passes_its_gate(gated, cells):
     held = 2 * out(latch, cells.cells["AND2"].pins["B"].capacitance * 1e12)
     assert found.clock == pytest.approx(1e-12 * (root + pins + driven + held))
     assert found.logic == 0
+    idle, _ = model.clock_and_leakage(period_ns=10)
+    pins = 2 * (0.008 + 0.004)
+    assert idle * 10e-9 == pytest.approx(1e-12 * (root / 10 + pins + 2 * out(inverter, 0.012)))
 
 
 def test_the_constraints_name_the_gates(gated, cells):
