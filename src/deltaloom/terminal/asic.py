@@ -21,7 +21,7 @@ REPORT = "report.json"
 NOT_MET = 1
 """Exit code of a build that is complete but does not reach its clock."""
 OF_BOARDS = ("synth_only", "simulated", "baud")
-OF_ASICS = ("liberty", "node", "cell_models", "macro_bits", "data", "frames", "report")
+OF_ASICS = ("liberty", "node", "cell_models", "macro_bits", "gate_bits", "data", "frames", "report")
 FRAMES = 40
 
 
@@ -61,6 +61,13 @@ def add_asic_options(parser: argparse.ArgumentParser) -> None:
         metavar="B",
         default=argparse.SUPPRESS,
         help="memories of more bits are macros, the others flip-flops (default: 2048)",
+    )
+    group.add_argument(
+        "--gate-bits",
+        type=int,
+        metavar="N",
+        default=argparse.SUPPRESS,
+        help="N or more flip-flops that hold together get a clock gate; 0: none do (default: 4)",
     )
     group.add_argument(
         "--data",
@@ -108,6 +115,7 @@ def build_asic(args: argparse.Namespace, clock_mhz: float | None, cycles: float 
     from rich.markup import escape
 
     from ..boards.asic.build import CLOCK_MHZ, SDC, VERILOG, build_cells, check_tools
+    from ..boards.asic.clock_gates import GATE_BITS
     from ..boards.asic.libraries import find_technology
     from ..boards.asic.macros import MACRO_BITS
     from ..boards.asic.report import AsicReport
@@ -149,6 +157,7 @@ def build_asic(args: argparse.Namespace, clock_mhz: float | None, cycles: float 
             folder=args.output,
             clock_mhz=clock_mhz or CLOCK_MHZ,
             macro_bits=macro_bits,
+            gate_bits=getattr(args, "gate_bits", GATE_BITS),
             progress=progress,
         )
         if frames is not None:
