@@ -25,12 +25,16 @@ from ..registry import BOARDS, find_board
 from ..tools.process import Progress, silent
 from ..tools.toolchain import require
 from ..uart.line import bit_period
-from .design import BoardDesign, number_of
+from .design import BoardDesign, number_at_start
 from .families import family_of
 from .report import BuildReport
+from .sdram_pads import AHEAD_NS, RESOURCE
 from .top import BoardTop
 
 TOP = "top"
+
+CLOCK_TOLERANCE = 1e-3
+"""By which part an SDRAM's clock may differ from the one that its cycles are for."""
 
 _LINE = re.compile(
     r"^(?:module \\(?P<module>\S+)"
@@ -48,6 +52,30 @@ def check_rates(board: Board, *, clock_mhz: float, baud: int) -> None:
         bit_period(output_mhz * 1e6, baud)
     except ValueError as error:
         raise UserError(str(error)) from None
+
+
+def clock_of(board: Board, clock_mhz: float | None) -> float:
+    """The accelerator's clock in MHz, as the board's PLL makes it; None: the board's own."""
+    return family_of(board).clock_mhz(board, clock_mhz or board.clock_mhz)
+
+
+def check_memory(config: AcceleratorConfig, board: Board, clock_mhz: float | None) -> None:
+    """UserError where the weights are in an SDRAM that the board does not have, or whose times are
+    for another clock than the board's."""
+    if config.sdram is None:
+        return
+    kinds = [memory.chip for memory in board.memories if memory.chip]
+    if config.weight_memory not in kinds:
+        raise UserError(
+            f"weight_memory: {config.weight_memory} is not possible, {board.name} has "
+            f"{', '.join(kinds) or 'no SDRAM that designs use'}"
+        )
+    clock = clock_of(board, clock_mhz)
+    if abs(config.memory_clock_mhz - clock) > CLOCK_TOLERANCE * clock:
+        raise UserError(
+            f"memory_clock_mhz: {config.memory_clock_mhz:g} is not possible, it must be the "
+            f"board's clock, {clock:g}"
+        )
 
 
 def check_line(board: Board, baud: int) -> None:
@@ -99,6 +127,8 @@ def memories_in(rtlil: str) -> list[Memory]:
 
 def _label_weights(memories: Sequence[Memory], config: AcceleratorConfig) -> list[Memory]:
     """The design's memories, with the weights' banks as one, called so and known by their bits."""
+    if config.sdram:
+        return list(memories)
     weights = Memory(
         name="weights",
         depth=config.weight_words,
@@ -128,7 +158,8 @@ def prepare(
     ``numbers``, of the design and of its network, are what the board tells a host.
     """
     family = family_of(board)
-    pll = family.pll(board, clock_mhz)
+    ahead = AHEAD_NS if RESOURCE in core.signature.members else None
+    pll = family.pll(board, clock_mhz, ahead_ns=ahead)
     top = BoardTop(core, board=board, pll=pll, baud=baud, numbers=numbers)
     # source positions would change the digest with every checkout
     files = board.platform().build(top, name=TOP, do_build=False, emit_src=False).files
@@ -246,6 +277,7 @@ def build(
     check_line(target, baud or target.baud)
     check_tools(target, synth_only=synth_only)
     config = config or derive_config(network)
+    check_memory(config, target, clock_mhz)
     image = compile_network(network, config)
     design = BoardDesign.of(network, config, target, clock_mhz=clock_mhz, baud=baud)
     design.save(workdir, network)
@@ -256,7 +288,7 @@ def build(
         config=config,
         clock_mhz=clock_mhz,
         baud=baud,
-        numbers=(design.number, number_of(image)),
+        numbers=(design.number, number_at_start(config, image)),
         seed=seed,
         synth_only=synth_only,
         cycles_per_step=cycles_per_step,

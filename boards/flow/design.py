@@ -26,13 +26,19 @@ FORMAT = 1
 
 
 def number_of(image: Image) -> int:
-    """32 bits that tell a network in a design's memories from others; never 0."""
+    """32 bits that tell a network in a design's memories from others; never 0, which is none."""
     number = 0
     for words in image.contents.values():
         for word in words:
             number = zlib.crc32(word.to_bytes(word.bit_length() // 8 + 1, "little"), number)
         number = zlib.crc32(b"end", number)
     return number or 1
+
+
+def number_at_start(config: AcceleratorConfig, image: Image) -> int:
+    """The number of the network that is in a bitstream's memories; 0 where its weights are in an
+    SDRAM, which holds nothing before a host has loaded it."""
+    return 0 if config.sdram else number_of(image)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,9 +19,9 @@ from .detect.detector import Detector
 from .detect.frames import FrameInput
 from .detect.words import ThresholdWrite, frame_word
 from .fetch.fetch import Fetch
-from .fetch.sequencer import Sequencer
 from .fetch.sdram_store import SdramStore
 from .fetch.sdram_words import SdramPins
+from .fetch.sequencer import Sequencer
 from .fetch.weight_store import BlockRamStore
 from .lanes.array import MacArray
 from .rows.accumulate import Accumulate
@@ -158,7 +158,8 @@ class Core(wiring.Component):
         m.d.comb += sequencer.start.eq(record.program)
 
         # Passes and event lists -> weights -> MAC array.
-        m.submodules.store = store = self._store or self._own_store()
+        store: Any = self._store or self._own_store()
+        m.submodules.store = store
         m.submodules.fetch = fetch = self._fetch(store)
         m.submodules.array = array = self._array()
         state_detectors = self._state_detectors(m)

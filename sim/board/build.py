@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...boards.flow.design import FACTS, NETWORK, BoardDesign, number_of
+from ...boards.flow.design import FACTS, NETWORK, BoardDesign, number_at_start
 from ...boards.registry import find_board
 from ...boards.tools import toolchain
 from ...boards.tools.process import digest, fresh_folder, moved
@@ -19,6 +19,7 @@ from ...hw.accelerator import Accelerator
 from ...hw.bus.axi import flat_ports
 from ...hw.compiler.compile import compile_network
 from ...hw.verilog import to_verilog
+from ..memory.chip import SOURCE
 from .top import SimulatedTop
 
 CLOCKS_PER_BIT = 8
@@ -59,8 +60,9 @@ def _inputs(folder: Path) -> list[str]:
     """All that the program is made of: the build, and our own code, which is read in no time."""
     root = Path(__file__).parent.parent.parent
     files = [folder / FACTS, folder / NETWORK, _HARNESS]
-    for package in ("hw", "boards", "sim/board"):
+    for package in ("hw", "boards", "sim/board", "sim/memory"):
         files += sorted((root / package).rglob("*.py"))
+    files.append(SOURCE)
     return [hashlib.blake2b(file.read_bytes()).hexdigest() for file in files]
 
 
@@ -68,7 +70,7 @@ def _verilog(design: BoardDesign, network: Network, clocks_per_bit: int) -> str:
     """The board's top level with the network in it."""
     image = compile_network(network, design.config)
     core = Accelerator(design.config, image)
-    numbers = design.number, number_of(image)
+    numbers = design.number, number_at_start(design.config, image)
     top = SimulatedTop(
         core,
         board=find_board(design.board),
@@ -76,7 +78,8 @@ def _verilog(design: BoardDesign, network: Network, clocks_per_bit: int) -> str:
         clocks_per_bit=clocks_per_bit,
         numbers=numbers,
     )
-    return to_verilog(top, TOP, flat_ports(top))
+    text = to_verilog(top, TOP, flat_ports(top))
+    return text + SOURCE.read_text("utf-8") if design.config.sdram else text
 
 
 def _compile(source: str, clocks_per_bit: int, tools: list[toolchain.Tool], built: Path) -> None:

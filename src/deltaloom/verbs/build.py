@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
 from ..golden.writing import check_folder, replacing, together, write_text
-from ..terminal.accelerator_options import add_lanes, add_longest, add_word_bits
+from ..terminal.accelerator_options import (
+    add_lanes,
+    add_longest,
+    add_weight_memory,
+    memory_options,
+)
 from ..terminal.asic import add_asic_options, build_asic, check_asic_options
 from ..terminal.boards import print_boards
 from ..terminal.console import stdout
@@ -59,7 +64,7 @@ class Build:
             default=argparse.SUPPRESS,
             help=f"folder for BOARD.bit, {REPORT}, logs and intermediate results",
         )
-        add_word_bits(parser)
+        add_weight_memory(parser, clock=False)
         add_longest(parser)
         add_lanes(parser)
         parser.add_argument(
@@ -105,7 +110,7 @@ class Build:
     def run(self, args: argparse.Namespace) -> None:
         from rich.markup import escape
 
-        from ..boards.flow.build import build, check_line, check_rates, check_tools
+        from ..boards.flow.build import build, check_line, check_rates, check_tools, clock_of
         from ..boards.flow.design import BoardDesign
         from ..boards.flow.families import family_of
         from ..boards.flow.fits import check_fit, fit_boards
@@ -126,7 +131,10 @@ class Build:
             check_tools(board, synth_only="synth_only" in args)
         network = Network.load(args.network)
         config = derive_config(
-            network, word_bits=args.word_bits, lane_kind=args.lanes, frames=args.longest
+            network,
+            lane_kind=args.lanes,
+            frames=args.longest,
+            **memory_options(args, board, clock_of(board, clock)),
         )
         if "simulated" in args:
             design = BoardDesign.of(network, config, board, clock_mhz=clock, baud=baud)
