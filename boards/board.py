@@ -39,7 +39,7 @@ class Device:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExternalMemory:
-    """A memory beside the FPGA; no design uses one yet.
+    """A memory beside the FPGA.
 
     Parameters
     ----------
@@ -49,11 +49,15 @@ class ExternalMemory:
         Its size; a board that is sold with several has the smallest here.
     bits
         Data lines.
+    chip
+        A name of `hw.datapath.fetch.sdram_chips.CHIPS`: weights can be in it, and the platform has
+        a resource ``sdram`` 0. "": no design uses it.
     """
 
     kind: str
     megabytes: int
     bits: int
+    chip: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,7 +21,7 @@ BOARDS = (
         serial=SerialPort(rx="K16", tx="K15", link="USB (FT231X)", most_baud=3_000_000),
         lights=(Pin("led", 0), Pin("led", 1), Pin("led", 2)),
         reset=Pin("button", 0),
-        memories=(ExternalMemory(kind="SDRAM", megabytes=32, bits=16),),
+        memories=(ExternalMemory(kind="SDRAM", megabytes=32, bits=16, chip="sdram_16mx16"),),
         program="openFPGALoader -b icepi-zero",
     ),
 )

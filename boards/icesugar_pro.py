@@ -23,7 +23,7 @@ BOARDS = (
         baud=115_200,
         serial=SerialPort(rx="A9", tx="B9", link="USB (iCELink)", most_baud=115_200),
         lights=(Pin("rgb_led", 0, "g"), Pin("rgb_led", 0, "b"), Pin("rgb_led", 0, "r")),
-        memories=(ExternalMemory(kind="SDRAM", megabytes=32, bits=16),),
+        memories=(ExternalMemory(kind="SDRAM", megabytes=32, bits=16, chip="sdram_16mx16"),),
         program="icesprog",
     ),
 )

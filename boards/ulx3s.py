@@ -21,7 +21,7 @@ BOARDS = tuple(
         serial=SerialPort(rx="M1", tx="L4", link="USB (FT231X)", most_baud=3_000_000),
         lights=(Pin("led", 0), Pin("led", 1), Pin("led", 2)),
         reset=Pin("button_fire"),
-        memories=(ExternalMemory(kind="SDRAM", megabytes=32, bits=16),),
+        memories=(ExternalMemory(kind="SDRAM", megabytes=32, bits=16, chip="sdram_16mx16"),),
         program="openFPGALoader -b ulx3s",
     )
     for size in ("12F", "25F", "45F", "85F")

@@ -46,9 +46,10 @@ class Ecp5:
         """What the board's crystal and speed grade allow, within 0.1 % of what is wanted."""
         return pll_settings(board.clock_in_mhz, wanted_mhz, speed=board.speed).output_mhz
 
-    def pll(self, board: Board, wanted_mhz: float) -> Ecp5Pll:
+    def pll(self, board: Board, wanted_mhz: float, *, ahead_ns: float | None = None) -> Ecp5Pll:
         """An EHXPLLL, fed back from its output."""
-        return Ecp5Pll(pll_settings(board.clock_in_mhz, wanted_mhz, speed=board.speed))
+        settings = pll_settings(board.clock_in_mhz, wanted_mhz, speed=board.speed)
+        return Ecp5Pll(settings, ahead_ns=ahead_ns)
 
     def constraints(self, files: Mapping[str, str | bytes], top: str) -> str:
         """The LPF file."""

@@ -96,26 +96,51 @@ class Ecp5Pll(wiring.Component):
     ----------
     settings
         The dividers, see `pll_settings`.
+    ahead_ns
+        By how much `clk_ahead` is ahead of `clk_out`, to an eighth of the oscillator's period;
+        None: it is not made.
 
     Members
     -------
     clk_in: in, 1 bit: the input clock
     clk_out: out, 1 bit: the clock for a domain
+    clk_ahead: out, 1 bit: a clock of the same rate for what is beside the FPGA
     locked: out, 1 bit: the clock is steady; asynchronous
     """
 
     clk_in: Signal
     clk_out: Signal
+    clk_ahead: Signal
     locked: Signal
 
-    def __init__(self, settings: PllSettings) -> None:
+    def __init__(self, settings: PllSettings, *, ahead_ns: float | None = None) -> None:
         self.settings = settings
-        super().__init__({"clk_in": In(1), "clk_out": Out(1), "locked": Out(1)})
+        self._ahead_ns = ahead_ns
+        super().__init__(
+            {"clk_in": In(1), "clk_out": Out(1), "clk_ahead": Out(1), "locked": Out(1)}
+        )
 
     @property
     def output_mhz(self) -> float:
         """The rate of `clk_out`."""
         return self.settings.output_mhz
+
+    @property
+    def second_output(self) -> dict[str, Any]:
+        """Parameters and port of the output that is ahead, which lags by the rest of a period."""
+        if self._ahead_ns is None:
+            return {}
+        divider = self.settings.output_div
+        eighths = round(8e-3 * self._ahead_ns * self.settings.vco_mhz) % (8 * divider)
+        cycles, phase = divmod(8 * divider - eighths, 8)
+        return {
+            "a_FREQUENCY_PIN_CLKOS": f"{self.settings.output_mhz:g}",
+            "p_CLKOS_ENABLE": "ENABLED",
+            "p_CLKOS_DIV": divider,
+            "p_CLKOS_CPHASE": divider // 2 + cycles,
+            "p_CLKOS_FPHASE": phase,
+            "o_CLKOS": self.clk_ahead,
+        }
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -144,6 +169,7 @@ class Ecp5Pll(wiring.Component):
             p_CLKOP_CPHASE=settings.output_div // 2,
             p_CLKOP_FPHASE=0,
             p_FEEDBK_PATH="CLKOP",
+            **self.second_output,
             i_RST=0,
             i_STDBY=0,
             i_CLKI=self.clk_in,

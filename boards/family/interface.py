@@ -26,11 +26,13 @@ class Pll(Protocol):
     -------
     clk_in: in, 1 bit: the crystal's clock
     clk_out: out, 1 bit: the clock for a domain
+    clk_ahead: out, 1 bit: one of the same rate for what is beside the FPGA, where it is asked for
     locked: out, 1 bit: the clock is steady; asynchronous
     """
 
     clk_in: Signal
     clk_out: Signal
+    clk_ahead: Signal
     locked: Signal
 
     @property
@@ -77,8 +79,11 @@ class Family(Protocol):
     def clock_mhz(self, board: Board, wanted_mhz: float) -> float:
         """The rate nearest to the wanted one that `pll` can make, which may be a bit beside it."""
 
-    def pll(self, board: Board, wanted_mhz: float) -> Pll:
-        """The clock's source: from the board's crystal, within its speed grade's limits."""
+    def pll(self, board: Board, wanted_mhz: float, *, ahead_ns: float | None = None) -> Pll:
+        """The clock's source: from the board's crystal, within its speed grade's limits.
+
+        ahead_ns: by how much `clk_ahead` is ahead; None: nothing uses it.
+        """
 
     def constraints(self, files: Mapping[str, str | bytes], top: str) -> str:
         """The pin and clock constraints among the files of Amaranth's build plan."""

@@ -29,9 +29,13 @@ from ..uart.line import bit_period
 from .design import BoardDesign, number_of
 from .families import family_of
 from .report import BuildReport
+from .sdram_pads import AHEAD_NS, RESOURCE
 from .top import BoardTop
 
 TOP = "top"
+
+CLOCK_TOLERANCE = 1e-3
+"""By which part an SDRAM's clock may differ from the one that its cycles are for."""
 
 _LINE = re.compile(
     r"^(?:module \\(?P<module>\S+)"
@@ -49,6 +53,30 @@ def check_rates(board: Board, *, clock_mhz: float, baud: int) -> None:
         bit_period(output_mhz * 1e6, baud)
     except ValueError as error:
         raise UserError(str(error)) from None
+
+
+def clock_of(board: Board, clock_mhz: float | None) -> float:
+    """The accelerator's clock in MHz, as the board's PLL makes it; None: the board's own."""
+    return family_of(board).clock_mhz(board, clock_mhz or board.clock_mhz)
+
+
+def check_memory(config: AcceleratorConfig, board: Board, clock_mhz: float | None) -> None:
+    """UserError where the weights are in an SDRAM that the board does not have, or whose times are
+    for another clock than the board's."""
+    if config.sdram is None:
+        return
+    kinds = [memory.chip for memory in board.memories if memory.chip]
+    if config.weight_memory not in kinds:
+        raise UserError(
+            f"weight_memory: {config.weight_memory} is not possible, {board.name} has "
+            f"{', '.join(kinds) or 'no SDRAM that designs use'}"
+        )
+    clock = clock_of(board, clock_mhz)
+    if abs(config.memory_clock_mhz - clock) > CLOCK_TOLERANCE * clock:
+        raise UserError(
+            f"memory_clock_mhz: {config.memory_clock_mhz:g} is not possible, it must be the "
+            f"board's clock, {clock:g}"
+        )
 
 
 def check_line(board: Board, baud: int) -> None:
@@ -100,6 +128,8 @@ def memories_in(rtlil: str) -> list[Memory]:
 
 def _label_weights(memories: Sequence[Memory], config: AcceleratorConfig) -> list[Memory]:
     """The design's memories, with the weights' banks as one, called so and known by their bits."""
+    if config.sdram:
+        return list(memories)
     weights = Memory(
         name="weights",
         depth=config.weight_words,
@@ -121,9 +151,11 @@ def board_core(config: AcceleratorConfig, image: Image, board: Board) -> Acceler
     return Accelerator(config, image, store=family_of(board).store(config))
 
 
-def first_network(image: Image, board: Board) -> int:
-    """The number of the network that is there when the bitstream is loaded; 0: none is, whole."""
-    return number_of(image) if family_of(board).keeps_weights else 0
+def first_network(config: AcceleratorConfig, image: Image, board: Board) -> int:
+    """The number of the network that is there when the bitstream is loaded; 0: none is, whole, where
+    weights are in an SDRAM or in memories that a bitstream does not fill.
+    """
+    return number_of(image) if family_of(board).keeps_weights and not config.sdram else 0
 
 
 def prepare(
@@ -139,7 +171,8 @@ def prepare(
     ``numbers``, of the design and of its network, are what the board tells a host.
     """
     family = family_of(board)
-    pll = family.pll(board, clock_mhz)
+    ahead = AHEAD_NS if RESOURCE in core.signature.members else None
+    pll = family.pll(board, clock_mhz, ahead_ns=ahead)
     top = BoardTop(core, board=board, pll=pll, baud=baud, numbers=numbers, window=family.window)
     # source positions would change the digest with every checkout
     files = board.platform().build(top, name=TOP, do_build=False, emit_src=False).files
@@ -261,6 +294,7 @@ def build(
     check_line(target, baud or target.baud)
     check_tools(target, synth_only=synth_only)
     config = config or derive_config(network)
+    check_memory(config, target, clock_mhz)
     image = compile_network(network, config)
     design = BoardDesign.of(network, config, target, clock_mhz=clock_mhz, baud=baud)
     design.save(workdir, network)
@@ -271,7 +305,7 @@ def build(
         config=config,
         clock_mhz=clock_mhz,
         baud=baud,
-        numbers=(design.number, first_network(image, target)),
+        numbers=(design.number, first_network(config, image, target)),
         seed=seed,
         synth_only=synth_only,
         cycles_per_step=cycles_per_step,

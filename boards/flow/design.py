@@ -28,7 +28,7 @@ HARDWIRED = "hardwired"
 
 
 def number_of(image: Image) -> int:
-    """32 bits that tell a network in a design's memories from others; never 0."""
+    """32 bits that tell a network in a design's memories from others; never 0, which is none."""
     number = 0
     for words in image.contents.values():
         for word in words:

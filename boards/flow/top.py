@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A board's top level around a core: clock, reset, serial bridge and lights."""
 
+from collections.abc import Callable
 from typing import Any
 
 from amaranth.build import Subsignal
@@ -19,6 +20,7 @@ from amaranth.lib.cdc import ResetSynchronizer
 from ..board import Board, Pin
 from ..family.interface import Pll
 from ..uart.bridge import UartBridge
+from .sdram_pads import CLOCK, SdramPads
 
 _HEARTBEAT_HZ = 2
 _IN, _OUT = io.Direction.Input, io.Direction.Output
@@ -63,6 +65,8 @@ class BoardTop(Elaboratable):
         Of the design and of its network, which the board tells a host.
     window
         Bytes of the serial link's buffers.
+    pads
+        Makes what is between a core with weights in an SDRAM and that, from the core.
 
     Attributes
     ----------
@@ -78,7 +82,9 @@ class BoardTop(Elaboratable):
         baud: float,
         numbers: tuple[int, int] = (0, 0),
         window: int = 2048,
+        pads: Callable[[Any], Any] = SdramPads,
     ) -> None:
+        self._pads = pads
         self._core = core
         self._board = board
         self._pll = pll
@@ -119,6 +125,10 @@ class BoardTop(Elaboratable):
             bridge.rx.eq(rx.i),
             tx.o.eq(bridge.tx),
         ]
+        if "sdram" in core.signature.members:
+            m.domains += ClockDomain(CLOCK, reset_less=True)
+            m.d.comb += ClockSignal(CLOCK).eq(pll.clk_ahead)
+            m.submodules.sdram = self._pads(core)
         wiring.connect(m, bridge.words, core.s_axis)
         wiring.connect(m, core.m_axis, bridge.outputs)
         wiring.connect(m, bridge.bus, core.s_axil)

@@ -45,8 +45,10 @@ class Gowin:
         """What the PLL makes of the board's crystal, within 0.1 % of what is wanted."""
         return pll_settings(board.device.name, board.clock_in_mhz, wanted_mhz).output_mhz
 
-    def pll(self, board: Board, wanted_mhz: float) -> GowinPll:
+    def pll(self, board: Board, wanted_mhz: float, *, ahead_ns: float | None = None) -> GowinPll:
         """An rPLL."""
+        if ahead_ns is not None:
+            raise ValueError("ahead_ns: no board of this family tells of an SDRAM")
         return GowinPll(pll_settings(board.device.name, board.clock_in_mhz, wanted_mhz))
 
     def constraints(self, files: Mapping[str, str | bytes], top: str) -> str:

@@ -69,16 +69,20 @@ class GowinPll(wiring.Component):
     -------
     clk_in: in, 1 bit: the input clock
     clk_out: out, 1 bit: the clock for a domain
+    clk_ahead: out, 1 bit: 0, as no board of the family tells of an SDRAM
     locked: out, 1 bit: the clock is steady; asynchronous
     """
 
     clk_in: Signal
     clk_out: Signal
+    clk_ahead: Signal
     locked: Signal
 
     def __init__(self, settings: PllSettings) -> None:
         self.settings = settings
-        super().__init__({"clk_in": In(1), "clk_out": Out(1), "locked": Out(1)})
+        super().__init__(
+            {"clk_in": In(1), "clk_out": Out(1), "clk_ahead": Out(1), "locked": Out(1)}
+        )
 
     @property
     def output_mhz(self) -> float:

@@ -48,8 +48,10 @@ class Ice40:
         """What the PLL makes of the board's crystal, within 0.1 % of what is wanted."""
         return pll_settings(board.clock_in_mhz, wanted_mhz).output_mhz
 
-    def pll(self, board: Board, wanted_mhz: float) -> Ice40Pll:
+    def pll(self, board: Board, wanted_mhz: float, *, ahead_ns: float | None = None) -> Ice40Pll:
         """An SB_PLL40_CORE; none for the crystal's own rate."""
+        if ahead_ns is not None:
+            raise ValueError("ahead_ns: no board of this family tells of an SDRAM")
         return Ice40Pll(pll_settings(board.clock_in_mhz, wanted_mhz))
 
     def constraints(self, files: Mapping[str, str | bytes], top: str) -> str:

@@ -158,7 +158,8 @@ class Core(wiring.Component):
         m.d.comb += sequencer.start.eq(record.program)
 
         # Passes and event lists -> weights -> MAC array.
-        m.submodules.store = store = self._store or self._own_store()
+        store: Any = self._store or self._own_store()
+        m.submodules.store = store
         m.submodules.fetch = fetch = self._fetch(store)
         m.submodules.array = array = self._array()
         state_detectors = self._state_detectors(m)

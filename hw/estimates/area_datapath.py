@@ -143,6 +143,9 @@ def array(config: AcceleratorConfig) -> Part:
     if len(config.weight_bits) > 1:
         counted += Area(luts=rows * adder(config.sum_bits), flip_flops=rows * config.sum_bits)
         measured["digits LUTs"] = 1
+    if config.sdram:
+        store = {"sdram": 1, "sdram bit": config.word_bits}
+        return Part(counted=counted, measured=measured | store)
     banks = ceil(config.weight_words / BANK_WORDS)
     rest = config.weight_words - (banks - 1) * BANK_WORDS
     counted += memory(BANK_WORDS, config.word_bits) * (banks - 1)

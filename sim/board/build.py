@@ -19,6 +19,7 @@ from ...golden.models.network import Network
 from ...hw.bus.axi import flat_ports
 from ...hw.compiler.compile import compile_network
 from ...hw.verilog import to_verilog
+from ..memory.chip import SOURCE
 from .top import SimulatedTop
 
 CLOCKS_PER_BIT = 8
@@ -59,8 +60,9 @@ def _inputs(folder: Path) -> list[str]:
     """All that the program is made of: the build, and our own code, which is read in no time."""
     root = Path(__file__).parent.parent.parent
     files = [folder / FACTS, folder / NETWORK, _HARNESS]
-    for package in ("hw", "boards", "sim/board"):
+    for package in ("hw", "boards", "sim/board", "sim/memory"):
         files += sorted((root / package).rglob("*.py"))
+    files.append(SOURCE)
     return [hashlib.blake2b(file.read_bytes()).hexdigest() for file in files]
 
 
@@ -69,7 +71,7 @@ def _verilog(design: BoardDesign, network: Network, clocks_per_bit: int) -> str:
     image = compile_network(network, design.config)
     board = find_board(design.board)
     core = board_core(design.config, image, board)
-    numbers = design.number, first_network(image, board)
+    numbers = design.number, first_network(design.config, image, board)
     top = SimulatedTop(
         core,
         board=board,
@@ -77,7 +79,8 @@ def _verilog(design: BoardDesign, network: Network, clocks_per_bit: int) -> str:
         clocks_per_bit=clocks_per_bit,
         numbers=numbers,
     )
-    return to_verilog(top, TOP, flat_ports(top))
+    text = to_verilog(top, TOP, flat_ports(top))
+    return text + SOURCE.read_text("utf-8") if design.config.sdram else text
 
 
 def _compile(source: str, clocks_per_bit: int, tools: list[toolchain.Tool], built: Path) -> None:

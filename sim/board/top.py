@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 from ...boards.board import Board
 from ...boards.flow.families import family_of
 from ...boards.flow.top import BoardTop
+from ..memory.store import chip_beside
 
 
 class SimulatedPll(wiring.Component):
@@ -19,21 +20,28 @@ class SimulatedPll(wiring.Component):
     Members
     -------
     clk_in: in, 1 bit
-    clk_out: out, 1 bit
+    clk_out, clk_ahead: out, 1 bit
     locked: out, 1 bit: always
     """
 
     clk_in: Signal
     clk_out: Signal
+    clk_ahead: Signal
     locked: Signal
 
     def __init__(self, output_mhz: float) -> None:
         self.output_mhz = output_mhz
-        super().__init__({"clk_in": In(1), "clk_out": Out(1), "locked": Out(1)})
+        super().__init__(
+            {"clk_in": In(1), "clk_out": Out(1), "clk_ahead": Out(1), "locked": Out(1)}
+        )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.d.comb += [self.clk_out.eq(self.clk_in), self.locked.eq(1)]
+        m.d.comb += [
+            self.clk_out.eq(self.clk_in),
+            self.clk_ahead.eq(self.clk_in),
+            self.locked.eq(1),
+        ]
         return m
 
 
@@ -112,6 +120,7 @@ class SimulatedTop(wiring.Component):
             baud=self._clock_mhz * 1e6 / self._clocks_per_bit,
             numbers=self._numbers,
             window=family_of(self._board).window,
+            pads=chip_beside,
         )
         pins = _Pins(self._board)
         m = Module()

@@ -13,6 +13,28 @@ from ...hw.datapath.fetch.sdram_words import word_beats, word_burst
 from .chip import PORTS, parameters
 
 
+def chip_instance(chip: SdramChip, config: AcceleratorConfig, pins: Any) -> Instance:
+    """The chip on these pins, an instance of `sdram_pads`, in the domain `sync`."""
+    beats = word_beats(chip, config.word_bits)
+    values = parameters(
+        chip,
+        clock_mhz=config.memory_clock_mhz,
+        burst=word_burst(beats),
+        words=config.weight_words * beats,
+    )
+    return Instance(
+        "sdram_pads",
+        **{f"p_{name}": value for name, value in values.items()},
+        **{f"{'o' if name == 'dq_i' else 'i'}_{name}": getattr(pins, name) for name in PORTS},
+        i_clk=ClockSignal(),
+    )
+
+
+def chip_beside(core: Any) -> Instance:
+    """The chip of an `Accelerator` whose weights are in one."""
+    return chip_instance(core.config.sdram, core.config, core.sdram)
+
+
 class StoreWithChip(wiring.Component):
     """The store of a configuration with an SDRAM, and the chip, an instance of `sdram_pads`.
 
@@ -33,10 +55,7 @@ class StoreWithChip(wiring.Component):
         self._inner = SdramStore(chip, clock_mhz=clock_mhz, depth=depth, word_bits=word_bits)
         self.address_bits = self._inner.address_bits
         self.outstanding, self.spacing = self._inner.outstanding, self._inner.spacing
-        beats = word_beats(chip, word_bits)
-        self._parameters = parameters(
-            chip, clock_mhz=clock_mhz, burst=word_burst(beats), words=depth * beats
-        )
+        self._chip, self._config = chip, config
         ports = dict(self._inner.signature.members.items())
         super().__init__({name: ports[name] for name in ("store", "load", "load_ready")})
 
@@ -46,13 +65,5 @@ class StoreWithChip(wiring.Component):
         for name in ("store", "load"):
             wiring.connect(m, getattr(inner, name), wiring.flipped(getattr(self, name)))
         m.d.comb += self.load_ready.eq(inner.load_ready)
-        pins = {
-            f"{'o' if name == 'dq_i' else 'i'}_{name}": getattr(inner.pins, name) for name in PORTS
-        }
-        m.submodules.chip = Instance(
-            "sdram_pads",
-            **{f"p_{name}": value for name, value in self._parameters.items()},
-            i_clk=ClockSignal(),
-            **pins,
-        )
+        m.submodules.chip = chip_instance(self._chip, self._config, inner.pins)
         return m

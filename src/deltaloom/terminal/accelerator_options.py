@@ -2,6 +2,74 @@
 """The options that say what accelerator a network gets, for the verbs that make one."""
 
 import argparse
+from typing import TYPE_CHECKING, Any
+
+from ..golden.errors import UserError
+from ..hw.config import BLOCK_RAM
+from ..hw.datapath.fetch.sdram_chips import CHIPS
+
+if TYPE_CHECKING:
+    from ..boards.board import Board
+
+SDRAM = "sdram"
+"""Of --weight-memory: the board's, or the most usual one where there is no board."""
+
+
+def add_weight_memory(parser: argparse.ArgumentParser, *, clock: bool) -> None:
+    """The option --weight-memory, and --word-bits with it; clock: --memory-clock, too.
+
+    They are read by `memory_options`.
+    """
+    parser.add_argument(
+        "--word-bits",
+        type=int,
+        metavar="W",
+        default=argparse.SUPPRESS,
+        help="bits of a weight word, one of which is read every cycle; W / weight bits products "
+        "are done at once (default: 256, and two words of an SDRAM)",
+    )
+    parser.add_argument(
+        "--weight-memory",
+        choices=(BLOCK_RAM, SDRAM, *CHIPS),
+        default=BLOCK_RAM,
+        help="where the weights are: on the chip, or in an SDRAM beside it, of the kind that the "
+        "board has or of the one that is named; see docs/boards.md",
+    )
+    if clock:
+        parser.add_argument(
+            "--memory-clock",
+            type=float,
+            metavar="MHZ",
+            default=90.0,
+            help="the accelerator's clock, which turns the SDRAM's times into cycles",
+        )
+
+
+def memory_options(
+    args: argparse.Namespace, board: "Board | None" = None, clock_mhz: float | None = None
+) -> dict[str, Any]:
+    """Options of `derive_config` for what `add_weight_memory` has read.
+
+    clock_mhz: of the board; None: --memory-clock.
+
+    Raises UserError for a board without such an SDRAM.
+    """
+    memory: str = args.weight_memory
+    options: dict[str, Any] = {"word_bits": getattr(args, "word_bits", None)}
+    if memory == BLOCK_RAM:
+        return options
+    if board is not None:
+        has = next((m.chip for m in board.memories if m.chip), "")
+        if not has or memory not in (SDRAM, has):
+            what = f"SDRAM of kind {has}" if has else "no SDRAM that designs use"
+            raise UserError(
+                f"--weight-memory: {memory} is not possible, {board.name} has {what}; "
+                "leave it out, or build for another board (docs/boards.md)"
+            )
+        memory = has
+    clock = args.memory_clock if clock_mhz is None else clock_mhz
+    memory = next(iter(CHIPS)) if memory == SDRAM else memory
+    return {**options, "weight_memory": memory, "memory_clock_mhz": clock}
 
 
 def add_word_bits(parser: argparse.ArgumentParser) -> None:

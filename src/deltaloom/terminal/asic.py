@@ -143,7 +143,10 @@ def build_asic(args: argparse.Namespace, clock_mhz: float | None, cycles: float 
         check_simulator()
     network = Network.load(args.network)
     config = derive_config(
-        network, word_bits=args.word_bits, lane_kind=args.lanes, frames=args.longest
+        network,
+        word_bits=getattr(args, "word_bits", None),
+        lane_kind=args.lanes,
+        frames=args.longest,
     )
     frames = None
     if data is not None:

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError
 from ..golden.writing import check_folder, replacing, together, write_text
-from ..terminal.accelerator_options import add_hardwired, add_lanes, add_longest, add_word_bits
+from ..terminal.accelerator_options import (
+    add_hardwired,
+    add_lanes,
+    add_longest,
+    add_weight_memory,
+    memory_options,
+)
 from ..terminal.asic import add_asic_options, build_asic, check_asic_options
 from ..terminal.boards import boards_json, print_boards
 from ..terminal.console import stdout
@@ -63,7 +69,7 @@ class Build:
             default=argparse.SUPPRESS,
             help=f"folder for the bitstream, {REPORT}, logs and intermediate results",
         )
-        add_word_bits(parser)
+        add_weight_memory(parser, clock=False)
         add_longest(parser)
         add_lanes(parser)
         add_hardwired(parser)
@@ -110,7 +116,7 @@ class Build:
     def run(self, args: argparse.Namespace) -> None:
         from rich.markup import escape
 
-        from ..boards.flow.build import build, check_line, check_rates, check_tools
+        from ..boards.flow.build import build, check_line, check_rates, check_tools, clock_of
         from ..boards.flow.design import BoardDesign
         from ..boards.flow.fits import check_fit
         from ..boards.registry import find_board
@@ -130,7 +136,10 @@ class Build:
             check_tools(board, synth_only="synth_only" in args)
         network = Network.load(args.network)
         config = derive_config(
-            network, word_bits=args.word_bits, lane_kind=args.lanes, frames=args.longest
+            network,
+            lane_kind=args.lanes,
+            frames=args.longest,
+            **memory_options(args, board, clock_of(board, clock)),
         )
         if args.hardwired:
             config = replace(config, hardwired=True, counted=False)

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError
 from ..golden.writing import check_folder
-from ..terminal.accelerator_options import add_lanes, add_longest, add_word_bits
+from ..terminal.accelerator_options import (
+    add_lanes,
+    add_longest,
+    add_weight_memory,
+    memory_options,
+)
 from ..terminal.console import stdout
 from ..terminal.document import write_document
 from ..terminal.options import add_network
@@ -47,7 +52,7 @@ class Generate:
             help="name of the top module; the others' begin with it, too, so that accelerators of "
             "different names go into one design",
         )
-        add_word_bits(parser)
+        add_weight_memory(parser, clock=True)
         add_lanes(parser)
         add_longest(parser)
         parser.add_argument(
@@ -86,7 +91,7 @@ class Generate:
         network = load_network(args.network)
         config = derive_config(
             network,
-            word_bits=args.word_bits,
+            **memory_options(args),
             drain_rows=checked_drain_rows(args),
             lane_kind=args.lanes,
             frames=args.longest,
@@ -119,6 +124,11 @@ def _testbench(
 
     if "testbench" not in args:
         return {}
+    if config.sdram:
+        raise UserError(
+            "--testbench: its design needs the weights in it; leave --weight-memory out, or use "
+            "deltaloom simulate"
+        )
     if "no_bake" in args:
         raise UserError("--testbench: its design needs the network in it; leave --no-bake out")
     from ..hw.compiler.fit import longest_sequence

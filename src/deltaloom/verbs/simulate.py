@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError
 from ..golden.writing import check_folder
-from ..terminal.accelerator_options import add_lanes, add_word_bits
+from ..terminal.accelerator_options import add_lanes, add_weight_memory, memory_options
 from ..terminal.console import stdout
 from ..terminal.document import write_document
 from ..terminal.frame_options import add_frames, note_shortfall, read_frames
@@ -50,7 +50,7 @@ class Simulate:
         )
         add_frames(parser)
         add_thresholds(parser)
-        add_word_bits(parser)
+        add_weight_memory(parser, clock=True)
         add_lanes(parser)
         for name, what in (("idle", "input"), ("backpressure", "output")):
             parser.add_argument(
@@ -90,7 +90,11 @@ class Simulate:
             progress("generating the Verilog")
             longest = max(len(sequence) for sequence in sequences)
             verilog = generate_verilog(
-                network, args.workdir / "rtl", args.word_bits, args.lanes, longest
+                network,
+                args.workdir / "rtl",
+                lane_kind=args.lanes,
+                longest=longest,
+                **memory_options(args),
             )
             for plan in plans:
                 report = run_plan(
@@ -150,18 +154,22 @@ def plan_runs(
 def generate_verilog(
     network: "AnyNetwork",
     folder: Path,
-    word_bits: int,
+    word_bits: int | None,
     lane_kind: str = "multiplier",
     longest: int = 1,
+    **memory: Any,
 ) -> Path:
     """Write the smallest accelerator for `network`, image included; its Verilog file.
 
-    longest: frames of a sequence, where the network must keep them.
+    longest: frames of a sequence, where the network must keep them. memory: where the weights are,
+    as `derive_config` has it.
     """
     from ..hw.compiler.fit import derive_config
     from ..hw.generate import generate
 
-    config = derive_config(network, word_bits=word_bits, lane_kind=lane_kind, frames=longest)
+    config = derive_config(
+        network, word_bits=word_bits, lane_kind=lane_kind, frames=longest, **memory
+    )
     return generate(network, folder, config=config).verilog
 
 
