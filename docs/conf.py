@@ -48,6 +48,7 @@ PAGES = {
         "docs/tables",
         "docs/real-networks",
         "docs/area",
+        "docs/proofs",
         "benchmarks/README",
         "examples/speech/README",
         "examples/radio/README",
