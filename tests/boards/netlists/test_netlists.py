@@ -84,3 +84,11 @@ def test_the_flow_of_the_boards(folder, tmp_path):
     )
     (folder / "wrong.v").write_text(wrong)
     assert "FAIL: word" in simulate(folder, "ecp5", "wrong.v")
+
+
+@pytest.mark.parametrize("synthesis", ["synth_ecp5", "synth_nexus", "synth_xilinx"])
+def test_any_yosys_takes_the_verilog_as_it_is(synthesis, tmp_path):
+    """On a design as large as one that yosys aborted on, for wires named like bits of others."""
+    network = make_network([("gru", 16), ("linear", 4)], 8)
+    generate(network, tmp_path, config=derive_config(network, word_bits=64), name="top")
+    passes(tmp_path, "read_verilog top.v", f"{synthesis} -top top")
