@@ -50,6 +50,7 @@ PAGES = {
         "docs/text",
         "docs/real-networks",
         "docs/area",
+        "docs/proofs",
         "benchmarks/README",
         "examples/speech/README",
         "examples/radio/README",

@@ -52,8 +52,8 @@ def instance(module: str, config: AcceleratorConfig, bus: Mapping[str, str] | No
     bus: what else than `IDLE_BUS` has is connected to ports of the bus.
     """
     places = stream_facts(config)
-    base = {port: text.format(**places) for port, text in BASE.items()}
-    ports = {**base, **IDLE_BUS, **(bus or {})}
+    ports = {port: text.format(**places) for port, text in BASE.items()}
+    ports |= IDLE_BUS | dict(bus or {})
     lines = ",\n".join(f"      .{port}({text})" for port, text in ports.items())
     return f"  {module} dut (\n{lines}\n  );\n"
 

@@ -69,6 +69,8 @@ def run(seed: int, folder: Path) -> Verdict:
     words = inputs.make(seed, folder)
     pid = os.fork()
     if not pid:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
         os._exit(_child(words, folder))
     _, status = os.waitpid(pid, 0)
     code = os.waitstatus_to_exitcode(status)
@@ -140,7 +142,10 @@ def main() -> int:
     codes: Counter[int] = Counter()
     faults: Counter[str] = Counter()
     seed = first
-    while time.monotonic() < until and seed < first + args.count:
+    ended: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):  # what was done by then is told
+        signal.signal(number, lambda number, frame: ended.append(number))
+    while time.monotonic() < until and seed < first + args.count and not ended:
         with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
             verdict = run(seed, Path(name))
             codes[verdict.code] += 1

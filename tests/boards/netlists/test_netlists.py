@@ -142,3 +142,11 @@ def test_the_flow_of_each_family(tmp_path, name, hardwired, cells):
         (tmp_path / "top_tb.v").write_text(with_weights(bench, netlist, image, config))
     passes(tmp_path, f"read_json {netlist.path}", "write_verilog -noattr flow.v")
     assert simulate(tmp_path, board.family, "flow.v") == "PASS: 14 words of 7 frames"
+
+
+@pytest.mark.parametrize("synthesis", ["synth_ecp5", "synth_nexus", "synth_xilinx"])
+def test_any_yosys_takes_the_verilog_as_it_is(synthesis, tmp_path):
+    """On a design as large as one that yosys aborted on, for wires named like bits of others."""
+    network = make_network([("gru", 16), ("linear", 4)], 8)
+    generate(network, tmp_path, config=derive_config(network, word_bits=64), name="top")
+    passes(tmp_path, "read_verilog top.v", f"{synthesis} -top top")
