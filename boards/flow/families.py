@@ -9,7 +9,8 @@ from ..family.interface import Family
 from ..gowin.family import Gowin
 from ..ice40.family import Ice40
 
-FAMILIES: Mapping[str, Family] = {family.name: family for family in (Ecp5(), Ice40(), Gowin())}
+_FAMILIES: tuple[Family, ...] = (Ecp5(), Ice40(), Gowin())
+FAMILIES: Mapping[str, Family] = {family.name: family for family in _FAMILIES}
 """Families by the name that boards have."""
 
 
