@@ -16,6 +16,7 @@ from deltaloom.hw.compiler.integer_lstm import lower
 from deltaloom.hw.generate import generate
 from deltaloom.sim.simulate import simulate
 from deltaloom.sim.stimulus import Stimulus
+from deltaloom.sim.testing.accelerator import load_network
 
 WITHOUT_NORM = [name for name, parts in VARIANTS.items() if "norm" not in parts]
 SIZES = {"7 9": ((7, 9), 400), "13 24 12": ((13, 24, 12), 250)}
@@ -50,9 +51,13 @@ def codes(rng, steps, inputs):
     return np.concatenate([part[: -(-steps // 3)] for part in parts])[:steps]
 
 
-def check(tmp_path, network, steps, simulator="verilator", **stimulus):
-    """Run two sequences and hold all against golden; the words that were compared."""
-    verilog = generate(network, tmp_path / "rtl", config=derive_config(network, word_bits=64))
+def check(tmp_path, network, steps, simulator="verilator", loaded=False, units=1, **stimulus):
+    """Run two sequences and hold all against golden; the words that were compared.
+
+    loaded: over the bus, and not baked in. units: whose cell is computed a cycle.
+    """
+    config = derive_config(network, word_bits=64, cell_units=units)
+    verilog = generate(network, tmp_path / "rtl", config=config, baked=not loaded)
     rng = np.random.default_rng(1)
     frames = [codes(rng, n, network.inputs) for n in (steps - steps // 3, steps // 3)]
     report = simulate(
@@ -62,6 +67,7 @@ def check(tmp_path, network, steps, simulator="verilator", **stimulus):
         workdir=tmp_path,
         simulator=simulator,
         stimulus=Stimulus(seed=3, **stimulus),
+        **(load_network(network, config) if loaded else {}),
     )
     assert report.ok, str(report)
     assert report.words == steps * network.outputs
@@ -75,7 +81,8 @@ def test_words_equal_golden(tmp_path):
     (lstm, linear) = network.layers
     lstm = replace(lstm, initial={"c": np.array([900, -7, 0, -30000]), "h": np.array([-128, 77])})
     network = replace(network, layers=(lstm, linear))
-    check(tmp_path, network, 9, "icarus", idle=0.3, backpressure=0.3, reset_after=8)
+    stalls = {"idle": 0.3, "backpressure": 0.3, "reset_after": 8}
+    check(tmp_path, network, 9, "icarus", loaded=True, **stalls)
 
 
 @pytest.mark.slow
@@ -86,8 +93,9 @@ def test_variants(tmp_path, variant, sizes):
     network = make(variant, layers, seed=len(variant), threshold=3 * (sizes != "7 9"), classes=3)
     if variant in ("plain", "projection"):
         network = saturating(network)
-    pauses = {"idle": 0.2, "backpressure": 0.4, "reset_after": 20} if sizes == "7 9" else {}
-    check(tmp_path, network, steps, **pauses)
+    options = {"idle": 0.2, "backpressure": 0.4, "reset_after": 20} if sizes == "7 9" else {}
+    options |= {"units": 2} if variant in ("peephole", "cell_clip") else {}
+    check(tmp_path, network, steps, **options)
 
 
 @pytest.mark.slow
