@@ -81,6 +81,8 @@ def check_fit(config: AcceleratorConfig, board: Board) -> None:
             if what == "block RAMs"
             else "use narrower weight words (--word-bits)"
         )
+        if what == "LUT4s" and not config.hardwired:
+            way += ", put the network into the logic (--hardwired)"
         beside = "" if larger is None else f" or build for {larger.board}"
         raise UserError(
             f"{board.name}: the accelerator takes about {used:,} {what}, there are {there:,}: "

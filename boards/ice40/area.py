@@ -11,14 +11,13 @@ from math import ceil
 
 from ...hw.config import AcceleratorConfig
 from ...hw.estimates.area import AreaEstimate, estimate_area
-from ...hw.estimates.ecp5 import memory
 from ...hw.parts.arithmetic import FACTOR_BITS, LOW_BITS
 from .spram import sprams
 
 CELLS = {True: 1.0, False: 1.75}
 """Logic cells for each of ECP5's LUT4s, by whether it is hardwired."""
 
-BLOCK_RAMS = {True: 1.35, False: 2.8}
+BLOCK_RAMS = {True: 1.5, False: 2.6}
 """Block RAMs of 4 kbit for each of ECP5's of 18 kbit, weights apart."""
 
 FACTOR = 16
@@ -31,7 +30,7 @@ LEAST_PRODUCT_BITS = 11
 def estimate(config: AcceleratorConfig) -> AreaEstimate:
     """What synthesis and packing would find."""
     area = estimate_area(config)
-    weights = memory(config.weight_words, config.word_bits).block_rams
+    weights = area.components["array"].block_rams
     wired = config.hardwired
     return replace(
         area,

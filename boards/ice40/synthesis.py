@@ -17,6 +17,16 @@ from ..tools.process import Progress, silent
 LATE_BITS = 56
 """Memories of fewer bits stay flip-flops."""
 
+LEAST_CONTROLLED = 6
+_FEW_CONTROLS = (
+    "dfflegalize -cell $_DFF_?_ 0 -cell $_DFFE_?P_ 0 -cell $_DFF_?P?_ 0 -cell $_DFFE_?P?P_ 0 "
+    "-cell $_SDFF_?P?_ 0 -cell $_SDFFCE_?P?P_ 0 "
+    f"-mince {LEAST_CONTROLLED} -minsrst {LEAST_CONTROLLED}"
+)
+"""Eight logic cells of a tile share an enable and a reset. Flip-flops with one of their own, or
+almost, leave cells of their tile empty, until a device that is nearly full cannot be placed. Their
+enable and reset go into the LUT in front, which most of them have free."""
+
 _MODULE = re.compile(r"^module .*?^end$", re.MULTILINE | re.DOTALL)
 _SIZE = re.compile(r"^  memory width (\d+) size (\d+) (\S+)$", re.MULTILINE)
 _CELL = re.compile(r"^  cell (\$mem(?:rd|wr)_v2) .*?^  end$", re.MULTILINE | re.DOTALL)
@@ -106,7 +116,9 @@ def _connection(cell: str, pin: str) -> str:
 
 def _script(source: str, top: str) -> str:
     # -dff takes five times as long for a hundredth of the logic cells
-    return "\n".join([*reading(source, top), f"synth_ice40 -dsp -top {top}"])
+    synth = f"synth_ice40 -dsp -top {top}"
+    steps = [f"{synth} -run begin:map_ffs", _FEW_CONTROLS, f"{synth} -run map_ffs:"]
+    return "\n".join([*reading(source, top), *steps])
 
 
 def synthesize(rtlil: str, *, top: str, workdir: Path, progress: Progress = silent) -> Netlist:

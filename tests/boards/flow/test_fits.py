@@ -55,3 +55,12 @@ def test_a_little_too_large_by_an_estimate_is_not_sure(monkeypatch, luts, refuse
             check_fit(CONFIG, board)
     else:
         check_fit(CONFIG, board)
+
+
+def test_a_small_fpga_is_told_of_hardwired():
+    config = derive_config(make_network([("ligru", 64)], 40, weight_bits=4), word_bits=16)
+    with pytest.raises(UserError, match=r"LUT4s, .* put the network into the logic \(--hardwired"):
+        check_fit(config, BOARDS["icebreaker"])
+    check_fit(replace(config, hardwired=True, counted=False), BOARDS["tang_nano_9k"])
+    one_lane = derive_config(make_network([("ligru", 64)], 40, weight_bits=4), word_bits=4)
+    check_fit(replace(one_lane, hardwired=True, counted=False), BOARDS["icebreaker"])
