@@ -7,8 +7,10 @@ from itertools import pairwise
 import pytest
 
 from deltaloom.golden.errors import UserError
+from deltaloom.hw.config import AcceleratorConfig
 from deltaloom.hw.datapath.fetch.sdram_chips import CHIPS
 from deltaloom.hw.datapath.fetch.sdram_store import SdramStore
+from deltaloom.hw.estimates.cycle_store import store_model
 from deltaloom.sim.testing.sdram import Access, run_store
 
 # Power is on long before a test begins.
@@ -72,6 +74,14 @@ def test_columns_come_at_nine_tenths_of_the_pin_rate(tmp_path, word_bits, share,
         tmp_path, accesses, word_bits=word_bits, chip=chip, clock_mhz=clock_mhz, depth=1 << 15
     )
     assert done.cycles < 1.1 * count * beats
+    # And as the cycle model has it.
+    name = "sdram_16mx16" if chip is X16 else "sdram_2mx32"
+    config = AcceleratorConfig(
+        word_bits=word_bits, drain_rows=1, weight_memory=name, memory_clock_mhz=clock_mhz
+    )
+    model = store_model(config)
+    expected = model.busy(count, addresses[-1] - addresses[0] + 1) + model.latency
+    assert abs(done.cycles / expected - 1) < 0.03
 
 
 def test_any_order_with_pauses_and_loads_in_between(tmp_path):
