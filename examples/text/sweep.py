@@ -90,8 +90,6 @@ def draw(results: dict[tuple[str, str], Sweep], file: Path) -> None:
         panel.axhline(found.float_error, color="black", lw=0.8, ls=":", label="float")
         panel.set_title(f"{cell.upper()}, {TITLES[name]}", fontsize=10)
         panel.set_xticks([*places.values()], [f"W{bits}" for bits in places])
-        if name == "bible":
-            panel.set_yscale("log")
         panel.grid(alpha=0.3)
     axes[0, 0].legend(fontsize=8, ncols=2)
     with replacing(file) as temporary:

@@ -8,7 +8,7 @@ import pytest
 
 from deltaloom.golden.engines.engine import run
 from deltaloom.golden.errors import UserError
-from deltaloom.golden.models.synthetic import Shape, make_network, make_tokens
+from deltaloom.golden.models.synthetic import Shape, make_frames, make_network, make_tokens
 from deltaloom.hw.compiler.compile import compile_network
 from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.estimates.cycles import estimate_cycles
@@ -51,6 +51,16 @@ def test_weights_of_two_widths():
     network = with_wide_gate(make_network([("lstm", 4)], COUNT, weight_bits=4, tokens=True))
     assert len(network.layers[0].paths) == 3
     check_core(network, sequences())
+
+
+@pytest.mark.slow
+def test_one_design_for_tokens_and_features():
+    tokens = make_network([("gru", 3)], 9, threshold=2, tokens=True)
+    features = make_network([("gru", 3)], 4, threshold=2)
+    config = derive_config(tokens, features, word_bits=64)
+    assert config.input_kinds == ("features", "tokens")
+    check_core(tokens, sequences(9), config=config)
+    check_core(features, [make_frames(4, 5), make_frames(4, 2)], config=config)
 
 
 def test_lists_have_room_for_two_events():
