@@ -7,12 +7,10 @@ import numpy as np
 import pytest
 
 from deltaloom.golden.data import Dataset
-from deltaloom.golden.errors import UserError
 from deltaloom.golden.integer_lstm.layers import IntegerLstm
 from deltaloom.golden.integer_lstm.recipe import quantize
 from deltaloom.golden.integer_lstm.synthetic import VARIANTS, make_frames, make_lstm_network
 from deltaloom.hw.compiler.fit import derive_config
-from deltaloom.hw.compiler.integer_lstm import lower
 from deltaloom.hw.generate import generate
 from deltaloom.sim.simulate import simulate
 from deltaloom.sim.stimulus import Stimulus
@@ -102,26 +100,3 @@ def test_variants(tmp_path, variant, sizes):
 @pytest.mark.parametrize("threshold", [0, 12])
 def test_larger_stack(tmp_path, threshold):
     assert check(tmp_path, make("plain", (40, 128, 64), threshold=threshold), 900) == 57_600
-
-
-@pytest.mark.parametrize(
-    "change, line",
-    [
-        ({"variant": "norm"}, "lstm.0: layer normalisation, which golden has and the accelerator"),
-        ({"m_zero": -128}, "lstm.0 m zero point: -128 is not possible in the accelerator"),
-        ({"x_scale": 2.0**20}, "lstm.0.x: its sums may reach .*, where LiteRT's wrap"),
-        ({"y_scale": 2.0**-31}, r"lstm.0 o \* tanh\(c\): a rescale factor of 1 and more"),
-    ],
-)
-def test_refuses_by_name(change, line):
-    variant = change.get("variant", "projection" if "m_zero" in change else "plain")
-    network = make(variant, (3, 4))
-    (layer,) = network.layers
-    if "m_zero" in change:
-        layer = replace(layer, m=replace(layer.m, zero_point=change["m_zero"]))
-    for name in ("x", "y"):
-        if f"{name}_scale" in change:
-            part = replace(getattr(layer, name), scale=change[f"{name}_scale"])
-            layer = replace(layer, **{name: part})
-    with pytest.raises(UserError, match=line):
-        lower(replace(network, layers=(layer,)))
