@@ -27,7 +27,7 @@ NAMES = (
     *("icebreaker", "icesugar", "tang_nano_9k", "tang_nano_20k", "colorlight_i5", "icepi_zero"),
     *("icesugar_pro", "orangecrab_25f", "ecpix5_45f", "colorlight_i9", "ulx3s_12f", "ulx3s_85f"),
 )
-INPUTS, UNITS, WEIGHT_BITS = 40, 64, 4
+INPUTS, UNITS, BITS = 40, 64, 4
 """A LiGRU that takes a frame of 40 features every 10 ms."""
 WORD_BITS = {"ice40": 4, "gowin": 16, "ecp5": 64}
 LARGEST = (16, 24, 32, 48, 64, 96, 128, 160, 192, 256, 320, 384, 512)
@@ -45,7 +45,7 @@ def figures(work: Path) -> Iterator[Figure]:
         board = BOARDS[name]
         report, cycles = _build(board, work / "boards" / name)
         rows.append(_row(board, report, cycles))
-        what = f"ligru {INPUTS} -> {UNITS} W{WEIGHT_BITS}/A8 on {name}"
+        what = f"ligru {INPUTS} -> {UNITS} W{BITS}/A{BITS} on {name}"
         yield Figure(name=f"{what}: LUTs", value=report.luts.used, unit="", command=COMMAND)
         yield Figure(
             name=f"{what}: clock",
@@ -64,7 +64,7 @@ def _build(board: Board, work: Path) -> tuple[BuildReport, float]:
     """A bitstream, and the cycles of a frame."""
     small = board.family != "ecp5"
     layers = [("ligru", UNITS)]
-    network = make_network(layers, INPUTS, weight_bits=WEIGHT_BITS)
+    network = make_network(layers, INPUTS, weight_bits=BITS, activation_bits=BITS)
     config = derive_config(network, word_bits=WORD_BITS[board.family])
     config = replace(config, hardwired=small, counted=not small)
     cycles = dense_cycles(network, config)
