@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draws docs/energy.svg and prints the table of docs/asic.md, from what the suite `energy` measured.
+"""Draws docs/energy.svg and prints the table of docs/asic.md, from what `energy` measured.
 
 python benchmarks/energy_picture.py; needs matplotlib.
 """

@@ -63,19 +63,21 @@ class Groups:
     Members
     -------
     all: every group.
+    absorbed: flip-flops whose reset was made a part of what they take.
     """
 
     def __init__(self, design: Design) -> None:
         self._design = design
         self._reset = design.port("rst")
         self.all: list[Group] = []
+        self.absorbed = design.absorb_resets(self._reset)
         self._of_net: dict[Net, int] = {}
         self._masks: dict[Net, int] = {}
         self._find()
 
     def _find(self) -> None:
         design = self._design
-        absorbed = design.absorb_resets(self._reset)
+        absorbed = self.absorbed
         found: dict[Any, Group] = {}
         for module, name, cell in design.cells():
             kind = cell["type"]
@@ -113,7 +115,7 @@ class Groups:
                 for bit in cell["connections"]["raddr" if group.macro else "D"]:
                     group.sources |= self._cone(design.net(group.module, bit))
                 if id(cell) in absorbed:
-                    group.reset |= bool(self._cone(absorbed[id(cell)]) & _RESET)
+                    group.reset |= bool(self._cone(absorbed[id(cell)].reset) & _RESET)
             group.of_reset = bool(group.sources & _RESET)
             group.sources &= ~_RESET
 

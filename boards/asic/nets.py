@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A design of single-bit cells in Yosys's JSON, two levels of modules: its nets, and more cells."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 Net = tuple[str, Any]
@@ -16,6 +17,16 @@ _RESETS = {
     "$_SDFFE_PP0P_": "$_ANDNOT_", "$_SDFFE_PP1P_": "$_OR_",
 }  # fmt: skip
 """What gives a flip-flop's value from D and R."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absorbed:
+    """A flip-flop before its reset was absorbed: its kind, and the nets of its pins."""
+
+    kind: str
+    d: Net
+    enable: Net | None
+    reset: Net
 
 
 class Design:
@@ -159,10 +170,18 @@ class Design:
         cell["connections"][pin] = [self._local(module, net)]
         cell["port_directions"][pin] = direction
 
-    def absorb_resets(self, keep: Net | None = None) -> dict[int, Net]:
-        """Make the resets of flip-flops a part of what they take, and of when: of all but those by
-        the net `keep`. Where they were, by the id of the cell."""
-        found: dict[int, Net] = {}
+    def absorb_resets(self, keep: Net | None = None, least: int = 0) -> dict[int, Absorbed]:
+        """Make the resets of flip-flops a part of what they take, and of when.
+
+        Parameters
+        ----------
+        keep: but those by this net.
+        least: but those of flip-flops with an enable that fewer than so many share.
+
+        What they were, by the id of the cell.
+        """
+        sizes = Counter(self._enabled_by(module, cell) for module, _, cell in self.cells())
+        found: dict[int, Absorbed] = {}
         either: dict[tuple[str, Net, Net], Net] = {}
         for module, _, cell in list(self.cells()):
             kind = _RESETS.get(cell["type"])
@@ -170,9 +189,9 @@ class Design:
                 continue
             pins = {pin: self.net(module, bits[0]) for pin, bits in cell["connections"].items()}
             reset = pins["R"]
-            if reset == keep:
+            if reset == keep or ("E" in pins and sizes[self._enabled_by(module, cell)] < least):
                 continue
-            found[id(cell)] = reset
+            found[id(cell)] = Absorbed(cell["type"], pins["D"], pins.get("E"), reset)
             cell["type"] = "$_DFFE_PP_" if "E" in pins else "$_DFF_P_"
             del cell["connections"]["R"], cell["port_directions"]["R"]
             self.connect(cell, module, "D", "input", self.gate(kind, module, pins["D"], reset))
@@ -182,6 +201,23 @@ class Design:
                     either[key] = self.any_of(module, [pins["E"], reset])
                 self.connect(cell, module, "E", "input", either[key])
         return found
+
+    def restore(self, absorbed: dict[int, Absorbed], least: int) -> None:
+        """Undo it for enables that fewer than `least` flip-flops share. Nothing gates these; where
+        a reset is not the last that decides what they take, they may stay X in a simulation."""
+        sizes = Counter(self._enabled_by(module, cell) for module, _, cell in self.cells())
+        for module, _, cell in self.cells():
+            was = absorbed.get(id(cell))
+            if was is None or was.enable is None:
+                continue
+            if sizes[self._enabled_by(module, cell)] < least:
+                cell["type"] = was.kind
+                for pin, net in (("D", was.d), ("E", was.enable), ("R", was.reset)):
+                    self.connect(cell, module, pin, "input", net)
+
+    def _enabled_by(self, module: str, cell: Any) -> tuple[Any, ...]:
+        pins = cell["connections"]
+        return module, *(pins[pin][0] for pin in "ER" if pin in pins and "E" in pins)
 
     def gate(self, kind: str, module: str, a: Net, b: Net) -> Net:
         """The output of a new cell of two inputs."""

@@ -34,7 +34,7 @@ from .groups import ENABLED, OUTSIDE, Group, Groups
 from .loops import components
 from .nets import Design, Net
 
-REVISION = 2
+REVISION = 3
 """Of what this makes of a design: netlists of another one are made anew."""
 STILL_BITS = 8
 """Least flip-flops with the same sources that are worth an enable of their own, and a gate."""
@@ -42,21 +42,23 @@ SMALL_BITS = 4
 """A loop of registers is opened by comparisons at those of so few bits first: they are control."""
 
 
-def add_enables(design: dict[str, Any], *, top: str, bits: int = STILL_BITS) -> int:
+def add_enables(design: dict[str, Any], *, top: str, gate_bits: int, bits: int = STILL_BITS) -> int:
     """Give enables to the registers of a design that have none; how many flip-flops got one.
 
     Parameters
     ----------
     design: of Yosys's JSON, changed in place.
     top: its top module, with the ports clk and rst.
-    bits: least flip-flops that share an enable.
+    gate_bits: least flip-flops with the same enable that get a gate.
+    bits: least flip-flops that are worth a new enable.
     """
-    return _Stillness(Design(design, top), bits).run()
+    return _Stillness(Design(design, top), bits, gate_bits).run()
 
 
 class _Stillness:
-    def __init__(self, design: Design, bits: int) -> None:
+    def __init__(self, design: Design, bits: int, gate_bits: int) -> None:
         self._design = design
+        self._gate_bits = gate_bits
         self._bits = bits
         self._reset = design.port("rst")
         self._groups = Groups(design)
@@ -77,7 +79,8 @@ class _Stillness:
                 pin = "ren" if group.macro else "E"
                 for cell in group.cells:
                     self._design.connect(cell, group.module, pin, "input", group.sharp)
-        self._design.absorb_resets()
+        self._design.restore(self._groups.absorbed, self._gate_bits)
+        self._design.absorb_resets(least=self._gate_bits)
         return count
 
     def _sharpen(self) -> None:

@@ -12,10 +12,11 @@ clock by OpenSTA before placement):
 |--------------------------------------------------------------|-----------|-----------|------|
 | its own: `&fraig; scorr; dc2; dretime; &dch; &nf`            | 1,298,838 | 148.6 MHz | 21 s |
 | `dc2; &dch; &nf`                                             | 1,294,444 | 146.7 MHz | 14 s |
-| `&dch; &nf` (`MAPPING`)                                      | 1,336,032 | 212.8 MHz | 13 s |
-| `&nf`                                                        | 1,380,081 | 220.6 MHz | 12 s |
+| `&dch; &nf`                                                  | 1,336,032 | 212.8 MHz | 13 s |
+| `&nf` (`MAPPING`)                                            | 1,380,081 | 220.6 MHz | 12 s |
 
-What restructures the logic undoes the fast carries that Yosys made.
+What restructures the logic undoes the fast carries that Yosys made, and may take apart the gate by
+which a reset is the last to decide, so that a simulation from X never gets out of X.
 """
 
 import json
@@ -53,7 +54,7 @@ FLIP_FLOPS = "-cell $_DFF_P_ x -cell $_DFFE_PP_ x -cell $_SDFF_PP?_ x -cell $_SD
 """Those that enables are added to."""
 GATES = "gates.json"
 """The design of single-bit cells in front of the mapping, to which enables are added."""
-MAPPING = "+strash;&get,-n;&dch,-f;&nf;&put"
+MAPPING = "+strash;&get,-n;&nf;&put"
 SIZING = ";buffer;upsize;dnsize"
 """abc's commands: the mapping, and for libraries with delays what sizes and buffers."""
 
@@ -156,7 +157,9 @@ def synthesize(
                 if gate and result == GATES:
                     progress("synthesis: enables of what is still")
                     design = json.loads((folder / GATES).read_text("utf-8"))
-                    add_enables(design, top=TOP, bits=max(gate_bits, STILL_BITS))
+                    add_enables(
+                        design, top=TOP, gate_bits=gate_bits, bits=max(gate_bits, STILL_BITS)
+                    )
                     (folder / GATES).write_text(json.dumps(design), "utf-8")
             (folder / GATES).unlink()
     _check(done / NETLIST, library, macros)
