@@ -13,7 +13,7 @@ from ...golden.errors import UserError
 from ...golden.models.network import Network, Path
 from ..cells.catalogue import CELLS
 from ..config import BLOCK_RAM, MAX_GROUP_WORDS, AcceleratorConfig, divisor_up_to
-from ..datapath.fetch.sdram_chips import CHIPS
+from ..sdram_chips import CHIPS
 from ..words import UNIT_BITS
 from .pack import weight_digits
 from .plan import Outline, Plan

@@ -8,8 +8,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...parts.queue import Queue
+from ...sdram_chips import INIT_REFRESHES, MODE_CYCLES, SdramChip
 from .sdram_beats import SdramBeats, read_cycles
-from .sdram_chips import INIT_REFRESHES, MODE_CYCLES, SdramChip
 from .sdram_rows import SdramRows
 from .sdram_words import (
     ALL_BANKS,
@@ -117,7 +117,9 @@ class SdramController(wiring.Component):
         m.submodules.rows = rows = SdramRows(
             chip, beats=self._beats, address_bits=self._address_bits, most=self._queue_words
         )
-        m.submodules.queue = queue = Queue(column_access(chip, self._beats), depth=self._queue_words)
+        m.submodules.queue = queue = Queue(
+            column_access(chip, self._beats), depth=self._queue_words
+        )
         m.submodules.beats = beats = SdramBeats(
             dq_bits=chip.dq_bits, beats=self._beats, cl=timing.cl
         )
