@@ -50,7 +50,7 @@ class ExternalMemory:
     bits
         Data lines.
     chip
-        A name of `hw.datapath.fetch.sdram_chips.CHIPS`: weights can be in it, and the platform has
+        A name of `hw.sdram_chips.CHIPS`: weights can be in it, and the platform has
         a resource ``sdram`` 0. "": no design uses it.
     """
 

@@ -11,8 +11,8 @@ from ..golden.delta import DELTA_MODES, EXACT
 from ..golden.errors import UserError
 from ..golden.models.network import MAX_SHIFT
 from .cells.catalogue import CELLS
-from .datapath.fetch.sdram_chips import CHIPS, SdramChip
 from .parts.arithmetic import MAX_VALUE_BITS
+from .sdram_chips import CHIPS, SdramChip
 from .words import (
     ARITHMETICS,
     CELL_BITS,
@@ -113,7 +113,7 @@ class AcceleratorConfig:
     counted: there are counters (`bus.register_map`); otherwise they read 0
     lists: event lists
     weight_memory: "block_ram", or the kind of SDRAM beside the chip that the weights are in, a name
-        of `datapath.fetch.sdram_chips.CHIPS`
+        of `sdram_chips.CHIPS`
     memory_clock_mhz: the accelerator's clock, which turns an SDRAM's times into cycles; with block
         RAM it changes nothing
     weight_words, row_words, program: depths of the memories of weights, row parameters and passes

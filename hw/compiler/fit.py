@@ -15,8 +15,8 @@ from ...golden.models.layers import Layer as FixedLayer
 from ...golden.models.layers import Path as FixedPath
 from ..cells.catalogue import CELLS
 from ..config import BLOCK_RAM, MAX_GROUP_WORDS, AcceleratorConfig, divisor_up_to
-from ..datapath.fetch.sdram_chips import CHIPS
 from ..datapath.rows.stages import UNSHIFTED
+from ..sdram_chips import CHIPS
 from ..words import FEATURES, INTEGER_LSTM, TOKENS, UNIT_BITS
 from . import integer_lstm
 from .networks import AnyNetwork, Network, Path

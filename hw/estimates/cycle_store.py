@@ -2,9 +2,9 @@
 """Cycle model of the weight store: how long it takes for words, and how far it may be behind."""
 
 from ..config import AcceleratorConfig
-from ..datapath.fetch.sdram_chips import SdramChip
 from ..datapath.fetch.sdram_store import SdramStore
 from ..datapath.fetch.weight_store import store_latency
+from ..sdram_chips import SdramChip
 
 OPENING = 4
 """Cycles of an SDRAM's row on its way besides tRP: asked for, closed, opened, the next one's turn."""

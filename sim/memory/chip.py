@@ -4,7 +4,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from ...hw.datapath.fetch.sdram_chips import SdramChip
+from ...hw.sdram_chips import SdramChip
 
 SOURCE = Path(__file__).with_name("sdram.v")
 """The Verilog of the chip."""

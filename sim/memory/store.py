@@ -7,9 +7,9 @@ from amaranth.hdl import ClockSignal, Instance, Module, Signal
 from amaranth.lib import wiring
 
 from ...hw.config import AcceleratorConfig
-from ...hw.datapath.fetch.sdram_chips import SdramChip
 from ...hw.datapath.fetch.sdram_store import SdramStore
 from ...hw.datapath.fetch.sdram_words import word_beats, word_burst
+from ...hw.sdram_chips import SdramChip
 from .chip import PORTS, parameters
 
 

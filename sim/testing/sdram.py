@@ -12,9 +12,9 @@ from amaranth.hdl import Signal
 
 from ...boards.tools import toolchain
 from ...hw.bus.axi import flat_ports
-from ...hw.datapath.fetch.sdram_chips import SdramChip
 from ...hw.datapath.fetch.sdram_store import SdramStore
 from ...hw.datapath.fetch.sdram_words import word_burst
+from ...hw.sdram_chips import SdramChip
 from ...hw.verilog import to_verilog
 from ..memory.chip import PORTS, SOURCE, parameters
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from deltaloom.golden.models.synthetic import make_frames, make_network
+from deltaloom.hw import sdram_chips
 from deltaloom.hw.compiler.fit import derive_config
-from deltaloom.hw.datapath.fetch import sdram_chips
 from deltaloom.hw.generate import generate
 from deltaloom.sim.testing.accelerator import check_accelerator, load_network
 

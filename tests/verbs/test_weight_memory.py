@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from deltaloom.boards.flow.design import BoardDesign
-from deltaloom.hw.datapath.fetch import sdram_chips
+from deltaloom.hw import sdram_chips
 from deltaloom.sim.simulate import word_cycles
 
 CHIP = "sdram_16mx16"

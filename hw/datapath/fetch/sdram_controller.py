@@ -8,8 +8,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...parts.queue import Queue
+from ...sdram_chips import INIT_REFRESHES, MODE_CYCLES, SdramChip
 from .sdram_beats import SdramBeats, read_cycles
-from .sdram_chips import INIT_REFRESHES, MODE_CYCLES, SdramChip
 from .sdram_rows import SdramRows
 from .sdram_words import (
     ALL_BANKS,

@@ -7,7 +7,7 @@ from amaranth.hdl import Array, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .sdram_chips import SdramChip
+from ...sdram_chips import SdramChip
 from .sdram_words import access_layout, column_access
 
 

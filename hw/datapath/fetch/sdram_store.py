@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...parts.memory import MemoryWrite
 from ...parts.queue import Queue
-from .sdram_chips import SdramChip
+from ...sdram_chips import SdramChip
 from .sdram_controller import SdramController, access_cycles, queue_words
 from .sdram_words import SdramPins, word_beats
 from .words import weight_store_signature

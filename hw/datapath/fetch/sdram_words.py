@@ -8,7 +8,7 @@ from amaranth.hdl import unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .sdram_chips import MOST_BURST, SdramChip
+from ...sdram_chips import MOST_BURST, SdramChip
 
 PAD_CYCLES = 2
 """Flip-flops between the controller and the chip: one for each direction, in the pins' cells."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError
 from ..hw.config import BLOCK_RAM
-from ..hw.datapath.fetch.sdram_chips import CHIPS
+from ..hw.sdram_chips import CHIPS
 
 if TYPE_CHECKING:
     from ..boards.board import Board

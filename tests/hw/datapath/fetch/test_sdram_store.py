@@ -8,9 +8,9 @@ import pytest
 
 from deltaloom.golden.errors import UserError
 from deltaloom.hw.config import AcceleratorConfig
-from deltaloom.hw.datapath.fetch.sdram_chips import CHIPS
 from deltaloom.hw.datapath.fetch.sdram_store import SdramStore
 from deltaloom.hw.estimates.cycle_store import store_model
+from deltaloom.hw.sdram_chips import CHIPS
 from deltaloom.sim.testing.sdram import Access, run_store
 
 # Power is on long before a test begins.

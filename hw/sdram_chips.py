@@ -7,7 +7,7 @@ This module imports no amaranth: boards name their chip by it.
 from dataclasses import dataclass
 from math import ceil, floor
 
-from ....golden.errors import UserError
+from ..golden.errors import UserError
 
 MODE_CYCLES = 2
 """tMRD: from setting the mode to the next command."""
