@@ -52,6 +52,7 @@ PAGES = {
         "examples/speech/README",
         "examples/radio/README",
         "examples/timit/README",
+        "examples/text/README",
         "examples/real/README",
     ],
     "Take part": [
