@@ -55,6 +55,7 @@ PAGES = {
         "examples/speech/README",
         "examples/radio/README",
         "examples/timit/README",
+        "examples/text/README",
         "examples/real/README",
     ],
     "Take part": [
