@@ -12,7 +12,7 @@ from ..golden.errors import UserError
 from ..golden.models.network import MAX_SHIFT
 from .cells.catalogue import CELLS
 from .parts.arithmetic import MAX_VALUE_BITS
-from .sdram_chips import CHIPS, SdramChip
+from .sdram_chips import BLOCK_RAM, CHIPS, SdramChip
 from .words import (
     ARITHMETICS,
     CELL_BITS,
@@ -35,9 +35,6 @@ from .words import (
     row_parameters,
     term_levels,
 )
-
-BLOCK_RAM = "block_ram"
-"""`weight_memory` of weights on the chip."""
 
 MAX_WORD_BITS = 2048
 MAX_DRAIN_ROWS = 128

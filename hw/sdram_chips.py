@@ -9,6 +9,9 @@ from math import ceil, floor
 
 from ..golden.errors import UserError
 
+BLOCK_RAM = "block_ram"
+"""In a chip's place: weights are on the chip of the accelerator itself."""
+
 MODE_CYCLES = 2
 """tMRD: from setting the mode to the next command."""
 

@@ -8,7 +8,7 @@ from ...hw.config import AcceleratorConfig
 from ...hw.estimates.area import AreaEstimate, estimate_area
 from ..board import Board, Device
 from ..family.memory import Memory
-from ..family.results import Placed, Resources, Usage
+from ..family.results import Pace, Placed, Resources, Usage
 from ..nextpnr.layout import Layout
 from ..tools.process import Progress
 from .devices import fit
@@ -24,6 +24,8 @@ class Ecp5:
     window = 2048
     keeps_weights = True
     margin = 1.05  # LUTs are estimated to 5 %
+    placer = "nextpnr-ecp5"
+    pace = Pace(synthesis=0.010, place_and_route=0.034)  # docs/area.md, "How long a build takes"
 
     def tools(self, *, synth_only: bool) -> tuple[str, ...]:
         """The programs that a build runs."""

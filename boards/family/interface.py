@@ -16,7 +16,7 @@ from ...hw.estimates.area import AreaEstimate
 from ..board import Board, Device
 from ..tools.process import Progress
 from .memory import Memory
-from .results import Placed, Resources
+from .results import Pace, Placed, Resources
 
 
 class Pll(Protocol):
@@ -61,6 +61,14 @@ class Family(Protocol):
     @property
     def margin(self) -> float:
         """How much over what is there an estimate may be and the design fit all the same."""
+
+    @property
+    def pace(self) -> Pace | None:
+        """How long its tools take; None: not known."""
+
+    @property
+    def placer(self) -> str:
+        """The program, of `tools`, that places and routes."""
 
     def tools(self, *, synth_only: bool) -> tuple[str, ...]:
         """Names, for `tools.toolchain.require`, of the programs that a build runs."""

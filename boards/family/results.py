@@ -14,6 +14,18 @@ class Usage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Pace:
+    """Processor seconds a LUT of the area estimate that a build takes, on an idle core.
+
+    ``synthesis`` by pyosys, ``place_and_route`` by the wheel's program, which is WebAssembly. A
+    native one is several times as fast.
+    """
+
+    synthesis: float
+    place_and_route: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Resources:
     """What a design takes of a device: 4-input LUTs, flip-flops, block RAMs, multipliers, SPRAMs.
 

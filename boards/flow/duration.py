@@ -1,21 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long a build takes, said beforehand from its size.
-
-`SYNTHESIS` and `PLACE_AND_ROUTE` are processor seconds a LUT of the area estimate, of builds with
-pyosys 0.70 and YoWASP's nextpnr 0.11 ("How long a build takes" in docs/area.md). A native nextpnr
-is several times as fast; what it takes is not estimated.
-"""
+"""How long a build takes, said beforehand from its size and its family's pace."""
 
 from dataclasses import dataclass
 
 from ..board import Board
 from ..tools.toolchain import Tool, require
 from .families import family_of
-
-SYNTHESIS = 0.010
-PLACE_AND_ROUTE = 0.034
-PLACERS = ("nextpnr",)
-"""How the names of programs that place and route begin."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,16 +14,18 @@ class Duration:
 
     Members
     -------
-    synthesis: seconds.
-    place_and_route: seconds; None where it is not estimated, 0 where it is not done.
+    synthesis: seconds; None where it is not estimated.
+    place_and_route: the same; 0 where it is not done.
     placer: the program that does it, None where it is not done.
     """
 
-    synthesis: float
+    synthesis: float | None
     place_and_route: float | None
     placer: Tool | None
 
     def __str__(self) -> str:
+        if self.synthesis is None:
+            return "how long it takes is not estimated for this family"
         parts = f"synthesis {_minutes(self.synthesis)}"
         if self.placer is None:
             return f"estimated time on an idle core: {parts}"
@@ -55,13 +47,15 @@ def estimate_duration(luts: int, board: Board, *, synth_only: bool) -> Duration:
 
     Raises UserError where a program is missing.
     """
-    names = family_of(board).tools(synth_only=synth_only)
-    placers = [require(name) for name in names if name.startswith(PLACERS)]
-    placer = placers[0] if placers else None
+    family = family_of(board)
+    names = family.tools(synth_only=synth_only)
+    placer = require(family.placer) if family.placer in names else None
     place: float | None = 0.0
     if placer is not None:
-        place = PLACE_AND_ROUTE * luts if placer.webassembly else None
-    return Duration(synthesis=SYNTHESIS * luts, place_and_route=place, placer=placer)
+        paced = family.pace if placer.webassembly else None
+        place = paced.place_and_route * luts if paced else None
+    synthesis = family.pace.synthesis * luts if family.pace else None
+    return Duration(synthesis=synthesis, place_and_route=place, placer=placer)
 
 
 def _minutes(seconds: float) -> str:

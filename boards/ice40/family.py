@@ -8,7 +8,7 @@ from ...hw.config import AcceleratorConfig
 from ...hw.estimates.area import AreaEstimate
 from ..board import Board, Device
 from ..family.memory import Memory
-from ..family.results import Placed, Resources, Usage
+from ..family.results import Pace, Placed, Resources, Usage
 from ..nextpnr.layout import Packer, lay_out
 from ..tools.process import Progress
 from .area import estimate
@@ -26,6 +26,8 @@ class Ice40:
     window = 512
     keeps_weights = False
     margin = 1.3  # ECP5's estimate, with factors
+    placer = "nextpnr-ice40"
+    pace: Pace | None = None
 
     def tools(self, *, synth_only: bool) -> tuple[str, ...]:
         """The programs that a build runs."""

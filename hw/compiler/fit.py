@@ -14,9 +14,9 @@ from ...golden.models.layers import TOKEN_EVENTS
 from ...golden.models.layers import Layer as FixedLayer
 from ...golden.models.layers import Path as FixedPath
 from ..cells.catalogue import CELLS
-from ..config import BLOCK_RAM, MAX_GROUP_WORDS, AcceleratorConfig, divisor_up_to
+from ..config import MAX_GROUP_WORDS, AcceleratorConfig, divisor_up_to
 from ..datapath.rows.stages import UNSHIFTED
-from ..sdram_chips import CHIPS
+from ..sdram_chips import BLOCK_RAM, CHIPS
 from ..words import FEATURES, INTEGER_LSTM, TOKENS, UNIT_BITS
 from . import integer_lstm
 from .networks import AnyNetwork, Network, Path

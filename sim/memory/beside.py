@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ...golden.errors import UserError
-from ...hw.config import BLOCK_RAM
 from ...hw.datapath.fetch.sdram_words import word_beats, word_burst
-from ...hw.sdram_chips import CHIPS, SdramChip
+from ...hw.sdram_chips import BLOCK_RAM, CHIPS, SdramChip
 from .chip import PORTS, beat_lines, parameters
 
 BESIDE = "deltaloom_beside_sdram"

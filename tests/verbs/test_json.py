@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from deltaloom import cli
-from deltaloom.boards.ecp5.timing import Usage
+from deltaloom.boards.family.results import Usage
 from deltaloom.boards.flow.report import BuildReport
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.models.network import Network

@@ -5,8 +5,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError
-from ..hw.config import BLOCK_RAM
-from ..hw.sdram_chips import CHIPS
+from ..hw.sdram_chips import BLOCK_RAM, CHIPS
 
 if TYPE_CHECKING:
     from ..boards.board import Board

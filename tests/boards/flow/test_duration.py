@@ -29,6 +29,12 @@ def test_it_grows_with_the_size_and_is_of_the_recorded_builds(path):
     assert "in WebAssembly" in str(large)
 
 
+def test_a_family_of_which_no_times_are_known(path):
+    found = estimate_duration(3000, find_board("icebreaker"), synth_only=True)
+    assert found.synthesis is None
+    assert str(found) == "how long it takes is not estimated for this family"
+
+
 def test_synthesis_alone(path):
     found = estimate_duration(4685, BOARD, synth_only=True)
     assert found.placer is None and found.place_and_route == 0
