@@ -170,7 +170,7 @@ def test_onnx_indices_that_are_computed_are_no_tokens(tmp_path):
     assert not found.model.tokens and found.before
 
 
-@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize("norm", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_keras(tmp_path, norm):
     pytest.importorskip("torch")
     os.environ.setdefault("KERAS_BACKEND", "torch")

@@ -21,6 +21,7 @@ def sequences(count=COUNT):
     return [make_tokens(count, n, seed=n) for n in (5, 1, 2)]
 
 
+@pytest.mark.slow
 def test_lstm_stalled():
     network = make_network([("lstm", 3), ("linear", 2)], COUNT, threshold=3, tokens=True)
     check_core(network, sequences(), idle=0.3, stall=0.3)
@@ -70,6 +71,7 @@ def test_lists_have_room_for_two_events():
     assert (config.sum_bits, config.lane_bits) == (10, 10)
 
 
+@pytest.mark.slow
 def test_cycles():
     network = make_network([("gru", 9)], COUNT, threshold=2, tokens=True)
     config = derive_config(network, word_bits=64)
