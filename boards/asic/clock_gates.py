@@ -15,7 +15,7 @@ from .library import Cell, Library
 BOX = "deltaloom_clock_gate"
 """The module that stands for a gate until all else is mapped; its ports are ce, clk, gclk."""
 GATE_BITS = 4
-"""Least flip-flops that get a gate of their own, whose three cells take some flip-flops' clock, too."""
+"""Least flip-flops that get a gate of their own: its cells take some flip-flops' clock, too."""
 
 _AND = re.compile(r"\(*\s*(\w+)\s*[&* ]\s*(\w+)\s*\)*")
 
