@@ -137,7 +137,7 @@ def test_simulate(document, place, monkeypatch):
         )
 
     monkeypatch.setattr("deltaloom.verbs.simulate.run_plan", run_plan)
-    monkeypatch.setattr("deltaloom.verbs.simulate.generate_verilog", lambda *given: None)
+    monkeypatch.setattr("deltaloom.verbs.simulate.generate_verilog", lambda *given, **options: None)
     words = ["--data", place / "data.npz", "--sim", "icarus", "--workdir", place / "sim"]
     found = document("simulate", place / "net", *words, code=1)
     assert [run["mismatches"] for run in found["runs"]] == [0, 1]
