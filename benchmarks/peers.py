@@ -81,7 +81,9 @@ def _sparse(case: Case, work: Path, steps: int) -> Iterator[Figure]:
     network = make_network([("gru", n) for n in case.units], INPUTS, seed=1)
     frames = ar1_frames(steps, INPUTS)
     budget = case.cycles * case.share
-    tuned = lowest_threshold(network, frames, lambda made, found: array_cycles(made, found, 64) <= budget)
+    tuned = lowest_threshold(
+        network, frames, lambda made, found: array_cycles(made, found, 64) <= budget
+    )
     for units in case.cell_units:
         several = {"cell_units": units, "input_elements": units, "output_elements": units}
         ratio, ideal, measured = _over_ideal(tuned, frames, work, word_bits=64, **several)
@@ -165,7 +167,9 @@ def _figure(
     )
 
 
-def lowest_threshold(network: Network, frames: Ints, good: Callable[[Network, Result], bool]) -> Network:
+def lowest_threshold(
+    network: Network, frames: Ints, good: Callable[[Network, Result], bool]
+) -> Network:
     """`network` with the lowest threshold for all paths at which a golden run is `good`."""
     low, high = 0, 255
     while low < high:

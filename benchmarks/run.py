@@ -9,18 +9,22 @@ from pathlib import Path
 import area
 import area_model
 import arrays
+import board_table
 import cells
 import energy
 import integer_lstm
+import integer_lstm_area
 import knee
 import lanes
 import largest
 import models
 import peers
+import picks
 import sdram
 import search
 import software
 import speech
+import training
 from figures import REPORT, Figure, line, record
 from rich.console import Console
 
@@ -40,13 +44,17 @@ FPGA: dict[str, Suite] = {
     "area": area.figures,
     "area-model": area_model.figures,
     "arrays": arrays.figures,
+    "integer-lstm-area": integer_lstm_area.figures,
     "lane-area": lanes.area,
     "largest": largest.figures,
 }
 LONG: dict[str, Suite] = {
     **search.SEARCHES,
+    "search-picks": picks.figures,
     "energy": energy.figures,
+    "training": training.figures,
     "sdram": lambda work: sdram.figures(work, dense_steps=4, smooth_steps=20),
+    "boards": board_table.figures,
 }
 
 
@@ -57,7 +65,7 @@ def main() -> int:
         "suites",
         nargs="*",
         choices=[*SUITES, *FPGA, *LONG, []],
-        help="default: all quick; searches, energy and sdram only by name",
+        help="default: all quick; searches, energy, training and sdram only by name",
     )
     parser.add_argument("--fpga", action="store_true", help="the suites that place and route")
     parser.add_argument("--keep", action="store_true", help="add the figures to the history")

@@ -17,9 +17,11 @@ from deltaloom.golden.evaluation.evaluate import run_dataset
 from deltaloom.golden.evaluation.thresholds import uniform_thresholds
 from deltaloom.golden.importers.checkpoint import import_checkpoint
 from deltaloom.golden.models.float_model import FloatModel
+from deltaloom.golden.models.network import Network
 
 CELL, THRESHOLD = "lstm", 8
 COMMAND = "make bench ARGS=software"
+BATCHES = (1, 4, 16, 44)
 TARGET_SECONDS = 5.0
 
 
@@ -50,6 +52,33 @@ def figures() -> Iterator[Figure]:
         reference_is="frames/s, PyTorch float" if peer else "PyTorch is not installed",
         command=COMMAND,
     )
+    yield from batches(model, network, test)
+
+
+def batches(model: FloatModel, network: Network, test: Dataset) -> Iterator[Figure]:
+    """Golden with deltas over PyTorch's float LSTM, on one core, by how many sequences run at once.
+
+    By processor time; nothing where there is no torch.
+    """
+    order = sorted(range(len(test)), key=lambda n: len(test.features[n]))
+    for count in BATCHES:
+        middle = (len(order) - count) // 2
+        data = test.subset(order[middle : middle + count])
+        peer = torch_frames_per_second(model, data, time.process_time)
+        if peer is None:
+            return
+        busy = min(
+            seconds(lambda d=data: run_dataset(network, d), time.process_time) for _ in "123"
+        )
+        own = data.frames / busy
+        yield Figure(
+            name=f"software, {CELL} W8/A8, golden over PyTorch float, {count} sequences at once",
+            value=round(own / peer, 3),
+            unit="x",
+            reference=round(peer),
+            reference_is=f"frames/s, PyTorch; golden {own:,.0f}",
+            command=COMMAND,
+        )
 
 
 def evaluate_seconds(cell: str, folder: Path) -> tuple[float, float]:
@@ -66,14 +95,16 @@ def evaluate_seconds(cell: str, folder: Path) -> tuple[float, float]:
     return wall, user + after.children_system - before.children_system
 
 
-def seconds(action: Callable[[], object]) -> float:
-    """Wall time of one call."""
-    start = time.perf_counter()
+def seconds(action: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+    """Time of one call, by the clock; wall time by default."""
+    start = clock()
     action()
-    return time.perf_counter() - start
+    return clock() - start
 
 
-def torch_frames_per_second(model: FloatModel, data: Dataset) -> float | None:
+def torch_frames_per_second(
+    model: FloatModel, data: Dataset, clock: Callable[[], float] = time.perf_counter
+) -> float | None:
     """nn.LSTM and nn.Linear layers of the model's sizes on all sequences at once, in one thread.
 
     The time does not depend on the weights: they are PyTorch's own. None where there is no torch.
@@ -99,4 +130,4 @@ def torch_frames_per_second(model: FloatModel, data: Dataset) -> float | None:
 
     with torch.inference_mode():
         forward()  # its first call sets things up
-        return round(data.frames / seconds(forward))
+        return round(data.frames / min(seconds(forward, clock) for _ in "123"))

@@ -24,6 +24,8 @@ class Device:
     luts, ffs, brams, dsps
         4-input LUTs, flip-flops, block RAMs and multipliers. How large a block RAM or a multiplier
         is, is the family's: 18 kbit and 18x18 on an ECP5.
+    sprams
+        Large memories without initial contents, where the family has them.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Device:
     ffs: int
     brams: int
     dsps: int
+    sprams: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,7 +106,8 @@ class Board:
     family
         Which FPGA family's tools build for it: a name of `flow.families.FAMILIES`.
     device, package, speed
-        The FPGA: resources, package as nextpnr calls it, speed grade.
+        The FPGA: resources; package, or the whole part, as nextpnr calls it; speed grade, 0 where
+        there is one only.
     platform
         Makes the Amaranth platform with the pins; called when something is built.
     clock, clock_in_mhz
@@ -120,6 +124,8 @@ class Board:
         What is beside the FPGA.
     program
         The command that loads a bitstream; the file's name follows it.
+    suffix
+        Of the bitstream's file, from which that command knows what it is.
     """
 
     name: str
@@ -139,6 +145,7 @@ class Board:
     reset: Pin | None = None
     memories: tuple[ExternalMemory, ...] = ()
     program: str
+    suffix: str = ".bit"
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ def _row(board: Board) -> tuple[str, ...]:
     return (
         f"`{board.name}`",
         board.title,
-        f"{device.name}-{board.speed} {board.package}",
+        _part(board),
         f"{device.luts:,}",
         f"{device.brams}",
         f"{device.dsps}",
@@ -61,6 +61,14 @@ def _row(board: Board) -> tuple[str, ...]:
         "; ".join(f"{m.megabytes} MB {m.kind}, {m.bits} bits" for m in board.memories) or "-",
         f"`{board.program} FILE`",
     )
+
+
+def _part(board: Board) -> str:
+    """The FPGA: device, speed grade where there are several, package."""
+    if board.package.startswith("GW"):  # the whole part
+        return board.package
+    speed = f"-{board.speed}" if board.speed else ""
+    return f"{board.device.name}{speed} {board.package}"
 
 
 def facts_table() -> str:

@@ -40,10 +40,11 @@ def check_scale(what: str, value: float) -> None:
     check(what, value, good, "a finite number of at least 0")
 
 
-def check_input_scale(scale: np.ndarray | None, inputs: int) -> None:
+def check_input_scale(scale: np.ndarray | None, inputs: int, *, tokens: bool) -> None:
     """Raise UserError unless there is none, or one finite number above 0 for each input."""
     if scale is None:
         return
+    check("input scale", scale.shape, not tokens, "none where frames are tokens")
     check_shape("input scale", scale, (inputs,))
     for value in scale.tolist():
         check("input scale", value, math.isfinite(value) and value > 0, "finite and above 0")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sequences of feature frames and, where there are any, what the network should say about them."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
@@ -11,15 +12,20 @@ import numpy.typing as npt
 
 from .data_file import STATE, fields_of, read_arrays
 from .errors import UserError
+from .frames import checked_tokens
 from .storage import AnyPath, check_file
 from .writing import replacing
 
 Features = npt.NDArray[np.float32]
+Frames = Features | npt.NDArray[np.int64]
 Labels = npt.NDArray[np.int64]
 
 IGNORED = -1
 """Label of a frame that is not scored."""
-TASKS = ("classification", "regression")
+TASKS = ("classification", "language", "regression")
+LABELLED = TASKS[:2]
+"""Those whose truth is a label each frame."""
+MOST_TOKEN = (1 << 31) - 1
 CHUNK = 1 << 15
 """Frames run at once: some 100 MB of working memory for a layer of 128 LSTM units."""
 
@@ -30,11 +36,13 @@ class Dataset:
 
     Members
     -------
-    features: one float32 array [steps, inputs] per sequence; a sequence may have no frames.
+    features: one float32 array [steps, inputs] per sequence; a sequence may have no frames. Of
+        tokens, one array of integers [steps], from 0 up.
     labels: one int array [steps] per sequence, -1 where a frame is not scored; None: unlabelled.
     label_names: names of the classes or outputs, or empty.
     names: one per sequence, or empty.
     task: what the network should say; "classification": the class of each frame, its label;
+        "language": how likely each token is to be the next one, which is the frame's label;
         "regression": the values of all outputs, the frame's target.
     targets: of a regression, one float32 array [steps, outputs] per sequence; None: unknown.
     offset: one float32 array [steps, outputs] per sequence, which is added to the network's real
@@ -43,7 +51,7 @@ class Dataset:
         states that are not named start as the model does.
     """
 
-    features: tuple[Features, ...]
+    features: tuple[Frames, ...]
     labels: tuple[Labels, ...] | None = None
     label_names: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
@@ -55,17 +63,19 @@ class Dataset:
     def __post_init__(self) -> None:
         if self.task not in TASKS:
             raise UserError(
-                f"task: {self.task!r} is not supported, it must be {' or '.join(TASKS)}"
+                f"task: {self.task!r} is not supported, it must be {', '.join(TASKS[:-1])} or "
+                f"{TASKS[-1]}"
             )
         count = len(self.features)
-        for what, values, task in (
-            ("labels", self.labels, "classification"),
-            ("targets", self.targets, "regression"),
-            ("names", self.names or None, self.task),
-            ("offset", self.offset, self.task),
+        for what, values, tasks in (
+            ("labels", self.labels, LABELLED),
+            ("targets", self.targets, TASKS[2:]),
+            ("names", self.names or None, TASKS),
+            ("offset", self.offset, TASKS),
         ):
-            if values is not None and task != self.task:
-                raise UserError(f"{what}: not for the task {self.task}, only for {task}")
+            if values is not None and self.task not in tasks:
+                rule = " or ".join(tasks)
+                raise UserError(f"{what}: not for the task {self.task}, only for {rule}")
             if values is not None and len(values) != count:
                 raise UserError(f"{what}: {len(values)} for {count} sequences, one each is needed")
         self._check_features()
@@ -88,8 +98,15 @@ class Dataset:
 
     @property
     def inputs(self) -> int:
-        """Features per frame; 0 where there are no sequences."""
+        """Features per frame, 1 of tokens; 0 where there are no sequences."""
+        if self.tokens:
+            return 1
         return int(self.features[0].shape[1]) if self.features else 0
+
+    @property
+    def tokens(self) -> bool:
+        """Whether a frame is a token."""
+        return bool(self.features) and self.features[0].ndim == 1
 
     @property
     def frames(self) -> int:
@@ -103,9 +120,34 @@ class Dataset:
             return self.frames
         return sum(int((y != IGNORED).sum()) for y in self.labels or ())
 
-    def check_width(self, inputs: int) -> None:
-        """Raise UserError unless frames have this many features, as a network takes them."""
-        if self.features and self.inputs != inputs:
+    @property
+    def digest(self) -> str:
+        """Of all that a network's errors on it depend on."""
+        result = hashlib.sha256(f"{self.task} {[*self.states]}".encode())
+        rows = (self.features, self.labels, self.targets, self.offset, self.states.values())
+        for n, arrays in enumerate(rows):
+            for array in arrays or ():
+                result.update(f"{n} {array.dtype} {array.shape}".encode())
+                result.update(np.ascontiguousarray(array).data)
+        return result.hexdigest()
+
+    def check_width(self, inputs: int, *, tokens: bool = False) -> None:
+        """Raise UserError unless frames are what a network takes.
+
+        Parameters
+        ----------
+        inputs: features of a frame; of tokens, how many there are.
+        tokens: whether it takes tokens.
+        """
+        if self.features and self.tokens != tokens:
+            what, takes = "features", f"tokens, integers 0..{inputs - 1}, one a frame"
+            if self.tokens:
+                what, takes = "tokens", f"{inputs} features a frame"
+            raise UserError(f"{what}: the network takes {takes}; give the data it was trained on")
+        if tokens:
+            for n, x in enumerate(self.features):
+                checked_tokens(x, inputs, f"tokens of {self.sequence_name(n)}")
+        elif self.features and self.inputs != inputs:
             raise UserError(
                 f"features: {self.inputs} per frame, the network takes {inputs}; "
                 "give the data it was trained on"
@@ -184,12 +226,13 @@ class Dataset:
     def load(cls, file: AnyPath) -> "Dataset":
         """Read a data set.
 
-        A .npz file holds `features` float [frames, inputs], all sequences one after the other, and
-        `lengths` int [sequences]; with labels also `labels` int [frames], -1 = not scored, or for
-        a regression `targets` float [frames, outputs]; and where wanted `label_names`, `names`,
-        `task`, `offset` float [frames, outputs] and `state.LAYER.h` or `.c` float [sequences,
-        units]. A .npy file is one sequence [steps, inputs]. Raises UserError where the file is
-        anything else.
+        A .npz file holds `features` float [frames, inputs], all sequences one after the other, or
+        `tokens` int [frames], and `lengths` int [sequences]; with labels also `labels` int
+        [frames], -1 = not scored, or [sequences], each that of its last frame, or for a regression
+        `targets` float [frames, outputs]; and where wanted `label_names`, `names`, `task`, `offset`
+        float [frames, outputs] and `state.LAYER.h` or `.c` float [sequences, units]. A .npy file is
+        one sequence, [steps, inputs] or tokens [steps]. Raises UserError where the file is anything
+        else.
         """
         check_file(Path(file), "; give a .npz data set or a .npy sequence")
         arrays = read_arrays(Path(file))
@@ -201,7 +244,7 @@ class Dataset:
     def save(self, file: AnyPath) -> None:
         """Write the data set as a compressed .npz file that `load` reads."""
         arrays = {
-            "features": np.concatenate([*self.features, np.zeros((0, self.inputs), np.float32)]),
+            **self._frames(),
             "lengths": np.array([len(x) for x in self.features], np.int32),
             "task": np.array(self.task),
         }
@@ -219,7 +262,28 @@ class Dataset:
         with replacing(Path(file)) as temporary, temporary.open("wb") as stream:
             np.savez_compressed(stream, allow_pickle=False, **arrays)
 
+    def _frames(self) -> dict[str, np.ndarray]:
+        """All frames, one after the other, by their name in a file."""
+        if self.tokens:
+            return {"tokens": np.concatenate(self.features).astype(np.int32)}
+        return {
+            "features": np.concatenate([*self.features, np.zeros((0, self.inputs), np.float32)])
+        }
+
     def _check_features(self) -> None:
+        if self.tokens:
+            for n, x in enumerate(self.features):
+                if x.ndim != 1 or x.dtype.kind not in "iu":
+                    raise UserError(
+                        f"tokens of {self.sequence_name(n)}: {x.dtype} {x.shape}, expected "
+                        "integers [steps]"
+                    )
+                if x.min(initial=0) < 0 or x.max(initial=0) > MOST_TOKEN:
+                    raise UserError(
+                        f"tokens of {self.sequence_name(n)}: {x.min()}..{x.max()}, expected "
+                        f"0..{MOST_TOKEN}"
+                    )
+            return
         for n, x in enumerate(self.features):
             if x.ndim != 2 or x.shape[1] == 0 or x.shape[1] != self.inputs:
                 raise UserError(
@@ -238,7 +302,7 @@ class Dataset:
                 )
         self._check_finite(what, "output", rows)
 
-    def _check_finite(self, what: str, column: str, arrays: tuple[Features, ...]) -> None:
+    def _check_finite(self, what: str, column: str, arrays: tuple[Frames, ...]) -> None:
         start = 0
         for n, x in enumerate(arrays):
             bad = np.argwhere(~np.isfinite(x))

@@ -12,7 +12,17 @@ from .errors import UserError
 
 STATE = "state."
 """Begins the names of first states in a file."""
-KEYS = ("features", "lengths", "labels", "label_names", "task", "names", "targets", "offset")
+KEYS = (
+    "features",
+    "tokens",
+    "lengths",
+    "labels",
+    "label_names",
+    "task",
+    "names",
+    "targets",
+    "offset",
+)
 
 
 def read_arrays(file: Path) -> dict[str, np.ndarray]:
@@ -35,13 +45,7 @@ def read_arrays(file: Path) -> dict[str, np.ndarray]:
 
 def fields_of(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     """The members of a `Dataset`, from the arrays of its file."""
-    if "features" not in arrays:
-        raise UserError("no `features`; a data set holds features [frames, inputs] and lengths")
-    features = arrays["features"]
-    if features.ndim != 2 or features.dtype.kind not in "fiu":
-        raise UserError(
-            f"features: {features.dtype} {features.shape}, expected numbers [frames, inputs]"
-        )
+    features = _features(arrays)
     lengths = arrays.get("lengths", np.array([len(features)]))
     if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 0).any():
         raise UserError("lengths: expected one integer of at least 0 per sequence")
@@ -51,14 +55,10 @@ def fields_of(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
             f"lengths: they sum to {total}, features has {len(features)} frames; "
             "each frame belongs to one sequence"
         )
-    labels = arrays.get("labels")
-    if labels is not None and (labels.dtype.kind not in "iu" or labels.shape != (total,)):
-        raise UserError(
-            f"labels: {labels.dtype} {labels.shape}, expected integers [{total}], one a frame"
-        )
+    labels = _labels(arrays, lengths)
     targets, offset = _rows(arrays, "targets", total), _rows(arrays, "offset", total)
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is refused
-        features = features.astype(np.float32)
+        features = features.astype(np.int64 if features.ndim == 1 else np.float32)
         targets = None if targets is None else targets.astype(np.float32)
         offset = None if offset is None else offset.astype(np.float32)
     return {
@@ -71,6 +71,45 @@ def fields_of(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
         "offset": None if offset is None else _split(offset, lengths),
         "states": _states(arrays),
     }
+
+
+def _features(arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """Numbers [frames, inputs], or tokens, integers [frames]."""
+    if "features" not in arrays and "tokens" not in arrays:
+        raise UserError(
+            "no `features`; a data set holds features [frames, inputs] and lengths, or tokens "
+            "[frames] and lengths"
+        )
+    if "features" in arrays and "tokens" in arrays:
+        raise UserError("features, tokens: both are there; a frame is one or the other")
+    name = "tokens" if "tokens" in arrays else "features"
+    features = arrays[name]
+    good = features.ndim == 2 and features.dtype.kind in "fiu"
+    if features.ndim == 1 and features.dtype.kind in "iu":
+        return features
+    if name == "tokens" or not good:
+        rule = "integers [frames]" if name == "tokens" else "numbers [frames, inputs]"
+        raise UserError(f"{name}: {features.dtype} {features.shape}, expected {rule}")
+    return features
+
+
+def _labels(arrays: dict[str, np.ndarray], lengths: np.ndarray) -> np.ndarray | None:
+    """One each frame, where the file has labels; one each sequence is its last frame's."""
+    labels, total = arrays.get("labels"), int(lengths.sum())
+    if labels is None:
+        return None
+    if labels.dtype.kind in "iu" and labels.shape == (total,):
+        return labels
+    if labels.dtype.kind not in "iu" or labels.shape != lengths.shape:
+        raise UserError(
+            f"labels: {labels.dtype} {labels.shape}, expected integers [{total}], one a frame, or "
+            f"[{len(lengths)}], one a sequence"
+        )
+    if not lengths.all():
+        raise UserError("labels: one a sequence, but some sequences have no frame; leave them out")
+    every = np.full(total, -1, np.int64)
+    every[np.cumsum(lengths) - 1] = labels
+    return every
 
 
 def _states(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -51,7 +51,9 @@ class Accelerator:
 
     Frames are arrays [inputs], sequences [steps, inputs]. Real features (floats) are divided by the
     network's input scales and rounded as golden does it, and outputs come as real values; integers
-    are the int16 words themselves, and outputs come as int16 words.
+    are the int16 words themselves, and outputs come as int16 words. Where frames are tokens, a
+    frame is an integer, a sequence [steps], and outputs come as real values; words are [1] and
+    [steps, 1].
     """
 
     def __init__(self, driver: Driver, release: Callable[[], None] = lambda: None) -> None:
@@ -125,14 +127,15 @@ class Accelerator:
     def predict(self, sequence: npt.ArrayLike) -> np.ndarray:
         """The outputs [steps, outputs] of a whole sequence, which starts anew."""
         frames = np.asarray(sequence)
-        if frames.ndim != 2:
-            raise UserError(f"sequence: shape {frames.shape}, it must be [steps, inputs]")
+        if frames.ndim != 2 and not (self.network.tokens and frames.ndim == 1):
+            wanted = "[steps]" if self.network.tokens else "[steps, inputs]"
+            raise UserError(f"sequence: shape {frames.shape}, it must be {wanted}")
         words = self._words(frames)
         self._fresh = True
         outputs = [*self._run(words[n] for n in range(len(words)))]
         self._fresh = True
         stacked = np.array(outputs, np.int64).reshape(-1, self.network.outputs)
-        return self._given(stacked, frames.dtype)
+        return self._given(stacked, words=self._are_words(frames))
 
     def stream(
         self, frames: Iterable[npt.ArrayLike], *, under_way: int = UNDER_WAY
@@ -153,16 +156,16 @@ class Accelerator:
             raise UserError("stream: the network has backward layers; use predict on sequences")
         if under_way < 1:
             raise UserError(f"under_way: {under_way!r} is not possible, it must be at least 1")
-        kinds: list[np.dtype] = []
+        kinds: list[bool] = []
 
         def words() -> Iterator[Ints]:
             for frame in frames:
-                array = np.asarray(frame)
-                kinds.append(array.dtype)
-                yield self._words(array[None])[0]
+                array = np.asarray(frame)[None]
+                kinds.append(self._are_words(array))
+                yield self._words(array)[0]
 
         for output in self._run(words(), under_way, ends=False):
-            yield self._given(output, kinds.pop(0))
+            yield self._given(output, words=kinds.pop(0))
 
     def reset(self) -> None:
         """The next frame starts a new sequence."""
@@ -171,7 +174,8 @@ class Accelerator:
     def set_thresholds(self, thresholds: Mapping[str, int] | int) -> None:
         """Delta thresholds in codes, by path or one for all, from the next frame on."""
         if isinstance(thresholds, int):
-            thresholds = dict.fromkeys((name for name, _ in self.network.paths()), thresholds)
+            chosen = (name for name, path in self.network.paths() if not path.tokens)
+            thresholds = dict.fromkeys(chosen, thresholds)
         self._driver.set_thresholds(thresholds)
 
     @property
@@ -187,12 +191,15 @@ class Accelerator:
         return found
 
     def throughput_test(self, frames: int = 200, *, seed: int = 0) -> Throughput:
-        """How fast random frames run, each feature a slow walk. Counters are cleared."""
+        """How fast random tokens run, or features that walk slowly. Counters are cleared."""
         if frames < 1:
             raise UserError(f"frames: {frames!r} is not possible, it must be at least 1")
         rng = np.random.default_rng(seed)
-        walk = np.cumsum(rng.integers(-300, 301, (frames, self.network.inputs)), axis=0)
-        words = np.clip(walk, -32768, 32767)
+        if self.network.tokens:
+            words = rng.integers(0, self.network.inputs, (frames, 1))
+        else:
+            walk = np.cumsum(rng.integers(-300, 301, (frames, self.network.inputs)), axis=0)
+            words = np.clip(walk, -32768, 32767)
         self._driver.clear_counters()
         self.reset()
         started = time.perf_counter()
@@ -228,22 +235,23 @@ class Accelerator:
         self.close()
 
     def _words(self, frames: np.ndarray) -> Ints:
-        """Frames [steps, inputs] as int16 words."""
-        if not np.issubdtype(frames.dtype, np.integer):
+        """Frames [steps, inputs], or tokens [steps], as int16 words."""
+        if not self._are_words(frames):
             return quantize_frames(self.network, frames)
-        if frames.shape[1] != self.network.inputs:
-            raise UserError(
-                f"features: shape {frames.shape}, the network takes [steps, {self.network.inputs}]"
-            )
+        if frames.ndim != 2 or frames.shape[1] != (count := self.network.frame_words):
+            raise UserError(f"features: shape {frames.shape}, the network takes [steps, {count}]")
         if frames.min(initial=0) < -32768 or frames.max(initial=0) > 32767:
             raise UserError("features: an integer is beyond int16; real features must be floats")
         return frames.astype(np.int64)
 
-    def _given(self, outputs: Ints, dtype: np.dtype) -> np.ndarray:
-        """Output words as what the features were."""
-        if np.issubdtype(dtype, np.integer):
-            return outputs.astype(np.int16)
-        return real_outputs(self.network, outputs)
+    def _are_words(self, frames: np.ndarray) -> bool:
+        """Whether frames [steps, ..] are words already."""
+        tokens = self.network.tokens and frames.ndim == 1
+        return np.issubdtype(frames.dtype, np.integer) and not tokens
+
+    def _given(self, outputs: Ints, *, words: bool) -> np.ndarray:
+        """Output words as they are, or as real values."""
+        return outputs.astype(np.int16) if words else real_outputs(self.network, outputs)
 
     def _run(
         self, frames: Iterable[Ints], under_way: int = UNDER_WAY, *, ends: bool = True

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..boards.flow.design import BoardDesign, number_of
+from ..boards.flow.design import HARDWIRED, BoardDesign, hardwired_number, number_of
 from ..golden.arithmetic import Ints
 from ..golden.cells import State
 from ..golden.errors import UserError
@@ -135,7 +135,14 @@ class BoardDriver:
     def _adopt(self, network: Network) -> None:
         """What the network is on this design; UserError where it does not fit."""
         plan = Plan.of(network, self._design.config)
-        self._image = compile_plan(plan)
+        image = compile_plan(plan)
+        wired = self._design.manifest.get(HARDWIRED)
+        if wired is not None and wired != hardwired_number(image):
+            raise UserError(
+                "network: the design has another one in its logic, all but the weights; build this "
+                "one for the board, or build without --hardwired"
+            )
+        self._image = image
         self._lists = [list(dict.fromkeys(use.name for use in users)) for users in plan.lists]
         self._number = number_of(self._image)
         self._network = network

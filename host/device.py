@@ -59,7 +59,7 @@ class LinkedDevice:
         self._awaited = 0  # frames that were fed and whose outputs have not come
         self._failure: LinkError | None = None
         self.design = self.network = 0
-        (hello,) = self._call(ping_command(), 1)
+        (hello,) = self._call(ping_command(), "p")
         version, self.design, self.network = struct.unpack("<BII", hello.body)
         if version != VERSION:
             raise self._fail(
@@ -82,7 +82,8 @@ class LinkedDevice:
         ]
         commands = b"".join(write_command(address, values) for address, values in parts)
         total = sum_of((a + 4 * n, v) for a, values in parts for n, v in enumerate(values))
-        replies = self._call(sum_command() + commands + sum_command(), len(parts) + 2)
+        kinds = f"c{'w' * len(parts)}c"
+        replies = self._call(sum_command() + commands + sum_command(), kinds)
         for (address, values), reply in zip(parts, replies[1:-1], strict=True):
             if reply.response:
                 raise LinkError(
@@ -94,7 +95,7 @@ class LinkedDevice:
 
     def name(self, number: int) -> None:
         """Say which network is in the memories."""
-        self._call(name_command(number), 1)
+        self._call(name_command(number), "w")
         self.network = number
 
     def read(self, address: int, count: int = 1) -> list[int]:
@@ -102,11 +103,16 @@ class LinkedDevice:
         words: list[int] = []
         for start in range(0, count, MAX_COUNT):
             some = min(MAX_COUNT, count - start)
-            (reply,) = self._call(read_command(address + 4 * start, some), 1)
+            (reply,) = self._call(read_command(address + 4 * start, some), "r")
             if reply.response:
                 raise LinkError(
                     f"read of {some} words from {address + 4 * start:#08x} on: refused; the "
                     "accelerator is another one than the build's"
+                )
+            if len(reply.words) != some:
+                raise self._fail(
+                    f"{len(reply.words)} registers came, {some} were asked for: is this board's "
+                    "bitstream one of deltaloom's?"
                 )
             words += reply.words
         return words
@@ -137,10 +143,18 @@ class LinkedDevice:
             self._failure = LinkError("the accelerator is closed; open it again")
         self._line.close()
 
-    def _call(self, command: bytes, replies: int) -> list[Message]:
+    def _call(self, command: bytes, kinds: str) -> list[Message]:
+        """Send commands; their replies, whose letters must be these."""
         self._send(command)
-        self._wait(lambda: len(self._replies) >= replies)
-        return [self._replies.popleft() for _ in range(replies)]
+        self._wait(lambda: len(self._replies) >= len(kinds))
+        replies = [self._replies.popleft() for _ in kinds]
+        came = "".join(reply.type for reply in replies)
+        if came != kinds:
+            raise self._fail(
+                f"the board answered {came!r} where {kinds!r} is right: is its bitstream one of "
+                "deltaloom's?"
+            )
+        return replies
 
     def _send(self, data: bytes) -> None:
         self._check()

@@ -17,12 +17,16 @@ from .config import AcceleratorConfig
 from .datapath.core import Core
 from .datapath.fetch.sdram_words import SdramPins
 from .datapath.units.outputs import output_words
-from .image import SWEEPS, Image, memories
+from .image import SWEEPS, WEIGHTS, Image, memories
 
 
 def windows(config: AcceleratorConfig) -> tuple[Window, ...]:
     """The image memories as windows of the register map."""
-    return tuple(Window(name=m.name, depth=m.depth, width=m.width) for m in memories(config))
+    return tuple(
+        Window(name=m.name, depth=m.depth, width=m.width)
+        for m in memories(config)
+        if m.name == WEIGHTS or not config.hardwired
+    )
 
 
 def signature_of(config: AcceleratorConfig) -> wiring.Signature:
@@ -46,6 +50,8 @@ class Accelerator(wiring.Component):
         What is built.
     image : Image, optional
         The network that is there from the start; None for one that is loaded over s_axil.
+    store : optional
+        Where the weights live, see `Core`.
 
     Members
     -------
@@ -65,7 +71,12 @@ class Accelerator(wiring.Component):
     s_axil: Any
     sdram: Any
 
-    def __init__(self, config: AcceleratorConfig, image: Image | None = None) -> None:
+    def __init__(
+        self, config: AcceleratorConfig, image: Image | None = None, *, store: Any = None
+    ) -> None:
+        if config.hardwired and image is None:
+            raise ValueError("image must be there where config.hardwired is")
+        self._store = store
         self.config = config
         self.image = image
         super().__init__(signature_of(config))
@@ -79,9 +90,10 @@ class Accelerator(wiring.Component):
             thresholds=thresholds + [0] * (config.lists - len(thresholds)),
             state_words=max(config.states, 2),
             lanes=(1 << 14) - 1,
+            counted=config.counted,
         )
         m.submodules.loader = loader = ImageLoader(windows(config))
-        m.submodules.core = core = Core(config, self.image)
+        m.submodules.core = core = Core(config, self.image, store=self._store)
         wiring.connect(m, wiring.flipped(self.s_axil), bus.axil)
         wiring.connect(m, bus.bus, registers.bus)
         wiring.connect(m, registers.image, loader.image)
@@ -112,7 +124,8 @@ class Accelerator(wiring.Component):
             registers.list_events.eq(core.event << core.event_list),
         ]
         for name, load in core.loads.items():
-            wiring.connect(m, loader.loads[name], load)
+            if name in loader.loads:
+                wiring.connect(m, loader.loads[name], load)
         return m
 
     def _direct(self, m: Module, registers: Registers, core: Core, delivered: Value) -> Value:

@@ -4,6 +4,8 @@
 from dataclasses import dataclass, fields
 from math import ceil, gcd
 
+from amaranth.lib import data
+
 from ..golden.arithmetic import WIDTHS
 from ..golden.delta import DELTA_MODES, EXACT
 from ..golden.errors import UserError
@@ -12,8 +14,12 @@ from .cells.catalogue import CELLS
 from .parts.arithmetic import MAX_VALUE_BITS
 from .sdram_chips import CHIPS, SdramChip
 from .words import (
+    ARITHMETICS,
     CELL_BITS,
     EVENT_BITS,
+    FEATURES,
+    FIXED,
+    INPUT_KINDS,
     LANE_KINDS,
     LAYER_BITS,
     LIST_BITS,
@@ -23,8 +29,10 @@ from .words import (
     SOURCE_BITS,
     STATE_BITS,
     SWEEP_SOURCE_BITS,
+    TOKENS,
     WEIGHT_BITS,
     WORD_COUNT_BITS,
+    row_parameters,
     term_levels,
 )
 
@@ -40,6 +48,9 @@ MAX_ELEMENTS = 32
 
 MAX_GROUP_WORDS = (1 << WORD_COUNT_BITS) - 1
 """D-words of a group, as the program counts them."""
+
+MOST_TOTAL_SHIFT = 62
+"""Of a 31-bit multiplier and the shift behind it."""
 
 LIMITS = {
     "sum_bits": MAX_VALUE_BITS,
@@ -77,17 +88,29 @@ class AcceleratorConfig:
     input_elements, output_elements: of a frame, per beat of the streams. Both and cell_units are
         powers of two; a beat of outputs has no more than cell_units. Beats to and from a sequence
         buffer have one each
+    input_kinds: what the frames may be: "features", int16 values, "tokens", an index each, or both,
+        as in the sweeps of a bidirectional layer of tokens; a network says which. Tokens come in
+        beats of one element
     cells: kinds of cell that the cell unit can do
     encoders: delta encoders for states, one per path that reads the same layer's output
     input_encoders: the same for the input frames
     lane_bits: sum of one lane
     sum_bits: accumulator M
     pre_bits: pre-activation before its saturation
-    shifts, quantizer_shifts: lowest and highest shift of the rescalers and of the encoders
+    shifts, quantizer_shifts: lowest and highest shift of the rescalers and of the encoders, which
+        rescale nothing where words are codes
     layers: depth of the table of the layers, each of which is a stage of a step (`hw.compiler`)
     sweeps, sweep_sources: most sweeps of a network, and most sources of one (`hw.compiler.sweeps`)
     sequence_words: depth of the sequence buffer; 0: there is none, and networks are one sweep
+    arithmetic: "fixed" or "integer-lstm", see `hw.words.ARITHMETICS`
+    float_shifts: in the arithmetic of integer-only LSTMs, lowest and highest shift of linear
+        layers, whose rescaling is that of float32; (): there are none
+    row_mults: in the arithmetic of integer-only LSTMs, rows of one D-word may have multipliers of
+        their own; in the other they always do
     initial: a sequence may start from a given state, not only from zero
+    hardwired: the network is part of the design, but for its weights and thresholds: no other
+        network can be loaded, and synthesis leaves out what this one never needs
+    counted: there are counters (`bus.register_map`); otherwise they read 0
     lists: event lists
     weight_memory: "block_ram", or the kind of SDRAM beside the chip that the weights are in, a name
         of `sdram_chips.CHIPS`
@@ -108,6 +131,7 @@ class AcceleratorConfig:
     cell_units: int = 1
     input_elements: int = 1
     output_elements: int = 1
+    input_kinds: tuple[str, ...] = (FEATURES,)
     cells: tuple[str, ...] = ("lstm", "linear")
     encoders: int = 2
     input_encoders: int = 1
@@ -132,6 +156,11 @@ class AcceleratorConfig:
     sweep_sources: int = 1
     sequence_words: int = 0
     initial: bool = False
+    arithmetic: str = FIXED
+    row_mults: bool = False
+    float_shifts: tuple[int, int] | tuple[()] = ()
+    hardwired: bool = False
+    counted: bool = True
 
     def __post_init__(self) -> None:
         _check(
@@ -163,8 +192,9 @@ class AcceleratorConfig:
             f"a divisor of the {self.rows(self.weight_bits[-1])} rows of a word, at most "
             f"{MAX_DRAIN_ROWS} and more than a {1 << WORD_COUNT_BITS}th of the lanes",
         )
-        known = f"one of {', '.join(LANE_KINDS)}"
-        _check("lane_kind", self.lane_kind, self.lane_kind in LANE_KINDS, known)
+        for name, names in (("lane_kind", LANE_KINDS), ("arithmetic", ARITHMETICS)):
+            value = getattr(self, name)
+            _check(name, value, value in names, f"one of {', '.join(names)}")
         _check(
             "delta_modes",
             self.delta_modes,
@@ -181,6 +211,11 @@ class AcceleratorConfig:
             _check(name, value, good, f"a power of two up to {limit}")
             single = value == 1 or name == "cell_units" or not self.buffered
             _check(name, value, single, "1 where there is a sequence buffer (sequence_words)")
+        kinds = self.input_kinds
+        _check("input_kinds", kinds, kinds in INPUT_KINDS, f"one of {INPUT_KINDS}")
+        elements = self.input_elements
+        single = TOKENS not in kinds or elements == 1
+        _check("input_elements", elements, single, "1 where frames are tokens")
         most_cells = 1 << CELL_BITS
         rule = f"at most {most_cells} kinds"
         _check("cells", len(self.cells), len(self.cells) <= most_cells, rule)
@@ -197,9 +232,13 @@ class AcceleratorConfig:
                     least <= value and (most is None or value <= most),
                     f"at least {least}" if most is None else f"{least}..{most}",
                 )
-        for name in ("shifts", "quantizer_shifts"):
+        for name, most in (("shifts", self.most_shift), ("quantizer_shifts", MAX_SHIFT)):
             low, high = getattr(self, name)
-            _check(name, (low, high), 0 <= low <= high <= MAX_SHIFT, f"within 0..{MAX_SHIFT}")
+            _check(name, (low, high), 0 <= low <= high <= most, f"within 0..{most}")
+        floats = self.float_shifts
+        rule = f"two in order within 25..{MOST_TOTAL_SHIFT}, or none"
+        good = floats == () or (len(floats) == 2 and 25 <= floats[0] <= floats[1])
+        _check("float_shifts", floats, good and max(floats, default=0) <= MOST_TOTAL_SHIFT, rule)
         rule = "1 where sequence_words is 0"
         _check("sweeps", self.sweeps, self.buffered or self.sweeps == 1, rule)
         memories = (BLOCK_RAM, *CHIPS)
@@ -230,9 +269,35 @@ class AcceleratorConfig:
         return CHIPS.get(self.weight_memory)
 
     @property
+    def words_are_codes(self) -> bool:
+        """Whether inputs and outputs are codes, which the encoders do not rescale."""
+        return self.arithmetic != FIXED
+
+    @property
+    def most_shift(self) -> int:
+        """The highest shift that the rescalers may have."""
+        return MAX_SHIFT if self.arithmetic == FIXED else MOST_TOTAL_SHIFT
+
+    @property
+    def row_parameters(self) -> data.ArrayLayout | data.StructLayout:
+        """A word of the memory of row parameters."""
+        return row_parameters(self.arithmetic, self.unit_word, self.row_mults)
+
+    @property
+    def every_shift(self) -> tuple[int, int]:
+        """The lowest and the highest shift that a D-word may have."""
+        ends = (*self.shifts, *self.float_shifts)
+        return min(ends), max(ends)
+
+    @property
     def buffered(self) -> bool:
         """Whether there is a sequence buffer."""
         return self.sequence_words > 0
+
+    @property
+    def spread(self) -> bool:
+        """Whether the lists of tokens are laid out like those of features, which are there, too."""
+        return len(self.input_kinds) > 1
 
     @property
     def reference_span(self) -> int:

@@ -10,13 +10,15 @@ from typing import Any
 
 from .. import __version__
 from ..golden.errors import UserError
-from ..golden.models.network import Network
+from ..golden.integer_lstm.network import IntegerNetwork
 from ..golden.writing import replacing_folder
 from .accelerator import Accelerator, signature_of, windows
 from .bus.axi import flat_ports
 from .bus.register_map import memory_map, register_map
 from .compiler.compile import compile_plan
 from .compiler.fit import derive_config
+from .compiler.integer_lstm import Lowered
+from .compiler.networks import AnyNetwork
 from .compiler.plan import Plan
 from .config import AcceleratorConfig
 from .image import Image, memories
@@ -50,7 +52,7 @@ class Design:
 
 
 def generate(
-    network: Network,
+    network: AnyNetwork,
     folder: Path,
     *,
     config: AcceleratorConfig | None = None,
@@ -139,16 +141,31 @@ def manifest(plan: Plan, image: Image, name: str = TOP) -> dict[str, Any]:
                 "units": layer.units,
                 "state_base": base,
                 "c_exponent": layer.c_exponent,
-                "h_exponent": layer.h_exponent,
+                "h_exponent": getattr(layer, "h_exponent", None),
             }
             for layer, base in zip(network.layers, image.state_bases, strict=True)
         ],
         "sequence_frames": plan.sequence_frames,
-        "inputs": network.inputs,
+        "inputs": network.frame_words,
+        "tokens": network.inputs if network.tokens else None,
         "outputs": network.outputs,
-        "x_exponent": network.x_exponent,
-        "input_scale": None if network.input_scale is None else network.input_scale.tolist(),
-        "y_exponent": network.y_exponent,
+        **_words(network.original if isinstance(network, Lowered) else network),
+    }
+
+
+def _words(network: Any) -> dict[str, Any]:
+    """What the words of the streams stand for.
+
+    Of an integer-only LSTM they are codes, (code - zero_point) * scale, and have no exponents.
+    """
+    integer = isinstance(network, IntegerNetwork)
+    affine = {"x": asdict(network.x), "y": asdict(network.y)} if integer else {}
+    scale = None if integer else network.input_scale
+    return {
+        "x_exponent": None if integer else network.x_exponent,
+        "input_scale": None if scale is None else scale.tolist(),
+        "y_exponent": None if integer else network.y_exponent,
+        **affine,
         "labels": list(network.labels),
     }
 

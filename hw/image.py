@@ -3,12 +3,9 @@
 
 from dataclasses import dataclass
 
-from .cells.catalogue import reads, vector_bits
+from .cells.catalogue import constant_bits, reads, vector_bits
 from .config import AcceleratorConfig
 from .words import Pass, layer_record, network_record, sweep_record
-
-MULT_BIAS_BITS = 36
-"""One row's parameters: mult (16 bits, low) and bias (20 bits)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +61,9 @@ class Image:
 SWEEPS = "sweeps"
 """The memory of the sequence buffer; the others are the core's."""
 
+WEIGHTS = "weights"
+"""The memory that every design loads; see `AcceleratorConfig.hardwired`."""
+
 
 def core_memories(config: AcceleratorConfig) -> tuple[Memory, ...]:
     """Those of the memories that lie in the core."""
@@ -78,15 +78,17 @@ def memories(config: AcceleratorConfig) -> tuple[Memory, ...]:
         ("initial_references", config.encoders * config.reference_span, config.activation_bits),
         ("initial_sums", config.row_words, config.unit_word * config.sum_bits),
     )
+    constants = ("constants", config.layers, constant_bits(config.cells))
     sweeps = (SWEEPS, config.sweeps, sweep_record(config.sweep_sources).size)
     shapes = (
-        ("weights", config.weight_words, config.word_bits),
-        ("rows", config.row_words, config.unit_word * MULT_BIAS_BITS),
+        (WEIGHTS, config.weight_words, config.word_bits),
+        ("rows", config.row_words, config.row_parameters.size),
         ("program", config.program, Pass.size),
         ("layers", config.layers, layer_record(config.encoders).size),
-        ("network", config.sweeps, network_record(config.input_encoders).size),
+        ("network", config.sweeps, network_record(config.input_encoders, config.input_kinds).size),
         *([sweeps] if config.buffered else []),
         *(initial if config.initial else []),
         *([vectors] if reads(config.cells, "vectors") else []),
+        *([constants] if reads(config.cells, "constants") else []),
     )
     return tuple(Memory(name=n, depth=d, width=w) for n, d, w in shapes)

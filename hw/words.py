@@ -32,6 +32,14 @@ RECORD_BITS = 18
 WORD_COUNT_BITS = 10
 """Bits of a count of D-words in a group or of unit-words in a pass."""
 
+FEATURES, TOKENS = "features", "tokens"
+INPUT_KINDS = ((FEATURES,), (TOKENS,), (FEATURES, TOKENS))
+"""What the frames of a design may be: int16 values, or an index each."""
+
+FIXED, INTEGER_LSTM = "fixed", "integer-lstm"
+ARITHMETICS = (FIXED, INTEGER_LSTM)
+"""The contract of docs/arithmetic.md, and that of docs/integer-lstm.md."""
+
 LANE_KINDS = ("multiplier", "shift_add")
 LEVEL_DIGITS = 2
 """Binary digits of a level. Of two neighbouring canonical digits at most one is not 0, so that a
@@ -61,6 +69,26 @@ FetchPass = data.StructLayout(
     }
 )
 """What the fetch unit needs of a pass: one path over a chunk of units."""
+
+RowParameters = data.StructLayout({"mult": signed(16), "bias": signed(20)})
+"""One row of a path, in the arithmetic `fixed`."""
+
+
+def row_parameters(
+    arithmetic: str, unit_word: int, row_mults: bool = False
+) -> data.ArrayLayout | data.StructLayout:
+    """The parameters of a D-word of `unit_word` rows; row_mults: with a multiplier for each."""
+    if arithmetic == FIXED:
+        return data.ArrayLayout(RowParameters, unit_word)
+    return data.StructLayout(
+        {
+            "mult": data.ArrayLayout(unsigned(31), unit_word if row_mults else 1),  # Q0.31
+            "saturates": unsigned(1),  # the part to int16, before it is added to others
+            "floats": unsigned(1),  # as a float32 product
+            "bias": data.ArrayLayout(signed(32), unit_word),
+        }
+    )
+
 
 Entry = data.StructLayout(
     {
@@ -135,10 +163,14 @@ def layer_record(encoders: int) -> data.StructLayout:
     )
 
 
-def network_record(input_encoders: int) -> data.StructLayout:
+def network_record(
+    input_encoders: int, input_kinds: tuple[str, ...] = (FEATURES,)
+) -> data.StructLayout:
     """What holds for the whole network, or for one of its sweeps."""
+    both = {"tokens": unsigned(1)}  # its frames are
     return data.StructLayout(
         {
+            **(both if len(input_kinds) > 1 else {}),
             "inputs": unsigned(COLUMN_BITS),
             "macs": unsigned(32),  # of a dense step, all sweeps together
             "program": unsigned(PROGRAM_BITS),  # the sweep's first pass

@@ -246,7 +246,7 @@ class Bench:
             h = packed.astype(np.uint16).astype(np.int16).astype(np.int64)
             for name, got, expected in (("c", c, state.c), ("h", h, state.h)):
                 wrong = np.flatnonzero(got != expected)
-                if len(wrong) and (layer.has_c or name == "h"):
+                if len(wrong) and (layer.has_c if name == "c" else layer.has_h):
                     last = len(self.job.frames) - 1
                     step = len(self.job.frames[last]) - 1
                     raise Stop(

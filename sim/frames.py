@@ -5,23 +5,22 @@ from collections.abc import Sequence
 
 from ..golden.arithmetic import Ints
 from ..golden.data import Dataset
-from ..golden.engines.engine import quantize_frames
 from ..golden.errors import UserError
-from ..golden.models.network import Network
+from ..golden.evaluation.networks import AnyNetwork, input_words
 
 SEQUENCES = 2
 """That share the frames where nothing else is asked for: what starts a sequence is worth a test."""
 
 
 def choose_frames(
-    network: Network,
+    network: AnyNetwork,
     dataset: Dataset,
     frames: int,
     *,
     start: int = 0,
     sequences: int | None = None,
 ) -> list[Ints]:
-    """The network's int16 words for `frames` frames of `dataset`, or for all if it has fewer.
+    """The network's input words for `frames` frames of `dataset`, or for all if it has fewer.
 
     Parameters
     ----------
@@ -33,7 +32,7 @@ def choose_frames(
         raise UserError(f"frames: {frames} is not possible, it must be at least 1")
     if sequences is not None and sequences < 1:
         raise UserError(f"sequences: {sequences} is not possible, it must be at least 1")
-    dataset.check_width(network.inputs)
+    dataset.check_width(network.inputs, tokens=network.tokens)
     if dataset.states:
         raise UserError(
             f"state {next(iter(dataset.states))}: the data says what sequences start from, an "
@@ -51,7 +50,7 @@ def choose_frames(
     for features in dataset.features[start:]:
         part = features[: min(left, share)]
         if len(part) and (sequences is None or len(chosen) < sequences):
-            chosen.append(quantize_frames(network, part))
+            chosen.append(input_words(network, part))
             left -= len(part)
     if not chosen:
         raise UserError(f"start: from sequence {start} on, the data has no frames; start earlier")

@@ -26,12 +26,13 @@ class LayerState:
     -------
     name: the layer's.
     base: the first unit's word in the state memory.
-    has_c: whether c is compared; h always is.
+    has_c, has_h: whether c is compared, and h.
     """
 
     name: str
     base: int
     has_c: bool
+    has_h: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..golden.engines.engine import Result
-from ..golden.models.network import Network
+from ..golden.evaluation.networks import AnyNetwork, AnyPath
 from .job import Mismatch
 
 
@@ -87,12 +87,12 @@ class SimulationReport:
         )
 
 
-def ideal_cycles(network: Network, results: Iterable[Result], word_bits: int) -> int:
+def ideal_cycles(network: AnyNetwork, results: Iterable[Result], word_bits: int) -> int:
     """Cycles that the events of golden runs need: events * ceil(rows * weight_bits / word_bits).
 
     Where the results have terms, for lanes that add these up, it is terms instead of events.
     """
-    paths = dict(network.paths())
+    paths: dict[str, AnyPath] = dict(network.paths())
     return sum(
         int(np.sum(counts)) * -(-paths[name].rows * paths[name].weight_bits // word_bits)
         for result in results
@@ -101,7 +101,7 @@ def ideal_cycles(network: Network, results: Iterable[Result], word_bits: int) ->
 
 
 def counter_mismatch(
-    network: Network,
+    network: AnyNetwork,
     results: Sequence[Result],
     counters: dict[str, int],
     events: dict[str, int],

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 from ..golden.arithmetic import Ints
-from ..golden.engines import engine
 from ..golden.errors import UserError
-from ..golden.models.network import Network
+from ..golden.evaluation.networks import AnyNetwork, AnyPath, run_words, word_range
 from ..hw.generate import MANIFEST_FORMAT
 from .execute import SIMULATORS, build, run
-from .job import Job, LayerState
+from .job import Job
 from .memory.beside import BESIDE, beside, chip_file, chip_of
 from .memory.chip import SOURCE
 from .names import TOP
 from .report import SimulationReport, counter_mismatch, ideal_cycles
+from .states import layer_states
 from .stimulus import STALLED, Stimulus
 
 Manifest = Mapping[str, Any]
@@ -28,7 +28,7 @@ Manifest = Mapping[str, Any]
 
 def simulate(
     verilog: Path | Sequence[Path],
-    network: Network,
+    network: AnyNetwork,
     frames: Sequence[Ints],
     *,
     workdir: Path,
@@ -49,7 +49,7 @@ def simulate(
     ----------
     verilog: the design's files; its top module is `deltaloom`.
     network: what it runs.
-    frames: of each sequence, int16 words [steps, inputs].
+    frames: of each sequence, words [steps, inputs]: int16, or int8 codes of an integer-only LSTM.
     workdir: folder of builds, logs and waveforms; a design is built once.
     manifest: what `generate` wrote beside the first file (None), or another one.
     simulator: "icarus" or "verilator".
@@ -71,17 +71,15 @@ def simulate(
     if thresholds:
         network = network.with_thresholds(dict(thresholds))
     terms = facts.get("config", {}).get("lane_kind") == "shift_add"
-    results = engine.run(network, sequences, terms=terms)
+    results = run_words(network, sequences, terms=terms)
     if stimulus.patience is None:
         stimulus = replace(stimulus, patience=_patience(network, facts, stimulus))
+    layers, states = layer_states(network, facts, results[-1].states)
     job = Job(
         frames=tuple(sequences),
         outputs=tuple(result.outputs for result in results),
-        states=results[-1].states,
-        layers=tuple(
-            LayerState(name=layer.name, base=entry["state_base"], has_c=layer.cell.has_c)
-            for entry, layer in zip(facts["layers"], network.layers, strict=True)
-        ),
+        states=states,
+        layers=layers,
         lists=1 + max((entry["index"] for entry in facts["lists"]), default=-1),
         stimulus=stimulus,
         thresholds=_thresholds(network, facts) if thresholds or image else {},
@@ -163,18 +161,20 @@ def _manifest(manifest: Manifest | Path | None, sources: Sequence[Path]) -> Mani
     return facts  # type: ignore[no-any-return]
 
 
-def _sequences(network: Network, frames: Sequence[Ints]) -> list[Ints]:
-    sequences = [np.asarray(s, np.int64) for s in frames]
+def _sequences(network: AnyNetwork, frames: Sequence[Ints]) -> list[Ints]:
+    sequences, words = [np.asarray(s, np.int64) for s in frames], network.frame_words
     if not sequences:
         raise UserError("frames: there are none; give at least one sequence of one frame")
+    low, high = word_range(network)
     for n, sequence in enumerate(sequences):
-        if sequence.ndim != 2 or sequence.shape[1] != network.inputs or not len(sequence):
+        if sequence.ndim != 2 or sequence.shape[1] != words or not len(sequence):
             raise UserError(
                 f"frames: sequence {n} has shape {sequence.shape}, the network takes "
-                f"[steps, {network.inputs}] with at least one step"
+                f"[steps, {words}] with at least one step"
             )
-        if sequence.min() < -32768 or sequence.max() > 32767:
-            raise UserError(f"frames: a value of sequence {n} is outside -32768..32767 (int16)")
+        if sequence.min() < low or sequence.max() > high:
+            kind = f"int{(high - low).bit_length()}"
+            raise UserError(f"frames: a value of sequence {n} is outside {low}..{high} ({kind})")
     return sequences
 
 
@@ -188,8 +188,8 @@ def check_lengths(sequences: Sequence[Ints], most: int | None) -> None:
             )
 
 
-def _thresholds(network: Network, facts: Manifest) -> dict[int, int]:
-    paths = dict(network.paths())
+def _thresholds(network: AnyNetwork, facts: Manifest) -> dict[int, int]:
+    paths: dict[str, AnyPath] = dict(network.paths())
     return {entry["index"]: paths[entry["path"]].threshold for entry in facts["lists"]}
 
 
@@ -199,11 +199,11 @@ def word_cycles(facts: Manifest) -> int:
     return 1 if chip is None else int(facts["word_bits"]) // chip.dq_bits
 
 
-def _patience(network: Network, facts: Manifest, stimulus: Stimulus) -> int:
+def _patience(network: AnyNetwork, facts: Manifest, stimulus: Stimulus) -> int:
     """Four times what a dense step of one weight word a cycle could take, and some."""
     bits = sum(
-        p.columns * (p.rows * p.weight_bits + facts["word_bits"]) for _, p in network.paths()
+        p.most_events * (p.rows * p.weight_bits + facts["word_bits"]) for _, p in network.paths()
     )
-    words = bits // int(facts["word_bits"]) + network.inputs + network.outputs
+    words = bits // int(facts["word_bits"]) + network.frame_words + network.outputs
     words *= word_cycles(facts)
     return 40_000 + int(4 * words / (1 - max(stimulus.idle, stimulus.backpressure)))

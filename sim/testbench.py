@@ -12,9 +12,9 @@ from string import Template
 import numpy as np
 
 from ..golden.arithmetic import Ints
-from ..golden.engines import engine
-from ..golden.models.network import Network
+from ..golden.evaluation.networks import AnyNetwork, run_words
 from ..hw.config import AcceleratorConfig
+from .dut import instance, stream_facts
 from .lint import waiver_file
 
 FIRST, END = 1, 2
@@ -52,40 +52,8 @@ module ${name}_tb;
   wire last;
   wire [$data_top:0] word;
 
-  $name dut (
-      .clk(clk),
-      .rst(rst),
-      .s_axis_tdata(next[$tdata]),
-      .s_axis_tvalid(sending),
-      .s_axis_tready(ready),
-      .s_axis_tlast(next[$tlast]),
-      .s_axis_tuser(next[$tuser]),
-      .m_axis_tdata(word),
-      .m_axis_tvalid(valid),
-      .m_axis_tready(1'b1),
-      .m_axis_tlast(last),
-      // The network is in the design: nothing is written or read here.
-      .s_axil_awaddr(24'd0),
-      .s_axil_awprot(3'd0),
-      .s_axil_awvalid(1'b0),
-      .s_axil_awready(),
-      .s_axil_wdata(32'd0),
-      .s_axil_wstrb(4'd0),
-      .s_axil_wvalid(1'b0),
-      .s_axil_wready(),
-      .s_axil_bresp(),
-      .s_axil_bvalid(),
-      .s_axil_bready(1'b1),
-      .s_axil_araddr(24'd0),
-      .s_axil_arprot(3'd0),
-      .s_axil_arvalid(1'b0),
-      .s_axil_arready(),
-      .s_axil_rdata(),
-      .s_axil_rresp(),
-      .s_axil_rvalid(),
-      .s_axil_rready(1'b1)
-  );
-
+  // The network is in the design: nothing is written or read here.
+$dut
   initial begin
     $$readmemh("${name}_tb_in.hex", in_words);
     $$readmemh("${name}_tb_out.hex", out_words);
@@ -191,13 +159,13 @@ if __name__ == "__main__":
 
 
 def bench_files(
-    network: Network, config: AcceleratorConfig, frames: Sequence[Ints], name: str
+    network: AnyNetwork, config: AcceleratorConfig, frames: Sequence[Ints], name: str
 ) -> dict[str, str]:
     """Both benches of the design `name`, their words, the linter's waivers: texts by file name.
 
     frames: int16 [steps, inputs] of each sequence.
     """
-    results = engine.run(network, list(frames), terms=config.lane_kind == "shift_add")
+    results = run_words(network, list(frames), terms=config.lane_kind == "shift_add")
     bits = 16 * config.input_elements, 16 * config.output_elements
     sent = [word for sequence in frames for word in input_words(sequence, config.input_elements)]
     wanted = [
@@ -215,12 +183,8 @@ def bench_files(
         "patience": PATIENCE,
         "in_bits": bits[0],
         "out_bits": bits[1],
-        "in_top": bits[0] + 2,
-        "out_top": bits[1],
-        "data_top": bits[1] - 1,
-        "tdata": f"{bits[0] - 1}:0",
-        "tlast": bits[0],
-        "tuser": f"{bits[0] + 2}:{bits[0] + 1}",
+        "dut": instance(name, config),
+        **stream_facts(config),
         "timeout": 1000 * (1 + steps),
     }
     return {

@@ -10,12 +10,14 @@ from ...golden.writing import write_text
 from ...hw.config import AcceleratorConfig
 from ..tools.process import Progress, failed, run_tool, silent
 from ..tools.toolchain import require
+from .clock_gates import GATE_BITS
+from .clock_tree import ClockTree, clock_tree
 from .energy import EnergyModel, name_of
 from .libraries import Technology
 from .macros import MACRO_BITS, Macro, MacroModel, liberty, models
 from .netlist import Netlist, PartArea, areas, read_netlist
 from .synthesis import TOP, synthesize
-from .timing import Timing, analyse, sdc
+from .timing import CLOCK, Timing, analyse, sdc
 
 CLOCK_MHZ = 100.0
 VERILOG, SDC = f"{TOP}.v", f"{TOP}.sdc"
@@ -31,6 +33,7 @@ class AsicBuild:
     -------
     folder: the files are in it: netlist, SDC, the cells' and the macros' Liberty and Verilog.
     areas: of each component.
+    tree: what of the netlist is on the clock, with its gates.
     timing: None for a library that is for area only.
     """
 
@@ -42,6 +45,7 @@ class AsicBuild:
     macros: tuple[Macro, ...]
     model: MacroModel
     areas: dict[str, PartArea]
+    tree: ClockTree
     timing: Timing | None
 
     @property
@@ -74,6 +78,7 @@ class AsicBuild:
             slews=self.timing.slews,
             macros=self.macros,
             model=self.model,
+            tree=self.tree,
         )
 
 
@@ -90,6 +95,7 @@ def build_cells(
     folder: Path,
     clock_mhz: float = CLOCK_MHZ,
     macro_bits: int = MACRO_BITS,
+    gate_bits: int = GATE_BITS,
     progress: Progress = silent,
 ) -> AsicBuild:
     """Map the accelerator to the library's cells, and find the clock that it reaches.
@@ -100,6 +106,8 @@ def build_cells(
         Where the results go, and what is kept: the same again costs next to nothing.
     macro_bits
         A memory of more bits, and of 16 words or more, is a macro; others are flip-flops.
+    gate_bits
+        So many flip-flops that hold together, or more, get a clock gate; 0: none do.
 
     Raises
     ------
@@ -109,19 +117,23 @@ def build_cells(
     check_tools(technology)
     if macro_bits < 1:
         raise UserError(f"macro-bits: {macro_bits} is not possible, it must be at least 1")
+    if gate_bits < 0:
+        raise UserError(f"gate-bits: {gate_bits} is not possible, it must be at least 0")
     library, period_ns = technology.library, 1000 / clock_mhz
     folder.mkdir(parents=True, exist_ok=True)
     done = synthesize(
         config,
         library,
         macro_bits=macro_bits,
+        gate_bits=gate_bits,
         workdir=folder,
         progress=progress,
     )
     model = MacroModel(node=technology.node, voltage=library.voltage)
     netlist = read_netlist(done.netlist, library)
+    tree = clock_tree(netlist, library, CLOCK)
     write_text(netlist.verilog(), folder / VERILOG)
-    write_text(sdc(netlist, library, period_ns), folder / SDC)
+    write_text(sdc(netlist, library, period_ns, tree), folder / SDC)
     write_text(library.source.read_text("utf-8", errors="replace"), folder / CELLS)
     if done.macros:
         write_text(liberty(done.macros, model, library), folder / MACROS)
@@ -142,7 +154,8 @@ def build_cells(
         netlist=netlist,
         macros=done.macros,
         model=model,
-        areas=areas(netlist, library, {macro.name: model.area(macro) for macro in done.macros}),
+        areas=areas(netlist, library, {m.name: model.area(m) for m in done.macros}, tree.gated),
+        tree=tree,
         timing=timing,
     )
 

@@ -7,7 +7,8 @@
       + leakage * time
 
 Loads are those of the pins on a net, slews OpenSTA's. The clock counts for itself: what each clock
-pin takes inside, and its capacitance, twice a cycle. Wires and the clock's tree are not there yet.
+pin takes inside, and its capacitance, whenever the clock that it is on changes, and all that the
+cells of clock gates take. Wires and buffers of the clock's tree are not there yet.
 
 OpenSTA has the same model. Debian's (2.0.17 of 2019) is not asked for it, for two reasons, both of
 which `tests/boards/asic/test_energy.py` shows: what is set for a gate's output with
@@ -20,6 +21,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from .clock_tree import ClockTree
 from .library import Cell, Library
 from .macros import Macro, MacroModel
 from .netlist import PARTS, REST, Instance, Module, Netlist
@@ -45,8 +47,8 @@ class Activity:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartEnergy:
-    """Energy of one component, in J: of its gates and flip-flops, its macros, its clock pins, and
-    what leaks."""
+    """Energy of one component, in J: of its gates and flip-flops, its macros, its clock pins and
+    clock gates, and what leaks."""
 
     logic: float = 0.0
     memory: float = 0.0
@@ -133,6 +135,7 @@ class EnergyModel:
     ----------
     slews: of each output pin, s, by PATH/INSTANCE/PIN.
     model: of the macros.
+    tree: what is on the clock.
     """
 
     def __init__(
@@ -143,6 +146,7 @@ class EnergyModel:
         slews: Mapping[str, float],
         macros: Iterable[Macro],
         model: MacroModel,
+        tree: ClockTree,
     ) -> None:
         self._netlist = netlist
         self._library = library
@@ -150,7 +154,12 @@ class EnergyModel:
         self._model = model
         self._macros = {macro.name: macro for macro in macros}
         self._nets = Nets(netlist, library)
+        self._tree = tree
+        self._clock_root = self._nets.root(CLOCK)
         self._net_slews = self._drivers()
+        for name, net in tree.nets:  # edges of a clock are steep, gated or not
+            path = netlist.path(netlist.modules[name])
+            self._net_slews.pop(self._nets.root(name_of(path, net)), None)
 
     def _drivers(self) -> dict[str, float]:
         """The slew on each net that a cell or a macro drives."""
@@ -172,15 +181,18 @@ class EnergyModel:
         for name, count in activity.toggles.items():
             root = self._nets.root(name)
             toggles[root] = max(toggles.get(root, 0), count)
+        toggles[self._clock_root] = 2 * activity.cycles
         seconds = activity.cycles * period_ns * 1e-9
         parts: dict[str, PartEnergy] = defaultdict(PartEnergy)
         for module, instance in self._netlist.cells():
             cell = self._library.cells.get(instance.kind)
             if cell is not None:
+                logic = self._logic(module, instance, cell, toggles)
+                clock = self._clock(module, instance, cell, toggles)
+                if (module.name, instance.name) in self._tree.cells:
+                    logic, clock = 0.0, logic + clock
                 parts[module.part] += PartEnergy(
-                    logic=self._logic(module, instance, cell, toggles),
-                    clock=activity.cycles * self._clock(cell),
-                    leakage=cell.leakage * seconds,
+                    logic=logic, clock=clock, leakage=cell.leakage * seconds
                 )
                 continue
             macro = self._macros[instance.kind]
@@ -194,9 +206,13 @@ class EnergyModel:
         return {part: parts[part] for part in (*PARTS, REST) if part in parts}
 
     def clock_and_leakage(self, *, period_ns: float) -> tuple[float, float]:
-        """Power in W of the clock's pins, and of what leaks: what is used when nothing happens."""
+        """Power in W of the clock, and of what leaks: what is used when nothing happens."""
+        always = {
+            name_of(self._netlist.path(self._netlist.modules[name]), net): 2
+            for name, net in self._tree.always
+        }
         idle = self.run(
-            Activity(frames=1, cycles=1, toggles={}, accesses={}), period_ns=period_ns
+            Activity(frames=1, cycles=1, toggles=always, accesses={}), period_ns=period_ns
         ).values()
         seconds = period_ns * 1e-9
         return sum(p.clock for p in idle) / seconds, sum(p.leakage for p in idle) / seconds
@@ -231,14 +247,22 @@ class EnergyModel:
             return self._library.slew
         return self._net_slews.get(self._nets.root(name_of(path, nets[0])), self._library.slew)
 
-    def _clock(self, cell: Cell) -> float:
-        """The energy of a cycle at a cell's clock pin."""
-        return sum(
-            2 * _mean(power.energy(self._library.slew, 0.0) for power in pin.powers)
-            + pin.capacitance * self._library.voltage**2
-            for pin in cell.pins.values()
-            if pin.clock
-        )
+    def _clock(
+        self, module: Module, instance: Instance, cell: Cell, toggles: Mapping[str, int]
+    ) -> float:
+        """The energy inside of a cell's clock pin, and of what the clock's port has to drive: a
+        gated clock's load is its driver's."""
+        path, energy = self._netlist.path(module), 0.0
+        for pin in cell.pins.values():
+            if pin.direction != "input" or pin.name not in instance.pins:
+                continue
+            net = self._nets.root(name_of(path, instance.pins[pin.name][0]))
+            count = toggles.get(net, 0)
+            if pin.clock:
+                energy += count * _mean(p.energy(self._library.slew, 0.0) for p in pin.powers)
+            if net == self._clock_root:
+                energy += count * pin.capacitance * self._library.voltage**2 / 2
+        return energy
 
 
 def _mean(values: Iterable[float]) -> float:

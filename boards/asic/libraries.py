@@ -2,8 +2,9 @@
 """Finds the standard-cell library that a user names: an installed one, or any Liberty file."""
 
 import importlib.util
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...golden.errors import UserError
@@ -34,6 +35,7 @@ class _Installed:
     """A library of a Debian package: its files in qflow's folder, and its feature size in nm."""
 
     liberty: str
+    layouts: str
     models: str
     node: float
     package: str
@@ -42,6 +44,7 @@ class _Installed:
 _INSTALLED: Mapping[str, _Installed] = {
     name: _Installed(
         liberty=f"{name}/{file}.lib",
+        layouts=f"{name}/{file}.lef",
         models=f"{name}/{file}.v",
         node=node,
         package=f"qflow-tech-{name}",
@@ -79,7 +82,7 @@ def find_technology(
                 f"apt-get install {known.package}"
             )
         return Technology(
-            library=read_library(file),
+            library=_with_areas(read_library(file), QFLOW / known.layouts),
             node=node or known.node,
             models=models or QFLOW / known.models,
         )
@@ -97,6 +100,25 @@ def find_technology(
             "scales the memories' area and energy"
         )
     return Technology(library=read_library(file), node=node, models=models)
+
+
+def _with_areas(library: Library, layouts: Path) -> Library:
+    """The library with the areas of a LEF file where its own are 0, as the latches' are."""
+    if not layouts.is_file():
+        return library
+    sizes = {
+        macro: float(width) * float(height)
+        for macro, width, height in re.findall(
+            r"^MACRO (\S+)$.*?^\s*SIZE\s+([\d.]+)\s+BY\s+([\d.]+)",
+            layouts.read_text("utf-8"),
+            re.MULTILINE | re.DOTALL,
+        )
+    }
+    cells = {
+        name: cell if cell.area else replace(cell, area=sizes.get(name, 0.0))
+        for name, cell in library.cells.items()
+    }
+    return replace(library, cells=cells)
 
 
 def _sky130(workdir: Path) -> Library:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...golden.errors import UserError
+from .latches import GatePins, Latch, gate_of, latch_of
 from .liberty import Group, parse
 
 _PREFIX = {"a": 1e-18, "f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0}
@@ -64,7 +65,7 @@ class InternalPower:
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """A pin of a cell; capacitance in F."""
+    """A pin of a cell; capacitance, and the most that an output may drive (0: not said), in F."""
 
     name: str
     direction: str
@@ -72,11 +73,18 @@ class Pin:
     clock: bool
     function: str
     powers: tuple[InternalPower, ...]
+    limit: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A cell; area in the library's unit, um^2 as a rule, leakage in W."""
+    """A cell; area in the library's unit, um^2 as a rule, leakage in W.
+
+    Members
+    -------
+    sequential: it has a state.
+    latch, gate: it is a plain latch, or an integrated clock gate; None: it is not.
+    """
 
     name: str
     area: float
@@ -84,6 +92,13 @@ class Cell:
     sequential: bool
     usable: bool
     pins: Mapping[str, Pin]
+    latch: Latch | None = None
+    gate: GatePins | None = None
+
+    @property
+    def flip_flop(self) -> bool:
+        """It has a state, and takes it at an edge."""
+        return self.sequential and self.latch is None and self.gate is None
 
     @property
     def outputs(self) -> tuple[Pin, ...]:
@@ -163,7 +178,7 @@ def read_library(file: Path) -> Library:
         timed=reader.timed,
         slew=min(reader.slews, default=0.0),
     )
-    if not any(cell.sequential and cell.usable for cell in cells.values()):
+    if not any(cell.flip_flop and cell.usable for cell in cells.values()):
         raise UserError(f"{file}: has no flip-flop (a cell with an ff group); take another library")
     library.smallest(1)
     return library
@@ -208,6 +223,8 @@ class _Cells:
             sequential=bool(states),
             usable=group.attributes.get("dont_use", "false") != "true",
             pins=pins,
+            latch=latch_of(states, {pin.name: pin.function for pin in pins.values()}),
+            gate=gate_of(group),
         )
 
     def _pin(self, group: Group, name: str) -> Pin:
@@ -234,6 +251,7 @@ class _Cells:
             clock=group.attributes.get("clock", "false") == "true" or name in self._clocks,
             function=group.attributes.get("function", ""),
             powers=tuple(powers),
+            limit=group.number("max_capacitance") * self._farad,
         )
 
     def _table(self, group: Group) -> Table:

@@ -193,7 +193,7 @@ def _model(macro: Macro) -> str:
       writes <= writes + 1;
     end
     if (reading) begin
-      rdata <= writing && from == to ? {{{macro.width}{{1'bx}}}} : words[from];
+      rdata <= #0.5 writing && from == to ? {{{macro.width}{{1'bx}}}} : words[from];
       reads <= reads + 1;
     end
   end

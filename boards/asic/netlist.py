@@ -12,10 +12,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ...hw.verilog import KEYWORDS
 from .library import Library
+from .nets import KNOWN
 from .synthesis import CORE, TOP
 
 PARTS: Mapping[str, tuple[str, ...]] = {
@@ -99,10 +101,15 @@ class Netlist:
         """The name of the module's instance in the top; "" for the top itself."""
         return self.paths.get(module.name, "")
 
-    def verilog(self) -> str:
-        """All of it as structural Verilog, the top last."""
+    def verilog(self, kinds: Mapping[str, str] = MappingProxyType({})) -> str:
+        """All of it as structural Verilog, the top last; kinds: modules that stand for the cells of
+        added enables, by the cell."""
         modules = [*list(self.modules.values())[1:], self.top]
-        return "\n".join(_verilog(module) for module in modules)
+        return "\n".join(_verilog(module, kinds) for module in modules)
+
+    def enables(self) -> set[str]:
+        """The kinds of cells that the flip-flops of added enables are."""
+        return {each.kind for _, each in self.cells() if each.name.startswith(KNOWN)}
 
 
 def read_netlist(file: Path, library: Library) -> Netlist:
@@ -213,7 +220,7 @@ class _Reader:
         return wires
 
     def _instances(self, source: Any) -> Iterator[Instance]:
-        number = 0
+        number = latches = 0
         for name, cell in source["cells"].items():
             kind = cell["type"]
             if kind == "$scopeinfo":
@@ -233,6 +240,9 @@ class _Reader:
             known = self._library.cells.get(kind)
             if known is None:
                 yield Instance(self._names(name), kind, pins)
+            elif known.latch is not None:
+                latches += 1
+                yield Instance(self._names(f"clock_gate_{latches}_latch"), kind, pins)
             elif known.sequential and known.outputs:
                 held = next((pins[p.name][0] for p in known.outputs if p.name in pins), name)
                 yield Instance(self._names(f"{held}_reg"), kind, pins)
@@ -251,7 +261,7 @@ def _plain(name: str) -> str:
     return plain if plain[:1].isalpha() else f"n_{plain}"
 
 
-def _verilog(module: Module) -> str:
+def _verilog(module: Module, kinds: Mapping[str, str]) -> str:
     lines = [f"module {module.name} ({', '.join(name for name, _, _ in module.ports)});"]
     for name, direction, width in module.ports:
         lines.append(f"  {direction} {f'[{width - 1}:0] ' if width > 1 else ''}{name};")
@@ -259,7 +269,10 @@ def _verilog(module: Module) -> str:
     lines += [f"  assign {bit} = {net};" for bit, net in module.aliases]
     for instance in module.instances:
         pins = ", ".join(f".{pin}({_nets(nets)})" for pin, nets in instance.pins.items())
-        lines.append(f"  {instance.kind} {instance.name} ({pins});")
+        kind = instance.kind
+        if instance.name.startswith(KNOWN):
+            kind = kinds.get(kind, kind)
+        lines.append(f"  {kind} {instance.name} ({pins});")
     return "\n".join([*lines, "endmodule", ""])
 
 
@@ -270,22 +283,33 @@ def _nets(nets: Sequence[str]) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartArea:
-    """What a component takes: cells, flip-flops among them, um^2 of cells and of macros."""
+    """What a component takes: cells, flip-flops among them, um^2 of cells and of macros.
+
+    gated: flip-flops behind a clock gate.
+    """
 
     cells: int
     flip_flops: int
     cell_area: float
     macros: int
     macro_area: float
+    gated: int = 0
 
 
 def areas(
-    netlist: Netlist, library: Library, macro_areas: Mapping[str, float]
+    netlist: Netlist,
+    library: Library,
+    macro_areas: Mapping[str, float],
+    gated: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[str, PartArea]:
     """The area of each component that there is, in the order of `PARTS`.
 
     macro_areas: um^2 of each kind of macro.
+    gated: flip-flops behind a clock gate, in each module.
     """
+    behind: Counter[str] = Counter()
+    for name, count in gated.items():
+        behind[netlist.modules[name].part] += count
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for module, instance in netlist.cells():
         counts[module.part][instance.kind] += 1
@@ -298,9 +322,10 @@ def areas(
         macros = {kind: n for kind, n in kinds.items() if kind in macro_areas}
         found[part] = PartArea(
             cells=sum(cells.values()),
-            flip_flops=sum(n for kind, n in cells.items() if library.cells[kind].sequential),
+            flip_flops=sum(n for kind, n in cells.items() if library.cells[kind].flip_flop),
             cell_area=sum(library.cells[kind].area * n for kind, n in cells.items()),
             macros=sum(macros.values()),
             macro_area=sum(macro_areas[kind] * n for kind, n in macros.items()),
+            gated=behind[part],
         )
     return found

@@ -28,8 +28,10 @@ class AsicReport:
     clock_mhz: that was asked for.
     fmax_mhz: of the paths between registers; None for an area-only library, as are all below.
     worst: the worst of them; port_slack_ns: of the worst path of all, ports included.
-    clock_watts, leakage_watts: of the clock's pins and of what leaks, at clock_mhz.
+    clock_watts, leakage_watts: of the clock's pins that no gate stops while nothing happens, and
+        of what leaks, at clock_mhz.
     cycles_per_step: clock cycles of a frame, measured or estimated.
+    gates: clock gates.
     words: output words of the netlist's simulation, each golden's; None without one, as is:
     energy: of a frame, J, by component.
     """
@@ -46,6 +48,7 @@ class AsicReport:
     leakage_watts: float | None = None
     cycles_per_step: float | None = None
     words: int | None = None
+    gates: int = 0
     energy: Mapping[str, PartEnergy] | None = None
 
     @classmethod
@@ -85,6 +88,7 @@ class AsicReport:
             areas=build.areas,
             cycles_per_step=cycles_per_step,
             words=words,
+            gates=len(build.tree.gates),
             **facts,
         )
 
@@ -168,13 +172,17 @@ class AsicReport:
 
     def _facts(self) -> list[tuple[str, str]]:
         found = [("clock", f"{self.clock_mhz:g} MHz")]
+        gated = sum(area.gated for area in self.areas.values())
+        if self.gates:
+            of = sum(area.flip_flops for area in self.areas.values())
+            found.append(("clock gates", f"{self.gates:,}, {gated:,} of {of:,} flip-flops"))
         if self.fmax_mhz is not None:
             verdict = "" if self.timing_met else ", NOT MET"
             found.append(("Fmax", f"{self.fmax_mhz:.1f} MHz{verdict}"))
         if self.port_slack_ns is not None:
             found.append(("slack with ports", f"{self.port_slack_ns:.2f} ns"))
         if self.clock_watts is not None and self.leakage_watts is not None:
-            found.append(("clock pins", f"{1e3 * self.clock_watts:.2f} mW"))
+            found.append(("clock when idle", f"{1e3 * self.clock_watts:.2f} mW"))
             found.append(("leakage", f"{1e6 * self.leakage_watts:.2f} uW"))
         if self.cycles_per_step is not None and self.frames_per_second is not None:
             found.append(("cycles a frame", f"{self.cycles_per_step:,.0f}"))
@@ -200,6 +208,7 @@ HEADINGS = (
     "component",
     "cells",
     "flip-flops",
+    "behind\ngates",
     "cells\num2",
     "macros",
     "macros\num2",
@@ -214,7 +223,7 @@ NOTE = (
 )
 COMPONENTS = (
     "Logic: what gates and flip-flops take when nets switch. Macros: reads and writes. Clock: the "
-    "clock's pins, in every cycle. Energies are of the frames that were simulated."
+    "clock's pins and its gates. Energies are of the frames that were simulated."
 )
 
 
@@ -225,6 +234,7 @@ def _row(
         name,
         f"{sum(area.cells for area in areas):,}",
         f"{sum(area.flip_flops for area in areas):,}",
+        f"{sum(area.gated for area in areas):,}",
         f"{sum(area.cell_area for area in areas):,.0f}",
         f"{sum(area.macros for area in areas):,}",
         f"{sum(area.macro_area for area in areas):,.0f}",

@@ -3,7 +3,8 @@
 
 The package has the cells' layouts and Verilog, and no Liberty file. Areas are those of the LEF
 files, functions follow from the gates of the functional Verilog; there are no delays and no
-energies. Cells that are not plain gates, a 2:1 multiplexer or a D flip-flop are left out.
+energies. Cells that are not plain gates, a 2:1 multiplexer, a D flip-flop or a clock gate are left
+out.
 """
 
 import re
@@ -14,7 +15,7 @@ NAME = "sky130_fd_sc_hd"
 _GATES = {"and": "&", "nand": "&", "or": "|", "nor": "|", "xor": "^", "xnor": "^"}
 _INVERTING = ("nand", "nor", "xnor", "not")
 _LEFT_OUT = re.compile(
-    r"lpflow|__(dl|ebuf|einv|tap|fill|decap|diode|macro|probe|conb|clkdly|dlymetal|bufbuf|bufinv)"
+    r"lpflow|__(dl(?!clkp)|ebuf|einv|tap|fill|decap|diode|macro|probe|conb|clkdly|dlymetal|bufbuf|bufinv)"
 )
 
 
@@ -45,6 +46,14 @@ def _cell(lef: Path) -> Iterator[str]:
         yield "    pin (CLK) { direction : input; clock : true; }\n"
         yield "    pin (D) { direction : input; }\n"
         yield '    pin (Q) { direction : output; function : "IQ"; }\n  }\n'
+        return
+    if re.search(r"__dlclkp_\d+$", lef.stem):
+        yield head + '    clock_gating_integrated_cell : "latch_posedge";\n'
+        yield '    latch (IQ, IQN) { enable : "!CLK"; data_in : "GATE"; }\n'
+        yield "    pin (CLK) { direction : input; clock : true; clock_gate_clock_pin : true; }\n"
+        yield "    pin (GATE) { direction : input; clock_gate_enable_pin : true; }\n"
+        yield "    pin (GCLK) { direction : output; clock_gate_out_pin : true; "
+        yield 'function : "(CLK&IQ)"; }\n  }\n'
         return
     inputs, functions = _functions(verilog.read_text("utf-8"))
     if functions:

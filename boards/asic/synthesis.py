@@ -12,10 +12,11 @@ clock by OpenSTA before placement):
 |--------------------------------------------------------------|-----------|-----------|------|
 | its own: `&fraig; scorr; dc2; dretime; &dch; &nf`            | 1,298,838 | 148.6 MHz | 21 s |
 | `dc2; &dch; &nf`                                             | 1,294,444 | 146.7 MHz | 14 s |
-| `&dch; &nf` (`MAPPING`)                                      | 1,336,032 | 212.8 MHz | 13 s |
-| `&nf`                                                        | 1,380,081 | 220.6 MHz | 12 s |
+| `&dch; &nf`                                                  | 1,336,032 | 212.8 MHz | 13 s |
+| `&nf` (`MAPPING`)                                            | 1,380,081 | 220.6 MHz | 12 s |
 
-What restructures the logic undoes the fast carries that Yosys made.
+What restructures the logic undoes the fast carries that Yosys made, and may take apart the gate by
+which a reset is the last to decide, so that a simulation from X never gets out of X.
 """
 
 import json
@@ -41,13 +42,19 @@ from ..tools.process import (
     stage_watcher,
 )
 from ..tools.toolchain import require
+from .clock_gates import BLACK_BOX, BOX, GATE_BITS, find_gate
 from .library import Library
 from .macros import Macro, MacroPlatform, black_boxes
+from .stillness import REVISION, STILL_BITS, add_enables
 
 TOP = "deltaloom"
 CORE = f"{TOP}.core"
 NETLIST = "netlist.json"
-MAPPING = "+strash;&get,-n;&dch,-f;&nf;&put"
+FLIP_FLOPS = "-cell $_DFF_P_ x -cell $_DFFE_PP_ x -cell $_SDFF_PP?_ x -cell $_SDFFE_PP?P_ x"
+"""Those that enables are added to."""
+GATES = "gates.json"
+"""The design of single-bit cells in front of the mapping, to which enables are added."""
+MAPPING = "+strash;&get,-n;&nf;&put"
 SIZING = ";buffer;upsize;dnsize"
 """abc's commands: the mapping, and for libraries with delays what sizes and buffers."""
 
@@ -55,6 +62,7 @@ _STAGES = (
     ("Executing PROC pass", "synthesis: processes"),
     ("Executing MEMORY_MAP pass", "synthesis: small memories to flip-flops"),
     ("Executing TECHMAP pass", "synthesis: arithmetic to gates"),
+    ("Executing CLOCKGATE pass", "synthesis: clock gates"),
     ("Executing DFFLIBMAP pass", "synthesis: mapping flip-flops"),
     ("Executing ABC pass", "synthesis: mapping gates (abc)"),
     ("Executing JSON backend", "synthesis: writing the netlist"),
@@ -92,6 +100,7 @@ def synthesize(
     library: Library,
     *,
     macro_bits: int,
+    gate_bits: int = GATE_BITS,
     workdir: Path,
     progress: Progress = silent,
 ) -> Synthesized:
@@ -101,6 +110,8 @@ def synthesize(
     ----------
     macro_bits
         A memory of more bits becomes a macro.
+    gate_bits
+        So many flip-flops that hold together, or more, get a clock gate; 0: none do.
 
     Raises
     ------
@@ -110,38 +121,62 @@ def synthesize(
     tool = require("pyosys")
     progress("elaborating the design")
     text, macros = elaborate(config, macro_bits=macro_bits)
-    script = _script(components(text), library)
+    gate = find_gate(library) if gate_bits else None
+    front, back = _scripts(components(text), library, gate_bits if gate else 0)
     constraints = _abc_constraints(library)
-    boxes = black_boxes(macros)
+    boxes = black_boxes(macros) + (BLACK_BOX if gate else "")
+    gates = gate.verilog if gate else ""
     liberty = library.source.read_text("utf-8", errors="replace")
-    done = workdir / f"asic-{digest(text, script, constraints, boxes, liberty, tool.version)}"
+    revision = f"{REVISION}" if gate else ""
+    parts = text, front, back, constraints, boxes, gates, liberty, revision, tool.version
+    done = workdir / f"asic-{digest(*parts)}"
     if not (done / NETLIST).exists():
         with fresh_folder(done) as folder:
             files = {
                 "design.il": text,
                 "macros.v": boxes,
+                "gates.v": gates,
                 "cells.lib": liberty,
                 "abc.constr": constraints,
-                "synth.ys": script,
+                "front.ys": front,
+                "back.ys": back,
             }
             for name, content in files.items():
                 (folder / name).write_text(content, "utf-8")
             log = folder / "yosys.log"
-            code = run_tool(
-                [*tool.command, "synth.ys"],
-                log=log,
-                environment=tool.environment,
-                on_line=stage_watcher(_STAGES, progress),
-                cwd=folder,
-            )
-            if code or not (folder / NETLIST).exists():
-                raise failed("yosys", code, log, shown=moved(done, log.name))
+            for script, result in (("front.ys", GATES), ("back.ys", NETLIST)):
+                code = run_tool(
+                    [*tool.command, script],
+                    log=log,
+                    environment=tool.environment,
+                    on_line=stage_watcher(_STAGES, progress),
+                    cwd=folder,
+                )
+                if code or not (folder / result).exists():
+                    raise failed("yosys", code, log, shown=moved(done, log.name))
+                if gate and result == GATES:
+                    progress("synthesis: enables of what is still")
+                    design = json.loads((folder / GATES).read_text("utf-8"))
+                    add_enables(
+                        design, top=TOP, gate_bits=gate_bits, bits=max(gate_bits, STILL_BITS)
+                    )
+                    (folder / GATES).write_text(json.dumps(design), "utf-8")
+            (folder / GATES).unlink()
     _check(done / NETLIST, library, macros)
     return Synthesized(netlist=done / NETLIST, log=done / "yosys.log", macros=macros)
 
 
-def _script(parts: Sequence[str], library: Library) -> str:
-    """The Yosys script; file names are relative to the folder that it runs in."""
+def _scripts(parts: Sequence[str], library: Library, gate_bits: int) -> tuple[str, str]:
+    """The Yosys scripts, up to single-bit cells and from there on; file names are relative to the
+    folder that they run in."""
+    plain = [f"dfflegalize {FLIP_FLOPS}", "opt_merge", "opt_clean -purge"]
+    # A reset is a value at the input, and an enable, before the enables become gates.
+    gating = [
+        "dfflegalize -cell $_DFFE_PP_ x -cell $_DFF_P_ x",
+        "opt_merge",
+        "opt_clean -purge",
+        f"clockgate -pos {BOX} ce:clk:gclk -min_net_size {gate_bits}",
+    ]
     unused = " ".join(
         f"-dont_use {cell.name}" for cell in library.cells.values() if not cell.usable
     )
@@ -151,7 +186,7 @@ def _script(parts: Sequence[str], library: Library) -> str:
         "setparam -set COLLISION_X_MASK 1'1 "
         "t:$memrd_v2 r:CLK_ENABLE=1 %i r:TRANSPARENCY_MASK=1'0 %i"
     )
-    steps = [
+    front = [
         "read_rtlil design.il",
         "read_verilog -lib macros.v",
         f"hierarchy -top {TOP}",
@@ -161,14 +196,21 @@ def _script(parts: Sequence[str], library: Library) -> str:
         f"synth -top {TOP} -flatten -hieropt -run begin:fine",
         f"synth -top {TOP} -noabc -run fine:check",
         "setattr -unset init w:*",
+        *(plain if gate_bits else []),
+        f"write_json {GATES}",
+    ]
+    back = [
+        f"read_json {GATES}",
+        *(gating if gate_bits else []),
         f"dfflibmap {unused} -liberty cells.lib",
         "opt -purge",
         f"abc -script {mapping} {unused} -liberty cells.lib -constr abc.constr",
         "setundef -zero",
+        *(["techmap -map gates.v"] if gate_bits else []),
         "opt_clean -purge",
         f"write_json {NETLIST}",
     ]
-    return "\n".join(steps) + "\n"
+    return "\n".join(front) + "\n", "\n".join(back) + "\n"
 
 
 def _abc_constraints(library: Library) -> str:

@@ -9,9 +9,10 @@ from ...hw.estimates.area import AreaEstimate, estimate_area
 from ..board import Board, Device
 from ..family.memory import Memory
 from ..family.results import Placed, Resources, Usage
+from ..nextpnr.layout import Layout
 from ..tools.process import Progress
 from .devices import fit
-from .place_and_route import Layout, place_and_route
+from .place_and_route import place_and_route
 from .pll import Ecp5Pll, pll_settings
 from .synthesis import Netlist, synthesize
 
@@ -20,6 +21,9 @@ class Ecp5:
     """Yosys (pyosys), nextpnr-ecp5 and ecppack."""
 
     name = "ecp5"
+    window = 2048
+    keeps_weights = True
+    margin = 1.05  # LUTs are estimated to 5 %
 
     def tools(self, *, synth_only: bool) -> tuple[str, ...]:
         """The programs that a build runs."""
@@ -28,6 +32,9 @@ class Ecp5:
     def area(self, config: AcceleratorConfig) -> AreaEstimate:
         """Fitted to what Yosys makes of some hundred accelerators, see `hw.estimates`."""
         return estimate_area(config)
+
+    def store(self, config: AcceleratorConfig) -> None:
+        """Block RAM."""
 
     def fit(
         self, memories: Sequence[Memory], *, board: Board, others: Mapping[str, Device]

@@ -9,61 +9,22 @@ Two ways to run:
   bitstream. Its clock is an ideal one in the timing model either way, so the Fmax is comparable:
   a design of 635 LUTs gave 130.8 MHz out of context and 131.5 with its 116 ports as pins. Only
   register to register paths count in Fmax: register a design's inputs and outputs to measure it.
-
-Timing that is not met is a result, not an error (`Timing.met`): the caller decides.
 """
 
-import json
-import math
-from dataclasses import dataclass
 from pathlib import Path
 
-from ..tools.process import (
-    Progress,
-    digest,
-    failed,
-    fresh_folder,
-    moved,
-    run_tool,
-    silent,
-    stage_watcher,
-)
-from ..tools.toolchain import require
+from ..nextpnr.layout import Layout, Packer, lay_out
+from ..tools.process import Progress, silent
 from .synthesis import Netlist
-from .timing import Timing, parse_report
 
 DEVICES = ("12k", "25k", "45k", "85k", "um5g-45k", "um5g-85k")
 SPEEDS = (6, 7, 8)
 
-_STAGES = (
-    ("Packing constants", "placing: packing"),
-    ("Creating initial analytic placement", "placing: initial placement"),
-    ("Running main analytical placer", "placing: analytical placement"),
-    ("Running simulated annealing", "placing: refining the placement"),
-    ("Routing globals", "routing: clocks"),
-    ("Routing..", "routing: signals"),
-    ("Program finished normally", "routing: done"),
+_PACKER = Packer(
+    tool="ecppack",
+    arguments=("--compress", "--input", "design.config", "--bit", "design.bit"),
+    output="design.bit",
 )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Layout:
-    """A placed and routed design; ``bitstream`` is None out of context."""
-
-    timing: Timing
-    log: Path
-    bitstream: Path | None
-    cached: bool = False
-
-
-def _layout(folder: Path, *, cached: bool) -> Layout:
-    bitstream = folder / "design.bit"
-    return Layout(
-        timing=parse_report(json.loads((folder / "report.json").read_text("utf-8"))),
-        log=folder / "nextpnr.log",
-        bitstream=bitstream if bitstream.exists() else None,
-        cached=cached,
-    )
 
 
 def place_and_route(
@@ -84,12 +45,10 @@ def place_and_route(
     ----------
     device, package, speed
         The part: one of `DEVICES`, such as ``"CABGA381"``, one of `SPEEDS`.
-    freq_mhz
-        Target for clocks that no constraint reaches. Placement and routing optimise for it.
+    freq_mhz, seed
+        See `lay_out`.
     lpf
         Pin constraints. None: out of context.
-    seed
-        Placement seed. Another seed moves Fmax by some 5 %.
 
     Raises
     ------
@@ -100,47 +59,19 @@ def place_and_route(
         raise ValueError(f"device must be one of {DEVICES}, not {device!r}")
     if speed not in SPEEDS:
         raise ValueError(f"speed must be one of {SPEEDS}, not {speed!r}")
-    if not (math.isfinite(freq_mhz) and freq_mhz > 0):
-        raise ValueError(f"freq_mhz must be a positive number, not {freq_mhz!r}")
-    nextpnr, ecppack = require("nextpnr-ecp5"), require("ecppack")
-    text = netlist.path.read_text("utf-8")
-    options = ["--seed", str(seed), "--freq", str(freq_mhz), "--timing-allow-fail"]
-    options += [f"--{device}", "--package", package, "--speed", str(speed)]
-    options += ["--json", "netlist.json", "--top", netlist.top, "--report", "report.json"]
+    options = [f"--{device}", "--package", package, "--speed", str(speed)]
     if lpf is None:
         options += ["--out-of-context"]
     else:
         options += ["--lpf", "design.lpf", "--textcfg", "design.config"]
-    final = workdir / f"layout-{digest(text, lpf or '', [options, nextpnr.version])}"
-    if (final / "report.json").exists():
-        return _layout(final, cached=True)
-
-    with fresh_folder(final) as folder:
-        (folder / "netlist.json").write_text(text, "utf-8")
-        if lpf is not None:
-            (folder / "design.lpf").write_text(lpf, "utf-8")
-        code = run_tool(
-            [*nextpnr.command, *options],
-            log=folder / "nextpnr.log",
-            environment=nextpnr.environment,
-            on_line=stage_watcher(_STAGES, progress),
-            cwd=folder,
-        )
-        if code != 0 or not (folder / "report.json").exists():
-            log = folder / "nextpnr.log"
-            raise failed("nextpnr-ecp5", code, log, shown=moved(final, log.name))
-        (folder / "netlist.json").unlink()
-        if lpf is not None:
-            progress("bitstream: packing")
-            pack = ["--compress", "--input", "design.config", "--bit", "design.bit"]
-            code = run_tool(
-                [*ecppack.command, *pack],
-                log=folder / "ecppack.log",
-                environment=ecppack.environment,
-                on_line=lambda line: None,
-                cwd=folder,
-            )
-            if code != 0 or not (folder / "design.bit").exists():
-                log = folder / "ecppack.log"
-                raise failed("ecppack", code, log, shown=moved(final, log.name))
-    return _layout(final, cached=False)
+    return lay_out(
+        netlist,
+        placer="nextpnr-ecp5",
+        options=options,
+        freq_mhz=freq_mhz,
+        workdir=workdir,
+        files={} if lpf is None else {"design.lpf": lpf},
+        packer=None if lpf is None else _PACKER,
+        seed=seed,
+        progress=progress,
+    )

@@ -17,22 +17,11 @@ aborted on designs with many multipliers, so a run that it breaks is repeated wi
 (This Yosys accepts `-abc9` and `-noabc9` and ignores both, so abc is called by hand.)
 """
 
-import json
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..tools.process import (
-    Progress,
-    digest,
-    failed,
-    fresh_folder,
-    moved,
-    run_tool,
-    silent,
-    stage_watcher,
-)
-from ..tools.toolchain import require
+from ..nextpnr.yosys import SynthesizedDesign, reading, run_yosys
+from ..tools.process import Progress, silent
 from .netlist import IMPROVEMENTS, improve
 
 MAPPERS = ("abc9", "abc")
@@ -40,19 +29,9 @@ MAPPERS = ("abc9", "abc")
 
 MULTIPLEXERS = Path(__file__).parent / "multiplexers.v"
 
-_STAGES = (
-    ("Executing HIERARCHY pass", "synthesis: reading the design"),
-    ("Executing MEMORY_LIBMAP pass", "synthesis: mapping memories"),
-    ("Executing SIMPLEMAP pass", "synthesis: mapping flip-flops"),
-    ("Executing ABC9 pass", "synthesis: mapping LUTs (abc9)"),
-    ("Executing ABC pass", "synthesis: mapping LUTs (abc)"),
-    ("Executing AUTONAME pass", "synthesis: naming cells"),
-    ("Executing JSON backend", "synthesis: writing the netlist"),
-)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Netlist:
+class Netlist(SynthesizedDesign):
     """A synthesized design.
 
     ``luts`` is what nextpnr prints as "Total LUT4s": LUT4 + 2 a carry cell (CCU2C) + 6 a
@@ -60,70 +39,39 @@ class Netlist:
     TRELLIS_COMB after packing is some percent more, for the ends of carry chains.
     """
 
-    path: Path
-    log: Path
-    top: str
-    mapper: str
-    cells: dict[str, int]
-    cached: bool = False
-
     @property
     def luts(self) -> int:
         """4-input lookup tables."""
-        return (
-            self.cells.get("LUT4", 0)
-            + 2 * self.cells.get("CCU2C", 0)
-            + 6 * self.cells.get("TRELLIS_DPR16X4", 0)
-        )
+        return self.count("LUT4") + 2 * self.count("CCU2C") + 6 * self.count("TRELLIS_DPR16X4")
 
     @property
     def ffs(self) -> int:
         """Flip-flops."""
-        return self.cells.get("TRELLIS_FF", 0)
+        return self.count("TRELLIS_FF")
 
     @property
     def dsps(self) -> int:
         """18x18 multipliers."""
-        return self.cells.get("MULT18X18D", 0)
+        return self.count("MULT18X18D")
 
     @property
     def brams(self) -> int:
         """18-kbit block RAMs."""
-        return self.cells.get("DP16KD", 0) + self.cells.get("PDPW16KD", 0)
+        return self.count("DP16KD", "PDPW16KD")
 
 
 def _script(source: str, top: str, mapper: str, options: tuple[str, ...]) -> str:
     """The Yosys script; file names are relative to the folder that it runs in."""
-    read = f"read_rtlil {source}" if source.endswith(".il") else f"read_verilog -sv {source}"
     synth = " ".join(("synth_ecp5", "-top", top, *options))
     map_luts = {
         "abc9": [f"{synth} -run map_luts:"],
         "abc": ["abc -lut 4:7", "clean", f"{synth} -run map_cells:"],
     }
     # without -purge, abc9 stops at an assertion (rtlil.cc: GetSize) on the whole accelerator
-    # our memories never depend on a word that is read while it is written (parts/memory.py), which
-    # Amaranth's RTLIL cannot say: without this, yosys builds a bypass around each block RAM
-    relax = (
-        "setparam -set COLLISION_X_MASK 1'1 "
-        "t:$memrd_v2 r:CLK_ENABLE=1 %i r:TRANSPARENCY_MASK=1'0 %i"
-    )
-    relaxed = ["hierarchy -top " + top, relax] if source.endswith(".il") else []
     # where it is cheaper than what abc makes of it (the costs are yosys' own)
     multiplexers = ["muxcover -mux4 -mux8", f"techmap -map {MULTIPLEXERS.name}"]
-    steps = [*relaxed, f"{synth} -run begin:map_luts", *multiplexers, "opt_clean -purge"]
-    steps += map_luts[mapper]
-    return "\n".join([read, *steps, "write_json netlist.json", ""])
-
-
-def _finish(folder: Path, top: str) -> dict[str, int]:
-    """Improve the netlist that Yosys has written; its cells by type."""
-    path = folder / "netlist.json"
-    design = json.loads(path.read_text("utf-8"))
-    module = design["modules"][top]
-    improve(module)
-    path.write_text(json.dumps(design), "utf-8")
-    counts = Counter(cell["type"] for cell in module["cells"].values())
-    return {k: n for k, n in sorted(counts.items()) if not k.startswith("$")}  # no $scopeinfo
+    steps = [f"{synth} -run begin:map_luts", *multiplexers, "opt_clean -purge"]
+    return "\n".join([*reading(source, top), *steps, *map_luts[mapper]])
 
 
 def synthesize(
@@ -131,12 +79,11 @@ def synthesize(
     *,
     top: str,
     workdir: Path,
-    family: str = "ecp5",
     options: tuple[str, ...] = (),
     mappers: tuple[str, ...] = MAPPERS,
     progress: Progress = silent,
 ) -> Netlist:
-    """Synthesize module ``top`` for ``family``; the result is kept below ``workdir``.
+    """Synthesize module ``top``; the result is kept below ``workdir``.
 
     Parameters
     ----------
@@ -152,57 +99,16 @@ def synthesize(
     UserError
         No Yosys, or it failed with every mapper; the line names the log.
     """
-    if family != "ecp5":
-        raise ValueError(f"family must be 'ecp5', not {family!r}")
     if not mappers or not set(mappers) <= set(MAPPERS):
         raise ValueError(f"mappers must be one or more of {MAPPERS}, not {mappers!r}")
-    tool = require("pyosys")
-    text = source.read_text("utf-8") if isinstance(source, Path) else source
-    name = "design.v" if isinstance(source, Path) and source.suffix != ".il" else "design.il"
-    scripts = {mapper: _script(name, top, mapper, options) for mapper in mappers}
-    multiplexers = MULTIPLEXERS.read_text("utf-8")
-    recipe = [top, list(scripts.items()), tool.version, IMPROVEMENTS, multiplexers]
-    first = workdir / f"synth-{digest(text, recipe)}"
-    if (first / "done.json").exists():
-        done = json.loads((first / "done.json").read_text("utf-8"))
-        return Netlist(
-            path=first / "netlist.json",
-            log=first / done["log"],
-            top=top,
-            mapper=done["mapper"],
-            cells=done["cells"],
-            cached=True,
-        )
-
-    with fresh_folder(first) as folder:
-        (folder / name).write_text(text, "utf-8")
-        (folder / MULTIPLEXERS.name).write_text(multiplexers, "utf-8")
-        for mapper in mappers:
-            log = folder / f"yosys-{mapper}.log"
-            (folder / f"{mapper}.ys").write_text(scripts[mapper], "utf-8")
-            code = run_tool(
-                [*tool.command, f"{mapper}.ys"],
-                log=log,
-                environment=tool.environment,
-                on_line=stage_watcher(_STAGES, progress),
-                cwd=folder,
-            )
-            # a mapper that aborts has been seen to leave exit code 0 or no netlist: check both
-            if code == 0 and (folder / "netlist.json").exists():
-                break
-            if "Executing ABC" not in log.read_text("utf-8", errors="replace"):
-                mapper = mappers[-1]  # it never came to the mapper: another one changes nothing
-            if mapper == mappers[-1]:
-                raise failed("yosys", code, log, shown=moved(first, log.name))
-            progress(f"synthesis: {mapper} failed, trying the next mapper")
-        progress("synthesis: improving the netlist")
-        cells = _finish(folder, top)
-        done = {"mapper": mapper, "log": log.name, "cells": cells}
-        (folder / "done.json").write_text(json.dumps(done), "utf-8")
-    return Netlist(
-        path=first / "netlist.json",
-        log=first / log.name,
+    return run_yosys(
+        Netlist,
+        source,
         top=top,
-        mapper=mapper,
-        cells=cells,
+        workdir=workdir,
+        scripts=lambda name: {mapper: _script(name, top, mapper, options) for mapper in mappers},
+        files={MULTIPLEXERS.name: MULTIPLEXERS.read_text("utf-8")},
+        improve=improve,
+        improvements=IMPROVEMENTS,
+        progress=progress,
     )

@@ -50,11 +50,26 @@ class Family(Protocol):
     def name(self) -> str:
         """As `Board.family` has it."""
 
+    @property
+    def window(self) -> int:
+        """Bytes of the serial link's buffers."""
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether the bitstream holds the network's weights; otherwise the host loads them."""
+
+    @property
+    def margin(self) -> float:
+        """How much over what is there an estimate may be and the design fit all the same."""
+
     def tools(self, *, synth_only: bool) -> tuple[str, ...]:
         """Names, for `tools.toolchain.require`, of the programs that a build runs."""
 
     def area(self, config: AcceleratorConfig) -> AreaEstimate:
         """What the accelerator takes, estimated without building it."""
+
+    def store(self, config: AcceleratorConfig) -> Any:
+        """Where the weights live, with the ports of `BlockRamStore`; None: in block RAM."""
 
     def fit(
         self, memories: Sequence[Memory], *, board: Board, others: Mapping[str, Device]

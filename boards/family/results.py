@@ -15,12 +15,16 @@ class Usage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resources:
-    """What a design takes of a device: 4-input LUTs, flip-flops, block RAMs, multipliers."""
+    """What a design takes of a device: 4-input LUTs, flip-flops, block RAMs, multipliers, SPRAMs.
+
+    Where a family places LUTs and flip-flops as logic cells, ``luts`` are those, once it is placed.
+    """
 
     luts: Usage
     ffs: Usage
     brams: Usage
     dsps: Usage
+    sprams: Usage = Usage(0, 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

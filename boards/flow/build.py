@@ -19,13 +19,14 @@ from ...hw.accelerator import Accelerator
 from ...hw.compiler.compile import compile_network
 from ...hw.compiler.fit import derive_config
 from ...hw.config import AcceleratorConfig
+from ...hw.image import Image
 from ..board import Board, Device
 from ..family.memory import Memory
 from ..registry import BOARDS, find_board
 from ..tools.process import Progress, silent
 from ..tools.toolchain import require
 from ..uart.line import bit_period
-from .design import BoardDesign, number_at_start
+from .design import BoardDesign, number_of
 from .families import family_of
 from .report import BuildReport
 from .sdram_pads import AHEAD_NS, RESOURCE
@@ -145,6 +146,18 @@ def _others(board: Board) -> dict[str, Device]:
     return {other.name: other.device for other in same}
 
 
+def board_core(config: AcceleratorConfig, image: Image, board: Board) -> Accelerator:
+    """The accelerator with its weights where the board's family has them."""
+    return Accelerator(config, image, store=family_of(board).store(config))
+
+
+def first_network(config: AcceleratorConfig, image: Image, board: Board) -> int:
+    """The number of the network that is there when the bitstream is loaded; 0: none is, whole, where
+    weights are in an SDRAM or in memories that a bitstream does not fill.
+    """
+    return number_of(image) if family_of(board).keeps_weights and not config.sdram else 0
+
+
 def prepare(
     core: wiring.Component,
     board: Board,
@@ -160,7 +173,7 @@ def prepare(
     family = family_of(board)
     ahead = AHEAD_NS if RESOURCE in core.signature.members else None
     pll = family.pll(board, clock_mhz, ahead_ns=ahead)
-    top = BoardTop(core, board=board, pll=pll, baud=baud, numbers=numbers)
+    top = BoardTop(core, board=board, pll=pll, baud=baud, numbers=numbers, window=family.window)
     # source positions would change the digest with every checkout
     files = board.platform().build(top, name=TOP, do_build=False, emit_src=False).files
     rtlil = files[f"{TOP}.il"]
@@ -245,6 +258,7 @@ def _check_netlist(report: BuildReport) -> None:
         ("flip-flops", report.ffs),
         ("block RAMs", report.brams),
         ("multipliers", report.dsps),
+        ("SPRAMs", report.sprams),
     ):
         if usage.used > usage.available:
             raise UserError(
@@ -269,6 +283,9 @@ def build(
 ) -> BuildReport:
     """Build the accelerator of ``network``, with its image in the bitstream, for ``board``.
 
+    Weights that the family's bitstream cannot hold are left out, and the network's number is 0, so
+    that a host loads it.
+
     ``config`` None derives the smallest one; everything else is as for `build_design`. The folder
     also gets what a host must know, see `design`.
     """
@@ -282,13 +299,13 @@ def build(
     design = BoardDesign.of(network, config, target, clock_mhz=clock_mhz, baud=baud)
     design.save(workdir, network)
     return build_design(
-        Accelerator(config, image),
+        board_core(config, image, target),
         board=target,
         workdir=workdir,
         config=config,
         clock_mhz=clock_mhz,
         baud=baud,
-        numbers=(design.number, number_at_start(config, image)),
+        numbers=(design.number, first_network(config, image, target)),
         seed=seed,
         synth_only=synth_only,
         cycles_per_step=cycles_per_step,

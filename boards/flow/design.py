@@ -7,7 +7,7 @@ The bitstream holds the network from the start; the same design takes others tha
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,13 @@ from ...hw.compiler.compile import compile_plan
 from ...hw.compiler.plan import Plan
 from ...hw.config import AcceleratorConfig
 from ...hw.generate import manifest
-from ...hw.image import Image
+from ...hw.image import WEIGHTS, Image
 from ..board import Board
 
 FACTS, NETWORK = "board.json", "network.safetensors"
 FORMAT = 1
+HARDWIRED = "hardwired"
+"""Of a manifest: `hardwired_number` of a design's network."""
 
 
 def number_of(image: Image) -> int:
@@ -35,10 +37,10 @@ def number_of(image: Image) -> int:
     return number or 1
 
 
-def number_at_start(config: AcceleratorConfig, image: Image) -> int:
-    """The number of the network that is in a bitstream's memories; 0 where its weights are in an
-    SDRAM, which holds nothing before a host has loaded it."""
-    return 0 if config.sdram else number_of(image)
+def hardwired_number(image: Image) -> int:
+    """The same for what a hardwired accelerator cannot load."""
+    kept = {name: words for name, words in image.contents.items() if name != WEIGHTS}
+    return number_of(replace(image, contents=kept))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,11 +73,14 @@ class BoardDesign:
         """The design of a network's accelerator; None: the board's own rates."""
         plan = Plan.of(network, config)
         image = compile_plan(plan)
+        known = manifest(plan, image)
+        if config.hardwired:
+            known[HARDWIRED] = hardwired_number(image)
         return cls(
             board=board.name,
             clock_mhz=clock_mhz or board.clock_mhz,
             baud=baud or board.baud,
-            manifest=json.loads(json.dumps(manifest(plan, image))),
+            manifest=json.loads(json.dumps(known)),
         )
 
     @property
@@ -91,6 +96,7 @@ class BoardDesign:
     def number(self) -> int:
         """32 bits that tell designs apart, which the board tells: of all that is fixed in it."""
         fixed = {key: self.manifest[key] for key in ("config", "memories", "registers")}
+        fixed |= {key: self.manifest[key] for key in (HARDWIRED,) if key in self.manifest}
         return zlib.crc32(json.dumps(fixed, sort_keys=True).encode())
 
     def save(self, folder: Path, network: Network) -> None:
@@ -117,12 +123,31 @@ class BoardDesign:
             plain = json.loads(file.read_text("utf-8"))
             version = plain["format"]
             if version == FORMAT:
-                return cls(**{name: plain[name] for name in cls.__slots__})
+                found = cls(**{name: plain[name] for name in cls.__slots__})
+                found._check(plain["design"])
+                return found
         except OSError as error:
             raise UserError(f"{file}: {error.strerror}; {way_out}") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+            UserError,
+        ) as error:
             raise UserError(f"{file}: cannot be read ({error}); {way_out}") from error
         raise UserError(f"{file}: format {version!r} is unknown; build again")
+
+    def _check(self, number: object) -> None:
+        """Raise ValueError or TypeError for what `save` does not write; number: the file's."""
+        if not isinstance(self.board, str):
+            raise TypeError(f"board: {self.board!r} is no name")
+        for name, value in (("clock_mhz", self.clock_mhz), ("baud", self.baud)):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
+                raise ValueError(f"{name}: {value!r} is not possible, it must be above 0")
+        if not isinstance(self.config, AcceleratorConfig) or self.number != number:
+            raise ValueError(f"design: {number!r} is not the number of what it is in the file")
 
     @staticmethod
     def network(folder: Path) -> Network:

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 
 from ...golden.errors import UserError
 from ...hw.config import AcceleratorConfig
+from ...hw.estimates.area import AreaEstimate
 from ..board import Board
 from ..registry import BOARDS
 from .families import family_of
-
-MARGIN = 1.05
-"""What a resource may be over for the estimate not to be sure: LUTs are estimated to 5 %."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,13 +19,14 @@ class BoardFit:
     Members
     -------
     board: its name.
-    luts, block_rams, multipliers: (used, there).
+    luts, block_rams, multipliers, sprams: (used, there).
     """
 
     board: str
     luts: tuple[int, int]
     block_rams: tuple[int, int]
     multipliers: tuple[int, int]
+    sprams: tuple[int, int] = (0, 0)
 
     @property
     def resources(self) -> Mapping[str, tuple[int, int]]:
@@ -36,6 +35,7 @@ class BoardFit:
             "LUT4s": self.luts,
             "block RAMs": self.block_rams,
             "multipliers": self.multipliers,
+            **({"SPRAMs": self.sprams} if self.sprams[1] else {}),
         }
 
     @property
@@ -47,18 +47,23 @@ class BoardFit:
 def fit_boards(config: AcceleratorConfig) -> tuple[BoardFit, ...]:
     """The accelerator on each board, in their order."""
     areas = {board.family: family_of(board).area(config) for board in BOARDS.values()}
-    found = []
-    for board in BOARDS.values():
-        area, device = areas[board.family], board.device
-        found.append(
-            BoardFit(
-                board=board.name,
-                luts=(area.luts, device.luts),
-                block_rams=(area.block_rams, device.brams),
-                multipliers=(area.multipliers, device.dsps),
-            )
-        )
-    return tuple(found)
+    return tuple(_fit(board, areas[board.family]) for board in BOARDS.values())
+
+
+def fit_board(config: AcceleratorConfig, board: Board) -> BoardFit:
+    """The accelerator on one board."""
+    return _fit(board, family_of(board).area(config))
+
+
+def _fit(board: Board, area: AreaEstimate) -> BoardFit:
+    device = board.device
+    return BoardFit(
+        board=board.name,
+        luts=(area.luts, device.luts),
+        block_rams=(area.block_rams, device.brams),
+        multipliers=(area.multipliers, device.dsps),
+        sprams=(area.sprams, device.sprams),
+    )
 
 
 def check_fit(config: AcceleratorConfig, board: Board) -> None:
@@ -66,7 +71,7 @@ def check_fit(config: AcceleratorConfig, board: Board) -> None:
     fits = fit_boards(config)
     own = next(fit for fit in fits if fit.board == board.name)
     for what, (used, there) in own.resources.items():
-        if used <= MARGIN * there:
+        if used <= family_of(board).margin * there:
             continue
         larger = min(
             (fit for fit in fits if fit.fits), key=lambda fit: fit.resources[what][1], default=None
@@ -76,6 +81,8 @@ def check_fit(config: AcceleratorConfig, board: Board) -> None:
             if what == "block RAMs"
             else "use narrower weight words (--word-bits)"
         )
+        if what == "LUT4s" and not config.hardwired:
+            way += ", put the network into the logic (--hardwired)"
         beside = "" if larger is None else f" or build for {larger.board}"
         raise UserError(
             f"{board.name}: the accelerator takes about {used:,} {what}, there are {there:,}: "

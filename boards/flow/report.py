@@ -19,8 +19,8 @@ class BuildReport:
     ----------
     board, device
         Names, such as ulx3s_85f and LFE5U-85F.
-    luts, ffs, brams, dsps
-        4-input LUTs, flip-flops, block RAMs and multipliers: used and available.
+    luts, ffs, brams, dsps, sprams
+        4-input LUTs, flip-flops, block RAMs, multipliers and SPRAMs: used and available.
     clock_mhz
         The core's clock on the board.
     fmax_mhz
@@ -40,6 +40,7 @@ class BuildReport:
     brams: Usage
     dsps: Usage
     clock_mhz: float
+    sprams: Usage = Usage(0, 0)
     fmax_mhz: float | None = None
     critical_path: CriticalPath | None = None
     cycles_per_step: float | None = None
@@ -63,6 +64,7 @@ class BuildReport:
             ffs=resources.ffs,
             brams=resources.brams,
             dsps=resources.dsps,
+            sprams=resources.sprams,
             clock_mhz=clock_mhz,
             cycles_per_step=cycles_per_step,
         )
@@ -75,6 +77,7 @@ class BuildReport:
             ffs=design.resources.ffs,
             brams=design.resources.brams,
             dsps=design.resources.dsps,
+            sprams=design.resources.sprams,
             fmax_mhz=design.fmax_mhz,
             critical_path=design.critical_path,
             bitstream=design.bitstream,
@@ -102,7 +105,7 @@ class BuildReport:
         """The report that `to_json` wrote."""
         plain = json.loads(text)
         del plain["latency_us"], plain["timing_met"]
-        for name in ("luts", "ffs", "brams", "dsps"):
+        for name in ("luts", "ffs", "brams", "dsps", "sprams"):
             plain[name] = Usage(**plain[name])
         if plain["critical_path"] is not None:
             plain["critical_path"] = CriticalPath(**plain["critical_path"])
@@ -120,6 +123,7 @@ class BuildReport:
             ("flip-flops", self.ffs),
             ("block RAMs", self.brams),
             ("multipliers", self.dsps),
+            *([("SPRAMs", self.sprams)] if self.sprams.available else []),
         ):
             share = f"{100 * usage.used / usage.available:.1f}"
             table.add_row(name, f"{usage.used}", f"{usage.available}", share)

@@ -63,6 +63,8 @@ class BoardTop(Elaboratable):
         Bits a second of the serial line.
     numbers
         Of the design and of its network, which the board tells a host.
+    window
+        Bytes of the serial link's buffers.
     pads
         Makes what is between a core with weights in an SDRAM and that, from the core.
 
@@ -79,6 +81,7 @@ class BoardTop(Elaboratable):
         pll: Pll,
         baud: float,
         numbers: tuple[int, int] = (0, 0),
+        window: int = 2048,
         pads: Callable[[Any], Any] = SdramPads,
     ) -> None:
         self._pads = pads
@@ -86,7 +89,11 @@ class BoardTop(Elaboratable):
         self._board = board
         self._pll = pll
         self._bridge = UartBridge(
-            clock_hz=pll.output_mhz * 1e6, baud=baud, design=numbers[0], network=numbers[1]
+            clock_hz=pll.output_mhz * 1e6,
+            baud=baud,
+            design=numbers[0],
+            network=numbers[1],
+            window=window,
         )
         self.busy = Signal()
 

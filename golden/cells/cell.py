@@ -105,23 +105,24 @@ class Cell:
         late = self.feeds.get("rh", ())
         if self.takes_means:
             if late:
-                raise UserError(f"{self._nodes['rh'].line}: a cell with means cannot make a source")
-            found = split_at_means(self.stage_names, self.gates, self._nodes, self.vectors)
+                raise UserError(f"{self.nodes['rh'].line}: a cell with means cannot make a source")
+            found = split_at_means(self.stage_names, self.gates, self.nodes, self.vectors)
         else:
-            found = split(self.name, self.gates, late, self._nodes, self.stage_names, self.vectors)
+            found = split(self.name, self.gates, late, self.nodes, self.stage_names, self.vectors)
         return tuple(replace(stage, most_c_exponent=self.most_c_exponent) for stage in found)
 
     @cached_property
-    def _nodes(self) -> dict[str, Node]:
+    def nodes(self) -> Mapping[str, Node]:
+        """What it leaves of "c" and "h", and the source "rh" where it makes one, in integers."""
         return _nodes(self)
 
     @cached_property
     def _states(self) -> Integers:
-        return Integers([self._nodes[name] for name in STATES if name in self._nodes])
+        return Integers([self.nodes[name] for name in STATES if name in self.nodes])
 
     @cached_property
     def _source(self) -> Integers:
-        return Integers([self._nodes["rh"]])
+        return Integers([self.nodes["rh"]])
 
     def step(self, p: Mapping[str, Ints], state: State, numbers: Numbers) -> State:
         """The state after a step, from p by gate and the state before: int16 held in int64."""

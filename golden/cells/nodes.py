@@ -3,10 +3,21 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol, cast
 
+from ..arithmetic import Ints
 from .values import Format, Function
 
-__all__ = ["Node", "Shift", "log4", "walk"]
+__all__ = ["Node", "Operation", "Shift", "log4", "walk"]
+
+
+class Operation(Protocol):
+    """An operation that computes itself, and that the hardware has a component for."""
+
+    @property
+    def name(self) -> str: ...
+    def run(self, e_c: int, *args: Ints) -> Ints:
+        """On whole arrays of units, int64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +44,10 @@ class Node:
 
     op: input, const, table, relu, add, sub, mul, rshr or sat; mean, over the units; of a positive
     v, log4: k = floor(log4(v)), and normal: 2**13 v / 4**k, from v and k; scale: rshr of the first
-    argument by the shift with the second one in the place of e_c. attr: an input's name, a
-    constant, a `Function` or a `Shift`. low, high: its range. line: FILE:LINE.
+    argument by the shift with the second one in the place of e_c; down: v, less 1 where it is
+    negative; own: what its `Operation` does. attr: an input's name, a constant, a `Function`, a
+    `Shift` or an `Operation`; of sat its bits, where they are not 16. low, high: its range. line:
+    FILE:LINE.
     """
 
     op: str
@@ -54,6 +67,10 @@ class Node:
     def shift(self) -> Shift:
         assert isinstance(self.attr, Shift)
         return self.attr
+
+    @property
+    def operation(self) -> Operation:
+        return cast(Operation, self.attr)
 
     @property
     def function(self) -> Function:

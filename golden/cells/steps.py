@@ -47,6 +47,9 @@ class Integers:
             if node.op == "table":
                 known[f"table{n}"] = node.function.table.words
                 lines.append(f"{own} = table{n}[{args[0]}]")
+            elif node.op == "own":
+                known[f"own{n}"] = node.operation.run
+                lines.append(f"{own} = own{n}(e_c, {', '.join(args)})")
             else:
                 lines += _lines(node, own, args, bool(args) and args[0] in dropped)
             if dropped:
@@ -66,7 +69,7 @@ class Integers:
 
 def _idle(node: Node) -> bool:
     """Whether it is a saturation that never saturates."""
-    return node.op == "sat" and node.args[0].bits <= 16
+    return node.op == "sat" and node.args[0].bits <= node.bits
 
 
 def _lines(node: Node, own: str, args: list[str], last: bool) -> list[str]:
@@ -85,7 +88,7 @@ def _lines(node: Node, own: str, args: list[str], last: bool) -> list[str]:
         first = [f"{own} = {a}", f"{own} += {half}"] if fresh else [f"{own} = {a} + {half}"]
         return [*first, f"{own} >>= {shift.fixed}"]
     if node.op == "sat":
-        low, high = code_range(16)
+        low, high = code_range(16 if node.attr is None else node.bits)
         into = f", out={a} if {a}.ndim else None" if fresh else ""
         return [
             f"{own} = np.maximum({a}, {low}{into})",
@@ -99,6 +102,7 @@ def _lines(node: Node, own: str, args: list[str], last: bool) -> list[str]:
         "mean": f"mean({a})",
         "log4": f"np.frexp({a})[1].astype(int64) - 1 >> 1",
         "normal": f"{a} << {NORMAL.fraction} >> 2 * {b}",
+        "down": f"{a} + ({a} >> 63)",
     }
     if node.op == "scale":
         return [f"{own} = rshr({a}, {b} + {node.shift.fixed})"]

@@ -58,7 +58,7 @@ def run_batch(
     ----------
     networks: what runs with each setting; their own thresholds and delta modes do not count. Where
         they are not all the same one, see `are_alike`.
-    sequences: of each, int16 frames [steps, inputs].
+    sequences: of each, int16 frames [steps, words].
     settings: thresholds of all paths, by name, in codes.
     mode: the delta mode.
     terms: count the terms of the deltas, too.
@@ -69,7 +69,7 @@ def run_batch(
     if not settings:
         return
     layers, lengths = networks[0].layers, [len(sequence) for sequence in sequences]
-    frames = np.concatenate(sequences) if sequences else np.zeros((0, networks[0].inputs), np.int64)
+    frames = np.concatenate([np.zeros((0, networks[0].frame_words), np.int64), *sequences])
     sending = Sending(mode, terms, watch)
     values = {graph.FRAMES: _Runs([0] * len(settings), frames[None])}
     counts: dict[int, dict[str, Ints]] = {}
@@ -124,7 +124,7 @@ def _shape(network: Network) -> list[Any]:
             (layer.c_exponent, layer.h_exponent, layer.vector_shift),
             (layer.skip_mult, layer.skip_shift),
             [(name, array.tobytes()) for name, array in arrays],
-            [(path.source, path.gates, path.weights.shape) for path in layer.paths],
+            [(path.source, path.gates, path.weights.shape, path.tokens) for path in layer.paths],
         ]
     return found
 

@@ -9,6 +9,7 @@ import numpy as np
 from ..arithmetic import Ints, Reals, code_range, exact_dtype, rshr
 from ..cells import Numbers, State
 from ..delta import EXACT, count_terms, sent_steps
+from ..frames import NONE, token_places
 from ..models import graph
 from ..models.network import MAX_SHIFT, Layer, Network, Path, path_name
 from .packed import Block, Packing
@@ -70,28 +71,35 @@ class RunningLayer:
         self.state = State(*(np.repeat(part, len(settings), axis=0) for part in before[index]))
         self.stateless = not layer.cell.state
         self.counts: dict[str, Ints] = {}
-        self._paths: dict[str, list[_RunningPath]] = {source: [] for source in ("x", "h", "rh")}
+        self._paths: dict[str, list[_RunningPath | _RunningTokens]] = {
+            source: [] for source in ("x", "h", "rh")
+        }
         self._numbers = layer.numbers(np.zeros((1, layer.inputs), np.int64))
         for k, path in enumerate(layer.paths):
             name = path_name(layer, k)
             own = [each.paths[k] for each in layers]
             digits = path.quantizer.bits + 1 if sending.terms else 0
             self.counts[name] = count = np.zeros((frames, 1 + digits), np.int64)
+            product = _Product(layer, own, self._dtype)
+            if path.tokens:
+                running = _RunningTokens(product, path.columns, sequences * len(settings), count)
+                self._paths[path.source].append(running)
+                continue
             thresholds = np.array([setting[name] for setting in settings], np.int64)
             values = np.zeros((sequences, path.columns), np.int64)
             if path.source == "h":
                 values = before[graph.h_source(networks[0].layers, index)].h
             codes = [each.quantizer(values) - each.quantizer.zero_point for each in own]
-            product = _Product(layer, own, self._dtype)
-            running = _RunningPath(
-                own,
-                product,
-                np.tile(thresholds, sequences),
-                np.stack(codes, axis=1).reshape(-1, path.columns),
-                count,
-                sending,
+            self._paths[path.source].append(
+                _RunningPath(
+                    own,
+                    product,
+                    np.tile(thresholds, sequences),
+                    np.stack(codes, axis=1).reshape(-1, path.columns),
+                    count,
+                    sending,
+                )
             )
-            self._paths[path.source].append(running)
 
     def begin(self, block: Block) -> None:
         """Be ready for these steps."""
@@ -266,6 +274,47 @@ class _RunningPath:
         now[fires] += sent_steps(d[fires], reference, self._bits, self._sending.mode)
 
 
+class _RunningTokens:
+    """The same of a path that reads tokens: its references are the places that are on.
+
+    Every change is sent, whatever the delta mode, by steps of 1.
+
+    Parameters
+    ----------
+    columns: how many tokens there are.
+    rows: of the batch.
+    count: as of `_RunningPath`.
+    """
+
+    def __init__(self, product: "_Product", columns: int, rows: int, count: Ints) -> None:
+        self.product, self._columns, self._count = product, columns, count
+        self._first = self._last = np.full((rows, 1), NONE)
+
+    def begin(self, block: Block) -> None:
+        self._block = block
+        self._sent = np.empty((block.frames, 1), np.int64)
+
+    def encode(self, values: Ints, at: slice) -> np.ndarray:
+        """The places [n, 1] after the step with these words."""
+        self._sent[at] = token_places(values, self._columns)
+        self._last = self._sent[at]
+        return self._last
+
+    def encode_all(self, values: Ints) -> np.ndarray:
+        """The same for all steps of the block, [frames, 1]."""
+        self._sent[:] = token_places(values, self._columns)
+        self._last = self._sent[self._block.steps[-1][0]]
+        return self._sent
+
+    def end(self) -> None:
+        """Count what the block sent: one place goes off and one on."""
+        rows = self._block.packed(slice(0, self._block.frames))
+        now, before = self._sent[:, 0], self._block.before(self._first, self._sent)[:, 0]
+        sent = (now != before) * ((now != NONE) + (before != NONE).astype(np.int64))
+        self._count[rows, :2] = sent[:, None]  # terms, too: all are of the lowest digit
+        self._first = self._last = self._last.copy()
+
+
 class _Product:
     """A path's part of the pre-activations, from its references.
 
@@ -286,8 +335,10 @@ class _Product:
             paths = paths[:1]
         self.dtype = exact_dtype(max(path.bound for path in paths))
         first = paths[0]
-        self._shape = first.mult.shape
+        self._shape, self._tokens = first.mult.shape, first.tokens
         matrices = [np.ascontiguousarray(path.matrix.T, self.dtype) for path in paths]
+        if first.tokens:  # and a column of zeros, last: that of `NONE`
+            matrices = [np.pad(matrix, [(0, 1), (0, 0)]) for matrix in matrices]
         self._matrix = matrices[0] if len(paths) == 1 else np.stack(matrices)
         self._mult = np.stack([path.mult for path in paths])[:, None]
         self._shift = np.stack([path.shift for path in paths])[:, None, :, None]
@@ -302,7 +353,7 @@ class _Product:
         if runs > 1:  # [runs, n, ..], views of what stands next to each other
             references = references.reshape(-1, runs, references.shape[1]).swapaxes(0, 1)
             p = p.reshape(-1, runs, *p.shape[1:]).swapaxes(0, 1)
-        m = np.matmul(references, self._matrix)
+        m = self._columns_of(references) if self._tokens else np.matmul(references, self._matrix)
         shape = (*m.shape[:-1], *self._shape)
         mult, shift, factor = self._mult, self._shift, self._factor
         if runs == 1:
@@ -316,6 +367,15 @@ class _Product:
             part = np.floor(scaled, out=scaled).reshape(shape)
         for own, rows in self._runs:
             p[..., rows, :] += part[..., own, :]
+
+    def _columns_of(self, places: np.ndarray) -> np.ndarray:
+        """The columns [.., n, rows] at places [.., n, 1], run by run."""
+        found: np.ndarray
+        if self._matrix.ndim == 2:
+            found = self._matrix[places[..., 0]]
+        else:
+            found = self._matrix[np.arange(len(self._matrix))[:, None], places[..., 0]]
+        return found
 
 
 def _packed_states(

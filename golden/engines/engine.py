@@ -16,6 +16,7 @@ from ..arithmetic import Ints, from_fixed, rshr, sat16, to_fixed
 from ..cells import State
 from ..delta import EXACT, sent_steps
 from ..errors import UserError
+from ..frames import NONE, checked_frames, checked_tokens, token_places
 from ..models import graph
 from ..models.network import Network, Path, path_name
 from .batch_engine import Outcome, are_alike, run_batch
@@ -47,23 +48,19 @@ class Result:
 
 
 def quantize_frames(network: Network, features: npt.ArrayLike) -> Ints:
-    """Real features as the int16 words [steps, inputs] that the hardware takes.
+    """Frames as the int16 words [steps, words] that the hardware takes.
 
     Parameters
     ----------
     network: what takes them; its `x_exponent` says their format. A feature is divided by its
         `input_scale` first, then rounded half up and saturated.
-    features: real values [steps, inputs].
+    features: real values [steps, inputs], or tokens [steps], which are words as they are.
 
-    Raises UserError for another shape, and for a value that is not finite.
+    Raises UserError for another shape, a value that is not finite, and what is no token.
     """
-    frames = np.asarray(features, np.float64)
-    if frames.ndim != 2 or frames.shape[1] != network.inputs:
-        raise UserError(
-            f"features: shape {frames.shape}, the network takes [steps, {network.inputs}]"
-        )
-    if not np.isfinite(frames).all():
-        raise UserError("features: a value is NaN or infinite; clean the data first")
+    if network.tokens:
+        return checked_tokens(features, network.inputs)[:, None]
+    frames = checked_frames(features, network.inputs, tokens=False)
     if network.input_scale is not None:
         frames = frames / network.input_scale
     return to_fixed(frames, network.x_exponent)
@@ -91,7 +88,7 @@ def run(
     Parameters
     ----------
     network: what runs.
-    sequences: of each, int16 frames [steps, inputs], see `quantize_frames`.
+    sequences: of each, int16 frames [steps, words], see `quantize_frames`.
     delta: False ignores the thresholds and the delta mode: the dense quantized network.
     terms: count the terms of the deltas, too.
     first: by layer, states [sequences, units] before the first steps, int16 codes, as
@@ -173,7 +170,7 @@ def run_networks(
 
 
 def _checked_frames(network: Network, sequences: Iterable[Ints]) -> list[Ints]:
-    frames = [np.asarray(s, np.int64).reshape(-1, network.inputs) for s in sequences]
+    frames = [np.asarray(s, np.int64).reshape(-1, network.frame_words) for s in sequences]
     for sequence in frames:
         if sequence.min(initial=0) < -32768 or sequence.max(initial=0) > 32767:
             raise UserError("frames: a word is beyond int16; saturate them first")
@@ -234,7 +231,7 @@ class StepModel:
         self.events: dict[str, int] = {}
 
     def step(self, frame: Ints) -> Ints:
-        """Outputs [outputs] for one int16 frame [inputs]; `events` then holds its counts.
+        """Outputs [outputs] for one int16 frame [words]; `events` then holds its counts.
 
         Raises UserError where a layer is backward: that needs the whole sequence, see `run`.
         """
@@ -251,10 +248,11 @@ class StepModel:
         return beside(values, graph.outputs_of(layers, self.network.puts_out))
 
     def run(self, frames: Ints) -> Result:
-        """A whole sequence of int16 frames [steps, inputs] from its initial state."""
+        """A whole sequence of int16 frames [steps, words] from its initial state."""
         self.reset()
         layers = self.network.layers
-        values = {graph.FRAMES: np.asarray(frames, np.int64).reshape(-1, self.network.inputs)}
+        words = self.network.frame_words
+        values = {graph.FRAMES: np.asarray(frames, np.int64).reshape(-1, words)}
         steps = len(values[graph.FRAMES])
         events = {name: np.zeros(steps, np.int64) for name, _ in self.network.paths()}
         for group in graph.lockstep(layers):
@@ -295,7 +293,8 @@ class StepModel:
                 continue
             reference, sums = self._references[n][k], self._sums[n][k]
             columns = self._columns[n][k]
-            events = self._encode(path, path.quantizer(values), reference)
+            codes = _one_hot(path, values) if path.tokens else path.quantizer(values)
+            events = self._encode(path, codes, reference)
             for j, d in events:
                 sums += columns[j] * d
                 reference[j] += d
@@ -311,3 +310,12 @@ class StepModel:
             self._order.shuffle(fired)
         steps = sent_steps(d[fired], reference[fired], path.quantizer.bits, self.network.delta_mode)
         return [(int(j), int(step)) for j, step in zip(fired, steps, strict=True)]
+
+
+def _one_hot(path: Path, values: Ints) -> Ints:
+    """The codes [columns] of a token's word [1]: 1 where it is on, none for a word that is none."""
+    codes = np.zeros(path.columns, np.int64)
+    place = int(token_places(values, path.columns)[0])
+    if place != NONE:
+        codes[place] = 1
+    return codes

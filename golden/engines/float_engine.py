@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from ..arithmetic import Ints, Reals
 from ..cells import State
-from ..errors import UserError
+from ..frames import checked_frames
 from ..models import graph
 from ..models.float_model import FloatLayer, FloatModel, FloatPath, Trace, first_state
 from .packed import Packing, beside
@@ -31,20 +31,15 @@ def run_float_batch(
     Parameters
     ----------
     model: what runs.
-    sequences: of each, real features [steps, inputs].
+    sequences: of each, real features [steps, inputs], or tokens [steps].
     observe: called with each layer's place and `Trace` over all frames, in packed order.
     first: by layer, states [sequences, units] before the first steps; None: the model's.
 
     Raises UserError for another shape, and for a value that is not finite.
     """
-    frames = [np.asarray(s, np.float64) for s in sequences]
-    for x in frames:
-        if x.ndim != 2 or x.shape[1] != model.inputs:
-            raise UserError(f"features: shape {x.shape}, the model takes [steps, {model.inputs}]")
-        if not np.isfinite(x).all():
-            raise UserError("features: a value is NaN or infinite; clean the data first")
+    frames = [checked_frames(s, model.inputs, tokens=model.tokens, who="model") for s in sequences]
     packing = Packing.of([len(x) for x in frames])
-    values = {graph.FRAMES: model.scaled(packing.pack(frames, model.inputs))}
+    values = {graph.FRAMES: model.scaled(packing.pack(frames, model.layers[0].words))}
     for group in graph.lockstep(model.layers):
         parts = [_Running(model, n, packing, first) for n in group]
         rows = packing.flipped if parts[0].layer.backward else slice(None)
@@ -76,7 +71,7 @@ class _Running:
             self.state = State(*(np.array(part[packing.order]) for part in first[n]))
         self._p = np.empty((frames, *layer.bias.shape))
         self._p[:] = layer.bias
-        self._x = np.zeros((frames, layer.inputs))
+        self._x = np.zeros((frames, layer.words))
         self._c, self._h = np.zeros((2, frames, layer.units))
         self._rh = None if layer.cell.float_middle is None else np.zeros((frames, layer.units))
         self._products: dict[str, list[_Product]] = {"x": [], "h": [], "rh": []}
@@ -122,9 +117,11 @@ class _Product:
         if path.scale is not None:
             weights *= path.scale[..., None]
         self._rows = [layer.cell.gates.index(g) for g in path.gates]
-        self._shape = weights.shape[:2]
+        self._shape, self._tokens = weights.shape[:2], path.tokens
         self._matrix = np.ascontiguousarray(weights.reshape(-1, weights.shape[2]).T)
 
     def add(self, values: Reals, p: Reals) -> None:
         """Add the product with values [n, columns] to p [n, gates, units]."""
-        p[:, self._rows] += (values @ self._matrix).reshape(-1, *self._shape)
+        columns = self._matrix[values[:, 0].astype(np.int64)] if self._tokens else None
+        product = values @ self._matrix if columns is None else columns
+        p[:, self._rows] += product.reshape(-1, *self._shape)

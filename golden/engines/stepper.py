@@ -34,7 +34,7 @@ class Stepper:
             )
         self._machine: _Float | _Integer
         self._machine = _Float(model) if isinstance(model, FloatModel) else _Integer(model)
-        self._inputs = model.inputs
+        self._inputs, self._tokens = model.inputs, model.tokens
         self.reset(states)
 
     def reset(self, states: States | None = None) -> None:
@@ -49,11 +49,13 @@ class Stepper:
         self._machine.reset(batch)
 
     def step(self, frame: npt.ArrayLike) -> Reals:
-        """The outputs [outputs] for one frame of features [inputs], both real.
+        """The outputs [outputs] for one frame of features [inputs], both real, or for one token.
 
         Raises UserError for another shape, and for a value that is not finite.
         """
         x = np.asarray(frame, np.float64)
+        if self._tokens:
+            return self._machine.step(x.reshape(-1))
         if x.shape != (self._inputs,):
             raise UserError(f"frame: shape {x.shape}, the model takes [{self._inputs}]")
         return self._machine.step(x[None])

@@ -38,7 +38,7 @@ def run_whole(model: FloatModel | Network, data: Dataset) -> Run:
 
     model: a network runs bit for bit as the hardware does, with its thresholds.
     """
-    data.check_width(model.inputs)
+    data.check_width(model.inputs, tokens=model.tokens)
     if isinstance(model, FloatModel):
         return _run_float(model, data)
     words = [quantize_frames(model, x) for x in data.features]

@@ -104,6 +104,7 @@ def evaluate(
         eliminated_lossless_as_published=dense.eliminated_as_published(network, dataset),
         events_per_step={name: count / dataset.frames for name, count in delta.events.items()},
         size_bits=size_bits(network),
+        token_bits=token_bits(network),
         word_bits=word_bits,
         ideal_cycles_per_step_dense=ideal_cycles(network, word_bits),
         ideal_cycles_per_step_delta=ideal_cycles(network, word_bits, delta.events, dataset.frames),
@@ -165,7 +166,7 @@ def run_dataset_settings(
     progress: Progress = ignore_progress,
 ) -> list[Totals]:
     """The same for each of these settings, see `engine.run_settings`."""
-    dataset.check_width(network.inputs)
+    dataset.check_width(network.inputs, tokens=network.tokens)
     dataset.check_labels(network.labels)
     if not dataset.frames:
         raise UserError("data set: no frames; give at least one")
@@ -203,7 +204,7 @@ def run_float_dataset(
     model: AnyFloat, dataset: Dataset, progress: Progress = ignore_progress
 ) -> list[np.ndarray]:
     """The float model's outputs [steps, outputs] for all sequences."""
-    dataset.check_width(model.inputs)
+    dataset.check_width(model.inputs, tokens=model.tokens)
     outputs: dict[int, np.ndarray] = {}
     done = 0
     for places in dataset.chunks():
@@ -296,6 +297,19 @@ def size_bits(network: AnyNetwork) -> int:
     return network.weight_bits + VECTOR_BITS * vectors
 
 
+def token_bits(network: AnyNetwork) -> int:
+    """Bits of the columns that tokens choose from, of an embedding folded into weights."""
+    if isinstance(network, IntegerNetwork):
+        return 0
+    return sum(
+        path.weights.size * path.weight_bits
+        for n, layer in enumerate(network.layers)
+        if graph.shared_with(network.layers, n) is None
+        for path in layer.paths
+        if path.tokens
+    )
+
+
 def ideal_cycles(
     network: AnyNetwork,
     word_bits: int,
@@ -314,7 +328,7 @@ def ideal_cycles(
     steps: how many steps the events are of.
     """
     return sum(
-        (path.columns if events is None else events[name] / steps)
+        (path.most_events if events is None else events[name] / steps)
         * -(-path.rows * lane_bits(path) // word_bits)
         for name, path in network.paths()
     )

@@ -85,8 +85,8 @@ def find_metric(name: str, fold: Fold | None = None) -> Metric:
 
 
 def metric_of(dataset: Dataset) -> Metric:
-    """The metric of a data set's task: frame error or NMSE."""
-    return find_metric("nmse" if dataset.task == "regression" else "frame")
+    """The metric of a data set's task: frame error, perplexity or NMSE."""
+    return find_metric(OF_TASK[dataset.task])
 
 
 def read_fold(file: Path) -> dict[str, str]:
@@ -190,6 +190,8 @@ METRICS: Mapping[str, tuple[str, str, Function]] = {
     "perplexity": ("perplexity", "", perplexity),
 }
 """By name: title, unit and function."""
+OF_TASK = {"classification": "frame", "language": "perplexity", "regression": "nmse"}
+"""By a data set's task, the metric where nobody names one."""
 
 
 def _check_labels(dataset: Dataset) -> None:

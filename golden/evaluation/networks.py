@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import numpy.typing as npt
+
 from .. import storage
-from ..arithmetic import Ints, Reals
+from ..arithmetic import Ints, Reals, code_range
+from ..cells import State
 from ..data import Dataset
 from ..engines import engine
 from ..engines.float_engine import run_float_batch
 from ..errors import UserError
+from ..frames import checked_frames
 from ..integer_lstm import engine as integer_engine
 from ..integer_lstm.float_engine import run_float as run_float_network
 from ..integer_lstm.float_network import FloatNetwork
@@ -73,6 +77,38 @@ def run_settings(
         yield [Outcome(result.outputs, result.events) for result in results]
 
 
+def input_words(network: AnyNetwork, features: npt.ArrayLike) -> Ints:
+    """Real features [steps, inputs] as the network's words: int16, or int8 codes."""
+    if isinstance(network, IntegerNetwork):
+        return network.x.codes(checked_frames(features, network.inputs, tokens=False))
+    return engine.quantize_frames(network, features)
+
+
+def run_words(
+    network: AnyNetwork, sequences: Sequence[Ints], *, terms: bool = False
+) -> list[engine.Result]:
+    """What the golden model does with each sequence of words [steps, inputs].
+
+    terms: as for `engine.run`; events of integer-only LSTMs have none.
+    """
+    if not isinstance(network, IntegerNetwork):
+        return engine.run(network, sequences, terms=terms)
+    result = integer_engine.run(network, sequences)
+    return [
+        engine.Result(
+            outputs,
+            {name: counts[n] for name, counts in result.events.items()},
+            tuple(State(state.c[n], state.h[n]) for state in result.states),
+        )
+        for n, outputs in enumerate(result.outputs)
+    ]
+
+
+def word_range(network: AnyNetwork) -> tuple[int, int]:
+    """The least and the most that an input word may be."""
+    return code_range(8 if isinstance(network, IntegerNetwork) else 16)
+
+
 def real_outputs(network: AnyNetwork, outputs: Ints) -> Reals:
     """Outputs' codes as real values."""
     if isinstance(network, IntegerNetwork):
@@ -99,3 +135,9 @@ def _check_stateless(data: Dataset) -> None:
 def activation_bits(path: AnyPath) -> int:
     """Bits of a path's activation codes."""
     return path.quantizer.bits if isinstance(path, layers.Path) else path.activation_bits
+
+
+def bits_text(path: AnyPath) -> str:
+    """Bits of a path's weights and activations, W/A; tokens have none of the latter."""
+    tokens = isinstance(path, layers.Path) and path.tokens
+    return f"{path.weight_bits}/{'-' if tokens else activation_bits(path)}"

@@ -25,7 +25,7 @@ def eliminated(network: AnyNetwork, events: Mapping[str, int], steps: int) -> fl
 
 def eliminated_in_path(path: AnyPath, events: int, steps: int) -> float:
     """The same for one path."""
-    return 100 * (1 - events / (steps * path.columns))
+    return 100 * (1 - events / (steps * path.most_events))
 
 
 def eliminated_as_published(
@@ -55,9 +55,9 @@ def eliminated_as_published(
     operations: float = elementwise
     done = PUBLISHED_DENSITY * elementwise
     for name, path in network.paths():
-        macs = path.rows * path.columns
-        sent = events[name] - first[name] + first_steps * path.columns
-        density = sent / (steps * path.columns)
+        macs = path.rows * path.most_events
+        sent = events[name] - first[name] + first_steps * path.most_events
+        density = sent / (steps * path.most_events)
         operations += macs
         done += macs * (PUBLISHED_DENSITY if name in skipped else density)
     return 100 * (1 - done / operations)

@@ -38,7 +38,7 @@ class Evaluation:
     -------
     sequences, steps: of the data set; its sequences, and frames of all of them.
     scored: frames that the errors are over, those with a label or a target.
-    task: of the data set, "classification" or "regression".
+    task: of the data set, one of `data.TASKS`.
     metric: name of the first metric.
     float_error, quantized_error, delta_error: by the first metric, in its unit, see `Errors`.
     errors: by every metric's name.
@@ -54,6 +54,7 @@ class Evaluation:
         `operations.eliminated_as_published` does.
     events_per_step: by path name, elements that fire in an average step.
     size_bits: bits of all parameters, see `evaluate.size_bits`.
+    token_bits: those of the columns that tokens choose from; 0 where frames are features.
     word_bits: bits of a weight word, which the hardware reads every cycle.
     ideal_cycles_per_step_dense, ideal_cycles_per_step_delta: clock cycles of an average step if
         every cycle takes one weight word, see `evaluate.ideal_cycles`.
@@ -79,6 +80,7 @@ class Evaluation:
     eliminated_lossless_as_published: float
     events_per_step: Mapping[str, float]
     size_bits: int
+    token_bits: int
     word_bits: int
     ideal_cycles_per_step_dense: float
     ideal_cycles_per_step_delta: float
@@ -98,6 +100,9 @@ class Evaluation:
             ]
         for name, fidelity in self.fidelity.items():
             rows += fidelity.rows("quantized" + ", delta" * (name == "delta"))
+        tokens = []
+        if self.token_bits:
+            tokens.append(("- of it the tokens' columns", f"{self.token_bits / 8000:,.1f} kB"))
         published, lossless = self.eliminated_as_published, self.eliminated_lossless_as_published
         return [
             *rows,
@@ -108,6 +113,7 @@ class Evaluation:
             ("eliminated as published, thresholds 0", f"{lossless:.1f} %"),
             ("eliminated as published", f"{published:.1f} %"),
             ("size", f"{self.size_bits / 8000:,.1f} kB"),
+            *tokens,
             (f"ideal cycles per step, {words}, dense", f"{self.ideal_cycles_per_step_dense:,.0f}"),
             (f"ideal cycles per step, {words}, delta", f"{self.ideal_cycles_per_step_delta:,.1f}"),
         ]

@@ -48,7 +48,7 @@ class Saturation:
     Members
     -------
     frames: how many were run.
-    features: [inputs] percent of each feature's words that saturate.
+    features: [inputs] percent of each feature's words that saturate; none of tokens.
     reach: [inputs] the largest magnitude of each feature, divided by its input scale.
     layers: one by one.
     """
@@ -60,8 +60,9 @@ class Saturation:
 
     def rows(self) -> list[tuple[str, str, str, str, str]]:
         """A table: in all, percent of each layer's words; the input's first."""
-        inputs = f"{self.features.mean():.2f}"
-        rows = [("saturated, % of", "words", "worst gate", "c", "h"), ("input", inputs, "", "", "")]
+        rows = [("saturated, % of", "words", "worst gate", "c", "h")]
+        if self.features.size:
+            rows.append(("input", f"{self.features.mean():.2f}", "", "", ""))
         for layer in self.layers:
             means = {gate: float(share.mean()) for gate, share in layer.gates.items()}
             worst = max(means, key=lambda gate: means[gate])
@@ -84,7 +85,7 @@ def saturation(network: Network, dataset: Dataset, frames: int = FRAMES) -> Satu
 
     Raises UserError where the data does not fit the network or has no frame.
     """
-    dataset.check_width(network.inputs)
+    dataset.check_width(network.inputs, tokens=network.tokens)
     some = dataset.first(frames)
     features = some.features
     if not features:
@@ -96,6 +97,8 @@ def saturation(network: Network, dataset: Dataset, frames: int = FRAMES) -> Satu
     for _ in run_batch([network], words, [zero], EXACT, watch=watch, first=first):
         pass
     real = np.concatenate(features).astype(np.float64)
+    if network.tokens:
+        real = np.zeros((len(real), 0))
     if network.input_scale is not None:
         real /= network.input_scale
     rounded = np.floor(real * 2.0 ** (15 - network.x_exponent) + 0.5)

@@ -21,8 +21,11 @@ LADDER = (0, 2, 4, 6, 8, 12, 16, 24, 32, 48)
 
 
 def uniform_thresholds(network: N, threshold: int, *, keep_input: bool = False) -> N:
-    """The network with this threshold in all paths, but the first layer's input if it is kept."""
-    kept = input_paths(network) if keep_input else ()
+    """The network with this threshold in all paths, but the first layer's input if it is kept.
+
+    Tokens have none.
+    """
+    kept = input_paths(network) if keep_input or network.tokens else ()
     chosen = {name: 0 if name in kept else threshold for name, _ in network.paths()}
     return cast(N, network.with_thresholds(chosen))
 

@@ -103,7 +103,7 @@ def tune(
     allowed: error over that of thresholds 0, in the metric's unit.
     candidates: by activation bits, in codes; for other bits `CANDIDATES` ("groups") or `LADDER`,
         for the range.
-    keep_input: the input frames keep threshold 0, as they do in "groups".
+    keep_input: the input frames keep threshold 0, as they do in "groups", and as tokens do.
     rounds: of "greedy", how often single steps from the best setting are tried.
     """
     if method not in METHODS:
@@ -117,7 +117,7 @@ def tune(
         bits = activation_bits(path)
         own = (candidates or {}).get(bits, scaled(usual, bits))
         ladders[name] = tuple(sorted({0, *own}))
-    if keep_input or method == "groups":
+    if keep_input or network.tokens or method == "groups":
         ladders |= dict.fromkeys(input_paths(network), (0,))
     (base,) = trials.measure([{}], what="thresholds 0")
     if method == "greedy":

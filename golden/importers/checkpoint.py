@@ -16,6 +16,7 @@ from ..models.float_model import FloatModel
 from .candidate import with_candidate_scale
 from .chain import chain, named_order, settled
 from .configured import configured
+from .embedding import Embedding, take_embedding, with_embedding
 from .keras.check import check as check_keras
 from .keras.config import Configured, notes_of
 from .modules import find_modules, with_nonlinearity
@@ -76,9 +77,10 @@ def read_checkpoint(
     if file.suffix.lower() == ONNX_SUFFIX:
         _check_graph_options(file, order, options)
         part = read_part(file, options, cut=cut)
-        model = _model(file, part.stages, labels, options)
+        model = _model(file, part.stages, labels, options, part.embedding)
         return _with_sides(file, model, part, options)
     if file.suffix.lower() == TFLITE_SUFFIX:
+        _check_embedding(file, options)
         if order:
             raise UserError(f"{file}: order: a graph tells it; leave it out")
         found = read_tflite(file, labels, options)
@@ -91,8 +93,8 @@ def read_checkpoint(
     if options.zero_state or ((options.start or options.end) and file.suffix.lower() not in KERAS):
         raise UserError(f"{file}: --from, --to and --zero-state are for graphs; leave them out")
     stored = read_tensors(file, options.most_bytes, options.start, options.end)
-    stages = _stages_of_tensors(file, stored, order, options)
-    model = _model(file, stages, labels, options)
+    stages, embedding = _stages_of_tensors(file, stored, order, options)
+    model = _model(file, stages, labels, options, embedding)
     return _checked(file, model, stored, options)
 
 
@@ -100,7 +102,7 @@ def _checked(file: Path, model: FloatModel, stored: Stored, options: ImportOptio
     """The model after it was checked against what the file tells besides weights, if anything."""
     graph = stored.graph
     if graph is None:
-        return Imported(model)
+        return Imported(model, notes=model.notes)
     checked = "not checked against what else the file holds (--no-check)"
     if options.check:
         try:
@@ -111,15 +113,16 @@ def _checked(file: Path, model: FloatModel, stored: Stored, options: ImportOptio
         except UserError as error:
             raise UserError(f"{file}: {error}") from error
     where: list[tuple[str, str]] = []
-    notes: tuple[str, ...] = (checked,)
+    notes: tuple[str, ...] = (*model.notes, checked)
     if isinstance(graph, Configured):
-        notes = (*notes_of(graph), checked)
+        notes = (*notes_of(graph), *model.notes, checked)
         where = [(step.title, "network") for step in graph.steps]
         where += [(f"layer {name!r}", "left out") for name in graph.cut]
     return Imported(replace(model, notes=notes), where=tuple(where), notes=notes)
 
 
 def _check_graph_options(file: Path, order: Sequence[str], options: ImportOptions) -> None:
+    _check_embedding(file, options)
     if order:
         raise UserError(f"{file}: order: a graph tells it; leave --order out")
     if options.bidirectional:
@@ -131,21 +134,40 @@ def _check_graph_options(file: Path, order: Sequence[str], options: ImportOption
         )
 
 
+def _check_embedding(file: Path, options: ImportOptions) -> None:
+    if options.embedding:
+        raise UserError(f"{file}: embedding: the file tells it; leave --embedding out")
+
+
 def _model(
-    file: Path, stages: list[Stage], labels: Sequence[str], options: ImportOptions
+    file: Path,
+    stages: list[Stage],
+    labels: Sequence[str],
+    options: ImportOptions,
+    embedding: Embedding | None = None,
 ) -> FloatModel:
     try:
         stages = with_candidate_scale(stages, options.candidate_scale)
         if options.without_skip and not any(s.chains[0][-1].kind == "sru0" for s in stages):
             raise UserError("without skip: there is no SRU layer; leave --without-skip out")
         stages[0] = stages[0].change(without_input_skip)
+        notes: tuple[str, ...] = ()
+        if embedding is not None:
+            stages, note = with_embedding(stages, embedding, options)
+            notes = (note,)
         layers, puts_out = link(with_names(stages))
         if labels and len(labels) != stages[-1].outputs:
             raise UserError(
                 f"{len(labels)} labels for the {stages[-1].outputs} outputs of "
                 f"{stages[-1].chains[0][-1].name}; give one label per output"
             )
-        return FloatModel(layers=layers, labels=tuple(labels), puts_out=puts_out, origin=file.name)
+        return FloatModel(
+            layers=layers,
+            labels=tuple(labels),
+            puts_out=puts_out,
+            origin=file.name,
+            notes=notes,
+        )
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
 
@@ -158,7 +180,7 @@ def _with_sides(file: Path, model: FloatModel, part: Part, options: ImportOption
             checked = part.check(model)
         except UserError as error:
             raise UserError(f"{file}: {error}") from error
-    notes = (*part.notes, checked)
+    notes = (*part.notes, *model.notes, checked)
     before, after = (
         b"" if side is None else side.SerializeToString() for side in (part.before, part.after)
     )
@@ -168,18 +190,21 @@ def _with_sides(file: Path, model: FloatModel, part: Part, options: ImportOption
 
 def _stages_of_tensors(
     file: Path, stored: Stored, order: Sequence[str], options: ImportOptions
-) -> list[Stage]:
+) -> tuple[list[Stage], Embedding | None]:
     graph = stored.graph
     config = graph if isinstance(graph, Configured) else None
+    if config is not None:
+        _check_embedding(file, options)
     told = graph.nonlinearity if isinstance(graph, Program) else stored.nonlinearity
     said = options.nonlinearity or told
     try:
         if config is None:
-            modules = find_modules(options.wanted(stored.arrays), options)
+            tensors, embedding = take_embedding(options.wanted(stored.arrays), options)
+            modules = find_modules(tensors, options)
             modules = [with_nonlinearity(module, said) for module in modules]
         else:
-            modules = configured(config, stored.arrays, options)
+            modules, embedding = configured(config, stored.arrays, options)
         modules = named_order(modules, order) if order else chain(modules, stored.ordered)
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
-    return settled(modules, config.backwards if config else ())
+    return settled(modules, config.backwards if config else ()), embedding

@@ -11,8 +11,16 @@ STEPS, BATCH = 9, 2
 _TOLERANCE = {"float16": 3e-2}
 
 
+def random_sequences(model: FloatModel) -> np.ndarray:
+    """What a model takes: float32 [sequences, steps, inputs], or tokens [sequences, steps]."""
+    rng = np.random.default_rng(0)
+    if model.tokens:
+        return rng.integers(0, model.inputs, (BATCH, STEPS))
+    return rng.normal(size=(BATCH, STEPS, model.inputs)).astype(np.float32)
+
+
 def outputs_of(model: FloatModel, sequences: np.ndarray) -> Reals:
-    """[sequences, steps, outputs] of [sequences, steps, inputs]."""
+    """[sequences, steps, outputs] of [sequences, steps, inputs], or of tokens."""
     return np.array([run_float(model, sequence)[0] for sequence in sequences])
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import UserError, printable
 from ..models.float_model import FloatLayer
+from .embedding import Embedding, embedding_of
 from .folding import MIDDLE, SLOPE, Affine, activated, after, before, hardened, is_plain
 from .keras.config import NORMS, RECURRENT, Configured, Step, halves_of
 from .modules import Module, find_modules
@@ -23,23 +24,28 @@ _BY_NUMBER = ("kernel", "bias", *(f"vars.{n}" for n in range(2, 5)))
 """What `names.tensor_name` calls numbered variables."""
 
 
-def configured(config: Configured, arrays: Arrays, options: ImportOptions) -> list[Module]:
-    """All modules, in order, with activations, scales and offsets taken into them.
+def configured(
+    config: Configured, arrays: Arrays, options: ImportOptions
+) -> tuple[list[Module], Embedding | None]:
+    """All modules, in order, with activations, scales and offsets taken into them; an embedding.
 
     Raises UserError where one of these has no layer that takes it, or weights have no layer.
     """
-    norms = {step.name for step in config.steps if step.kind in NORMS}
-    plain = {name: a for name, a in arrays.items() if name.split("/")[0] not in norms}
+    apart = {step.name for step in config.steps if step.kind in (*NORMS, "Embedding")}
+    plain = {name: a for name, a in arrays.items() if name.split("/")[0] not in apart}
     modules: dict[str, Module] = {}
     for module in find_modules(options.wanted(plain), options):
         modules[module.name.split("/")[0]] = module
     chain = _Chain(config, arrays)
+    embedding = None
     for step in config.steps:
         if step.kind in _WEIGHTED:
             name = printable(step.name)
             if name not in modules:
                 raise UserError(f"{step.title}: the file has no weights of it; save it whole")
             chain.add(step, modules.pop(name))
+        elif step.kind == "Embedding":
+            embedding = _embedding(step, arrays)
         elif step.kind in (*NORMS, "Rescaling"):
             chain.scale(step)
         elif step.kind in ("Activation", "ReLU"):
@@ -48,7 +54,14 @@ def configured(config: Configured, arrays: Arrays, options: ImportOptions) -> li
         raise UserError(
             f"{', '.join(modules)}: belong to no layer of the configuration; save the model anew"
         )
-    return chain.finished()
+    return chain.finished(), embedding
+
+
+def _embedding(step: Step, arrays: Arrays) -> Embedding:
+    for leaf in ("embeddings", _BY_NUMBER[0]):
+        if (at := f"{step.name}/{leaf}") in arrays:
+            return embedding_of(step.name, at, arrays[at])
+    raise UserError(f"{step.title}: the file has no weights of it; save it whole")
 
 
 class _Chain:

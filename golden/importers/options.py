@@ -26,6 +26,8 @@ class ImportOptions:
     only, ignore: patterns of tensors' names, as in a shell: those to read, and those to leave out.
     start, end: of a graph, the node that is the network's first, and its last; of a Keras model,
     the layer.
+    embedding: the module or tensor that is an embedding, where its name does not tell it.
+    keep_embedding: it becomes a layer of its own, and is not folded into the next.
     zero_state: states that a graph takes from elsewhere are taken to be zeros.
     check: run the model against the graph's own runtime.
     most_bytes: that a file's values may make.
@@ -40,6 +42,8 @@ class ImportOptions:
     ignore: tuple[str, ...] = ()
     start: str = ""
     end: str = ""
+    embedding: str = ""
+    keep_embedding: bool = False
     zero_state: bool = False
     check: bool = True
     most_bytes: int = MOST_BYTES

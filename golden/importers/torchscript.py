@@ -20,12 +20,13 @@ import numpy as np
 from ..arithmetic import Reals
 from ..errors import UserError
 from ..models.float_model import FloatModel
-from .compare import BATCH, STEPS, outputs_of, softmax, verdict
+from .compare import outputs_of, random_sequences, softmax, verdict
 from .limits import Budget
 
 _KNOWN = """
     Bool Int Float ScalarImplicit __contains__ __getitem__ __is__ __isnot__ __not__ add addmm append
-    cat chunk clone contiguous detach dim div dropout dropout_ eq expand flatten format ge gru gt
+    cat chunk clone contiguous detach dim div dropout dropout_ embedding eq expand flatten format
+    ge gru gt
     hardsigmoid hardsigmoid_ le len linear list log_softmax lstm lt matmul mm mul ne numel permute
     relu relu_ reshape rnn_relu rnn_tanh select sigmoid sigmoid_ size slice softmax squeeze stack
     sub t tanh tanh_ to transpose unsqueeze view warn zeros zeros_like
@@ -116,12 +117,11 @@ def check(model: FloatModel, program: Program) -> str:
     The program's input is tried as [batch, steps, inputs] and as [steps, batch, inputs].
     """
     torch = program.torch
-    sequences = np.random.default_rng(0).normal(size=(BATCH, STEPS, model.inputs))
-    sequences = sequences.astype(np.float32)
+    sequences = random_sequences(model)
     own = outputs_of(model, sequences)
     runtime, problem = f"PyTorch {torch.__version__}", ""
     for batch_first in (True, False):
-        given = sequences if batch_first else sequences.transpose(1, 0, 2).copy()
+        given = sequences if batch_first else sequences.swapaxes(0, 1).copy()
         try:
             with warnings.catch_warnings(action="ignore"), torch.no_grad():
                 made = program.module(torch.from_numpy(given))

@@ -55,6 +55,11 @@ class FloatNetwork:
         return self.layers[0].inputs
 
     @property
+    def tokens(self) -> bool:
+        """Never: its frames are features."""
+        return False
+
+    @property
     def outputs(self) -> int:
         return self.layers[-1].outputs
 

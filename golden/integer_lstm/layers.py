@@ -64,6 +64,11 @@ class Path:
     weight_bits: int = CODE_BITS
     activation_bits: int = CODE_BITS
 
+    @property
+    def most_events(self) -> int:
+        """Elements that can fire in one step: all."""
+        return self.columns
+
     def check_threshold(self, threshold: int) -> None:
         """Raise UserError where the path cannot have it."""
         check_range("threshold", threshold, 0, MOST_CODE)

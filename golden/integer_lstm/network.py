@@ -67,6 +67,16 @@ class IntegerNetwork:
         return self.layers[0].inputs
 
     @property
+    def tokens(self) -> bool:
+        """Never: its frames are features."""
+        return False
+
+    @property
+    def frame_words(self) -> int:
+        """int8 words of a frame."""
+        return self.inputs
+
+    @property
     def outputs(self) -> int:
         return self.layers[-1].outputs
 

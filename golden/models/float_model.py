@@ -17,6 +17,7 @@ from ..arithmetic import Reals
 from ..cells import CELLS, Cell, Numbers, State
 from ..checks import check_input_scale, stored_texts
 from ..errors import UserError
+from ..frames import checked_frames
 from ..storage import AnyPath, reading
 from . import files, graph
 from .files import StoredLayer
@@ -34,12 +35,15 @@ class FloatPath:
     weights: [gates, units, columns].
     scale: [gates, units], applied to the product (BatchNorm's gamma / sqrt(var + eps), which is not
         folded into the weights); None: 1.
+    tokens: the input is an index, read as the vector that is 1 there and 0 elsewhere: the product
+        is a column. Only of a path from x.
     """
 
     source: str
     gates: tuple[str, ...]
     weights: Floats
     scale: Floats | None = None
+    tokens: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,6 +98,8 @@ class FloatLayer:
         fed: set[tuple[str, str]] = set()
         for path in self.paths:
             self._check_path(path, fed)
+        if len({path.tokens for path in self.paths if path.source == "x"}) > 1:
+            raise UserError(f"{self.name}: tokens must be the same for all paths from x")
         if {*self.vectors} != {*self.cell.vectors}:
             raise UserError(
                 f"{self.name} vectors: {[*self.vectors]}, {self.kind} has {[*self.cell.vectors]}"
@@ -115,6 +121,8 @@ class FloatLayer:
 
     def _check_path(self, path: FloatPath, fed: set[tuple[str, str]]) -> None:
         what, allowed = f"{self.name}.{path.source}", self.cell.feeds[path.source]
+        if path.tokens and path.source != "x":
+            raise UserError(f"{what} tokens: only a path from x reads tokens")
         places = [(path.source, gate) for gate in path.gates]
         if not set(path.gates) <= {*allowed} or len({*places} - fed) < len(places):
             raise UserError(
@@ -146,6 +154,16 @@ class FloatLayer:
     def inputs(self) -> int:
         return next(int(p.weights.shape[2]) for p in self.paths if p.source == "x")
 
+    @property
+    def tokens(self) -> bool:
+        """Whether its input is a token."""
+        return next(p.tokens for p in self.paths if p.source == "x")
+
+    @property
+    def words(self) -> int:
+        """Values of its input: 1 of a token."""
+        return 1 if self.tokens else self.inputs
+
     def numbers(self, x: Reals) -> Numbers:
         """What the cell's float step needs, with the layer's input x [.., inputs]."""
         skip = x * self.skip_scale if self.cell.reads_input else None
@@ -170,7 +188,7 @@ class FloatLayer:
     @property
     def signature(self) -> tuple:
         """What besides `arrays` makes two layers compute the same."""
-        paths = tuple((path.source, path.gates, path.scale is None) for path in self.paths)
+        paths = tuple((p.source, p.gates, p.scale is None, p.tokens) for p in self.paths)
         return self.kind, paths, self.skip_scale
 
     @property
@@ -212,11 +230,17 @@ class FloatModel:
         if not self.layers:
             raise UserError("a model needs at least one layer")
         graph.check_graph(self.layers, self.puts_out)
-        check_input_scale(self.input_scale, self.inputs)
+        check_input_scale(self.input_scale, self.inputs, tokens=self.tokens)
 
     @property
     def inputs(self) -> int:
+        """Features of a frame; of tokens, how many there are."""
         return self.layers[0].inputs
+
+    @property
+    def tokens(self) -> bool:
+        """Whether a frame is a token: an index 0..inputs-1."""
+        return self.layers[0].tokens
 
     def scaled(self, features: Reals) -> Reals:
         """Features [.., inputs] as the layers see them."""
@@ -252,6 +276,7 @@ def _pack(layer: FloatLayer) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What a file's header says of a layer, and its arrays."""
     paths = [
         {"source": path.source, "gates": list(path.gates), "at": layer.at(path)}
+        | ({"tokens": True} if path.tokens else {})
         for path in layer.paths
     ]
     states = {f"initial.{name}": state for name, state in layer.initial.items()}
@@ -270,6 +295,7 @@ def _unpack(stored: StoredLayer) -> FloatLayer:
                 gates=stored_texts("gates", path["gates"]),
                 weights=tensors[f"{at}.weights"],
                 scale=tensors.get(f"{at}.scale"),
+                tokens=path.get("tokens", False),
             )
         )
     return FloatLayer(
@@ -288,7 +314,7 @@ class Trace:
 
     Members
     -------
-    x: its input [steps, inputs].
+    x: its input [steps, inputs]; of tokens [steps, 1].
     p: the gates' pre-activations [steps, gates, units].
     c, h: its state after each step, [steps, units].
     rh: the values of source "rh" [steps, units], None where there is none.
@@ -311,17 +337,12 @@ def run_float(
     Parameters
     ----------
     model: what runs.
-    sequence: real features [steps, inputs].
+    sequence: real features [steps, inputs], or tokens [steps].
     first: by layer, the state [units] before the first step; None: the model's.
 
     Raises UserError for another shape, and for a value that is not finite.
     """
-    x = np.asarray(sequence, np.float64)
-    if x.ndim != 2 or x.shape[1] != model.inputs:
-        raise UserError(f"features: shape {x.shape}, the network takes [steps, {model.inputs}]")
-    if not np.isfinite(x).all():
-        raise UserError("features: a value is NaN or infinite; clean the data first")
-    x = model.scaled(x)
+    x = model.scaled(checked_frames(sequence, model.inputs, tokens=model.tokens))
     model = widened(model)
     traces = [_empty_trace(layer, len(x)) for layer in model.layers]
     for group in graph.lockstep(model.layers):
@@ -359,7 +380,7 @@ def widened(model: FloatModel) -> FloatModel:
 def _empty_trace(layer: FloatLayer, steps: int) -> Trace:
     bias = np.broadcast_to(layer.bias.astype(np.float64), (steps, *layer.bias.shape))
     c, h, rh = np.zeros((3, steps, layer.units))
-    x = np.zeros((steps, layer.inputs))
+    x = np.zeros((steps, layer.words))
     return Trace(x, bias.copy(), c, h, rh if layer.cell.float_middle else None)
 
 
@@ -381,6 +402,7 @@ def _add(layer: FloatLayer, sources: Mapping[str, Reals], p: Reals) -> None:
     """Add the products with these sources to p [gates, units]."""
     for path in layer.paths:
         if path.source in sources:
-            product = path.weights @ sources[path.source]
+            x = sources[path.source]
+            product = path.weights[..., int(x[0])] if path.tokens else path.weights @ x
             rows = [layer.cell.gates.index(gate) for gate in path.gates]
             p[rows] += product if path.scale is None else path.scale * product

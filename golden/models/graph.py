@@ -19,33 +19,41 @@ FRAMES_NAME = "frames"
 """Stands for them in `reads`."""
 
 
-class Node(Protocol):
-    """What these rules need to know of a layer, float or quantized.
-
-    Members
-    -------
-    signature: what besides its parameters makes two layers compute the same.
-    arrays: all its parameters but the initial state, by their names in a file.
-    """
+class Placed(Protocol):
+    """What says which layer reads what."""
 
     @property
     def name(self) -> str: ...
     @property
-    def cell(self) -> Cell: ...
-    @property
-    def kind(self) -> str: ...
-    @property
     def inputs(self) -> int: ...
     @property
     def units(self) -> int: ...
-    @property
-    def h_columns(self) -> int | None: ...
     @property
     def reads(self) -> tuple[str, ...]: ...
     @property
     def backward(self) -> bool: ...
     @property
     def h_from(self) -> str: ...
+
+
+class Node(Placed, Protocol):
+    """What these rules need to know of a layer, float or quantized.
+
+    Members
+    -------
+    tokens: its input is an index.
+    signature: what besides its parameters makes two layers compute the same.
+    arrays: all its parameters but the initial state, by their names in a file.
+    """
+
+    @property
+    def cell(self) -> Cell: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def tokens(self) -> bool: ...
+    @property
+    def h_columns(self) -> int | None: ...
     @property
     def vectors(self) -> Mapping[str, np.ndarray]: ...
     @property
@@ -57,9 +65,10 @@ class Node(Protocol):
 
 
 Layers = Sequence[Node]
+AnyLayers = Sequence[Placed]
 
 
-def inputs_of(layers: Layers, n: int) -> tuple[int, ...]:
+def inputs_of(layers: AnyLayers, n: int) -> tuple[int, ...]:
     """Indices of the layers whose outputs, one after the other, are layer n's input.
 
     FRAMES stands for the input frames. Raises UserError for a name that no earlier layer has.
@@ -70,14 +79,14 @@ def inputs_of(layers: Layers, n: int) -> tuple[int, ...]:
     return _indices(layers[:n], reads, f"{layers[n].name} reads", frames=True)
 
 
-def outputs_of(layers: Layers, puts_out: Sequence[str]) -> tuple[int, ...]:
+def outputs_of(layers: AnyLayers, puts_out: Sequence[str]) -> tuple[int, ...]:
     """Indices of the layers whose outputs, one after the other, are the network's."""
     if not puts_out:
         return (len(layers) - 1,)
     return _indices(layers, puts_out, "puts out", frames=False)
 
 
-def h_source(layers: Layers, n: int) -> int:
+def h_source(layers: AnyLayers, n: int) -> int:
     """Index of the layer whose output of the step before is layer n's source "h"."""
     return n + 1 if layers[n].h_from else n
 
@@ -130,7 +139,7 @@ def _same(a: Node, b: Node) -> bool:
     return all(theirs[name] is own[name] or (theirs[name] == own[name]).all() for name in own)
 
 
-def width_of(layers: Layers, indices: Sequence[int]) -> int:
+def width_of(layers: AnyLayers, indices: Sequence[int]) -> int:
     """How many values these layers put out together."""
     return sum(layers[0].inputs if n == FRAMES else layers[n].units for n in indices)
 
@@ -178,6 +187,7 @@ def check_graph(layers: Layers, puts_out: Sequence[str]) -> None:
         width = width_of(layers, read)
         if width != layer.inputs:
             raise UserError(f"{layer.name} takes {layer.inputs} values, but {_read(layers, n)}")
+        _check_tokens(layers, n)
         if layer.h_from:
             _check_projection(layers, n)
         columns = layers[h_source(layers, n)].units
@@ -197,6 +207,23 @@ def check_graph(layers: Layers, puts_out: Sequence[str]) -> None:
         raise UserError(
             f"{idle.name}: no layer reads it and the network does not put it out; take it out, or "
             "name it in reads or puts_out"
+        )
+
+
+def _check_tokens(layers: Layers, n: int) -> None:
+    """Raise UserError unless the frames are tokens for all layers that read them, or for none."""
+    layer, read = layers[n], inputs_of(layers, n)
+    if not layer.tokens and not (layers[0].tokens and FRAMES in read):
+        return
+    if read != (FRAMES,) or not layers[0].tokens or not layer.tokens:
+        raise UserError(
+            f"{layer.name}: tokens are what a layer reads as its whole input, and all layers that "
+            "read frames do; put a linear layer between"
+        )
+    if layer.cell.reads_input:
+        raise UserError(
+            f"{layer.name}: {layer.kind} adds its input to its output, which a token cannot be; "
+            "use sru4 or sru0"
         )
 
 
@@ -221,7 +248,9 @@ def _check_projection(layers: Layers, n: int) -> None:
         raise UserError(f"{what}, it must run in the same direction; set backward alike")
 
 
-def _indices(layers: Layers, names: Sequence[str], what: str, *, frames: bool) -> tuple[int, ...]:
+def _indices(
+    layers: AnyLayers, names: Sequence[str], what: str, *, frames: bool
+) -> tuple[int, ...]:
     """Indices of the layers with these names."""
     known: dict[str, list[int]] = {FRAMES_NAME: [FRAMES]} if frames else {}
     for m, layer in enumerate(layers):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A quantized layer: its paths, its cell's numbers, its place among the others."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -46,6 +46,12 @@ class Quantizer:
         return sat(rshr(values * self.mult, self.shift) + self.zero_point, self.bits)
 
 
+TOKEN_EVENTS = 2
+"""Of a step whose token is not that of the step before: that one goes off, the new one on."""
+ONE_HOT = Quantizer(bits=2, mult=1, shift=0)
+"""Of a path that reads tokens: the code of the element that is on is 1, that of the others 0."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Path:
     """One quantized matrix-vector product.
@@ -62,6 +68,8 @@ class Path:
     quantizer: makes activation codes of what the path reads.
     threshold: an element is sent iff |code - reference| > threshold, in codes; 0 is lossless.
     weight_scale: [gates, units], the real value of one weight code (for reports).
+    tokens: the input is an index, read as the vector that is 1 there and 0 elsewhere; its path from
+        x, whose quantizer is `ONE_HOT` and whose threshold 0.
     """
 
     source: str
@@ -73,8 +81,14 @@ class Path:
     shift: Ints
     threshold: int = 0
     weight_scale: np.ndarray = field(default_factory=lambda: np.ones((1, 1)))
+    tokens: bool = False
 
     def __post_init__(self) -> None:
+        check("tokens", self.tokens, isinstance(self.tokens, bool), "true or false")
+        if self.tokens:
+            check("source", self.source, self.source == "x", "x, for a path that reads tokens")
+            rule = f"{ONE_HOT}, for a path that reads tokens"
+            check("quantizer", self.quantizer, self.quantizer == ONE_HOT, rule)
         check_width("weight bits", self.weight_bits, GOLDEN_WIDTHS)
         check_shape("weights", self.weights, (len(self.gates), None, None))
         check_codes("weights", self.weights, self.weight_bits)
@@ -91,6 +105,9 @@ class Path:
 
     def check_threshold(self, threshold: int) -> None:
         """Raise UserError where the path cannot have it."""
+        if self.tokens:
+            rule = "0 for a path that reads tokens, whose every change is sent"
+            check("threshold", threshold, threshold == 0, rule)
         check_range("threshold", threshold, 0, (1 << self.quantizer.bits) - 1)
 
     @property
@@ -111,9 +128,28 @@ class Path:
         """The weights as [rows, columns], gate by gate."""
         return self.weights.reshape(self.rows, self.columns)
 
+    def of_gates(self, chosen: Sequence[int]) -> "Path":
+        """What of it feeds these of its gates."""
+        rows, scale = list(chosen), self.weight_scale
+        return replace(
+            self,
+            gates=tuple(self.gates[n] for n in rows),
+            weights=self.weights[rows],
+            mult=self.mult[rows],
+            shift=self.shift[rows],
+            weight_scale=scale[rows] if len(scale) == len(self.gates) else scale,
+        )
+
+    @property
+    def most_events(self) -> int:
+        """Elements that can fire in one step: all, or of a token the old one and the new one."""
+        return min(TOKEN_EVENTS, self.columns) if self.tokens else self.columns
+
     @property
     def bound(self) -> int:
         """No accumulator of this path ever exceeds this in magnitude (contract: accumulators)."""
+        if self.tokens:  # at most one element is on
+            return int(np.abs(self.matrix).max(initial=0))
         largest = int(np.abs(self.matrix).sum(axis=1).max(initial=0))
         low, high = code_range(self.quantizer.bits)
         zero = self.quantizer.zero_point
@@ -206,6 +242,8 @@ class Layer:
                 fed.add(place)
         sources = tuple(path.source for path in self.paths)
         check("sources", sources, "x" in sources, "one with a path from x")
+        kinds = {path.tokens for path in self.paths if path.source == "x"}
+        check("tokens", kinds, len(kinds) == 1, "the same for all paths from x")
 
     def _check_vectors(self) -> None:
         names, wanted = tuple(self.vectors), self.cell.vectors
@@ -228,9 +266,19 @@ class Layer:
         return next(p.columns for p in self.paths if p.source == "x")
 
     @property
+    def tokens(self) -> bool:
+        """Whether its input is a token."""
+        return self.paths[[path.source for path in self.paths].index("x")].tokens
+
+    @property
     def h_columns(self) -> int | None:
         """Columns of the paths from h, None where there are none."""
         return next((p.columns for p in self.paths if p.source == "h"), None)
+
+    @property
+    def starts_from_zero(self) -> bool:
+        """Whether all of its state is zero before a sequence."""
+        return not any(state.any() for state in self.initial.values())
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
@@ -245,7 +293,7 @@ class Layer:
     @property
     def signature(self) -> tuple:
         """What besides `arrays` makes two layers compute the same."""
-        paths = tuple((path.source, path.gates, path.weight_bits) for path in self.paths)
+        paths = tuple((p.source, p.gates, p.weight_bits, p.tokens) for p in self.paths)
         return self.kind, paths, self.vector_shift, self.skip_mult, self.skip_shift
 
     @property

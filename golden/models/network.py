@@ -6,7 +6,7 @@ Numbers are as docs/arithmetic.md defines them. On disk it is one safetensors fi
 `layers.N.initial.STATE` and `layers.N.paths.K.{weights,mult,shift}`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -46,6 +46,7 @@ __all__ = [
 ]
 
 KIND = "quantized network"
+MOST_TOKENS = 1 << 15
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +56,7 @@ class Network:
     Members
     -------
     layers: see `Layer`.
-    x_exponent: input frames are int16 Q(e).(15-e).
+    x_exponent: input frames are int16 Q(e).(15-e); 0 where they are tokens, which are integers.
     labels: names of the outputs, or empty.
     puts_out: names of the layers whose outputs, one after the other, are the network's; none is the
         last. Like layers that are read together, these share one h exponent.
@@ -78,22 +79,46 @@ class Network:
     def __post_init__(self) -> None:
         check("layers", len(self.layers), len(self.layers) > 0, "at least one layer")
         check_range("x exponent", self.x_exponent, 0, MAX_EXPONENT)
+        fits = not self.tokens or self.inputs <= MOST_TOKENS
+        check("tokens", self.inputs, fits, f"at most {MOST_TOKENS}, which int16 words can name")
+        exponents = (0,) if self.tokens else range(MAX_EXPONENT + 1)
+        check("x exponent", self.x_exponent, self.x_exponent in exponents, "0 for tokens")
         modes = f"one of {', '.join(DELTA_MODES)}"
         check("delta mode", self.delta_mode, self.delta_mode in DELTA_MODES, modes)
         graph.check_graph(self.layers, self.puts_out)
         for group in graph.together(self.layers, self.puts_out):
             self._check_together(group)
         count = len(self.labels)
-        check_input_scale(self.input_scale, self.inputs)
+        check_input_scale(self.input_scale, self.inputs, tokens=self.tokens)
         check("labels", count, count in (0, self.outputs), f"0 or {self.outputs}, one per output")
 
     @property
+    def arithmetic(self) -> str:
+        """The contract of docs/arithmetic.md, as the hardware names it."""
+        return "fixed"
+
+    @property
     def inputs(self) -> int:
+        """Features of a frame; of tokens, how many there are."""
         return self.layers[0].inputs
+
+    @property
+    def tokens(self) -> bool:
+        """Whether a frame is a token: an index 0..inputs-1."""
+        return self.layers[0].tokens
+
+    @property
+    def frame_words(self) -> int:
+        """int16 words of a frame: one each feature, or the token."""
+        return 1 if self.tokens else self.inputs
 
     @property
     def outputs(self) -> int:
         return graph.width_of(self.layers, graph.outputs_of(self.layers, self.puts_out))
+
+    def words_of(self, indices: Sequence[int]) -> int:
+        """int16 words that these layers, FRAMES among them, put out together."""
+        return sum(self.frame_words if n == graph.FRAMES else self.layers[n].units for n in indices)
 
     @property
     def y_exponent(self) -> int:
@@ -123,8 +148,8 @@ class Network:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of one dense step."""
-        return sum(path.weights.size for _, path in self.paths())
+        """Multiply-accumulates of one dense step: of tokens, of two columns."""
+        return sum(path.rows * path.most_events for _, path in self.paths())
 
     @property
     def weight_bits(self) -> int:
@@ -204,6 +229,7 @@ def _pack(layer: Layer) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
                 "threshold": path.threshold,
                 "quantizer": asdict(path.quantizer),
             }
+            | ({"tokens": True} if path.tokens else {})
             for path in layer.paths
         ],
     }
@@ -241,4 +267,5 @@ def _read_path(entry: dict, tensors: Mapping[str, np.ndarray], at: str) -> Path:
         shift=stored_integers(tensors, f"{at}.shift"),
         threshold=entry["threshold"],
         weight_scale=tensors[f"{at}.weight_scale"],
+        tokens=entry.get("tokens", False),
     )

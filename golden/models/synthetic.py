@@ -11,6 +11,7 @@ from ..arithmetic import Ints, code_range, multiplier
 from ..cells import CELLS, Cell
 from ..delta import EXACT
 from . import graph
+from .layers import ONE_HOT
 from .network import Layer, Network, Path, Quantizer
 
 
@@ -24,6 +25,7 @@ def make_path(
     weight_bits: int = 8,
     activation_bits: int = 8,
     threshold: int = 0,
+    tokens: bool = False,
 ) -> Path:
     """A path with random weights over the whole range, scaled gates neither idle nor stuck.
 
@@ -34,12 +36,26 @@ def make_path(
     units, columns: of its matrices.
     weight_bits, activation_bits: of its codes.
     threshold: in codes.
+    tokens: it reads tokens, so that its activation bits and threshold do not count.
     """
     low, high = code_range(weight_bits)
     weights = rng.integers(low, high + 1, (len(gates), units, columns))
     peak = (1 << (weight_bits + activation_bits - 2)) * max(columns, 1) ** 0.5
     scale, shift = multiplier(6000 / peak)
     mult = rng.integers(scale // 2, scale + 1, (len(gates), units))
+    if tokens:
+        scale, shift = multiplier(6000 / (1 << (weight_bits - 1)))
+        mult = rng.integers(scale // 2, scale + 1, (len(gates), units))
+        return Path(
+            source=source,
+            gates=gates,
+            weights=weights,
+            weight_bits=weight_bits,
+            quantizer=ONE_HOT,
+            mult=mult,
+            shift=np.full(len(gates), shift),
+            tokens=True,
+        )
     quantizer_mult, quantizer_shift = multiplier((1 << (activation_bits - 1)) / 32768)
     return Path(
         source=source,
@@ -94,6 +110,7 @@ def make_network(
     h_exponent: int = 2,
     wide_exponent: int = 0,
     delta_mode: str = EXACT,
+    tokens: bool = False,
 ) -> Network:
     """A random network, whose gates use their whole range; the same for the same arguments.
 
@@ -102,15 +119,20 @@ def make_network(
     Parameters
     ----------
     shape: of each layer, (cell, units) or a `Shape`. A "sru" layer needs as many units as inputs.
-    inputs: values of an input frame.
+    inputs: values of an input frame, or how many tokens there are.
     seed: of all that is random.
     weight_bits, activation_bits, threshold, delta_mode: of all paths; the threshold in codes.
     c_exponent, h_exponent: of cells that have a c, and of those that do not bound h (a cell whose c
         and h are alike takes c_exponent, a linear layer 0).
     wide_exponent: how much wider than Q3.12 a GRU's nh is, its layer's c_exponent.
+    tokens: frames are tokens.
     """
     rng = np.random.default_rng(seed)
-    bits = {"weight_bits": weight_bits, "activation_bits": activation_bits, "threshold": threshold}
+    bits: dict[str, Any] = {
+        "weight_bits": weight_bits,
+        "activation_bits": activation_bits,
+        "threshold": threshold,
+    }
     exponents = (c_exponent, h_exponent, wide_exponent)
     layers: list[Layer] = []
     reads: tuple[str, ...] = (graph.FRAMES_NAME,)
@@ -123,7 +145,8 @@ def make_network(
             if one.shared and len(layers) > first:
                 made = _again(layers[first:], f"{one.kind}{n}", name)
             else:
-                made = [_layer(rng, one, name, width, bits, *exponents)]
+                own = {**bits, "tokens": tokens and read == (graph.FRAMES_NAME,)}
+                made = [_layer(rng, one, name, width, own, *exponents)]
                 if one.projection:
                     made.append(_projection(rng, one, name, bits))
             before = layers[-1].name if layers else graph.FRAMES_NAME
@@ -133,7 +156,12 @@ def make_network(
             reads += (made[-1].name,)
         width = one.outputs
     puts_out = () if reads == (layers[-1].name,) else reads
-    return Network(layers=tuple(layers), x_exponent=2, puts_out=puts_out, delta_mode=delta_mode)
+    return Network(
+        layers=tuple(layers),
+        x_exponent=0 if tokens else 2,
+        puts_out=puts_out,
+        delta_mode=delta_mode,
+    )
 
 
 def _layer(
@@ -141,7 +169,7 @@ def _layer(
     one: Shape,
     name: str,
     inputs: int,
-    bits: Mapping[str, int],
+    bits: Mapping[str, Any],
     c_exponent: int,
     h_exponent: int,
     wide_exponent: int,
@@ -151,7 +179,8 @@ def _layer(
     columns = {"x": inputs, "h": one.projection or one.units, "rh": one.units}
     paths = []
     for source, gates in cell.feeds.items():
-        path = make_path(rng, source, gates, one.units, columns[source], **bits)
+        own = {**bits, "tokens": bits["tokens"] and source == "x"}
+        path = make_path(rng, source, gates, one.units, columns[source], **own)
         # What goes into a state as it is must be larger than what goes into a sigmoid.
         direct = np.array([free and cell.formats[gate] != "gate" for gate in gates])
         paths.append(replace(path, shift=np.maximum(path.shift - 2 * direct, 0)))
@@ -167,7 +196,7 @@ def _layer(
     )
 
 
-def _projection(rng: np.random.Generator, one: Shape, name: str, bits: Mapping[str, int]) -> Layer:
+def _projection(rng: np.random.Generator, one: Shape, name: str, bits: Mapping[str, Any]) -> Layer:
     units = one.projection
     path = make_path(rng, "x", ("y",), units, one.units, **bits)
     return Layer(
@@ -211,6 +240,18 @@ def _vectors(rng: np.random.Generator, cell: Cell, units: int, c_exponent: int) 
     if cell.reads_input:
         numbers["skip_mult"], numbers["skip_shift"] = int(rng.integers(8192, 32768)), 15
     return numbers
+
+
+def make_tokens(count: int, steps: int, *, seed: int = 0, strangers: bool = True) -> Ints:
+    """Random words [steps, 1] of `count` tokens, each often the one before.
+
+    strangers: some are no token.
+    """
+    rng = np.random.default_rng(seed)
+    words = rng.integers(-2 * strangers, count + 2 * strangers, steps)
+    for t in np.flatnonzero(rng.random(steps) < 0.3):
+        words[t] = words[t - 1]
+    return words[:, None]
 
 
 def make_frames(inputs: int, steps: int, *, seed: int = 0, smooth: float = 0.0) -> Ints:

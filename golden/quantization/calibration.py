@@ -33,11 +33,12 @@ def ignore_progress(what: str, part: float) -> None:
 class LayerStatistics:
     """One layer over all calibration frames; layers that share weights, one after the other.
 
-    samples: by source ("x", "h" and, where the cell has it, "rh"), some of its values [n], real.
+    samples: by source ("x", "h" and, where the cell has it, "rh"), some of its values [n], real; of
+        tokens the value 1, of the element that is on.
     x, c, h: largest magnitudes over all frames, real; those of c and h count the pre-activations
         that the cell takes in their format, too; c of a cell without one, its wide pre-activations.
     sequences: by source, the samples sequence by sequence.
-    frames: by source, some of its frames [n, columns], real.
+    frames: by source, some of its frames [n, columns], real; tokens [n, 1].
     c_errors: by exponent, what e_c costs in h, see `cell_formats`; empty where the format
         that covers c is the one to take.
     """
@@ -58,7 +59,7 @@ def observe(
     model: FloatModel, calibration: Dataset, progress: Progress = ignore_progress
 ) -> Statistics:
     """Statistics of each layer over the frames of `calibration`; labels are not needed."""
-    calibration.check_width(model.inputs)
+    calibration.check_width(model.inputs, tokens=model.tokens)
     if not calibration.frames:
         raise UserError("calibration data: no frames; give some typical sequences")
     rng = np.random.default_rng(0)
@@ -74,11 +75,15 @@ def observe(
             values["rh"] = trace.rh
         for name, array in values.items():
             size = reach(layer.name, name, array)
+            if name in kept[place]:
+                frames[place][name].append(sample_frames(array))
+            if name == "x" and layer.tokens:
+                kept[place][name] = [np.ones(1)]
+                continue
             if name in largest[place]:
                 largest[place][name] = max(largest[place][name], size)
             if name in kept[place]:
                 kept[place][name] += map(sample, packing.unpack(array))
-                frames[place][name].append(sample_frames(array))
         for g, (gate, name) in enumerate(layer.cell.formats.items()):
             if name != "gate":
                 size = reach(layer.name, f"gate {gate}", trace.p[:, g])

@@ -45,10 +45,10 @@ def balance_inputs(model: FloatModel, calibration: Dataset, rule: str = "auto") 
     rule: "none", "feature", or "auto": where the features' ranges differ by `SPREAD` or more, and
         the products with frames then lose less at 8 bits. A model that has scales already, or that
         adds its frames to an output (an SRU without projection reads them by element, not by
-        matrix), stays as it is.
+        matrix), or whose frames are tokens, stays as it is.
     """
-    calibration.check_width(model.inputs)
-    if rule == "none" or model.input_scale is not None or _adds_frames(model):
+    calibration.check_width(model.inputs, tokens=model.tokens)
+    if rule == "none" or model.input_scale is not None or model.tokens or _adds_frames(model):
         return model
     scales = feature_scales(calibration)
     used = scales[scales > 0]

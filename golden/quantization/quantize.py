@@ -14,7 +14,7 @@ from ..arithmetic import Ints, Reals, code_range, multiplier, to_fixed
 from ..data import Dataset
 from ..errors import UserError
 from ..models.float_model import FloatLayer, FloatModel, FloatPath
-from ..models.layers import exponents_of
+from ..models.layers import ONE_HOT, exponents_of
 from ..models.network import BIAS_BITS, MULT_BITS, Layer, Network, Path, Quantizer
 from .calibration import LayerStatistics, Progress, Statistics, ignore_progress, observe
 from .cell_formats import quantize_vectors
@@ -25,6 +25,7 @@ from .input_ranges import balance_inputs
 from .quantizers import make_quantizer
 from .rounding import Rounded, moments_of, round_corrected, round_gptq, round_nearest
 from .scheme import Bits, Scheme
+from .token_columns import TokenMoments, centred, round_tokens
 
 __all__ = ["Scheme", "exponent_for", "make_quantizer", "quantize", "quantize_with", "with_labels"]
 
@@ -182,9 +183,12 @@ def _quantize_path(
 
     gate_exponents: [gates], of its own gates.
     """
-    sequences = seen.sequences.get(path.source) or (seen.samples[path.source],)
-    quantizer = make_quantizer(sequences, source_exponent, scheme.activation_bits, scheme)
-    rounded = _round(path, seen, source_exponent, quantizer, scheme)
+    if path.tokens:
+        quantizer, rounded = ONE_HOT, _round_tokens(path, seen, scheme)
+    else:
+        sequences = seen.sequences.get(path.source) or (seen.samples[path.source],)
+        quantizer = make_quantizer(sequences, source_exponent, scheme.activation_bits, scheme)
+        rounded = _round(path, seen, source_exponent, quantizer, scheme)
     real = rounded.step * quantizer.scale * 2.0 ** (15 - gate_exponents[:, None])
     scale = 1.0 if path.scale is None else path.scale.astype(np.float64)
     try:
@@ -200,6 +204,7 @@ def _quantize_path(
         mult=mult,
         shift=shift,
         weight_scale=rounded.step,
+        tokens=path.tokens,
     )
     return quantized, rounded.offset * scale
 
@@ -221,6 +226,24 @@ def _round(
         return round_corrected(path.weights, clips, bits, moments)
     per_row = scheme.granularity == "row"
     return round_gptq(path.weights, clips, bits, moments, per_row=per_row)
+
+
+def _round_tokens(path: FloatPath, seen: LayerStatistics, scheme: Scheme) -> Rounded:
+    """The columns of a path that reads tokens as codes; what their rows share goes to the bias."""
+    bits, rounding = scheme.weight_bits, scheme.rounding_of(scheme.weight_bits)
+    weights, centres = centred(path.weights)
+    moments = None
+    if rounding != "nearest" and path.source in seen.frames:
+        moments = TokenMoments.of(seen.frames[path.source], weights.shape[-1])
+    rounded = round_tokens(
+        weights,
+        _weight_clips(weights, bits, scheme),
+        bits,
+        moments,
+        refine=rounding == "gptq",
+        per_row=scheme.granularity == "row",
+    )
+    return replace(rounded, offset=rounded.offset + centres)
 
 
 def _weight_clips(weights: np.ndarray, bits: int, scheme: Scheme) -> Reals:

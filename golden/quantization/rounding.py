@@ -116,13 +116,13 @@ def round_gptq(
     h = moments.sent_sent + (damping or 1.0) * np.eye(weights.shape[-1])
     order = np.argsort(-np.diag(h), kind="stable")
     factor = np.asarray(np.linalg.cholesky(np.linalg.inv(h[np.ix_(order, order)])).T, np.float64)
-    least = _pooled(moments.error(weights, best), per_row)
+    least = pooled(moments.error(weights, best), per_row)
 
     def keep_better(step: Reals, codes: Ints) -> None:
         nonlocal best, least
         trial = Rounded(codes, step, np.zeros(step.shape))
         trial = replace(trial, offset=moments.offset(weights, trial.values))
-        error = _pooled(moments.error(weights, trial), per_row)
+        error = pooled(moments.error(weights, trial), per_row)
         better = error < least
         least = np.where(better, error, least)
         best = Rounded(
@@ -140,7 +140,7 @@ def round_gptq(
     return best
 
 
-def _pooled(values: Reals, per_row: bool) -> Reals:
+def pooled(values: Reals, per_row: bool) -> Reals:
     """Row values [gates, units], or in each place the sum of a gate's."""
     return values if per_row else np.broadcast_to(values.sum(axis=1, keepdims=True), values.shape)
 
@@ -187,8 +187,8 @@ def _descend(weights: Reals, rounded: Rounded, bits: int, h: Reals) -> Ints:
 def _refit(weights: Reals, codes: Ints, step: Reals, h: Reals, per_row: bool) -> Reals:
     """The steps of least error for these codes, where there is one above 0."""
     weighted = codes @ h
-    both = _pooled((weighted * weights).sum(axis=-1), per_row)
-    own = _pooled((weighted * codes).sum(axis=-1), per_row)
+    both = pooled((weighted * weights).sum(axis=-1), per_row)
+    own = pooled((weighted * codes).sum(axis=-1), per_row)
     good = (both > 0) & (own > 0)
     result: Reals = np.where(good, both / np.where(good, own, 1), step)
     return result

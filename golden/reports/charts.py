@@ -131,14 +131,15 @@ def histogram(
     x_label: str,
     *,
     width: int = 440,
-    height: int = 170,
+    height: int = 188,
 ) -> str:
     """Counts [bins] over edges [bins + 1], on a logarithmic scale; dashed lines at the clips."""
     shown = np.log10(1 + np.asarray(counts, float))
     span = min(float(edges[0]), clips[0]), max(float(edges[-1]), clips[1])
     room = (span[1] - span[0]) * 0.03
-    plane = Plane(width, height, (span[0] - room, span[1] + room), (0, float(shown.max(initial=0))))
-    plane.axes(x_label, "", x_ticks=5, y_ticks=0)
+    inner = (span[0] - room, span[1] + room), (0.0, float(shown.max(initial=0)))
+    plane = Plane(width, height, *inner, (52, 42, 12, 38))
+    plane.axes(x_label, "how many, logarithmic", x_ticks=5, y_ticks=0)
     for decade in range(math.floor(plane.y[1]) + 1):
         _, y = plane.at(0, math.log10(1 + 10**decade))
         if y >= plane.margins[1]:

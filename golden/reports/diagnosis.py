@@ -84,4 +84,4 @@ def _wide(low: float, high: float) -> tuple[float, float]:
 def fired(network: AnyNetwork, data: Dataset) -> dict[str, Reals]:
     """By path, the percent of its columns that each frame [steps] of the only sequence fires."""
     ((result,),) = run_settings(network, data, [{}])
-    return {name: 100 * result.events[name] / path.columns for name, path in network.paths()}
+    return {name: 100 * result.events[name] / path.most_events for name, path in network.paths()}

@@ -10,7 +10,8 @@ from ..models.float_model import FloatLayer, FloatModel
 from ..models.network import Network, Path, path_name
 from ..quantization.calibration import LayerStatistics, Statistics
 from ..quantization.clipping import to_codes
-from ..quantization.rounding import moments_of
+from ..quantization.rounding import Moments, moments_of
+from ..quantization.token_columns import TokenMoments, centred
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +30,7 @@ class PathReport:
     at_rails: how many of the `samples` activations get the first or the last code.
     weights: how many; they take weights * weight_bits bits.
     bound: proven largest magnitude of an accumulator; accumulator_bits: width that holds it.
+    tokens: it reads tokens, whose codes are 0 and 1; its weights are less their rows' means.
     """
 
     name: str
@@ -49,6 +51,7 @@ class PathReport:
     samples: int
     weights: int
     bound: int
+    tokens: bool = False
 
     @property
     def accumulator_bits(self) -> int:
@@ -112,13 +115,19 @@ def _describe(
         samples=samples.size,
         weights=path.weights.size,
         bound=path.bound,
+        tokens=path.tokens,
     )
 
 
 def _product_sqnr(path: Path, weights: Reals, seen: LayerStatistics, exponent: int) -> float:
     if path.source not in seen.frames:
         return float("nan")
-    moments = moments_of(seen.frames[path.source], exponent, path.quantizer)
+    frames = seen.frames[path.source]
+    moments: Moments | TokenMoments
+    if path.tokens:
+        moments = TokenMoments.of(frames, path.columns)
+    else:
+        moments = moments_of(frames, exponent, path.quantizer)
     values = path.weights * path.weight_scale[..., None]
     noise = float(moments.spread(weights, values).sum())
     power = float(moments.spread(weights, np.zeros_like(weights)).sum())
@@ -126,8 +135,12 @@ def _product_sqnr(path: Path, weights: Reals, seen: LayerStatistics, exponent: i
 
 
 def float_weights(path: Path, layer: FloatLayer) -> Reals:
-    """The float weights [gates, units, columns] that the path stands for."""
+    """The float weights [gates, units, columns] that the path stands for.
+
+    Of tokens they are centred, as `token_columns` has them.
+    """
     source = next(
         p for p in layer.paths if p.source == path.source and set(path.gates) <= set(p.gates)
     )
-    return source.weights[[source.gates.index(g) for g in path.gates]].astype(np.float64)
+    weights = source.weights[[source.gates.index(g) for g in path.gates]].astype(np.float64)
+    return centred(weights)[0] if path.tokens else weights

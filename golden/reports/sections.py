@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..data import Dataset
 from ..evaluation.fidelity import Fidelity
-from ..evaluation.networks import AnyFloat, AnyNetwork, activation_bits
+from ..evaluation.networks import AnyFloat, AnyNetwork, bits_text
 from ..evaluation.result import Evaluation
 from ..evaluation.sweep import Sweep
 from ..evaluation.trials import Trial
@@ -78,7 +78,16 @@ def sweep_sections(sweep: Sweep) -> list[Section]:
 def paths_section(reports: Sequence[PathReport], title: str = "Paths") -> Section:
     """Weights and activations of each path, by numbers."""
     weights = Table(
-        ("path", "weight\nbits", "scale\n1e-3", "clipped\n%", "lost\nenergy %", "SQNR\ndB", "kB"),
+        (
+            "path",
+            "weight\nbits",
+            "scale\n1e-3",
+            "clipped\n%",
+            "lost\nenergy %",
+            "SQNR\ndB",
+            "products'\nSQNR, dB",
+            "kB",
+        ),
         [
             (
                 r.name,
@@ -87,6 +96,7 @@ def paths_section(reports: Sequence[PathReport], title: str = "Paths") -> Sectio
                 f"{r.clipped:.2f}",
                 f"{r.clip_loss:.4f}",
                 f"{r.weight_sqnr:.1f}",
+                f"{r.product_sqnr:.1f}",
                 f"{r.kilobytes:,.1f}",
             )
             for r in reports
@@ -119,14 +129,15 @@ def paths_section(reports: Sequence[PathReport], title: str = "Paths") -> Sectio
                 str(r.accumulator_bits),
             )
             for r in reports
+            if not r.tokens
         ],
     )
     note = (
         "Scale: the real value of one code, from the smallest row's to the largest's. Lost energy: "
         "what clipping takes from the sum of the squared weights. SQNR: signal to quantization "
-        "noise ratio. Saturated: activations beyond the last code by half a code or more; the "
-        "rails are the first and the last code. kB: 1000 bytes of weights. Sum bits: what the "
-        "accumulator needs, proven."
+        "noise ratio; of the products on the data, about their mean. Saturated: activations beyond "
+        "the last code by half a code or more; the rails are the first and the last code. kB: 1000 "
+        "bytes of weights. Sum bits: what the accumulator needs, proven."
     )
     return Section(title, [weights, activations], note)
 
@@ -136,8 +147,8 @@ def histograms_section(by_path: Mapping[str, PathHistograms]) -> Section:
     drawn = []
     for name, pair in by_path.items():
         for what, values, label in (
-            ("weights", pair.weights, "codes"),
-            ("activations", pair.activations, "real value"),
+            ("weights", pair.weights, "weight, codes"),
+            ("activations", pair.activations, "activation, real value"),
         ):
             clips = (values.low, values.high)
             title = f"{name} {what}"
@@ -171,24 +182,33 @@ def evaluation_section(network: AnyNetwork, evaluation: Evaluation) -> Section:
     )
     dense, delta = evaluation.ideal_cycles_per_step_dense, evaluation.ideal_cycles_per_step_delta
     costs = Table(
-        ("", "thresholds 0", "with\nthresholds"),
+        ("", "dense", "thresholds 0", "with\nthresholds"),
         [
             (
+                "operations per step",
+                f"{evaluation.operations_per_step_dense:,}",
+                "",
+                f"{evaluation.operations_per_step_delta:,.0f}",
+            ),
+            (
                 "operations eliminated, %",
+                "",
                 f"{evaluation.eliminated_lossless:.1f}",
                 f"{evaluation.eliminated_operations:.1f}",
             ),
             (
                 "the same as published, %",
+                "",
                 f"{evaluation.eliminated_lossless_as_published:.1f}",
                 f"{evaluation.eliminated_as_published:.1f}",
             ),
             (
-                f"ideal cycles per step, {evaluation.word_bits}-bit words (dense: {dense:,.0f})",
+                f"ideal cycles per step, {evaluation.word_bits}-bit words",
+                f"{dense:,.0f}",
                 "",
                 f"{delta:,.1f}",
             ),
-            ("size, kB", "", f"{evaluation.size_bits / 8000:,.1f}"),
+            ("size, kB", "", "", f"{evaluation.size_bits / 8000:,.1f}"),
         ],
     )
     paths = Table(
@@ -207,7 +227,7 @@ def evaluation_section(network: AnyNetwork, evaluation: Evaluation) -> Section:
                 name,
                 f"{path.columns:,}",
                 f"{path.rows:,}",
-                f"{path.weight_bits}/{activation_bits(path)}",
+                bits_text(path),
                 str(path.threshold),
                 f"{evaluation.events_per_step[name]:.1f}",
                 f"{evaluation.eliminated_by_path[name]:.1f}",
@@ -292,11 +312,12 @@ def schemes_section(
     """Error, eliminated operations and size by scheme; base: the float model's error."""
     chart = charts.bars({name: r.error for name, r in results.items()}, error_name, base=base)
     table = Table(
-        ("scheme", error_name, "eliminated\n%", "kB"),
+        ("scheme", error_name, "more than\nfloat", "eliminated\n%", "kB"),
         [
             (
                 name,
                 f"{r.error:.2f}",
+                "-" if base is None else f"{r.error - base:+.2f}",
                 "-" if r.eliminated is None else f"{r.eliminated:.1f}",
                 f"{r.kilobytes:,.1f}",
             )

@@ -14,7 +14,7 @@ from ..parts.memory import block_ram
 from ..words import LIST_BITS
 from . import register_map as rmap
 from .axi import RegisterBusSignature
-from .counters import Counters
+from .counters import Counters, NoCounters
 from .register_map import REGISTER
 
 WIDE = ("STEPS", "CYCLES", "BUSY", "MACS_DONE", "MACS_DENSE")
@@ -76,6 +76,8 @@ class Registers(wiring.Component):
         Words in the state memory.
     lanes : int
         The most multiply-accumulates that one cycle can do.
+    counted : bool
+        Whether there are counters; otherwise they read 0.
 
     Members
     -------
@@ -124,7 +126,9 @@ class Registers(wiring.Component):
     state: Any
     image: Any
 
-    def __init__(self, *, thresholds: Sequence[int], state_words: int, lanes: int) -> None:
+    def __init__(
+        self, *, thresholds: Sequence[int], state_words: int, lanes: int, counted: bool = True
+    ) -> None:
         if not 0 < len(thresholds) <= rmap.MAX_LISTS:
             raise ValueError(f"there must be 1..{rmap.MAX_LISTS} lists, not {len(thresholds)}")
         for threshold in thresholds:
@@ -138,6 +142,7 @@ class Registers(wiring.Component):
         self.lists = len(self.thresholds)
         self.state_words = state_words
         self.lanes = lanes
+        self._kind = Counters if counted else NoCounters
         super().__init__(
             {
                 "bus": In(RegisterBusSignature()),
@@ -169,7 +174,7 @@ class Registers(wiring.Component):
             "FRAME_ERRORS": self.frame_error,
             "SEQUENCE_CUTS": self.sequence_cut,
         } | {n: self.list_events[n] for n in range(self.lists)}
-        m.submodules.counters = counters = Counters([len(a) for a in amounts.values()])
+        m.submodules.counters = counters = self._kind([len(a) for a in amounts.values()])
         m.d.comb += [counters.amount(n).eq(a) for n, a in enumerate(amounts.values())]
         self._index = {name: n for n, name in enumerate(amounts)}
 

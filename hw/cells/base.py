@@ -12,13 +12,33 @@ from amaranth.lib.wiring import In, Out
 from ..words import VECTOR_SHIFT_BITS
 from .size import Size
 
-__all__ = ["SKIP_LATENCY", "STATE_LATENCY", "Cell", "vector_layout"]
+__all__ = [
+    "CONSTANT",
+    "CONSTANT_LATENCY",
+    "SKIP_LATENCY",
+    "STATE_LATENCY",
+    "Cell",
+    "constant_layout",
+    "vector_layout",
+]
 
 STATE_LATENCY = 3
 """Cycles by which a unit's state comes after its pre-activations: read, registered, or set to 0."""
 
 SKIP_LATENCY = 7
 """Cycles by which a unit's skip comes after its pre-activations: read, rescaled, saturated."""
+
+
+CONSTANT_LATENCY = 2
+"""The same of its layer's constants: read, registered."""
+
+CONSTANT = "layer_"
+"""What the names of constants begin with in a cell's graph."""
+
+
+def constant_layout(constants: Mapping[str, int]) -> StructLayout:
+    """A layer's word of the memory of constants: signed numbers of so many bits, the first low."""
+    return StructLayout({name: signed(bits) for name, bits in constants.items()})
 
 
 def vector_layout(names: Sequence[str]) -> StructLayout:
@@ -34,7 +54,8 @@ class Cell(wiring.Component):
     A unit's p, c_exponent and vector_shift come in cycle 0, its c, h and vectors in cycle
     STATE_LATENCY, its skip in cycle SKIP_LATENCY; its c_next and h_next must hold in cycle LATENCY.
     The cell unit registers them, so one adder may still stand between them and the cell's last
-    register. There is no valid and no stall.
+    register. There is no valid and no stall. Its layer's constants hold from cycle CONSTANT_LATENCY
+    of the layer's first unit on until its last unit is through.
 
     A golden cell may take several of these, run one after the other over the layer's units: its
     stages. They hand each other what they need in c and h.
@@ -44,10 +65,12 @@ class Cell(wiring.Component):
     GATES : int
         How many pre-activations a unit has, at most 4.
     READS : set of str
-        What the cell reads besides p, of "c", "h", "vectors" and "skip". What it does not read is
-        not connected (c, h) or not there (vectors with vector_shift, skip).
+        What the cell reads besides p, of "c", "h", "vectors", "skip" and "constants". What it does
+        not read is not connected (c, h) or not there (vectors with vector_shift, skip, constants).
     VECTORS : tuple of str
         The vectors' names, where it reads them.
+    CONSTANTS : mapping of str to int
+        The constants' names, and their bits.
     LATENCY : int
         Cycles from p to the next state, at least STATE_LATENCY.
     MAX_C_EXPONENT : int
@@ -78,6 +101,8 @@ class Cell(wiring.Component):
         Right shift from vector times c to the pre-activations' format.
     skip : In(signed(16))
         The unit's element of the layer's input in h's format, SKIP_LATENCY cycles after p.
+    constants : In(constant_layout(CONSTANTS))
+        What all units of the layer share.
     c_next, h_next : Out(signed(16))
         State after.
     out : Out(signed(16))
@@ -91,6 +116,7 @@ class Cell(wiring.Component):
     GATES: ClassVar[int]
     READS: ClassVar[frozenset[str]]
     VECTORS: ClassVar[tuple[str, ...]] = ()
+    CONSTANTS: ClassVar[Mapping[str, int]] = {}
     LATENCY: ClassVar[int]
     MAX_C_EXPONENT: ClassVar[int] = 15
     CONTINUES: ClassVar[bool] = False
@@ -107,6 +133,7 @@ class Cell(wiring.Component):
     vectors: Any
     vector_shift: Signal
     skip: Signal
+    constants: Any
     c_next: Signal
     h_next: Signal
     out: Signal
@@ -117,6 +144,7 @@ class Cell(wiring.Component):
             "vector_shift": In(unsigned(VECTOR_SHIFT_BITS)),
         }
         skip = {"skip": In(signed(16))}
+        constants = {"constants": In(constant_layout(self.CONSTANTS))}
         super().__init__(
             {
                 "p": In(ArrayLayout(signed(16), self.GATES)),
@@ -125,6 +153,7 @@ class Cell(wiring.Component):
                 "h": In(signed(16)),
                 **(vectors if "vectors" in self.READS else {}),
                 **(skip if "skip" in self.READS else {}),
+                **(constants if self.CONSTANTS else {}),
                 "c_next": Out(signed(16)),
                 "h_next": Out(signed(16)),
                 **({"out": Out(signed(16))} if self.HAS_OUT else {}),

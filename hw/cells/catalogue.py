@@ -5,15 +5,19 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ...golden.cells import CELLS as LAYERS
 from ...golden.cells import Stage
-from .base import Cell
+from ...golden.integer_lstm.cells import find_stage
+from .base import Cell, constant_layout
 from .pipeline import pipeline
 
 
 class _Cells(Mapping[str, type[Cell]]):
-    """Made when it is asked for: cells may be added to golden's at any time."""
+    """Made when it is asked for: cells may be added to golden's at any time.
+
+    Those of integer-only LSTMs are there by their names, and not listed.
+    """
 
     def __getitem__(self, name: str) -> type[Cell]:
-        return pipeline(self._stages()[name])
+        return pipeline(find_stage(name) or self._stages()[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._stages())
@@ -31,10 +35,15 @@ it has several stages, one of their own."""
 
 
 def reads(cells: Sequence[str], what: str) -> bool:
-    """Whether one of the cells reads `what`: "c", "h", "vectors" or "skip"."""
+    """Whether one of the cells reads `what`, of `Cell.READS`."""
     return any(what in CELLS[name].READS for name in cells)
 
 
 def vector_bits(cells: Sequence[str]) -> int:
     """Width of the vector memory that serves these cells."""
     return 16 * max(len(CELLS[name].VECTORS) for name in cells)
+
+
+def constant_bits(cells: Sequence[str]) -> int:
+    """Width of the memory of constants that serves these cells."""
+    return max(constant_layout(CELLS[name].CONSTANTS).size for name in cells)

@@ -13,12 +13,18 @@ from amaranth.utils import bits_for
 from ...golden.cells.graph import Node, Shift
 from ...golden.cells.stages import Stage
 from ...golden.cells.values import NORMAL
+from ...golden.integer_lstm.cells import Lookup, Rescaling
 from ..parts.arithmetic import SHIFT_STAGE_BITS
+from ..parts.rescale_twice import rescale_twice_latency
 from ..words import VECTOR_SHIFT_BITS
 from .activation import Activation
-from .base import SKIP_LATENCY, STATE_LATENCY
+from .base import CONSTANT, SKIP_LATENCY, STATE_LATENCY
+from .lookup import LookupTable
 
 __all__ = ["Op", "Ref", "lower"]
+
+COMPONENTS = ("table", "lookup", "rescale")
+"""Operations that are components, whose results come from registers."""
 
 WIDE_BITS = 20
 """A rounded product wider than this is clipped before it is added, for a short carry chain."""
@@ -28,11 +34,11 @@ WIDE_BITS = 20
 class Op:
     """An operation, or a source of values.
 
-    kind: source; table, mul, sum, relu, shift (by an amount that is no constant, its result twice
-        as large), amount (of a shift), round (half of what is twice as large, rounded) or clip.
-    args: what it takes. bits: width of its signed result. latency: cycles; of a source, the cycle
-    in which it comes. wide: bits before it saturates to `bits`. node: what it computes, a source's
-    name or a shift.
+    kind: source; table, lookup, rescale, mul, sum, relu, down, shift (by an amount that is no
+    constant, its result twice as large), amount (of a shift), round (half of what is twice as
+    large, rounded) or clip. args: what it takes. bits: width of its signed result. latency: cycles;
+    of a source, the cycle in which it comes. wide: bits before it saturates to `bits`. node: what
+    it computes, a source's name or a shift.
     """
 
     kind: str
@@ -48,7 +54,7 @@ class Op:
     @property
     def last(self) -> int:
         """Cycles to the value that a row of registers still has to take, where there is one."""
-        return self.latency - (self.kind not in ("table", "source"))
+        return self.latency - (self.kind not in ("source", *COMPONENTS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,7 @@ class _Lowering:
         """The node's value."""
         if node.op == "const":
             return Ref(None, constant=node.low)
-        if node.op == "sat" and node.args[0].bits <= 16:
+        if node.op == "sat" and node.args[0].bits <= node.bits:
             return self.whole(node.args[0])
         if node.op == "rshr" and not _rounds(node):
             inner = self.whole(node.args[0])
@@ -101,16 +107,17 @@ class _Lowering:
     def _make(self, node: Node) -> Op:
         match node.op:
             case "input":
-                name = str(node.attr)
-                return self._source(name, node.bits if name.startswith("mean_") else 16)
+                return self._source(str(node.attr), node.bits)
             case "table":
                 args = (self.whole(node.args[0]),)
                 name = node.function.name
                 return Op("table", args, 16, Activation.LATENCY, node=node, name=name)
             case "mul":
                 return Op("mul", tuple(map(self.whole, node.args)), node.bits, 1, node=node)
-            case "relu":
-                return Op("relu", (self.whole(node.args[0]),), node.bits, 1, node=node)
+            case "own":
+                return self._own(node)
+            case "relu" | "down":
+                return Op(node.op, (self.whole(node.args[0]),), node.bits, 1, node=node)
             case "add" | "sub":
                 return self._sum(node, node.bits)
             case "rshr" | "scale":
@@ -132,8 +139,22 @@ class _Lowering:
         args = (self.whole(inner),)
         return Op("clip", args, node.bits, 1, node=node, wide=inner.bits)
 
+    def _own(self, node: Node) -> Op:
+        args = [self.whole(arg) for arg in node.args]
+        match node.operation:
+            case Lookup() as lookup:
+                if not lookup.alone:
+                    args.append(Ref(self._amount("c_exponent", bits_for(self._most))))
+                latency = LookupTable.LATENCY
+                return Op("lookup", tuple(args), 16, latency, node=node, name=lookup.name)
+            case Rescaling():
+                value, _, shift = node.args
+                latency = rescale_twice_latency(value.bits, (shift.low, shift.high))
+                return Op("rescale", tuple(args), node.bits, latency, node=node)
+        raise TypeError(f"{node.operation.name}: no component does this operation")
+
     def _source(self, name: str, bits: int) -> Op:
-        ready = self._ready.get(name, STATE_LATENCY)
+        ready = 0 if name.startswith(CONSTANT) else self._ready.get(name, STATE_LATENCY)
         return self._ops.setdefault(name, Op("source", (), bits, ready, name=name))
 
     def _sum(self, node: Node, bits: int) -> Op:

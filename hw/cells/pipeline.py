@@ -10,10 +10,13 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigne
 from ...golden.activations import Curve
 from ...golden.cells.graph import walk
 from ...golden.cells.stages import Stage
+from ...golden.integer_lstm.cells import Lookup
 from ..parts.arithmetic import SHIFT_STAGE_BITS, add_halves, sat
+from ..parts.rescale_twice import RescaleTwice
 from .activation import Activation
-from .base import Cell
+from .base import CONSTANT, Cell
 from .curve import CurveTable
+from .lookup import LookupTable
 from .operations import Op, Ref, lower
 from .schedule import Schedule, schedule
 
@@ -45,6 +48,7 @@ def pipeline(stage: Stage) -> type[Pipeline]:
     """The stage's class."""
     plan = schedule(lower(stage))
     reads = stage.inputs & {"c", "h", "skip"} | ({"vectors"} if stage.vectors else set())
+    constants = {op.name: op.bits for op in plan.start if op.name.startswith(CONSTANT)}
     shifts = any(op.name == "c_exponent" for op in plan.start)
     attributes: dict[str, Any] = {
         "__doc__": f"The stage {stage.name!r}: {plan.size.multipliers} multipliers, "
@@ -53,8 +57,9 @@ def pipeline(stage: Stage) -> type[Pipeline]:
         "SCHEDULE": plan,
         "SIZE": plan.size,
         "GATES": len(stage.gates),
-        "READS": frozenset(reads),
+        "READS": frozenset(reads | ({"constants"} if constants else set())),
         "VECTORS": stage.vectors,
+        "CONSTANTS": constants,
         "LATENCY": plan.latency,
         "MAX_C_EXPONENT": stage.most_c_exponent if shifts else Cell.MAX_C_EXPONENT,
         "CONTINUES": not stage.first,
@@ -119,6 +124,8 @@ class _Build:
             return value
         if name in cell.VECTORS:
             return Value.cast(cell.vectors[name])
+        if name in cell.CONSTANTS:
+            return Value.cast(cell.constants[name])
         if name in cell.MEANS:
             return Value.cast(getattr(cell, name))
         return Value.cast(getattr(cell, name))[: op.bits] if op.bits < 16 else getattr(cell, name)
@@ -131,6 +138,27 @@ class _Build:
         self._m.submodules[name] = activation
         self._m.d.comb += activation.p.eq(p)
         return activation.o
+
+    def _lookup(self, op: Op, p: Value, exponent: Value | None = None) -> Value:
+        assert op.node is not None and isinstance(op.node.attr, Lookup)
+        self._m.submodules[self._names[op]] = table = LookupTable(op.node.attr.tables)
+        self._m.d.comb += table.p.eq(p)
+        if exponent is not None:
+            self._m.d.comb += table.exponent.eq(exponent)
+        return table.o
+
+    def _rescale(self, op: Op, value: Value, mult: Value, shift: Value) -> Value:
+        assert op.node is not None
+        node = op.node.args[2]
+        self._m.submodules[self._names[op]] = rescale = RescaleTwice(
+            value_bits=len(value), shifts=(node.low, node.high), out_bits=op.bits
+        )
+        self._m.d.comb += [
+            rescale.value.eq(value),
+            rescale.mult.eq(mult),
+            rescale.shift.eq(shift),
+        ]
+        return rescale.o
 
     def _mul(self, op: Op, a: Value, b: Value) -> Value:
         return (a * b)[: op.bits].as_signed()
@@ -146,6 +174,9 @@ class _Build:
 
     def _relu(self, op: Op, v: Value) -> Value:
         return Mux(v[-1], 0, v)[: op.bits].as_signed()  # the registers' reset, in FPGAs
+
+    def _down(self, op: Op, v: Value) -> Value:
+        return (v + v[-1].replicate(1).as_signed())[: op.bits].as_signed()
 
     def _log4(self, op: Op, v: Value) -> Value:
         """How many powers of 4 from 4 on it reaches."""

@@ -2,8 +2,9 @@
 """When each operation of a cell's pipeline starts: as early as the results allow, then with the
 fewest registers.
 
-What comes of means over a layer's units alone is steady: it is the same for all units of the layer,
-and is made once, before the first of them. Whoever takes it needs not wait, nor it a register.
+What comes of means over a layer's units alone, or of its constants, is steady: it is the same for
+all units of the layer, and is made once, before the first of them. Whoever takes it needs not wait,
+nor it a register.
 
 A value is delayed once, for all who take it. So moving an operation later saves its operands' or
 costs their registers, and spares its result's: each is tried, one after the other, until none saves
@@ -13,7 +14,8 @@ any more.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from .base import STATE_LATENCY
+from ..parts.rescale_twice import rescale_multipliers
+from .base import CONSTANT, CONSTANT_LATENCY, STATE_LATENCY
 from .operations import Op, Ref
 from .size import Size
 
@@ -53,7 +55,7 @@ class Schedule:
         narrowed = [op for op in [*sums, *_of(ops, "clip")] if op.wide > op.bits]
         return Size(
             tables=len(_of(ops, "table")),
-            multipliers=len(_of(ops, "table")) + len(_of(ops, "mul")),
+            multipliers=sum(map(_multipliers, ops)),
             registers=self.registers,
             added=sum(max(op.wide, op.bits) + 1 for op in sums),
             saturated=sum(op.bits for op in narrowed),
@@ -91,11 +93,14 @@ class _Search:
                 visit(ref.op)
         self.ops = [*order]
         self.steady: set[Op] = set()
+        self.of_constants: set[Op] = set()  # those of them that the first unit has to wait for
         for op in self.ops:
-            source = op.kind == "source" and op.name.startswith("mean_")
+            source = op.kind == "source" and op.name.startswith(("mean_", CONSTANT))
             args = [arg.op for arg in op.args if arg.op]
             if source or (args and self.steady.issuperset(args)):
                 self.steady.add(op)
+                if op.name.startswith(CONSTANT) or self.of_constants.intersection(args):
+                    self.of_constants.add(op)
         self.users: dict[Op, list[Op]] = {op: [] for op in self.ops}
         for op in self.ops:
             for arg in op.args:
@@ -139,8 +144,12 @@ class _Search:
 
     def _from(self, op: Op, start: Mapping[Op, int]) -> int:
         """The first cycle in which all operands are there."""
-        waits = [arg.op for arg in op.args if arg.op and not self._is_there(arg.op, op)]
-        return max((start[arg] + arg.latency for arg in waits), default=0)
+        args = [arg.op for arg in op.args if arg.op]
+        waits = [start[arg] + arg.latency for arg in args if not self._is_there(arg, op)]
+        if op not in self.steady:
+            late = [arg for arg in args if arg in self.of_constants]
+            waits += [CONSTANT_LATENCY + start[arg] + arg.latency for arg in late]
+        return max(waits, default=0)
 
     def _is_there(self, op: Op, user: Op) -> bool:
         """Whether the user need not wait for it."""
@@ -163,6 +172,14 @@ class _Search:
         if op in self.held:
             ends.append(self.latency)
         return op.bits * (max(ends) - start[op] - op.last)
+
+
+def _multipliers(op: Op) -> int:
+    """Multipliers of 18 x 18 bits."""
+    if op.kind == "rescale":
+        assert op.args[0].op is not None
+        return rescale_multipliers(op.args[0].op.bits)
+    return int(op.kind in ("table", "lookup", "mul"))
 
 
 def _of(ops: Iterable[Op], kind: str) -> list[Op]:

@@ -3,12 +3,13 @@
 
 from collections.abc import Sequence
 
-from ...golden.models.network import Network
 from ..cells.catalogue import reads
 from ..config import AcceleratorConfig
 from ..image import Image, ListInfo
 from .fit import check_fits
+from .networks import AnyNetwork
 from .pack import (
+    constant_word,
     network_word,
     program_words,
     reference_words,
@@ -24,7 +25,7 @@ from .paths import PathUse
 from .plan import Plan
 
 
-def compile_network(network: Network, config: AcceleratorConfig) -> Image:
+def compile_network(network: AnyNetwork, config: AcceleratorConfig) -> Image:
     """The image of `network` for `config`.
 
     Raises UserError that names the parameter, what is needed, what there is, where it does not fit.
@@ -54,6 +55,8 @@ def compile_plan(plan: Plan) -> Image:
         contents["initial_sums"] = [word for p in program for word in sum_words(plan, p)]
     if reads(config.cells, "vectors"):
         contents["vectors"] = [w for layer, count in layers for w in vector_words(layer, count)]
+    if reads(config.cells, "constants"):
+        contents["constants"] = [constant_word(plan, stage) for stage in plan.stages]
     lists = tuple(_list_info(users) for users in plan.lists)
     return Image(contents=contents, lists=lists, state_bases=plan.state_bases)
 
@@ -63,7 +66,7 @@ def _list_info(users: Sequence[PathUse]) -> ListInfo:
     first = users[0]
     return ListInfo(
         path=first.name,
-        columns=first.path.columns,
+        columns=first.path.most_events,
         rows=sum(use.path.rows for use in users),
         threshold=first.path.threshold,
     )

@@ -10,11 +10,16 @@ import numpy as np
 
 from ...golden.delta import DELTA_MODES, POWER_OF_TWO
 from ...golden.errors import UserError
-from ...golden.models.network import Network, Path
+from ...golden.models.layers import TOKEN_EVENTS
+from ...golden.models.layers import Layer as FixedLayer
+from ...golden.models.layers import Path as FixedPath
 from ..cells.catalogue import CELLS
 from ..config import BLOCK_RAM, MAX_GROUP_WORDS, AcceleratorConfig, divisor_up_to
+from ..datapath.rows.stages import UNSHIFTED
 from ..sdram_chips import CHIPS
-from ..words import UNIT_BITS
+from ..words import FEATURES, INTEGER_LSTM, TOKENS, UNIT_BITS
+from . import integer_lstm
+from .networks import AnyNetwork, Network, Path
 from .pack import weight_digits
 from .plan import Outline, Plan
 
@@ -30,8 +35,8 @@ WORD_BITS = 256
 
 
 def derive_config(
-    network: Network,
-    *others: Network,
+    network: AnyNetwork,
+    *others: AnyNetwork,
     word_bits: int | None = None,
     drain_rows: int | None = None,
     lane_kind: str = "multiplier",
@@ -54,14 +59,25 @@ def derive_config(
     """
     if frames < 1:
         raise UserError(f"longest sequence: {frames} is not possible, it must be at least 1 frame")
-    networks = (network, *others)
-    outlines = [Outline.of(each) for each in networks]
+    outlines = [Outline.of(each) for each in (network, *others)]
+    networks = [outline.network for outline in outlines]
+    arithmetics = {each.arithmetic for each in networks}
+    if len(arithmetics) > 1:
+        raise UserError(
+            f"networks: of the arithmetics {' and '.join(sorted(arithmetics))}, an accelerator has "
+            "one of them; make one for each"
+        )
     paths = [path for each in networks for _, path in each.paths()]
     widths = tuple(sorted({path.weight_bits for path in paths}))
     if word_bits is None and weight_memory in CHIPS:
         word_bits = max(BEATS * CHIPS[weight_memory].dq_bits, widths[-1])
     bits = _word_bits(word_bits, widths[-1])
     modes = {each.delta_mode for each in networks}
+    if INTEGER_LSTM in arithmetics and lane_kind != "multiplier":
+        raise UserError(
+            f"lane_kind: {lane_kind!r} is not possible for an integer-only LSTM, it must be "
+            "multiplier"
+        )
     # What a plan depends on; the sizes, which it leads to, follow.
     shape = AcceleratorConfig(
         word_bits=bits,
@@ -75,9 +91,13 @@ def derive_config(
         weight_memory=weight_memory,
         memory_clock_mhz=memory_clock_mhz,
         cells=tuple(dict.fromkeys(stage.cell for one in outlines for stage in one.stages)),
-        initial=any(_begins(each) for each in networks),
-        shifts=_span(int(s) for path in paths for s in path.shift),
-        quantizer_shifts=_span(path.quantizer.shift for path in paths),
+        input_kinds=_input_kinds(outlines),
+        initial=not all(layer.starts_from_zero for each in networks for layer in each.layers),
+        arithmetic=networks[0].arithmetic,
+        row_mults=any(map(_has_row_mults, paths)),
+        shifts=_shifts(paths, floats=False) or (UNSHIFTED, UNSHIFTED),
+        float_shifts=_shifts(paths, floats=True),
+        quantizer_shifts=_quantizer_shifts(paths),
     )
     needs = [_needs(outline.on(shape)) for outline in outlines]
     sizes: dict[str, Any] = {name: max(need[name] for need in needs) for name in needs[0]}
@@ -109,9 +129,30 @@ def _most_rows(networks: Iterable[Network], word_bits: int) -> int:
     return max(most, ceil(word_bits // narrowest / MAX_GROUP_WORDS))
 
 
-def _begins(network: Network) -> bool:
-    """Whether its sequences begin with a state that is not zero."""
-    return any(state.any() for layer in network.layers for state in layer.initial.values())
+def _shifts(paths: Iterable[Path], *, floats: bool) -> tuple[int, int] | tuple[()]:
+    """Of the paths whose rescaling is that of float32, or of all others; () if there are none."""
+    seen = [int(s) for path in paths if _is_float(path) == floats for s in path.shift]
+    return _span(seen) if seen else ()
+
+
+def _is_float(path: Path) -> bool:
+    return isinstance(path, integer_lstm.Path) and path.floats
+
+
+def _has_row_mults(path: Path) -> bool:
+    """Whether rows of one gate of an integer-only LSTM have multipliers of their own."""
+    return isinstance(path, integer_lstm.Path) and path.mult.shape[1] > 1
+
+
+def _input_kinds(outlines: Iterable[Outline]) -> tuple[str, ...]:
+    """What the frames of the sweeps are."""
+    kinds = {sweep.tokens(one.network) for one in outlines for sweep in one.sweeps if sweep.layers}
+    return tuple(kind for kind, tokens in ((FEATURES, False), (TOKENS, True)) if tokens in kinds)
+
+
+def _quantizer_shifts(paths: Iterable[Path]) -> tuple[int, int]:
+    """The lowest and the highest; tokens are not rescaled."""
+    return _span([path.quantizer.shift for path in paths if not path.tokens] or [0])
 
 
 def _span(values: Iterable[int]) -> tuple[int, int]:
@@ -142,20 +183,24 @@ def _needs(plan: Plan) -> dict[str, int]:
         "sweep_sources": max(len(sweep.sources) for sweep in plan.sweeps),
         # Of one frame; a configuration has room for some of them.
         "sequence_words": plan.record.stride if len(plan.sweeps) > 1 else 0,
-        "events": max((use.event_base + 2 * use.path.columns for use in states), default=1),
-        "input_events": max(use.event_base + 2 * use.path.columns for use in frames),
-        "references": max((use.reference_base + use.path.columns for use in states), default=1),
-        "input_references": max(use.reference_base + use.path.columns for use in frames),
+        "events": max((use.event_base + 2 * use.room(plan.config) for use in states), default=1),
+        "input_events": max(use.event_base + 2 * use.room(plan.config) for use in frames),
+        "references": max((use.reference_base + use.references for use in states), default=1),
+        "input_references": max(1, *(use.reference_base + use.references for use in frames)),
         "states": sum(plan.state_words),
     }
 
 
 def _pre_bits(network: Network) -> int:
     """Width in which no pre-activation ever overflows, whatever the inputs."""
+    if network.arithmetic == INTEGER_LSTM:
+        return integer_lstm.PRE_BITS
     worst = 0
     for layer in network.layers:
+        assert isinstance(layer, FixedLayer)
         total = np.abs(layer.bias).astype(object)
         for path in layer.paths:
+            assert isinstance(path, FixedPath)
             rows = [layer.cell.gates.index(g) for g in path.gates]
             products = path.bound * np.abs(path.mult).astype(object)
             total[rows] += [
@@ -169,6 +214,8 @@ def _pre_bits(network: Network) -> int:
 def _lane_bits(path: Path, delta_mode: str, config: AcceleratorConfig) -> int:
     """Width of a lane's sum over one step's events: of a weight's digit times a delta."""
     digits = weight_digits(path.matrix, config.digits(path.weight_bits), config.digit_bits)
+    if path.tokens:
+        return int(TOKEN_EVENTS * np.abs(digits).max(initial=0)).bit_length() + 1
     largest = int(np.abs(digits).sum(axis=-1).max(initial=0))
     bits = path.quantizer.bits
     step = 1 << (bits - 1) if delta_mode == POWER_OF_TWO else (1 << bits) - 1
@@ -189,12 +236,29 @@ def check_fits(plan: Plan) -> None:
 def _check_paths(plan: Plan) -> None:
     """The kinds of deltas and weights."""
     network, config = plan.network, plan.config
+    if network.arithmetic != config.arithmetic:
+        raise UserError(
+            f"arithmetic: {network.arithmetic}, the accelerator has {config.arithmetic}; use a "
+            "configuration with the network's"
+        )
     if network.delta_mode not in config.delta_modes:
         raise UserError(
             f"delta mode: {network.delta_mode}, the accelerator has "
             f"{', '.join(config.delta_modes)}; quantize with one of these"
         )
+    for sweep in plan.sweeps:
+        kind = TOKENS if sweep.tokens(network) else FEATURES
+        if sweep.layers and kind not in config.input_kinds:
+            raise UserError(
+                f"frames: the network takes {kind}, the accelerator {', '.join(config.input_kinds)}"
+                "; use a configuration with them (input_kinds)"
+            )
     for name, path in network.paths():
+        if _has_row_mults(path) and not config.row_mults:
+            raise UserError(
+                f"{name}: a scale for each row, the accelerator has one a gate; use a "
+                "configuration with row_mults"
+            )
         if path.weight_bits not in config.weight_bits:
             raise UserError(
                 f"{name}: weights of {path.weight_bits} bits, the accelerator has "
@@ -240,7 +304,7 @@ def _check_sequences(plan: Plan) -> None:
             "several that are read together); use a configuration with a sequence buffer"
         )
     for layer in plan.network.layers:
-        if not plan.config.initial and any(state.any() for state in layer.initial.values()):
+        if not plan.config.initial and not layer.starts_from_zero:
             raise UserError(
                 f"{layer.name}: an initial state that is not zero, the accelerator starts from "
                 "zero; use a configuration with initial"
@@ -253,9 +317,8 @@ def _check_sizes(plan: Plan) -> None:
     for use in plan.uses:
         size = max(use.path.columns, use.path.units)
         if size > 1 << UNIT_BITS:
-            raise UserError(
-                f"{use.name}: {size} columns or units, the hardware takes {1 << UNIT_BITS}"
-            )
+            what = "tokens" if use.path.tokens and size == use.path.columns else "columns or units"
+            raise UserError(f"{use.name}: {size} {what}, the hardware takes {1 << UNIT_BITS}")
     for name, value in _needs(plan).items():
         limit = getattr(config, name)
         if value > limit:
@@ -263,17 +326,23 @@ def _check_sizes(plan: Plan) -> None:
                 f"{name}: the network needs {value}, the accelerator has {limit}; "
                 "use a larger configuration, fewer units or fewer bits"
             )
-    for name, (lowest, highest) in (
-        ("shifts", _span(int(s) for use in plan.uses for s in use.path.shift)),
-        ("quantizer_shifts", _span(use.path.quantizer.shift for use in plan.uses)),
+    paths = [use.path for use in plan.uses]
+    for name, needed in (
+        ("shifts", _shifts(paths, floats=False)),
+        ("float_shifts", _shifts(paths, floats=True)),
+        ("quantizer_shifts", _quantizer_shifts(paths)),
     ):
-        low, high = getattr(config, name)
-        if lowest < low or highest > high:
+        there = getattr(config, name)
+        if needed and not (there and there[0] <= needed[0] and needed[1] <= there[1]):
             raise UserError(
-                f"{name}: the network has {lowest}..{highest}, the accelerator takes {low}..{high}"
+                f"{name}: the network has {_text(needed)}, the accelerator takes {_text(there)}"
             )
 
 
-def longest_sequence(network: Network, config: AcceleratorConfig) -> int | None:
+def _text(span: tuple[int, ...]) -> str:
+    return "..".join(map(str, span)) or "none"
+
+
+def longest_sequence(network: AnyNetwork, config: AcceleratorConfig) -> int | None:
     """Frames of a sequence that the sequence buffer holds; None where there is none, and no end."""
     return config.sequence_words // Outline.of(network).record.stride if config.buffered else None

@@ -10,15 +10,29 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from amaranth.lib import data
 
 from ...golden.arithmetic import WIDTHS, Ints
 from ...golden.delta import POWER_OF_TWO
 from ...golden.models.graph import h_source
-from ...golden.models.network import MULT_BITS, Layer
-from ..cells.base import vector_layout
+from ...golden.models.layers import MULT_BITS
+from ...golden.models.layers import Layer as FixedLayer
+from ...golden.models.layers import Path as FixedPath
+from ..cells.base import constant_layout, vector_layout
+from ..cells.catalogue import CELLS
 from ..config import AcceleratorConfig
-from ..image import MULT_BIAS_BITS
-from ..words import SLOTS, EncoderRecord, Pass, layer_record, network_record, pack, sweep_record
+from ..words import (
+    SLOTS,
+    EncoderRecord,
+    Pass,
+    RowParameters,
+    layer_record,
+    network_record,
+    pack,
+    sweep_record,
+)
+from . import integer_lstm
+from .networks import Layer
 from .passes import PassPlan
 from .paths import INPUT, PathUse
 from .plan import Plan
@@ -60,14 +74,34 @@ def weight_digits(weights: Ints, count: int, bits: int) -> Ints:
 
 
 def row_words(plan: Plan, p: PassPlan) -> list[int]:
-    """Row parameters of a pass: bias (on the first path that feeds the gate) and mult."""
+    """Row parameters of a pass."""
     path, layer = p.use.path, plan.network.layers[p.use.stage.layer]
+    if isinstance(path, integer_lstm.Path):
+        return _integer_row_words(plan, p, path)
+    assert isinstance(path, FixedPath) and isinstance(layer, FixedLayer)
+    # A gate's bias is with the first path that feeds it.
     gates = [layer.cell.gates.index(g) for g in path.gates]
     new = np.array([g not in p.gates_before for g in path.gates])
     bias = np.where(new[:, None], layer.bias[gates], 0)
     mult = path.mult & ((1 << MULT_BITS) - 1)
     both = (bias << MULT_BITS) | mult
-    return pack_words(_rows_in_order(p, both, plan.config), MULT_BIAS_BITS)
+    return pack_words(_rows_in_order(p, both, plan.config), RowParameters.size)
+
+
+def _integer_row_words(plan: Plan, p: PassPlan, path: integer_lstm.Path) -> list[int]:
+    """The same of an integer-only LSTM: a D-word's multiplier, and its rows' biases."""
+    config = plan.config
+    biases = _rows_in_order(p, path.bias, config)
+    mults = np.tile(path.mult, (p.chunk.count, 1))
+    if config.row_mults:
+        mults = _rows_in_order(p, np.broadcast_to(path.mult, path.bias.shape), config)
+    layout = config.row_parameters
+    assert isinstance(layout, data.StructLayout)
+    shared = {"saturates": path.saturates, "floats": path.floats}
+    return [
+        pack(layout, {"mult": mult, "bias": bias, **shared})
+        for mult, bias in zip(mults.tolist(), biases.tolist(), strict=True)
+    ]
 
 
 def pack_words(values: Ints, bits: int) -> list[int]:
@@ -201,6 +235,15 @@ def vector_words(layer: Layer, count: int) -> list[int]:
     return words + [0] * (count - layer.units)
 
 
+def constant_word(plan: Plan, stage: Stage) -> int:
+    """What all units of a stage share; 0 where its cell takes no constants."""
+    layer, constants = plan.network.layers[stage.layer], CELLS[stage.cell].CONSTANTS
+    if not constants:
+        return 0
+    assert isinstance(layer, integer_lstm.Layer)
+    return pack(constant_layout(constants), {name: layer.constants[name] for name in constants})
+
+
 def state_words(layer: Layer, count: int) -> list[int]:
     """A layer's state before a sequence's first step, one of `count` words a unit: c above, h
     below."""
@@ -211,11 +254,12 @@ def state_words(layer: Layer, count: int) -> list[int]:
 
 def initial_codes(plan: Plan, use: PathUse) -> Ints:
     """References [columns] of a path before a sequence's first step."""
-    values = np.zeros(use.path.columns, np.int64)
+    layers, quantizer = plan.network.layers, use.path.quantizer
     if use.path.source == "h":
-        layers = plan.network.layers
-        values = layers[h_source(layers, use.stage.layer)].initial.get("h", values)
-    return use.path.quantizer(values)
+        initial = layers[h_source(layers, use.stage.layer)].initial
+        if "h" in initial:
+            return quantizer(initial["h"])
+    return np.full(use.path.columns, quantizer.zero_point)
 
 
 def reference_words(plan: Plan) -> list[int]:
@@ -240,8 +284,9 @@ def network_word(plan: Plan, sweep: Sweep) -> int:
     """What the frames of a sweep need."""
     encoders = plan.config.input_encoders
     return pack(
-        network_record(encoders),
+        network_record(encoders, plan.config.input_kinds),
         {
+            "tokens": sweep.tokens(plan.network),
             "inputs": sweep.inputs(plan.network),
             "macs": plan.network.macs,
             "program": plan.starts.get(sweep.index, 0),

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ...golden.models.graph import h_source
-from ...golden.models.network import Network, Path, path_name
+from ...golden.models.layers import TOKEN_EVENTS
 from ..config import AcceleratorConfig
+from .networks import Network, Path
 from .stages import Stage
 
 INPUT = -1
@@ -50,6 +51,16 @@ class PathUse:
         """Whether its list is of the frames' elements, and not of states."""
         return self.producer == INPUT
 
+    def room(self, config: AcceleratorConfig) -> int:
+        """Events for which a bank of its list has room."""
+        path = self.path
+        return TOKEN_EVENTS if path.tokens and not config.spread else path.columns
+
+    @property
+    def references(self) -> int:
+        """Of its source's elements, x̂; a token needs none."""
+        return 0 if self.path.tokens else self.path.columns
+
 
 def plan_uses(
     network: Network, stages: Sequence[Stage], config: AcceleratorConfig
@@ -60,6 +71,7 @@ def plan_uses(
     """
     first = {stage.layer: stage.index for stage in reversed(stages)}
     last = {stage.layer: stage.index for stage in stages}
+    names = {id(path): name for name, path in network.paths()}
     uses: list[PathUse] = []
     known: dict[tuple[int, int], PathUse] = {}
     encoders: dict[tuple[int, int], int] = {}
@@ -85,7 +97,7 @@ def plan_uses(
             memory = (producer == INPUT, encoder)
             known[n, k] = PathUse(
                 stage=stage,
-                name=path_name(layer, k),
+                name=names[id(path)],
                 path=fed,
                 list=len(known),
                 producer=producer,
@@ -95,8 +107,9 @@ def plan_uses(
             )
             uses.append(known[n, k])
             slices = config.input_elements if producer == INPUT else config.cell_units
-            events[memory] = events.get(memory, 0) + 2 * path.columns
-            rounded = path.columns + -path.columns % slices
+            events[memory] = events.get(memory, 0) + 2 * known[n, k].room(config)
+            kept = known[n, k].references
+            rounded = kept + -kept % slices
             references[memory] = references.get(memory, 0) + rounded
     return tuple(uses)
 
@@ -114,14 +127,4 @@ def _feeding(path: Path, gates: Sequence[str]) -> Path | None:
     rows = [n for n, gate in enumerate(path.gates) if gate in gates]
     if len(rows) == len(path.gates):
         return path
-    if not rows:
-        return None
-    scale = path.weight_scale
-    return replace(
-        path,
-        gates=tuple(path.gates[n] for n in rows),
-        weights=path.weights[rows],
-        mult=path.mult[rows],
-        shift=path.shift[rows],
-        weight_scale=scale[rows] if len(scale) == len(path.gates) else scale,
-    )
+    return path.of_gates(rows) if rows else None

@@ -11,8 +11,9 @@ from itertools import accumulate
 
 from ...golden.arithmetic import WIDTHS
 from ...golden.errors import UserError
-from ...golden.models.network import Network
 from ..config import AcceleratorConfig
+from .integer_lstm import runnable
+from .networks import AnyNetwork, Network
 from .passes import PassPlan, plan_passes
 from .paths import PathUse, plan_uses
 from .stages import Stage, plan_stages
@@ -29,7 +30,7 @@ class Outline:
 
     Members
     -------
-    network: the network
+    network: as the compiler takes it
     sweeps: in their order
     record: what is kept of a frame between sweeps
     stages: in program order
@@ -41,8 +42,9 @@ class Outline:
     stages: tuple[Stage, ...]
 
     @classmethod
-    def of(cls, network: Network) -> "Outline":
-        """The outline of `network`; UserError for widths that only golden has."""
+    def of(cls, any_network: AnyNetwork) -> "Outline":
+        """The outline of a network; UserError for what only golden has."""
+        network = runnable(any_network)
         _check_widths(network)
         sweeps = plan_sweeps(network)
         return cls(
@@ -87,7 +89,7 @@ class Plan:
     passes: tuple[PassPlan, ...]
 
     @classmethod
-    def of(cls, network: Network, config: AcceleratorConfig) -> "Plan":
+    def of(cls, network: AnyNetwork, config: AcceleratorConfig) -> "Plan":
         """The plan of `network` on the accelerator that `config` describes."""
         return Outline.of(network).on(config)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...golden.errors import UserError
-from ...golden.models.network import Network
+from .networks import Network
 from .sweeps import Sweep
 
 

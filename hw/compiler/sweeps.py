@@ -9,8 +9,8 @@ sweep, and needs no memory between.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ...golden.models.graph import FRAMES, inputs_of, outputs_of, width_of
-from ...golden.models.network import Network
+from ...golden.models.graph import FRAMES, inputs_of, outputs_of
+from .networks import Network
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,9 +32,13 @@ class Sweep:
     sources: tuple[int, ...]
     backward: bool
 
+    def tokens(self, network: Network) -> bool:
+        """Whether its frames are tokens."""
+        return bool(self.layers) and network.layers[self.layers[0]].tokens
+
     def inputs(self, network: Network) -> int:
         """Words of a frame that it takes."""
-        return width_of(network.layers, self.sources)
+        return network.words_of(self.sources)
 
     @property
     def result(self) -> int:
@@ -103,7 +107,7 @@ def plan_record(network: Network, sweeps: Sequence[Sweep]) -> FrameRecord:
     for source, born in made.items():
         if source not in used:
             continue  # it goes straight out
-        units = width_of(network.layers, [source])
+        units = network.words_of([source])
         alive = sorted(
             (span.offset, span.offset + span.units)
             for other, span in spans.items()

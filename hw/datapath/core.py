@@ -14,7 +14,7 @@ from ..image import Image, core_memories
 from ..parts.memory import MemoryWrite, block_ram, connect_write, load_ports
 from ..parts.queue import Credits, Queue
 from ..parts.widths import Widen
-from ..words import LIST_BITS, network_record
+from ..words import FEATURES, LIST_BITS, network_record
 from .detect.detector import Detector
 from .detect.frames import FrameInput
 from .detect.words import ThresholdWrite, frame_word
@@ -218,6 +218,8 @@ class Core(wiring.Component):
         }
         if reads(config.cells, "vectors"):
             loaded["vectors"] = cells.load_vectors
+        if reads(config.cells, "constants"):
+            loaded["constants"] = cells.load_constants
         if config.initial:
             loaded["initial_states"] = cells.load_initial
             loaded["initial_sums"] = accumulate.load_initial
@@ -247,6 +249,7 @@ class Core(wiring.Component):
             store_outstanding=store.outstanding,
             store_spacing=store.spacing,
             levels=config.levels,
+            token_sources=0 if FEATURES in config.input_kinds else config.input_encoders,
         )
 
     def _array(self) -> MacArray:
@@ -271,6 +274,8 @@ class Core(wiring.Component):
             width=config.cell_units,
             vectors=contents.get("vectors", []),
             initial=contents.get("initial_states", []) if config.initial else None,
+            layers=config.layers,
+            constants=contents.get("constants", []),
         )
 
     def _passes(
@@ -361,7 +366,13 @@ class Core(wiring.Component):
         """Frames -> their change detectors."""
         config = self._config
         elements = config.input_elements
-        frames = FrameInput(encoders=config.input_encoders, sweeps=config.sweeps, elements=elements)
+        frames = FrameInput(
+            encoders=config.input_encoders,
+            columns=config.input_references,
+            sweeps=config.sweeps,
+            elements=elements,
+            input_kinds=config.input_kinds,
+        )
         m.submodules.frames = self._renewed(frames)
         wiring.connect(m, wiring.flipped(self.i), frames.i)
         detectors = [self._detector(m, n, frames=True) for n in range(config.input_encoders)]
@@ -387,12 +398,14 @@ class Core(wiring.Component):
                 detector.context.eq(frames.context[n]),
                 detector.i.eq(frames.element),
             ]
+            if config.spread:
+                m.d.comb += detector.tokens.eq(record.tokens)
         return frames, detectors
 
     def _network_record(self, m: Module) -> Any:
         """The sweep's record. Like the memories, what was loaded outlives a reset."""
         init = self._contents.get("network", [0])
-        layout = network_record(self._config.input_encoders)
+        layout = network_record(self._config.input_encoders, self._config.input_kinds)
         if self._config.sweeps == 1:
             start: Any = layout.from_bits(init[0])
             record: Any = Signal(layout, init=start, reset_less=True)

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 from amaranth.utils import bits_for, ceil_log2
 
+from ...golden.errors import UserError
 from ..accelerator import windows
 from ..config import AcceleratorConfig
 from ..datapath.core import drain_queue_words
 from ..datapath.units.outputs import output_words
 from ..datapath.units.words import output_word
-from ..words import FetchPass, RowPass, layer_record, network_record, sweep_record
+from ..words import FIXED, FetchPass, RowPass, layer_record, network_record, sweep_record
 from . import area_datapath
 from .ecp5 import Area, Part, fifo, memory, multiplexer, queue
 from .ecp5_measured import SRU_CELLS
@@ -31,6 +32,7 @@ class AreaEstimate:
     Members
     -------
     luts, flip_flops, multipliers, block_rams: of all; LUTs are LUT4s
+    sprams: large memories that hold the weights, in families that have them
     components: each component's, by its name
     """
 
@@ -39,6 +41,7 @@ class AreaEstimate:
     multipliers: int
     block_rams: int
     components: Mapping[str, Area]
+    sprams: int = 0
 
 
 def estimate_area(config: AcceleratorConfig) -> AreaEstimate:
@@ -57,7 +60,11 @@ def estimate_area(config: AcceleratorConfig) -> AreaEstimate:
 
 
 def components(config: AcceleratorConfig) -> dict[str, Part]:
-    """Every component by its name."""
+    """Every component by its name. Raises UserError for an arithmetic that is not counted."""
+    if config.arithmetic != FIXED:
+        raise UserError(
+            f"area: of the arithmetic {config.arithmetic} there is no estimate; let yosys count"
+        )
     builders: dict[str, Callable[[AcceleratorConfig], Part]] = {
         "interface": _interface,
         "sequence buffer": _sequence,
@@ -122,7 +129,7 @@ def _streams(config: AcceleratorConfig) -> Part:
         word = 16 * units + bits_for(units)
         counted += Area(luts=multiplexer(units // config.output_elements, 16))
     counted += queue(outputs, word)
-    record = network_record(config.input_encoders).size
+    record = network_record(config.input_encoders, config.input_kinds).size
     if config.sweeps > 1:
         counted += memory(config.sweeps, record, registers=0)
     else:

@@ -18,11 +18,13 @@ from ..datapath.rows.stages import rescale_cycles
 from ..datapath.units.lane import cell_cycles
 from ..datapath.units.unit import unit_latency
 from ..datapath.units.words import gate_word
-from ..image import MULT_BIAS_BITS
 from ..parts.memory import BANK_WORDS
-from ..words import COLUMN_BITS, SLOTS, UNIT_BITS, FetchPass, RowPass
+from ..words import COLUMN_BITS, SLOTS, TOKENS, UNIT_BITS, FetchPass, RowParameters, RowPass
 from .ecp5 import Area, Part, adder, fifo, memory, multiplexer, queue, rescaler
 from .ecp5_measured import SRU_CELLS
+
+TOKEN_ENCODER = Area(luts=58, flip_flops=2 * UNIT_BITS + COLUMN_BITS + 10)
+"""A change detector of tokens: two indices, the number of tokens, marks."""
 
 UNREAD_BITS = 9
 """Bits of a word for the cell unit that nobody reads beyond its collecting, or at all."""
@@ -37,6 +39,10 @@ def encoders(config: AcceleratorConfig) -> Part:
         ("input", config.input_encoders, config.input_elements, config.input_references, 0),
         ("state", config.encoders, config.cell_units, config.references, in_flight),
     ):
+        if kind == "input" and TOKENS in config.input_kinds:
+            total += TOKEN_ENCODER * count
+            if not config.spread:
+                continue
         references = max(ceil(depth / slices), 2)
         one = _encoder(config, references)
         if config.initial and kind == "state":
@@ -160,11 +166,11 @@ def accumulate(config: AcceleratorConfig) -> Part:
     one = rescaler(sums, config.shifts, pre + 1)
     one += Area(
         luts=adder(sums) + adder(pre + 1) + adder(pre) + (18 if pre > 16 else 0),
-        flip_flops=3 * sums + MULT_BIAS_BITS - BIAS_BITS + (1 + latency) * bias + 2 * pre,
+        flip_flops=3 * sums + RowParameters.size - BIAS_BITS + (1 + latency) * bias + 2 * pre,
     )
     counted = one * rows
     counted += memory(config.row_words, rows * sums)
-    counted += memory(config.row_words, rows * MULT_BIAS_BITS)
+    counted += memory(config.row_words, rows * RowParameters.size)
     counted += memory(SLOTS * config.chunk_words, rows * pre, asynchronous=True)
     counted += queue(QUEUE_WORDS, gate_word(config).size, straight=True)
     if config.initial:

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ...golden.arithmetic import Ints
-from ...golden.models.graph import width_of
 from ..compiler.paths import INPUT
 from ..compiler.plan import Plan
 from ..compiler.sweeps import Sweep
 from ..datapath.detect.encoder import recovery
+from ..datapath.detect.tokens import RECOVERY as TOKEN_RECOVERY
 from ..datapath.fetch.sequencer import STEPS
 from .cycle_parts import BANK_FREE, NEVER, PUSHED, STEP_ROOM, ListTimes
 
@@ -28,7 +28,7 @@ def words_coming(plan: Plan, sweep: Sweep) -> Cycles:
     config = plan.config
     if not config.buffered:
         return np.arange(ceil(sweep.inputs(plan.network) / config.input_elements))
-    sizes = [width_of(plan.network.layers, [source]) for source in sweep.sources]
+    sizes = [plan.network.words_of([source]) for source in sweep.sources]
     return np.arange(sum(sizes)) + np.repeat(np.arange(len(sizes)), sizes)
 
 
@@ -49,6 +49,7 @@ class DetectModel:
         # Of a frame of the sweep: its words, and the cycles from the first one to each of them.
         sweep = plan.passes[0].use.stage.sweep
         self._coming = words_coming(plan, sweep)
+        self._tokens = sweep.tokens(plan.network)
         self._fired = fired
         self._uses = [users[0] for users in plan.lists if users]
         self._lists: dict[tuple[int, int], ListTimes] = {}
@@ -59,7 +60,8 @@ class DetectModel:
 
     def frame(self, t: int) -> int:
         """Writes the lists of step t's frame; the cycle of its first word."""
-        start = max(0, self._frame_end + self.recovery + 1, self._finished[0] + STEP_ROOM)
+        recovery = TOKEN_RECOVERY if self._tokens else self.recovery
+        start = max(0, self._frame_end + recovery + 1, self._finished[0] + STEP_ROOM)
         free = self._released[t - 2] + BANK_FREE if t > 1 else 0
         elements = self._config.input_elements
         if elements == 1:
@@ -67,7 +69,9 @@ class DetectModel:
         coming = start + self._coming
         self._frame_end = int(coming[-1])
         for use in self._uses:
-            if use.producer == INPUT:
+            if use.path.tokens:
+                self._write_token(use.list, t, use.name)
+            elif use.producer == INPUT:
                 at = coming[self._elements(use.name, t, use.path.columns) // elements]
                 self._write(use.list, t, at, self._frame_end, elements, free)
         return start
@@ -95,6 +99,13 @@ class DetectModel:
     def bank_of(self, n: int, bank: int) -> ListTimes | None:
         """A bank of list n; None: since reset, nothing has been written to it."""
         return self._lists.get((n, bank))
+
+    def _write_token(self, n: int, t: int, name: str) -> None:
+        """A token's list: the last of its events closes it, another comes a cycle before."""
+        fired = self._fired[name][t] if t < len(self._fired[name]) else 0
+        count = len(fired) if isinstance(fired, np.ndarray) else int(fired)
+        closed = self._frame_end + TOKEN_RECOVERY - PUSHED
+        self._lists[n, t & 1] = ListTimes(closed - np.arange(count)[::-1], closed)
 
     def _write(self, n: int, t: int, at: Cycles, end: int, slices: int, free: int) -> None:
         """A list: its events' elements came at `at`, the source's last one at `end`."""

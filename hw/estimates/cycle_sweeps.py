@@ -35,7 +35,7 @@ def estimate_sweeps(plan: Plan, events: Sequence[Events]) -> Estimate:
     """See `cycles.estimate_plan`."""
     ends: list[int] = []
     beats = cycle = 0
-    inputs = plan.network.inputs
+    inputs = plan.network.frame_words
     for each in events:
         steps = len(next(iter(each.values())))
         if not steps:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...golden.arithmetic import Ints
 from ...golden.errors import UserError
-from ...golden.models.network import Network, path_name
+from ..compiler.networks import AnyNetwork, Network
 from ..compiler.plan import Plan
 from ..config import AcceleratorConfig
 from .cycle_machine import Estimate, Events, Machine
@@ -26,7 +26,7 @@ __all__ = ["Estimate", "Events", "dense_events", "estimate_cycles", "estimate_pl
 
 
 def estimate_cycles(
-    network: Network, config: AcceleratorConfig, events: Sequence[Events]
+    network: AnyNetwork, config: AcceleratorConfig, events: Sequence[Events]
 ) -> Estimate:
     """Cycles of sequences that follow each other without a pause; see `estimate_plan`."""
     return estimate_plan(Plan.of(network, config), events)
@@ -58,11 +58,12 @@ def estimate_plan(plan: Plan, events: Sequence[Events]) -> Estimate:
 
 def dense_events(network: Network, steps: int) -> dict[str, Ints]:
     """The events of a sequence in whose steps every element changes."""
+    names = {id(path): name for name, path in network.paths()}
     dense = {}
     for layer in network.layers:
         first = slice(-1, None) if layer.backward else slice(1)  # of its own steps
-        for n, path in enumerate(layer.paths):
-            dense[path_name(layer, n)] = counts = np.full(steps, path.columns)
+        for path in layer.paths:
+            dense[names[id(path)]] = counts = np.full(steps, path.most_events)
             if path.source == "h":
                 counts[first] = 0
     return dense

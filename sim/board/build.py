@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...boards.flow.design import FACTS, NETWORK, BoardDesign, number_at_start
+from ...boards.flow.build import board_core, first_network
+from ...boards.flow.design import FACTS, NETWORK, BoardDesign
 from ...boards.registry import find_board
 from ...boards.tools import toolchain
 from ...boards.tools.process import digest, fresh_folder, moved
 from ...golden.errors import UserError
 from ...golden.models.network import Network
-from ...hw.accelerator import Accelerator
 from ...hw.bus.axi import flat_ports
 from ...hw.compiler.compile import compile_network
 from ...hw.verilog import to_verilog
@@ -69,11 +69,12 @@ def _inputs(folder: Path) -> list[str]:
 def _verilog(design: BoardDesign, network: Network, clocks_per_bit: int) -> str:
     """The board's top level with the network in it."""
     image = compile_network(network, design.config)
-    core = Accelerator(design.config, image)
-    numbers = design.number, number_at_start(design.config, image)
+    board = find_board(design.board)
+    core = board_core(design.config, image, board)
+    numbers = design.number, first_network(design.config, image, board)
     top = SimulatedTop(
         core,
-        board=find_board(design.board),
+        board=board,
         clock_mhz=design.clock_mhz,
         clocks_per_bit=clocks_per_bit,
         numbers=numbers,

@@ -9,6 +9,7 @@ from amaranth.lib import io, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...boards.board import Board
+from ...boards.flow.families import family_of
 from ...boards.flow.top import BoardTop
 from ..memory.store import chip_beside
 
@@ -118,6 +119,7 @@ class SimulatedTop(wiring.Component):
             pll=SimulatedPll(self._clock_mhz),
             baud=self._clock_mhz * 1e6 / self._clocks_per_bit,
             numbers=self._numbers,
+            window=family_of(self._board).window,
             pads=chip_beside,
         )
         pins = _Pins(self._board)

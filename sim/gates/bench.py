@@ -16,6 +16,7 @@ from ...hw.accelerator import windows
 from ...hw.bus.register_map import REGISTER, place_windows
 from ...hw.compiler.compile import compile_network
 from ...hw.config import AcceleratorConfig
+from ..dut import instance, stream_facts
 from ..testbench import hex_lines, input_words, stream_words
 
 BENCH = "deltaloom_gates_tb"
@@ -24,6 +25,18 @@ RESULT = "result.txt"
 DUMP = "gates.vcd"
 PERIOD_NS = 200
 """Of the simulated clock: longer than any path of cells with the delays of their own models."""
+WRITING = {
+    "s_axil_awaddr": "write[55:32]",
+    "s_axil_awvalid": "awvalid",
+    "s_axil_awready": "awready",
+    "s_axil_wdata": "write[31:0]",
+    "s_axil_wstrb": "4'd15",
+    "s_axil_wvalid": "wvalid",
+    "s_axil_wready": "wready",
+    "s_axil_bresp": "bresp",
+    "s_axil_bvalid": "bvalid",
+}
+"""The bus as the bench writes to it."""
 PATIENCE = 100_000
 """Clock cycles without an answer or an output word after which the bench gives up."""
 
@@ -64,39 +77,7 @@ module $bench;
   wire #0.001 given = valid;
   wire [$out_top:0] #0.001 value = {last, word};
 
-  $top dut (
-      .clk(clk),
-      .rst(rst),
-      .s_axis_tdata(next[$tdata]),
-      .s_axis_tvalid(sending),
-      .s_axis_tready(ready),
-      .s_axis_tlast(next[$tlast]),
-      .s_axis_tuser(next[$tuser]),
-      .m_axis_tdata(word),
-      .m_axis_tvalid(valid),
-      .m_axis_tready(1'b1),
-      .m_axis_tlast(last),
-      .s_axil_awaddr(write[55:32]),
-      .s_axil_awprot(3'd0),
-      .s_axil_awvalid(awvalid),
-      .s_axil_awready(awready),
-      .s_axil_wdata(write[31:0]),
-      .s_axil_wstrb(4'd15),
-      .s_axil_wvalid(wvalid),
-      .s_axil_wready(wready),
-      .s_axil_bresp(bresp),
-      .s_axil_bvalid(bvalid),
-      .s_axil_bready(1'b1),
-      .s_axil_araddr(24'd0),
-      .s_axil_arprot(3'd0),
-      .s_axil_arvalid(1'b0),
-      .s_axil_arready(),
-      .s_axil_rdata(),
-      .s_axil_rresp(),
-      .s_axil_rvalid(),
-      .s_axil_rready(1'b1)
-  );
-
+$dut
   initial begin
     $$readmemh("writes.hex", writes);
     $$readmemh("frames.hex", in_words);
@@ -197,7 +178,6 @@ def bench_files(
     counted = [f"dut.{macro}" for macro in macros]
     facts = {
         "bench": BENCH,
-        "top": top,
         "files": " ".join(sources),
         "result": RESULT,
         "dump": DUMP,
@@ -206,12 +186,8 @@ def bench_files(
         "wanted": len(wanted),
         "patience": PATIENCE,
         "half": PERIOD_NS // 2,
-        "in_top": bits[0] + 2,
-        "out_top": bits[1],
-        "data_top": bits[1] - 1,
-        "tdata": f"{bits[0] - 1}:0",
-        "tlast": bits[0],
-        "tuser": f"{bits[0] + 2}:{bits[0] + 1}",
+        "dut": instance(top, config, WRITING),
+        **stream_facts(config),
         "scopes": ", ".join(["dut", *(f"dut.{scope}" for scope in scopes)]),
         "clear": "".join(
             f"          {macro}.reads = 0;\n          {macro}.writes = 0;\n" for macro in counted

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...boards.asic.build import AsicBuild
+from ...boards.asic.build import VERILOG, AsicBuild
 from ...boards.asic.energy import Activity
 from ...boards.asic.synthesis import TOP
 from ...boards.tools.toolchain import require
@@ -18,6 +18,7 @@ from ...golden.models.network import Network
 from ...golden.processes import end, start
 from ...golden.writing import write_text
 from .bench import BENCH, DUMP, RESULT, bench_files
+from .known import NETLIST, simulated
 from .toggles import count_toggles
 
 PROGRAM = f"{BENCH}.vvp"
@@ -57,6 +58,7 @@ def simulate_gates(build: AsicBuild, network: Network, frames: Sequence[Ints]) -
     UserError
         No Icarus, a cell model that it does not take, or a word that is not golden's.
     """
+    sources = tuple(NETLIST if name == VERILOG else name for name in build.sources)
     files = bench_files(
         network,
         build.config,
@@ -64,11 +66,12 @@ def simulate_gates(build: AsicBuild, network: Network, frames: Sequence[Ints]) -
         top=TOP,
         scopes=list(build.netlist.paths.values()),
         macros=build.macro_paths,
-        sources=build.sources,
+        sources=sources,
     )
+    files[NETLIST] = simulated(build.netlist, build.technology.library)
     for name, text in files.items():
         write_text(text, build.folder / name)
-    build_bench(build.folder, build.sources)
+    build_bench(build.folder, sources)
     return run_bench(build.folder, frames=sum(map(len, frames)))
 
 

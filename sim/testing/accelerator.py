@@ -11,6 +11,7 @@ from ...golden.models.network import Network
 from ...hw.accelerator import windows
 from ...hw.bus.register_map import place_windows
 from ...hw.compiler.compile import compile_plan
+from ...hw.compiler.networks import AnyNetwork
 from ...hw.compiler.plan import Plan
 from ...hw.config import AcceleratorConfig
 from ...hw.generate import manifest
@@ -46,7 +47,7 @@ def check_accelerator(
     return report
 
 
-def load_network(network: Network, config: AcceleratorConfig) -> dict[str, Any]:
+def load_network(network: AnyNetwork, config: AcceleratorConfig) -> dict[str, Any]:
     """Options of `simulate` by which a design of `config` runs `network`, loaded over the bus.
 
     manifest: what `simulate` needs of it; image: the writes (byte address, value) of all memories.

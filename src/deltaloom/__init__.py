@@ -19,6 +19,7 @@ __all__ = [
     "Dataset",
     "Estimate",
     "Evaluation",
+    "FineTuning",
     "FloatModel",
     "ImportOptions",
     "IntegerNetwork",
@@ -26,12 +27,14 @@ __all__ = [
     "Run",
     "Scheme",
     "Stepper",
+    "TrainingOptions",
     "UserError",
     "__version__",
     "build",
     "estimate",
     "evaluate",
     "export_tflite",
+    "finetune",
     "generate",
     "import_model",
     "import_tflite",
@@ -68,10 +71,12 @@ if TYPE_CHECKING:
     from .golden.models.network import Network
     from .golden.quantization.scheme import Scheme
     from .lstm_api import export_tflite, import_tflite, quantize_integer_lstm
+    from .training_api import FineTuning, TrainingOptions, finetune
 else:
     _HOMES = {
         "Dataset": "golden.data",
         "Evaluation": "golden.evaluation.result",
+        "FineTuning": "training_api",
         "FloatModel": "golden.models.float_model",
         "ImportOptions": "golden.importers.checkpoint",
         "IntegerNetwork": "golden.integer_lstm.network",
@@ -79,8 +84,10 @@ else:
         "Run": "golden.engines.whole",
         "Scheme": "golden.quantization.scheme",
         "Stepper": "golden.engines.stepper",
+        "TrainingOptions": "training_api",
         "UserError": "golden.errors",
         "export_tflite": "lstm_api",
+        "finetune": "training_api",
         "import_tflite": "lstm_api",
         "quantize_integer_lstm": "lstm_api",
     }

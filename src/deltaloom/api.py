@@ -183,7 +183,7 @@ def run(model: FloatModel | Network, data: Dataset) -> Run:
 
 
 def generate(
-    network: Network,
+    network: AnyNetwork,
     folder: AnyPath,
     *,
     word_bits: int = evaluation.WORD_BITS,
@@ -210,7 +210,7 @@ def generate(
 
 def simulate(
     design: "Design",
-    network: Network,
+    network: AnyNetwork,
     data: Dataset,
     *,
     frames: int = 200,
@@ -372,7 +372,7 @@ def build(
 
 
 def _accelerator(
-    network: Network, word_bits: int, lanes: str, longest: int, drain_rows: int | None = None
+    network: AnyNetwork, word_bits: int, lanes: str, longest: int, drain_rows: int | None = None
 ) -> "AcceleratorConfig":
     """The smallest accelerator that holds the network."""
     from .hw.compiler.fit import derive_config

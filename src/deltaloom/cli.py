@@ -16,6 +16,8 @@ from typing import NoReturn
 
 from . import __version__
 from .golden.errors import UserError, printable
+from .terminal.completion import add_completion
+from .terminal.document import add_json, alone, check_json
 from .verbs import VERBS, load
 
 USAGE_ERROR = 2
@@ -65,6 +67,7 @@ def make_parser(names: Iterable[str] = VERBS) -> argparse.ArgumentParser:
         epilog="`deltaloom VERB --help` tells a verb's options, their units and defaults.",
     )
     parser.add_argument("--version", action="version", version=f"deltaloom {__version__}")
+    add_completion(parser)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, title="verbs")
     for name in names:
         verb = load(name)
@@ -87,6 +90,7 @@ def make_parser(names: Iterable[str] = VERBS) -> argparse.ArgumentParser:
             default=argparse.SUPPRESS,
             help="print nothing but an error (default: tables, warnings and progress)",
         )
+        add_json(sub)
         sub.set_defaults(run=verb.run)
     return parser
 
@@ -120,7 +124,8 @@ def _run(words: Sequence[str]) -> int:
                     from .golden.cells import load_cells  # NumPy, after `main`
 
                     load_cells(args.cells)
-                with _silence() if "quiet" in args else nullcontext():
+                check_json(args)
+                with alone(args), _silence() if "quiet" in args else nullcontext():
                     args.run(args)
             finally:  # here, where a closed pipe is caught, and not at Python's exit
                 _flush()

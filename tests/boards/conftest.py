@@ -30,14 +30,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The echoing core on a board at its own rates: RTLIL, LPF, the site of each pin in use."""
+    """The echoing core on a board at its own rates: RTLIL, constraints, where each pin is."""
 
     rtlil: str
-    lpf: str
+    constraints: str
+
+    @property
+    def lpf(self) -> str:
+        return self.constraints
 
     @property
     def sites(self) -> dict[str, str]:
-        return dict(re.findall(r'LOCATE COMP "(\w+)__io" SITE "(\w+)"', self.lpf))
+        """By LPF (ECP5), PCF (iCE40) or CST (Gowin)."""
+        forms = (r'LOCATE COMP "(\w+)__io" SITE "(\w+)"', r"set_io (\w+)__io (\w+)")
+        forms += (r'IO_LOC "(\w+)__io" (\w+);',)
+        return dict(pin for form in forms for pin in re.findall(form, self.constraints))
 
     def pin(self, name: str) -> str:
         """The IOBUF line's settings."""
@@ -48,8 +55,8 @@ class Plan:
 
 @functools.cache
 def _planned(board: Board) -> Plan:
-    rtlil, lpf = prepare(Loopback(), board, clock_mhz=board.clock_mhz, baud=board.baud)
-    return Plan(rtlil=rtlil, lpf=lpf)
+    rtlil, files = prepare(Loopback(), board, clock_mhz=board.clock_mhz, baud=board.baud)
+    return Plan(rtlil=rtlil, constraints=files)
 
 
 @pytest.fixture

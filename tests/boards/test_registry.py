@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 
 from deltaloom.boards.board import Board
-from deltaloom.boards.ecp5.chips import DEVICES
+from deltaloom.boards.ecp5 import chips as ecp5
 from deltaloom.boards.ecp5.place_and_route import DEVICES as NEXTPNR_DEVICES
 from deltaloom.boards.flow.build import TOP, check_rates
 from deltaloom.boards.flow.families import FAMILIES, family_of
+from deltaloom.boards.gowin import chips as gowin
+from deltaloom.boards.ice40 import chips as ice40
 from deltaloom.boards.registry import BOARDS, facts_table, find_board
 from deltaloom.golden.errors import UserError
 
@@ -40,9 +42,13 @@ def test_boards_of_all_files_are_found() -> None:
         "ecpix5_45f",
         "ecpix5_85f",
         "icepi_zero",
+        "icebreaker",
+        "icesugar",
         "icesugar_pro",
         "orangecrab_25f",
         "orangecrab_85f",
+        "tang_nano_20k",
+        "tang_nano_9k",
         "ulx3s_12f",
         "ulx3s_25f",
         "ulx3s_45f",
@@ -76,23 +82,41 @@ def test_its_pins_and_clock_are_those_of_its_facts(
     plan = planned(board)
     sites = plan.sites
     assert (sites["uart_0__rx"], sites["uart_0__tx"]) == (board.serial.rx, board.serial.tx)
-    hertz = board.clock_in_mhz * 1e6
-    assert re.findall("FREQUENCY.*", plan.lpf) == [
-        f'FREQUENCY PORT "{board.clock}_0__io" {hertz} HZ;'
-    ]
-    assert f'attribute \\FREQUENCY_PIN_CLKI "{board.clock_in_mhz:g}"' in plan.rtlil
+    mhz = board.clock_in_mhz
+    if board.family == "ecp5":
+        frequency = f'FREQUENCY PORT "{board.clock}_0__io" {mhz * 1e6} HZ;'
+        assert re.findall("FREQUENCY.*", plan.constraints) == [frequency]
+        assert f'attribute \\FREQUENCY_PIN_CLKI "{mhz:g}"' in plan.rtlil
+    elif board.family == "ice40":
+        frequency = f"set_frequency {board.clock}_0__io {mhz}"
+        assert re.findall("set_frequency.*", plan.constraints) == [frequency]
+        assert board.clock_mhz == mhz and "PLL" not in plan.rtlil
+    else:
+        assert f'parameter \\FCLKIN "{mhz:g}"' in plan.rtlil
+        assert f'parameter \\DEVICE "{board.device.name}"' in plan.rtlil
     assert len(set(sites.values())) == len(sites) == 3 + len(board.lights) + bool(board.reset)
     assert f"module \\{TOP}\n" in plan.rtlil
 
 
 @each
 def test_its_fpga_is_the_platforms(board: Board) -> None:
-    platform = board.platform()
-    assert (platform.device, int(platform.speed)) == (board.device.name, board.speed)
-    assert PACKAGES[platform.package] == board.package
+    platform, device = board.platform(), board.device
     assert platform.default_clk == board.clock
-    assert board.device in DEVICES.values() and board.device.nextpnr in NEXTPNR_DEVICES
-    assert platform._nextpnr_device_options[platform.device] == f"--{board.device.nextpnr}"
+    if board.family == "gowin":
+        assert device in gowin.DEVICES.values()
+        assert (platform.family, platform.part) == (device.name, board.package)
+        assert f"C{board.speed}/" in platform.part
+        assert device.nextpnr == device.name.replace("R-", "-")
+        return
+    assert platform.device == device.name
+    assert platform._nextpnr_device_options[platform.device] == f"--{device.nextpnr}"
+    if board.family == "ice40":
+        assert device in ice40.DEVICES.values()
+        assert (platform.package, board.speed) == (board.package, 0)
+        return
+    assert device in ecp5.DEVICES.values() and device.nextpnr in NEXTPNR_DEVICES
+    assert int(platform.speed) == board.speed
+    assert PACKAGES[platform.package] == board.package
 
 
 @each
@@ -100,7 +124,7 @@ def test_its_memories_are_on_the_platform_where_that_knows_any(board: Board) -> 
     resources = {name for name, _ in board.platform().resources}
     for memory in board.memories:
         assert memory.kind in ("SDRAM", "DDR3", "HyperRAM")
-        assert memory.kind.lower() in resources or board.series == "colorlight"
+        assert memory.kind.lower() in resources or board.series in ("colorlight", "tang_nano")
         assert memory.megabytes >= 1 and memory.bits in (8, 16, 32)
 
 
@@ -139,8 +163,9 @@ def test_families_are_known_by_their_names() -> None:
 
 
 def test_the_flow_names_no_family() -> None:
-    """What is ECP5's own is in boards/ecp5, and only flow/families.py knows of it."""
+    """What is a family's own is in its package, and only flow/families.py knows of it."""
     for file in (ROOT / "boards" / "flow").glob("*.py"):
         if file.name != "families.py":
             text = file.read_text("utf-8")
-            assert not re.search("ecp5|TRELLIS|DP16KD|MULT18X18|nextpnr|lpf", text, re.I), file
+            own = "ecp5|ice40|gowin|TRELLIS|DP16KD|MULT18X18|SB_|nextpnr|lpf|pcf|cst"
+            assert not re.search(own, text, re.I), file

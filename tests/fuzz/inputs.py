@@ -10,20 +10,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import graphs
 import numpy as np
 
+from deltaloom.boards.flow.design import BoardDesign
+from deltaloom.boards.registry import find_board
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.integer_lstm.export import to_tflite
 from deltaloom.golden.integer_lstm.recipe import quantize
 from deltaloom.golden.integer_lstm.synthetic import make_lstm_network
 from deltaloom.golden.models.float_model import FloatLayer, FloatModel, FloatPath
+from deltaloom.golden.models.network import Network
 from deltaloom.golden.models.synthetic import make_network
+from deltaloom.hw.compiler.fit import derive_config
 
 Words = list[str]
 Make = Callable[[random.Random, Path], Words]
 
 NUMBERS = (0, 1, -1, 2, 7, 8, 255, 2**15, 2**31, 2**63, -(2**62), 10**30, 0.5, -1.5, 1e308)
 PLAIN = (None, True, "", "x", "\x1b[2J", "é", [], [[]], {}, {"a": 1}, "9" * 5000)
+LINE = "serial line"
+"""In a verb's place: a board's bytes for the host's driver (`board_line.py`)."""
 ODD: tuple[Any, ...] = (*NUMBERS, *PLAIN)
 TEXTS = ("", "-1", "0", "1e9", "nan", "inf", "9" * 400, "--", "-", "../x", "a=b")
 DTYPES = {"I8": "int8", "I16": "int16", "I32": "int32", "F32": "float32", "F64": "float64"}
@@ -48,7 +55,18 @@ def write_bases(folder: Path) -> None:
     integers.save(folder / "lstm")
     floats.save(folder / "float-lstm")
     (folder / "net.tflite").write_bytes(to_tflite(integers))
+    _write_build(folder)
+    graphs.write_bases(folder, rng)
     (folder / "scheme.toml").write_text('preset = "8-bit"\n[paths]\n"out.x" = "4/8"\n')
+
+
+def _write_build(folder: Path) -> None:
+    """What a board's build leaves: which design it is, and the network whose image it holds."""
+    network = Network.load(folder / "net")
+    config = derive_config(network, word_bits=16)
+    design = BoardDesign.of(network, config, find_board("ulx3s_85f"), clock_mhz=None, baud=None)
+    design.save(folder / "build", network)
+    (folder / "build" / "ulx3s_85f.bit").touch()
 
 
 def make(seed: int, folder: Path) -> Words:
@@ -237,6 +255,53 @@ def options(rng: random.Random, folder: Path) -> Words:
     return [*words, "--workers", "1"] if verb == "tune" else words
 
 
+def graph(rng: random.Random, folder: Path) -> Words:
+    """An ONNX file; at times it is run against onnxruntime, and some are cut by hand."""
+    content = (folder / "net.onnx").read_bytes()
+    file = folder / "in.onnx"
+    change = damaged if rng.random() < 0.3 else graphs.other_graph
+    file.write_bytes(change(rng, content))
+    words = ["import", str(file), "-o", str(folder / "out")]
+    if rng.random() < 0.2:
+        words += [rng.choice(("--from", "--to")), rng.choice(("gru", "bend", "last", "y", "x", ""))]
+    return words if rng.random() < 0.1 else [*words, "--no-check"]
+
+
+def keras(rng: random.Random, folder: Path) -> Words:
+    """Weights alone, or a whole model."""
+    name = rng.choice(("net.h5", "model.h5", "model.keras"))
+    file = folder / f"in-{name}"
+    if rng.random() < 0.3:
+        file.write_bytes(damaged(rng, (folder / name).read_bytes()))
+    elif name == "model.keras":
+        graphs.other_zip(rng, folder / name, file, other_json)
+    else:
+        graphs.other_archive(rng, folder / name, file, other_json)
+    return ["import", str(file), "-o", str(folder / "out"), "--no-check"]
+
+
+def image(rng: random.Random, folder: Path) -> Words:
+    """The folder of a build, whose files say what is in a board's memories."""
+    build = folder / "build"
+    facts = build / "board.json"
+    if rng.random() < 0.5:
+        facts.write_text(json.dumps(other_json(rng, json.loads(facts.read_text()))))
+    else:
+        file = rng.choice((facts, build / "network.safetensors"))
+        content = file.read_bytes()
+        sign = file != facts and rng.random() < 0.7
+        file.write_bytes(signed(rng, content) if sign else damaged(rng, content))
+    if rng.random() < 0.3:
+        return ["flash", str(build), "--print"]
+    words = ["run", str(folder / "net"), "--data", str(folder / "data.npz"), "--build", str(build)]
+    return [*words, "--port", rng.choice(("golden", "/dev/null", "absent"))]
+
+
+def line(rng: random.Random, folder: Path) -> Words:
+    """Bytes from a serial port; `run.py` does this one without the command line."""
+    return [LINE, str(rng.randrange(1 << 32))]
+
+
 KINDS: dict[str, Make] = {
     "network": network,
     "model": model,
@@ -246,4 +311,8 @@ KINDS: dict[str, Make] = {
     "shard": shard,
     "scheme": scheme,
     "options": options,
+    "graph": graph,
+    "keras": keras,
+    "image": image,
+    "line": line,
 }

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Wrong inputs without end: `make fuzz`, or `python tests/fuzz/run.py --seconds 600 --seed 0`.
 
-Each seed is a command line with files (`inputs.py`). It must be done, or be refused in one line
-with exit code 2, in 20 s and 2 GB. What is not is kept in a folder with its seed.
+Each seed is a command line with files (`inputs.py`), or a board's bytes on a serial line
+(`board_line.py`). It must be done, or be refused in one line with exit code 2, in 20 s of a
+processor and 2 GB. What is not is kept in a folder with its seed.
 """
 
 import argparse
@@ -25,16 +26,23 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import board_line
 import inputs
 
 from deltaloom import cli, verbs
 
 SECONDS = 20
+PATIENCE = 200
+"""Seconds by the clock, on a machine that may be busy."""
 MEMORY = 2 << 30
 LOADED = (
     "golden.evaluation.sweep",
     "golden.evaluation.tuning",
     "golden.importers.checkpoint",
+    "golden.importers.keras.files",
+    "golden.importers.onnx.front",
+    "host.accelerator",
+    "host.opening",
     "golden.reports.sections",
     "golden.quantization.presets",
     "hw.estimates.area",
@@ -57,11 +65,12 @@ class Verdict:
 
 def run(seed: int, folder: Path) -> Verdict:
     """One seed in a process of its own, in an empty folder."""
-    for file in _bases().iterdir():
-        (folder / file.name).write_bytes(file.read_bytes())
+    shutil.copytree(_bases(), folder, dirs_exist_ok=True)
     words = inputs.make(seed, folder)
     pid = os.fork()
     if not pid:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
         os._exit(_child(words, folder))
     _, status = os.waitpid(pid, 0)
     code = os.waitstatus_to_exitcode(status)
@@ -85,14 +94,15 @@ def _child(words: list[str], folder: Path) -> int:
     gc.freeze()  # a collection would look through, and so copy, all that the parent holds
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.alarm(SECONDS)
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 5))
+    signal.alarm(PATIENCE)
     os.chdir(folder)
     for number, name in ((1, "stdout"), (2, "stderr")):
         handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT)
         os.dup2(handle, number)
     sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
     try:
-        code = cli.main(words)
+        code = board_line.main(int(words[1])) if words[0] == inputs.LINE else cli.main(words)
     except BaseException:
         traceback.print_exc()
         code = BUG
@@ -105,8 +115,10 @@ def _child(words: list[str], folder: Path) -> int:
 def _fault(code: int, text: str) -> str:
     if code == BUG:
         return "traceback: " + text.strip().rpartition("\n")[2][:200]
-    if code == -signal.SIGALRM:
+    if code in (-signal.SIGXCPU, -signal.SIGKILL):
         return f"more than {SECONDS} s"
+    if code == -signal.SIGALRM:
+        return f"no end after {PATIENCE} s"
     if code < 0:
         return f"killed by signal {-code}"
     if "not enough memory" in text:
@@ -130,7 +142,10 @@ def main() -> int:
     codes: Counter[int] = Counter()
     faults: Counter[str] = Counter()
     seed = first
-    while time.monotonic() < until and seed < first + args.count:
+    ended: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):  # what was done by then is told
+        signal.signal(number, lambda number, frame: ended.append(number))
+    while time.monotonic() < until and seed < first + args.count and not ended:
         with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
             verdict = run(seed, Path(name))
             codes[verdict.code] += 1

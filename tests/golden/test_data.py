@@ -317,3 +317,96 @@ def test_first_frames():
     assert [len(x) for x in some.features] == [3, 2] and some.names == ("a", "c")
     assert [y.tolist() for y in some.labels] == [[0, 1, 2], [0, 1]]
     assert data.first(99).frames == 12 and len(data.first(0)) == 0
+
+
+# Tokens
+
+
+def test_tokens(tmp_path):
+    tokens = (np.array([3, 0, 5]), np.zeros(0, np.int64), np.array([7]))
+    labels = (np.array([0, -1, 1]), np.zeros(0, np.int64), np.array([2]))
+    data = Dataset(tokens, labels, task="language")
+    assert (data.tokens, data.inputs, data.frames, data.scored) == (True, 1, 4, 3)
+    data.save(tmp_path / "data.npz")
+    again = Dataset.load(tmp_path / "data.npz")
+    assert again.task == "language" and again.tokens
+    for mine, theirs in ((again.features, tokens), (again.labels, labels)):
+        for a, b in zip(mine, theirs, strict=True):
+            np.testing.assert_array_equal(a, b, strict=True)
+    np.testing.assert_array_equal(data.subset([2, 0]).features[1], tokens[0])
+    assert [len(x) for x in data.first(2).features] == [2]
+    assert not Dataset((np.zeros((3, 2), np.float32),)).tokens
+
+
+def test_tokens_of_one_sequence(tmp_path):
+    np.save(tmp_path / "text.npy", np.array([3, 1, 4]))
+    (tokens,) = Dataset.load(tmp_path / "text.npy").features
+    assert tokens.tolist() == [3, 1, 4]
+
+
+def test_one_label_a_sequence_is_its_last_frames(tmp_path):
+    arrays = {"tokens": np.arange(6), "lengths": np.array([3, 2, 1])}
+    np.savez(tmp_path / "data.npz", **arrays, labels=np.array([4, 0, 1]))
+    data = Dataset.load(tmp_path / "data.npz")
+    assert [y.tolist() for y in data.labels] == [[-1, -1, 4], [-1, 0], [1]]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"tokens": np.zeros((3, 2), int)}, r"tokens: int64 \(3, 2\), expected integers \[frames"),
+        ({"tokens": np.zeros(3)}, r"tokens: float64 \(3,\), expected integers \[frames\]"),
+        ({"tokens": np.array([-1])}, "tokens of sequence 0: -1..-1, expected 0.."),
+        ({"tokens": np.zeros(3, int), "features": np.zeros((3, 1))}, "features, tokens: both are"),
+        (
+            {"tokens": np.zeros(3, int), "lengths": [3, 0], "labels": [1, 1]},
+            "labels: one a sequence, but some sequences have no frame",
+        ),
+        (
+            {"tokens": np.zeros(3, int), "lengths": [2, 1], "labels": [1, 1, 1, 1]},
+            r"labels: int64 \(4,\), expected integers \[3\], one a frame, or \[2\], one a sequence",
+        ),
+        (
+            {"tokens": np.zeros(3, int), "task": "regression", "labels": [1, 1, 1]},
+            "labels: not for the task regression, only for classification or language",
+        ),
+    ],
+)
+def test_what_is_wrong_with_tokens(tmp_path, arrays, message):
+    np.savez(tmp_path / "data.npz", **arrays)
+    with pytest.raises(UserError, match=message):
+        Dataset.load(tmp_path / "data.npz")
+
+
+def test_tokens_that_a_network_does_not_take():
+    tokens = Dataset((np.array([3, 0, 5]),))
+    tokens.check_width(6, tokens=True)
+    with pytest.raises(UserError, match="tokens of sequence 0: 5 in frame 2, the network knows 0"):
+        tokens.check_width(5, tokens=True)
+    with pytest.raises(UserError, match="tokens: the network takes 5 features a frame; give the"):
+        tokens.check_width(5)
+    with pytest.raises(UserError, match=r"features: the network takes tokens, integers 0\.\.4"):
+        Dataset((np.zeros((3, 5), np.float32),)).check_width(5, tokens=True)
+
+
+def test_digest():
+    """The same for the same data, another one for each thing that differs."""
+    frames = (np.arange(6, dtype=np.float32).reshape(3, 2), np.ones((1, 2), np.float32))
+    labels = (np.array([0, 1, -1]), np.array([1]))
+    states = {"gru.h": np.zeros((2, 4), np.float32)}
+    targets = tuple(x[:, :1] for x in frames)
+    made = [
+        Dataset(frames),
+        Dataset(frames[::-1]),
+        Dataset(frames, labels),
+        Dataset(frames, tuple(y + 1 for y in labels)),
+        Dataset(frames, states=states),
+        Dataset(frames, states={"lstm.h": states["gru.h"]}),
+        Dataset(frames, task="regression"),
+        Dataset(frames, task="regression", targets=targets),
+        Dataset(frames, task="regression", offset=targets),
+    ]
+    digests = [data.digest for data in made]
+    assert len({*digests}) == len(made)
+    copies = tuple(np.array(x, order="F") for x in frames)
+    assert Dataset(copies, labels).digest == digests[2]

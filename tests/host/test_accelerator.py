@@ -3,7 +3,9 @@
 
 import asyncio
 import itertools
+import json
 import random
+import struct
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deltaloom.boards.flow.design import BoardDesign
+from deltaloom.boards.uart.protocol import VERSION
 from deltaloom.golden.engines.engine import quantize_frames, real_outputs
 from deltaloom.golden.engines.engine import run as run_golden
 from deltaloom.golden.errors import UserError
@@ -22,6 +26,7 @@ from deltaloom.host.board_driver import BoardDriver
 from deltaloom.host.device import LinkedDevice
 from deltaloom.host.golden_driver import GoldenDriver
 from deltaloom.sim.testing.bad_line import BadLine
+from deltaloom.sim.testing.board_link import BoardLink
 from deltaloom.sim.testing.board_model import BoardModel
 
 
@@ -292,3 +297,54 @@ def test_what_is_needed_to_open_is_told(project: Any, tmp_path: Path) -> None:
         Accelerator.open("/dev/x", build=project.folder, noise=0.1)
     with Accelerator.open("golden", build=project.folder) as accelerator:
         assert isinstance(accelerator._driver, GoldenDriver)
+
+
+class Answers:
+    """A line whose board opens the link and answers each command with what is given."""
+
+    def __init__(self, *answers: bytes) -> None:
+        self._board, self._answers = BoardLink(), list(answers)
+
+    def write(self, data: bytes) -> None:
+        self._board.receive(data)
+        if self._board.take(4096) and self._answers:
+            self._board.send(self._answers.pop(0))
+
+    def read(self, seconds: float) -> bytes:
+        return self._board.poll()
+
+    def close(self) -> None:
+        pass
+
+
+HELLO = b"p" + struct.pack("<BII", VERSION, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ((b"w\0",), "the board answered 'w' where 'p' is right: is its bitstream one of"),
+        ((HELLO, b"w\0"), "the board answered 'w' where 'r' is right"),
+        ((HELLO, b"r\0\0"), "0 registers came, 2 were asked for: is this board's bitstream one"),
+    ],
+)
+def test_answers_that_belong_to_nothing(answers: tuple[bytes, ...], message: str) -> None:
+    with pytest.raises(LinkError, match=message):
+        LinkedDevice(Answers(*answers), patience=1, baud=1_000_000).read(0, 2)
+
+
+def test_a_build_of_another_kind_is_refused(project: Any, tmp_path: Path) -> None:
+    project.design.save(tmp_path, project.networks[0])
+    file = tmp_path / "board.json"
+    right = json.loads(file.read_text())
+    for change in (
+        {"board": ["ulx3s_25f"]},
+        {"baud": 0},
+        {"clock_mhz": "fast"},
+        {"manifest": 3},
+        {"design": right["design"] + 1},
+        {"manifest": right["manifest"] | {"config": {"word_bits": 3}}},
+    ):
+        file.write_text(json.dumps(right | change))
+        with pytest.raises(UserError, match=r"cannot be read \(.*name the folder of a"):
+            BoardDesign.load(tmp_path)

@@ -32,6 +32,8 @@ END, RESET, WRITE, READ, WAIT, RUN, PART = range(7)
 """Orders of `main.cpp`."""
 LONGEST = 24
 """Frames of a sequence."""
+MUCH = 32768
+"""Of 65536 cycles: more that rest are much."""
 KINDS = tuple(CELLS)
 WIDTHS = (2, 4, 8, 16)
 Orders = list[np.ndarray]
@@ -61,10 +63,12 @@ class Design:
 def make_design(seed: int) -> Design:
     """The design of this seed: the first of what it draws that hardware has."""
     rng = np.random.default_rng(seed)
+    kinds = np.random.default_rng([seed, 1])
     while True:
         shape, inputs = _shape(rng)
+        tokens = kinds.random(2) < kinds.choice([0, 0, 0.5, 1])  # one, both or none of the two
         try:
-            networks = tuple(_network(rng, shape, inputs) for _ in range(2))
+            networks = tuple(_network(rng, shape, inputs, bool(each)) for each in tokens)
             widest = max(path.weight_bits for each in networks for _, path in each.paths())
             config = derive_config(
                 *networks,
@@ -115,12 +119,12 @@ def _shape(rng: np.random.Generator) -> tuple[list[Shape], int]:
         )
         layers.append(shape)
         width = shape.outputs
-    if rng.random() < 0.7:  # many outputs: more words to compare
-        layers.append(Shape(kind="linear", units=int(rng.choice([3, 17, 64, 129]))))
+    if rng.random() < 0.7:  # many outputs: more words to compare in a cycle
+        layers.append(Shape(kind="linear", units=int(rng.choice([3, 17, 129, 400]))))
     return layers, inputs
 
 
-def _network(rng: np.random.Generator, shape: list[Shape], inputs: int) -> Network:
+def _network(rng: np.random.Generator, shape: list[Shape], inputs: int, tokens: bool) -> Network:
     network = make_network(
         shape,
         inputs,
@@ -131,6 +135,7 @@ def _network(rng: np.random.Generator, shape: list[Shape], inputs: int) -> Netwo
         h_exponent=int(rng.integers(0, 4)),
         wide_exponent=int(rng.integers(0, 3)),
         delta_mode=str(rng.choice(DELTA_MODES, p=[0.75, 0.25])),
+        tokens=tokens,
     )
     return network.with_thresholds(_thresholds(rng, network))
 
@@ -140,7 +145,8 @@ def _thresholds(rng: np.random.Generator, network: Network) -> dict[str, int]:
     chosen = {}
     for name, path in network.paths():
         most = (1 << path.quantizer.bits) - 1
-        chosen[name] = int(rng.choice([0, 1, rng.integers(most + 1), most // 4, most]))
+        value = int(rng.choice([0, 1, rng.integers(most + 1), most // 4, most]))
+        chosen[name] = 0 if path.tokens else value
     return chosen
 
 
@@ -181,8 +187,11 @@ def orders(design: Design, number: int, frames: int) -> Iterator[np.ndarray]:
             network = network.with_thresholds(_thresholds(rng, network))
             yield from _set_thresholds(network, design.images[loaded])
             fresh = False
+        rests = _chance(rng), _chance(rng)
         count = int(rng.integers(1, 2 + frames))
-        yield from _run(rng, design, network, design.images[loaded], count)
+        if max(rests) > MUCH:  # most cycles would go there
+            count = -(-count // 8)
+        yield from _run(rng, design, network, design.images[loaded], count, rests)
         frames -= count
     yield _pack(END)
 
@@ -199,9 +208,17 @@ def _set_thresholds(network: Network, image: Image) -> Iterator[np.ndarray]:
 
 
 def _run(
-    rng: np.random.Generator, design: Design, network: Network, image: Image, count: int
+    rng: np.random.Generator,
+    design: Design,
+    network: Network,
+    image: Image,
+    count: int,
+    rests: tuple[int, int],
 ) -> Iterator[np.ndarray]:
-    """Sequences of `count` frames in all, and what the registers hold afterwards."""
+    """Sequences of `count` frames in all, and what the registers hold afterwards.
+
+    rests: of both streams, as `_chance` has them.
+    """
     sequences = []
     while count > 0:
         steps = int(min(count, rng.integers(1, LONGEST + 1)))
@@ -213,7 +230,7 @@ def _run(
     sent = _in_words(rng, design, network, sequences, marked=marked)
     wanted = np.concatenate([_out_words(design, result.outputs) for result in results])
     yield _pack(WRITE, 1, REGISTER["CONTROL"].address, control)
-    chances = _chance(rng), _chance(rng), int(rng.integers(1 << 32)), _chance(rng) // 8
+    chances = *rests, int(rng.integers(1 << 32)), _chance(rng) // 8
     yield _pack(RUN, *chances, len(sent), len(wanted))
     yield np.concatenate([sent, wanted])
     yield _pack(WAIT)
@@ -229,9 +246,12 @@ def _run(
 
 
 def _frames(rng: np.random.Generator, network: Network, steps: int) -> Ints:
-    """Noise, a walk, the extremes or nothing, int16 [steps, inputs]."""
-    shape = (steps, network.inputs)
+    """Noise, a walk, the extremes or nothing, int16 [steps, inputs]; or tokens, known or not."""
+    shape = (steps, network.frame_words)
     kind = rng.integers(4)
+    strangers = int(kind == 1)
+    if network.tokens and kind:
+        return rng.integers(-strangers, network.inputs + strangers, shape)
     if kind == 0:
         return rng.integers(-32768, 32768, shape)
     if kind == 1:
@@ -239,7 +259,7 @@ def _frames(rng: np.random.Generator, network: Network, steps: int) -> Ints:
         return np.clip(walk, -32768, 32767).astype(np.int64)
     if kind == 2:
         return rng.choice(np.array([-32768, -1, 0, 1, 32767]), shape)
-    return np.repeat(rng.integers(-32768, 32768, (1, network.inputs)), steps, axis=0)
+    return np.repeat(rng.integers(-32768, 32768, (1, shape[1])), steps, axis=0)
 
 
 def _chance(rng: np.random.Generator) -> int:

@@ -42,13 +42,15 @@ static uint64_t next() {
   std::exit(1);
 }
 
-// The inputs are set: the outputs that follow from them, before the edge.
-static void settle() { top->eval(); }
+// The inputs are set: the outputs that follow from them, before the edge. Every edge comes after
+// one, so the falling edge, at which nothing happens, needs no evaluation of its own.
+static void settle() {
+  top->clk = 0;
+  top->eval();
+}
 
 static void edge() {
   top->clk = 1;
-  top->eval();
-  top->clk = 0;
   top->eval();
   cycles++;
 }

@@ -35,6 +35,8 @@ TOOLS = ("verilator", "g++", "make", "perl")
 OPTIONS = ("--x-assign", "unique", "--x-initial", "unique")
 FRAMES, MOST_FRAMES = 400, 12_800
 """Frames of the first run of a design, and of the later ones, each twice as long as the last."""
+WORTH = 5
+"""Times as long as it took to build it, a design is run."""
 PATIENCE = 1200
 
 
@@ -65,7 +67,15 @@ def build(verilog: Path, folder: Path) -> Path:
     environment = toolchain.environment(*map(toolchain.require, TOOLS))
     main = Path(__file__).with_name("main.cpp")
     with (folder / "build.log").open("w") as out:
-        compile_model([main, verilog], folder / "obj", TOP, OPTIONS, environment, out=out.fileno())
+        compile_model(
+            [main, verilog],
+            folder / "obj",
+            TOP,
+            OPTIONS,
+            environment,
+            optimisation="-O2",
+            out=out.fileno(),
+        )
     return folder / "obj" / TOP
 
 
@@ -88,9 +98,14 @@ def write_orders(design: designs.Design, number: int, frames: int, file: Path) -
 
 
 def soak(design: designs.Design, log: Log, folder: Path, seconds: float) -> str:
-    """Run a design for some seconds, at least once; the line of a difference, "" where none was."""
+    """Run a design for some seconds, at least once; the line of a difference, "" where none was.
+
+    seconds: at most, where it is more than `WORTH` times what building it took.
+    """
+    started = time.monotonic()
     program = build(designs.write_verilog(design, folder / "rtl"), folder)
-    until, number = time.monotonic() + seconds, 0
+    built = time.monotonic()
+    until, number = built + min(seconds, WORTH * (built - started)), 0
     while not number or time.monotonic() < until:
         frames = min(FRAMES << number, MOST_FRAMES)
         orders = folder / "orders"
@@ -125,7 +140,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=300, help="in all (default: 300)")
     parser.add_argument("--seed", type=int, default=None, help="the first; default: go on, or time")
     parser.add_argument("--count", type=int, default=10**9, help="designs, at most")
-    parser.add_argument("--design-seconds", type=float, default=60, help="of each (default: 60)")
+    parser.add_argument(
+        "--design-seconds",
+        type=float,
+        default=600,
+        help=f"of each, at most; else {WORTH} times what building it took (default: 600)",
+    )
     parser.add_argument("--folder", type=Path, default=Path("build/soak"))
     args = parser.parse_args(argv)
     args.folder.mkdir(parents=True, exist_ok=True)

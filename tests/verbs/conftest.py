@@ -85,3 +85,37 @@ def make_pair():
         return files
 
     return make
+
+
+@pytest.fixture
+def graph(tmp_path):
+    """An ONNX file and its F: [batch, steps, 3] -> LeakyRelu(Linear F) -> Transpose -> GRU ->
+    Sigmoid.
+    """
+    onnx = pytest.importorskip("onnx")
+    rng = np.random.default_rng(0)
+
+    def random(*shape):
+        return rng.uniform(-1, 1, shape).astype(np.float32)
+
+    make, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    arrays = {"F": random(3, 4), "W": random(1, 6, 4), "R": random(1, 6, 2), "one": np.array([1])}
+    nodes = [
+        make("MatMul", ["x", "F"], ["f"], name="front"),
+        make("LeakyRelu", ["f"], ["r"], name="bend", alpha=0.5),
+        make("Transpose", ["r"], ["t"], perm=[1, 0, 2]),
+        make("GRU", ["t", "W", "R"], ["y"], name="gru", hidden_size=2),
+        make("Squeeze", ["y", "one"], ["s"]),
+        make("Sigmoid", ["s"], ["out"], name="gate"),
+    ]
+    graph = onnx.helper.make_graph(
+        nodes,
+        "g",
+        [value("x", onnx.TensorProto.FLOAT, ("N", "T", 3))],
+        [value("out", onnx.TensorProto.FLOAT, None)],
+        [onnx.numpy_helper.from_array(a, n) for n, a in arrays.items()],
+    )
+    opset = [onnx.helper.make_opsetid("", 17)]
+    file = tmp_path / "net.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), file)
+    return file, arrays["F"]

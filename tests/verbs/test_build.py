@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from deltaloom.boards.ecp5.timing import Usage
+from deltaloom.boards.family.results import Usage
 from deltaloom.boards.flow.build import BOARDS
 from deltaloom.boards.flow.report import BuildReport
 from deltaloom.golden.models.network import Network

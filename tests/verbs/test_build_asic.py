@@ -111,6 +111,9 @@ def test_without_data_nothing_is_simulated(network, builds, capsys):
     assert run(network, *LIBRARY, "--report", "none", "--clock", "50", "--macro-bits", "9") == 0
     assert builds.frames is None
     assert (builds.options["clock_mhz"], builds.options["macro_bits"]) == (50.0, 9)
+    assert builds.options["gate_bits"] == 4
+    assert run(network, *LIBRARY, "--report", "none", "--gate-bits", "0") == 0
+    assert builds.options["gate_bits"] == 0
     assert "those of frames in which every element changes" in capsys.readouterr().out
     assert not (network.parent / "out" / "report.html").exists()
 

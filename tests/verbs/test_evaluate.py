@@ -16,9 +16,11 @@ from deltaloom.golden.engines.engine import run as run_golden
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.evaluation.evaluate import evaluate
 from deltaloom.golden.evaluation.metrics import METRICS
+from deltaloom.golden.evaluation.saturation import saturation
 from deltaloom.golden.models.float_model import FloatLayer, FloatModel, FloatPath
 from deltaloom.golden.models.network import Network
 from deltaloom.golden.models.synthetic import make_network
+from deltaloom.golden.reports.warnings import warnings_of
 from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.estimates.area import estimate_area
 from deltaloom.hw.estimates.cycles import estimate_cycles
@@ -59,6 +61,16 @@ def test_numbers(files, tmp_path, capsys):
     fits = fit_boards(derive_config(network, word_bits=64))
     written = json.loads((tmp_path / "out.json").read_text())
     estimated = written.pop("estimated_cycles_per_step"), written.pop("estimated_area")
+    found = saturation(network, Dataset.load(files[1]))
+    layers = written["saturation"].pop("layers")
+    assert [layer["name"] for layer in layers] == ["lstm0", "linear1"]
+    assert layers[0]["gates"] == {g: list(n) for g, n in found.layers[0].gates.items()}
+    assert written.pop("saturation") == {
+        "frames": 30,
+        "features": list(found.features),
+        "reach": list(found.reach),
+    }
+    assert written.pop("warnings") == [*warnings_of(network, found)]
     assert written == asdict(expected) | {"boards": boards_json(fits)}
     text = capsys.readouterr().out
     for fit in fits:  # before everything else

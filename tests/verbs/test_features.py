@@ -16,34 +16,8 @@ def random(*shape):
     return RNG.uniform(-1, 1, shape).astype(np.float32)
 
 
-@pytest.fixture
-def net(tmp_path):
-    """[batch, steps, 3] -> LeakyRelu(Linear) -> Transpose -> GRU -> Sigmoid."""
-    make, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
-    arrays = {"F": random(3, 4), "W": random(1, 6, 4), "R": random(1, 6, 2), "one": np.array([1])}
-    nodes = [
-        make("MatMul", ["x", "F"], ["f"], name="front"),
-        make("LeakyRelu", ["f"], ["r"], name="bend", alpha=0.5),
-        make("Transpose", ["r"], ["t"], perm=[1, 0, 2]),
-        make("GRU", ["t", "W", "R"], ["y"], name="gru", hidden_size=2),
-        make("Squeeze", ["y", "one"], ["s"]),
-        make("Sigmoid", ["s"], ["out"], name="gate"),
-    ]
-    graph = onnx.helper.make_graph(
-        nodes,
-        "g",
-        [value("x", onnx.TensorProto.FLOAT, ("N", "T", 3))],
-        [value("out", onnx.TensorProto.FLOAT, None)],
-        [onnx.numpy_helper.from_array(a, n) for n, a in arrays.items()],
-    )
-    opset = [onnx.helper.make_opsetid("", 17)]
-    file = tmp_path / "net.onnx"
-    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), file)
-    return file, arrays["F"]
-
-
-def test_a_part_and_its_sides_are_written(net, tmp_path, capsys):
-    file, _ = net
+def test_a_part_and_its_sides_are_written(graph, tmp_path, capsys):
+    file, _ = graph
     out = tmp_path / "out" / "m.safetensors"
     out.parent.mkdir()
     assert cli.main(["import", str(file), "-o", str(out), "--no-check"]) == 0
@@ -61,9 +35,9 @@ def test_a_part_and_its_sides_are_written(net, tmp_path, capsys):
     assert axes == {"before.onnx": "batch,time,features", "after.onnx": "time,batch,features"}
 
 
-def test_features(net, tmp_path, capsys):
+def test_features(graph, tmp_path, capsys):
     pytest.importorskip("onnxruntime")
-    file, weights = net
+    file, weights = graph
     assert cli.main(["import", str(file), "-o", str(tmp_path / "m.safetensors")]) == 0
     sequences = tuple(random(n, 3) for n in (5, 8))
     Dataset(features=sequences, names=("a", "b")).save(tmp_path / "raw.npz")
@@ -76,9 +50,9 @@ def test_features(net, tmp_path, capsys):
         np.testing.assert_allclose(y, np.maximum(x @ weights, 0.5 * x @ weights), rtol=0, atol=1e-6)
 
 
-def test_features_of_a_graph_that_import_did_not_cut_off(net, tmp_path, capsys):
+def test_features_of_a_graph_that_import_did_not_cut_off(graph, tmp_path, capsys):
     pytest.importorskip("onnxruntime")
-    file, _ = net
+    file, _ = graph
     Dataset(features=(random(5, 3),)).save(tmp_path / "raw.npz")
     words = ["features", str(file), "--data", str(tmp_path / "raw.npz")]
     assert cli.main([*words, "-o", str(tmp_path / "made.npz")]) == 2

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verbs on integer-only LSTMs: import, quantize, evaluate and tune; the others refuse."""
+"""The verbs on integer-only LSTMs; those of boards refuse them."""
 
 import json
 
@@ -155,23 +155,48 @@ def test_tune(run, place, method):
         assert thresholds["lstm.0.x"] == 0
 
 
+def test_generate(run, place):
+    run(f"{QUANTIZE} --threshold 4")
+    code, out, err = run("generate net -o rtl --word-bits 64 --testbench data.npz")
+    assert (code, err) == (0, "") and "integer_lstm_c" in out and "integer_linear" in out
+    manifest = json.loads((place / "rtl/manifest.json").read_text())
+    network = IntegerNetwork.load(place / "net")
+    assert manifest["config"]["arithmetic"] == "integer-lstm"
+    assert manifest["x"] == {"scale": network.x.scale, "zero_point": network.x.zero_point}
+    assert manifest["y"] == {"scale": network.y.scale, "zero_point": network.y.zero_point}
+    assert (manifest["x_exponent"], manifest["y_exponent"]) == (None, None)
+    assert {entry["path"] for entry in manifest["lists"]} == {n for n, _ in network.paths()}
+    assert {entry["threshold"] for entry in manifest["lists"]} == {4}
+    assert (place / "rtl/deltaloom_tb_in.hex").read_text().count("\n") == 20 * network.inputs
+    code, _, err = run("generate net -o rtl --lanes shift_add")
+    assert code == 2 and "'shift_add' is not possible for an integer-only LSTM" in err
+
+
+@pytest.mark.slow
+def test_simulate(run, place):
+    run(QUANTIZE)
+    words = "simulate net --data data.npz --frames 20 --word-bits 64 --sim icarus --workdir sim"
+    assert run(f"{words} --threshold 2 --json out.json")[0] == 0
+    runs = json.loads((place / "out.json").read_text())["runs"]
+    assert [figures["mismatches"] for figures in runs] == [0, 0]
+    assert runs[0]["words"] == 20 * IntegerNetwork.load(place / "net").outputs
+
+
 OTHERS = (
-    "generate net -o rtl",
-    "simulate net --data data.npz",
     "build net --board ulx3s_85f -o out",
     "run net --data data.npz --port golden",
 )
 
 
 @pytest.mark.parametrize("words", OTHERS)
-def test_verbs_of_hardware_refuse_by_name(run, words):
+def test_verbs_of_boards_refuse_by_name(run, words):
     run(QUANTIZE)
     code, out, err = run(words)
     assert (code, out) == (2, "")
     assert err == (
-        "deltaloom: net: holds an integer-only LSTM network, a quantized network is wanted; it "
-        "runs in golden only, `deltaloom evaluate` and `deltaloom tune` take it; for hardware, "
-        "quantize the float model with another scheme\n"
+        "deltaloom: net: holds an integer-only LSTM network, a quantized network is wanted; "
+        "`deltaloom evaluate`, `tune`, `generate` and `simulate` take it; for all else, quantize "
+        "the float model with another scheme\n"
     )
 
 

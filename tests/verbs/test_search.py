@@ -177,3 +177,25 @@ def test_settings_and_limits(files, tmp_path, capsys):
 
 def test_the_help_names_the_methods_that_there_are():
     assert tuple(METHODS) == CHOICES and Search.help
+
+
+def test_beacons(run, files, tmp_path, capsys):
+    pytest.importorskip("torch")
+    model, calibration, tuning = files
+    words = ["search", model, "--data", calibration, "--tune-data", tuning, "-o", tmp_path / "out"]
+    words += ["--beacons", tuning, "--beacon-epochs", 1, "--beacon-errors", "0,99", "--workers", 1]
+    words += ["--weights", "2,4", "--activations", "8", "--evaluations", 6, "--method", "random"]
+    assert run(*words, "--knee") == 0
+    assert "beacon 0: " in capsys.readouterr().err
+    front = json.loads((tmp_path / "out" / "front.json").read_text())
+    solutions = [*front["front"], *front["solutions"]]
+    assert all(one["values"]["untrained-error"] >= one["values"]["error"] for one in solutions)
+    knee = front["front"][front["knee"]]
+    data = Dataset.load(tuning)
+    network = Network.load(tmp_path / "out" / "network.safetensors")
+    outputs = run_dataset(network, data).real(network)
+    assert error(data, outputs) == knee["values"]["error"]
+    assert run(*words) == 0 and "beacon 0" not in capsys.readouterr().err  # it is there
+    bad = [word if word != "0,99" else "low" for word in words]
+    assert run(*bad) == 2
+    assert "--beacon-errors" in capsys.readouterr().err

@@ -15,19 +15,20 @@ from typing import Any
 import numpy as np
 
 from ...models.float_model import FloatModel
-from ..compare import BATCH, STEPS, outputs_of, softmax, verdict
+from ..compare import outputs_of, random_sequences, softmax, verdict
 from .config import NORMS, RECURRENT, Configured, halves_of
 
 _OPTIONS = (
     *("units", "activation", "recurrent_activation", "use_bias", "return_sequences"),
     *("go_backwards", "reset_after", "axis", "epsilon", "center", "scale", "offset"),
-    *("mean", "variance"),
+    *("mean", "variance", "input_dim", "output_dim"),
 )
 _BACKENDS = ("tensorflow", "jax", "torch")
 _COMPUTED = (
     *RECURRENT,
     *NORMS,
     "Bidirectional",
+    "Embedding",
     "Dense",
     "Activation",
     "ReLU",
@@ -35,7 +36,7 @@ _COMPUTED = (
     "Rescaling",
 )
 """Layers that do something where nothing is trained."""
-_BY_NUMBER = {"kernel": 0, "bias": 1}
+_BY_NUMBER = {"kernel": 0, "embeddings": 0, "bias": 1}
 
 
 def check(model: FloatModel, config: Configured, arrays: Mapping[str, np.ndarray]) -> str:
@@ -49,8 +50,7 @@ def check(model: FloatModel, config: Configured, arrays: Mapping[str, np.ndarray
         return "not checked: keras has no backend"
     if config.version.split(".")[0] in ("1", "2") and _has_hard_sigmoids(config):
         return f"not checked: the file's Keras {config.version} has another hard_sigmoid"
-    sequences = np.random.default_rng(0).normal(size=(BATCH, STEPS, model.inputs))
-    sequences = sequences.astype(np.float32)
+    sequences = random_sequences(model)
     try:
         with warnings.catch_warnings(action="ignore"):
             keras = _keras()

@@ -28,6 +28,7 @@ _ALLOWED: dict[str, dict[str, tuple[object, ...]]] = {
     "Normalization": {"invert": (False,)},
     "Rescaling": {},
     "InputLayer": {},
+    "Embedding": {"mask_zero": (False,)},
     "Dropout": {},
     "SpatialDropout1D": {},
     "GaussianDropout": {},
@@ -114,6 +115,9 @@ def _problems(name: str, layer: Any, steps: list[Step], *, last: bool) -> list[s
     step = Step(name, kind, options)
     steps.append(step)
     problems = [*_options(kind, options, step.title, last=last)]
+    if kind == "Embedding" and any(other.kind != "InputLayer" for other in steps[:-1]):
+        rule = "only tokens that come in can be looked up"
+        problems.append(f"{step.title}: is not the first; {rule}")
     if kind == "Bidirectional":
         problems += _halves(options, step.title)
     elif options.get("go_backwards", False):

@@ -12,16 +12,20 @@ from ...arithmetic import Reals
 from ...errors import UserError
 from ...models.float_model import FloatModel
 from ..compare import BATCH, STEPS, outputs_of, softmax, verdict
+from ..embedding import Embedding
 from .axes import Axes
 from .cut import part
 from .model import RECURRENT
 from .region import Region, sized
+from .tokens import tokens_of
 
 Run = Callable[[Any, Mapping[str, np.ndarray], list[str]], list[np.ndarray]]
 
 
-def check(model: FloatModel, region: Region) -> str:
+def check(model: FloatModel, region: Region, embedding: Embedding | None = None) -> str:
     """What was compared, in words. Raises UserError where the two differ.
+
+    With an embedding, the graph gets tokens at its own input.
 
     Where no runtime can run the graph, the words say so.
     """
@@ -30,8 +34,12 @@ def check(model: FloatModel, region: Region) -> str:
     for batch in (BATCH, 1):  # a graph with states often takes a batch of one only
         try:
             feeds, axes = _feeds(region, batch)
+            cut = [region.entry]
+            if embedding is not None:
+                _feed_tokens(region, feeds, embedding)
+                cut = []
             started = _started(model, region, feeds, run)
-            pieces = part(region.trace.graph, [region.entry], [region.exit])
+            pieces = part(region.trace.graph, cut, [region.exit])
             taken = {value.name for value in pieces.graph.input}
             given = {key: value for key, value in feeds.items() if key in taken}
             (expected,) = run(pieces, given, [region.exit])
@@ -85,6 +93,17 @@ def _feeds(region: Region, batch: int) -> tuple[dict[str, np.ndarray], Axes]:
     return feeds, axes
 
 
+def _feed_tokens(region: Region, feeds: dict[str, np.ndarray], embedding: Embedding) -> None:
+    """Random tokens for the graph's input; in place of what they become, each `width` times."""
+    graph, entry = region.trace.graph, feeds[region.entry]
+    node, _ = graph.makers[region.entry]
+    name = tokens_of(graph, node) or ""
+    kinds = {v.name: v.type.tensor_type.elem_type for v in graph.model.graph.input}
+    tokens = np.random.default_rng(0).integers(0, len(embedding.table), entry.shape[:-1])
+    feeds[name] = tokens.astype(graph.onnx.helper.tensor_dtype_to_np_dtype(kinds[name]))
+    feeds[region.entry] = np.repeat(tokens[..., None], entry.shape[-1], -1).astype(np.float32)
+
+
 def _started(
     model: FloatModel, region: Region, feeds: dict[str, np.ndarray], run: Run
 ) -> FloatModel:
@@ -127,6 +146,8 @@ def _compare(
     flow = region.flow
     time = flow.time or ()
     sequences = _as_sequences(given, axes, axes.axes[region.features], time)
+    if model.tokens:
+        sequences = sequences[..., 0].astype(np.int64)
     own = outputs_of(model, sequences)
     if flow.softmax:
         own = softmax(own, log=flow.softmax.startswith("Log"))

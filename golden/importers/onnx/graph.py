@@ -15,6 +15,7 @@ import numpy as np
 
 from ...errors import UserError
 from ...models.float_model import FloatModel
+from ..embedding import Embedding
 from ..limits import Budget
 from ..options import ImportOptions
 from ..tensors.directions import Stage
@@ -24,6 +25,7 @@ from .cut import part
 from .front import AXES_KEY
 from .model import Graph, read_graph, title
 from .region import Region, find_region, trace_of
+from .tokens import embedding_at
 
 SUFFIX = ".onnx"
 
@@ -33,11 +35,13 @@ class Part:
     """What was read of a graph.
 
     before, after: ONNX models of what is left on either side of the network; None for nothing.
+    embedding: what makes the region's input of tokens; None where the network takes features.
     """
 
     region: Region
     before: Any = None
     after: Any = None
+    embedding: Embedding | None = None
 
     @property
     def stages(self) -> list[Stage]:
@@ -57,12 +61,13 @@ class Part:
         """(node, "before" | "network" | "after") for every node that computes something."""
         graph = self.region.trace.graph
         before = {id(node) for node in graph.makers_of([self.region.entry])}
+        taken = before if self.embedding is not None else set()
         after = {id(n) for n in graph.makers_of(self.region.outputs, stop=[self.region.exit])}
         network = {id(node) for node in graph.makers_of([self.region.exit], [self.region.entry])}
         found = []
         for node in graph.nodes:
             if node.op_type != "Constant":
-                if id(node) in network and id(node) not in before:
+                if id(node) in taken or (id(node) in network and id(node) not in before):
                     found.append((title(node), "network"))
                 elif id(node) in before:
                     found.append((title(node), "before"))
@@ -72,7 +77,7 @@ class Part:
 
     def check(self, model: FloatModel) -> str:
         """`check.check` of the model that was made of this."""
-        return check(model, self.region)
+        return check(model, self.region, self.embedding)
 
 
 def read_part(file: Path, options: ImportOptions, *, cut: bool) -> Part:
@@ -84,7 +89,11 @@ def read_part(file: Path, options: ImportOptions, *, cut: bool) -> Part:
     try:
         region = find_region(graph, options, cut=cut)
         _check_sizes(graph, options, region)
-        return Part(region, *_sides(graph, region))
+        embedding = None
+        if region.features == len(region.shape) - 1:  # what is looked up stands there
+            embedding = embedding_at(graph, region.entry)
+        before, after = _sides(graph, region)
+        return Part(region, None if embedding else before, after, embedding)
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
 

@@ -11,6 +11,7 @@ from .axes import Axes, axis
 from .flow import Flow
 from .model import RECURRENT, Graph, inferred, title
 from .nodes import NODES
+from .tokens import embedding_at
 from .trace import KNOWN, LAYERS, Trace
 
 SIZES = ((3, 7, 11, 13, 17), (5, 11, 13, 17, 19))
@@ -209,12 +210,18 @@ def _entries(graph: Graph, options: ImportOptions, *, cut: bool) -> Iterator[tup
     rank = 3 if recurrent else 2
     if options.start:
         node = named(graph, options.start)
-        path = [_data(graph, node)]
+        token = [name for name in node.output if embedding_at(graph, name) is not None]
+        path = token or [_data(graph, node)]
     else:
         last = recurrent[0].input[0] if recurrent else graph.outputs[0]
         path = _path(graph, last)
     shapes = inferred(graph)
     tried = 0
+    for name in path:
+        embedding = embedding_at(graph, name)
+        if embedding is not None:
+            known = shapes.get(name) or [None] * rank
+            yield name, [*known[:-1], embedding.width]
     for n, name in enumerate(path):
         maker, _ = graph.makers.get(name, (None, 0))
         behind = n == 0 or maker is None or not graph.is_known(maker, KNOWN)

@@ -3,18 +3,20 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.hdl import Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...config import AcceleratorConfig
 from ...image import Image
 from ...parts.memory import MemoryWrite
+from ...words import FEATURES, TOKENS
 from ..events.event_lists import EventLists, Lists
 from ..events.term_lists import TermLists
 from ..events.words import ListReader
 from .encoder import DeltaEncoder
 from .slices import SlicedEncoder
+from .tokens import TokenEncoder
 from .words import Context, ThresholdWrite, element_word
 
 
@@ -58,6 +60,8 @@ class Detector(wiring.Component):
         The lists, for the fetch unit.
     load : in, `MemoryWrite`
         Writes the initial references; only where there are any.
+    tokens : in, 1 bit
+        With start: the frame is a token; only where it may be either.
     """
 
     def __init__(
@@ -76,17 +80,23 @@ class Detector(wiring.Component):
         if self._has_initial:
             every = image.contents.get("initial_references", []) if image else []
             initial = every[index * config.reference_span :][: config.references]
+        kinds = config.input_kinds if frames else (FEATURES,)
+        self._tokens: TokenEncoder | None = None
+        if TOKENS in kinds:
+            self._tokens = TokenEncoder(delta_bits=config.delta_bits, spread=config.spread)
         thresholds = [entry.threshold for entry in image.lists] if image else []
         options: dict[str, Any] = {
             "references": references,
             "code_bits": config.activation_bits,
-            "shifts": config.quantizer_shifts,
+            "shifts": None if config.words_are_codes else config.quantizer_shifts,
             "modes": config.delta_modes,
             "thresholds": thresholds + [0] * (config.lists - len(thresholds)),
             "initial": initial,
         }
-        self._encoder: DeltaEncoder | SlicedEncoder
-        if self._slices == 1:
+        self._encoder: DeltaEncoder | SlicedEncoder | None = None
+        if FEATURES not in kinds:
+            pass
+        elif self._slices == 1:
             self._encoder = DeltaEncoder(**options)
         else:
             self._encoder = SlicedEncoder(slices=self._slices, in_flight=in_flight, **options)
@@ -113,6 +123,7 @@ class Detector(wiring.Component):
                 "taken": Out(1),
                 "lists": In(ListReader(config.delta_bits, config.levels)),
                 **(load if self._has_initial else {}),
+                **({"tokens": In(1)} if len(kinds) > 1 else {}),
             }
         )
 
@@ -126,29 +137,56 @@ class Detector(wiring.Component):
     taken: Signal
     lists: Any
     load: Any
+    tokens: Signal
 
     @property
     def recovery(self) -> int:
         """Least cycles from a source's last element to the first after the next start."""
-        return self._encoder.recovery
+        return max(each.recovery for each in (self._encoder, self._tokens) if each)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        encoder, lists = self._encoder, self._lists
+        encoder, tokens, lists = self._encoder, self._tokens, self._lists
         renewed: Any = ResetInserter(self.renew)
         m.submodules.lists = renewed(lists)
-        m.submodules.encoder = encoder if self._slices == 1 else renewed(encoder)
-        m.d.comb += [
-            encoder.start.eq(self.start),
-            encoder.context.eq(self.context),
-            encoder.i.eq(self.i),
-            encoder.set_threshold.eq(self.set_threshold),
-            self.busy.eq(encoder.busy),
-            self.room.eq(encoder.room if isinstance(encoder, SlicedEncoder) else 1),
-            self.taken.eq(lists.writer.taken),
-        ]
-        wiring.connect(m, encoder.events, lists.writer)
+        m.d.comb += [self.taken.eq(lists.writer.taken), self.room.eq(1)]
         wiring.connect(m, wiring.flipped(self.lists), lists.reader)
-        if self._has_initial:
-            wiring.connect(m, wiring.flipped(self.load), encoder.load)
+        if tokens is not None:
+            m.submodules.tokens = tokens
+        if encoder is not None:
+            m.submodules.encoder = encoder if self._slices == 1 else renewed(encoder)
+            m.d.comb += encoder.set_threshold.eq(self.set_threshold)
+            if isinstance(encoder, SlicedEncoder):
+                m.d.comb += self.room.eq(encoder.room)
+            if self._has_initial:
+                wiring.connect(m, wiring.flipped(self.load), encoder.load)
+        if encoder is not None and tokens is not None:
+            self._choose(m, encoder, tokens)
+            return m
+        only: Any = tokens or encoder
+        m.d.comb += [
+            only.start.eq(self.start),
+            only.context.eq(self.context),
+            only.i.eq(self.i),
+            self.busy.eq(only.busy),
+        ]
+        wiring.connect(m, only.events, lists.writer)
         return m
+
+    def _choose(self, m: Module, encoder: Any, tokens: TokenEncoder) -> None:
+        """Both: each frame goes to the one whose it is."""
+        mine, writer = Signal(), self._lists.writer  # with a start, and until the next
+        held = Signal()
+        m.d.comb += mine.eq(Mux(self.start, self.tokens, held))
+        m.d.sync += held.eq(mine)
+        for each, chosen in ((encoder, ~mine), (tokens, mine)):
+            m.d.comb += [
+                each.start.eq(self.start & chosen),
+                each.context.eq(self.context),
+                each.i.eq(self.i),
+                each.i.valid.eq(self.i.valid & chosen),
+            ]
+        m.d.comb += self.busy.eq(encoder.busy | tokens.busy)
+        for name in ("open", "key", "base", "push", "event", "close"):
+            wanted = [Value.cast(getattr(each.events, name)) for each in (tokens, encoder)]
+            m.d.comb += Value.cast(getattr(writer, name)).eq(Mux(mine, *wanted))

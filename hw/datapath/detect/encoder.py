@@ -2,7 +2,8 @@
 """The change detector: quantizes a value, compares it with what was sent last, sends what changed.
 
 q = sat(rshr(v * mult, shift) + zero, bits);  d = q - x̂;  fires iff |d| > threshold, and then x̂ = q;
-or, in the mode `power_of_two`, x̂ goes one step of a power of two towards q.
+or, in the mode `power_of_two`, x̂ goes one step of a power of two towards q. Where words are codes,
+q is v.
 """
 
 from collections.abc import Sequence
@@ -27,14 +28,16 @@ REFERENCE_CYCLES = 3
 """From an element to its reference: address, memory, register."""
 
 
-def recovery(shifts: tuple[int, int], modes: Sequence[str]) -> int:
+def recovery(shifts: tuple[int, int] | None, modes: Sequence[str]) -> int:
     """As `DeltaEncoder.recovery`, from its parameters."""
     later = NearestPower.latency if POWER_OF_TWO in modes else 0
     return _scaled_after(shifts) + 4 + later
 
 
-def _scaled_after(shifts: tuple[int, int]) -> int:
+def _scaled_after(shifts: tuple[int, int] | None) -> int:
     """Cycles from an element to what the rescaler makes of it, and its reference's address."""
+    if shifts is None:
+        return REFERENCE_CYCLES
     rescale = rescale_latency(16, *shifts, stage_bits=SMALL_STAGE_BITS, rounds=False, plain=True)
     return max(rescale, REFERENCE_CYCLES)
 
@@ -55,8 +58,8 @@ class DeltaEncoder(wiring.Component):
         Depth of the memory of the references x̂.
     code_bits : int
         The largest code width.
-    shifts : pair of int
-        Lowest and highest shift of the quantizers.
+    shifts : pair of int, optional
+        Lowest and highest shift of the quantizers; None: elements are codes.
     thresholds : list of int
         Initial threshold of each list.
     modes : sequence of str
@@ -90,7 +93,7 @@ class DeltaEncoder(wiring.Component):
         *,
         references: int,
         code_bits: int,
-        shifts: tuple[int, int],
+        shifts: tuple[int, int] | None,
         thresholds: list[int],
         modes: tuple[str, ...] = (EXACT,),
         initial: list[int] | None = None,
@@ -103,16 +106,6 @@ class DeltaEncoder(wiring.Component):
         self._thresholds = thresholds
         self._modes = modes
         self._shifts = shifts
-        self._rescale = Rescale(
-            value_bits=16,
-            mult_bits=16,
-            shift_min=shifts[0],
-            shift_max=shifts[1],
-            out_bits=max(31 - shifts[0] + 1, 2),
-            stage_bits=SMALL_STAGE_BITS,
-            rounds=False,
-            plain=True,
-        )
         super().__init__(
             {
                 "start": In(1),
@@ -142,22 +135,17 @@ class DeltaEncoder(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.rescale = rescale = self._rescale
         references = block_ram(signed(self._code_bits), depth=self._references)
         m.submodules.references = references
         context, threshold = self._begin(m)
         record = context.record
 
         # Quantize: rescale; round, add the zero point, saturate to the code's width.
-        m.d.comb += [
-            rescale.value.eq(self.i.value),
-            rescale.mult.eq(record.mult),
-            rescale.shift.eq(record.shift),
-        ]
         cycles = _scaled_after(self._shifts)
         scaled = delay(m, self.i, cycles, "scaled", reset=True)
-        product = delay(m, rescale.o, cycles - rescale.latency, "product")
-        shifted = add_halves(record.zero, product)
+        shifted = scaled.value
+        if self._shifts is not None:
+            shifted = add_halves(record.zero, self._product(m, record, self._shifts))
         q = Signal(signed(self._code_bits))
         m.d.sync += q.eq(_saturated(shifted, record.width, self._code_bits))
         quantized = delay(m, scaled, 1, "quantized", reset=True)
@@ -256,6 +244,25 @@ class DeltaEncoder(wiring.Component):
             with m.If(threshold_read.data[len(threshold) :].any()):
                 m.d.sync += threshold.eq(-1)
         return context, threshold
+
+    def _product(self, m: Module, record: Any, shifts: tuple[int, int]) -> Value:
+        """The element times the quantizer's factor, its rounding left."""
+        m.submodules.rescale = rescale = Rescale(
+            value_bits=16,
+            mult_bits=16,
+            shift_min=shifts[0],
+            shift_max=shifts[1],
+            out_bits=max(31 - shifts[0] + 1, 2),
+            stage_bits=SMALL_STAGE_BITS,
+            rounds=False,
+            plain=True,
+        )
+        m.d.comb += [
+            rescale.value.eq(self.i.value),
+            rescale.mult.eq(record.mult),
+            rescale.shift.eq(record.shift),
+        ]
+        return delay(m, rescale.o, _scaled_after(shifts) - rescale.latency, "product")
 
     def _nearest(self, m: Module, d: Value, reference: Value, width: Value) -> NearestPower:
         m.submodules.nearest = nearest = NearestPower(code_bits=self._code_bits)

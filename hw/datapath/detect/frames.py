@@ -4,9 +4,10 @@
 from amaranth.hdl import Const, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
 
 from ...parts.frame_cutter import FrameCutter
-from ...words import StepTag, network_record
+from ...words import FEATURES, StepTag, network_record
 from .words import Context, element_word, frame_word
 
 
@@ -23,10 +24,14 @@ class FrameInput(wiring.Component):
     ----------
     encoders : int
         Input encoders.
+    columns : int
+        The most elements of a frame.
     sweeps : int
         Ways that the network takes through a sequence, each with frames of its own.
     elements : int
         Elements of a beat, a power of two.
+    input_kinds : tuple of str
+        What the frames may be; a token's has one element.
 
     Members
     -------
@@ -59,15 +64,24 @@ class FrameInput(wiring.Component):
         Pulses once per frame of the wrong size.
     """
 
-    def __init__(self, *, encoders: int, sweeps: int = 1, elements: int = 1) -> None:
+    def __init__(
+        self,
+        *,
+        encoders: int,
+        columns: int,
+        sweeps: int = 1,
+        elements: int = 1,
+        input_kinds: tuple[str, ...] = (FEATURES,),
+    ) -> None:
         self._encoders = encoders
+        self._index_bits = bits_for(columns - 1)
         self._sweeps = sweeps
         self._elements = elements
         super().__init__(
             {
                 "i": In(stream.Signature(frame_word(elements))),
                 "sweep": In(range(max(sweeps, 2))),
-                "record": In(network_record(encoders)),
+                "record": In(network_record(encoders, input_kinds)),
                 "restart": In(1),
                 "restart_taken": Out(1),
                 "free": In(1),
@@ -151,7 +165,7 @@ class FrameInput(wiring.Component):
         with m.If(self.start):
             m.d.sync += [j.eq(0), is_last.eq(last == 0), fresh.eq(0)]
         with m.If(self.element.valid):
-            m.d.sync += [j.eq(j + count), is_last.eq(coming)]
+            m.d.sync += [j.eq((j + count)[: self._index_bits]), is_last.eq(coming)]
             with m.If(is_last):
                 m.d.sync += turn.eq(~turn)
         return m

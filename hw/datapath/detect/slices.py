@@ -71,7 +71,7 @@ class SlicedEncoder(wiring.Component):
         in_flight: int,
         references: int,
         code_bits: int,
-        shifts: tuple[int, int],
+        shifts: tuple[int, int] | None,
         thresholds: list[int],
         modes: tuple[str, ...] = (EXACT,),
         initial: list[int] | None = None,

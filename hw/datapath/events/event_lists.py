@@ -15,7 +15,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In
 
 from ...parts.memory import block_ram
-from ...words import COLUMN_BITS, EVENT_BITS
+from ...words import EVENT_BITS
 from .words import BankKey, ListReader, ListWriter, event_layout
 
 
@@ -103,7 +103,7 @@ class EventLists(Lists):
         # The bank being written.
         live: Any = Signal(BankKey)
         is_open = Signal()
-        live_count = Signal(COLUMN_BITS)
+        live_count = Signal(range(self._depth + 1))  # no list has more events than there are words
         address = Signal(EVENT_BITS)
         m.d.comb += [
             write.addr.eq(address),

@@ -43,7 +43,9 @@ class DrainRoom(wiring.Component):
         A group may be completed in this cycle.
     """
 
-    def __init__(self, *, queue_words: int, group_words: int, steady: bool, spacing: int = 1) -> None:
+    def __init__(
+        self, *, queue_words: int, group_words: int, steady: bool, spacing: int = 1
+    ) -> None:
         self._steady = steady
         self._drained_between = spacing >= group_words
         self._credits = Credits(total=queue_words, need=3 * group_words)

@@ -48,6 +48,8 @@ class Fetch(wiring.Component):
         Cycles between two of its answers, at the least.
     levels : int, optional
         Levels of lists of terms; None: they are lists of events.
+    token_sources : int
+        As of `Rounds`.
 
     Members
     -------
@@ -84,12 +86,13 @@ class Fetch(wiring.Component):
         store_outstanding: int,
         store_spacing: int = 1,
         levels: int | None = None,
+        token_sources: int = 0,
     ) -> None:
         if queue_words < 3 * group_words:
             raise ValueError(
                 f"queue_words must be at least three groups of {group_words}, not {queue_words!r}"
             )
-        self._rounds = Rounds(sources=sources, levels=levels)
+        self._rounds = Rounds(sources=sources, levels=levels, token_sources=token_sources)
         self._room = DrainRoom(
             queue_words=queue_words,
             group_words=group_words,

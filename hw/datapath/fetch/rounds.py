@@ -12,6 +12,7 @@ from amaranth.hdl import Array, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ....golden.models.layers import TOKEN_EVENTS
 from ...words import COLUMN_BITS, EVENT_BITS, SOURCE_BITS, WEIGHT_BITS, WORD_COUNT_BITS, FetchPass
 from ..events.words import BankKey, ListState
 from .order import EventOrder, Order, TermOrder
@@ -140,6 +141,8 @@ class Rounds(wiring.Component):
         Change detectors that have lists.
     levels : int, optional
         Levels of lists of terms; None: they are lists of events.
+    token_sources : int
+        The first so many sources are tokens, whose banks have room for `TOKEN_EVENTS`.
 
     Members
     -------
@@ -160,9 +163,10 @@ class Rounds(wiring.Component):
         One token for every round of a pass; its taker must have room.
     """
 
-    def __init__(self, *, sources: int, levels: int | None = None) -> None:
+    def __init__(self, *, sources: int, levels: int | None = None, token_sources: int = 0) -> None:
         self._sources = sources
         self._levels = levels
+        self._token_sources = token_sources
         super().__init__(
             {
                 "i": In(stream.Signature(FetchJob)),
@@ -276,6 +280,9 @@ class Rounds(wiring.Component):
         following: Any = Signal(PassInStep)
         job, step = self.i.payload["pass"], self.i.payload.step
         bank = step.parity ^ job.recurrent
+        room: Value = job.columns
+        if self._token_sources:
+            room = Mux(job.source < self._token_sources, TOKEN_EVENTS, room)
         m.d.comb += [
             order.renew.eq(~waiting | take),
             order.known_empty.eq(job.recurrent & step.fresh),
@@ -287,7 +294,7 @@ class Rounds(wiring.Component):
                 following["pass"].eq(job),
                 following.key.list.eq(job.list),
                 following.key.bank.eq(bank),
-                following.base.eq(job.event_base + Mux(bank, job.columns, 0)),
+                following.base.eq(job.event_base + Mux(bank, room, 0)),
                 following.void.eq(job.recurrent & step.first),
             ]
         with m.If(take):

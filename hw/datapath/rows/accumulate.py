@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """From sums to pre-activations: keeps M, rescales it, and completes what the cell unit takes.
 
-For every D-word that drains: M += sum; part = rshr(M * mult, shift) + bias. A gate that several
-paths feed collects their parts; the chunk's last path hands p = sat16(total) to the cell unit.
+For every D-word that drains: M += sum; part = rshr(M * mult, shift) + bias, or what the arithmetic
+has in its place. A gate that several paths feed collects their parts; the chunk's last path hands
+p = sat16(total) to the cell unit.
 """
 
 from typing import Any
@@ -12,14 +13,14 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...config import AcceleratorConfig
-from ...image import MULT_BIAS_BITS
 from ...parts.memory import MemoryWrite
 from ...parts.queue import Credits, Queue
-from ...words import LAYER_BITS, StepTag
+from ...words import FIXED, LAYER_BITS, StepTag
 from ..fetch.words import Round, RowJob
 from ..units.words import gate_word
 from .gates import Gates
 from .scale import Scale
+from .scale_twice import ScaleTwice
 from .schedule import RowSchedule
 from .sums import Sums
 from .words import LayerContext, sums_layout
@@ -106,7 +107,7 @@ class Accumulate(wiring.Component):
                 "output_room": In(1),
                 "output_take": Out(1),
                 "output_units": Out(range(rows + 1)),
-                "load": In(MemoryWrite(config.row_words, rows * MULT_BIAS_BITS)),
+                "load": In(MemoryWrite(config.row_words, config.row_parameters.size)),
                 **({"load_initial": load_initial} if config.initial else {}),
             }
         )
@@ -131,7 +132,8 @@ class Accumulate(wiring.Component):
         config = self._config
         m.submodules.schedule = schedule = RowSchedule(config)
         m.submodules.sums = sums = Sums(config, initial=self._initial)
-        m.submodules.scale = scale = Scale(config, init=self._init)
+        scaler = Scale if config.arithmetic == FIXED else ScaleTwice
+        m.submodules.scale = scale = scaler(config, init=self._init)
         m.submodules.gates = gates = Gates(config)
         m.submodules.queue = queue = Queue(
             self._word, depth=QUEUE_WORDS, buffered=True, pass_through=True

@@ -8,6 +8,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ...cells.catalogue import reads
 from ...config import AcceleratorConfig
 from ...parts.arithmetic import sat16
 from ...parts.pipeline import delay
@@ -74,6 +75,7 @@ class Gates(wiring.Component):
         m.d.sync += total.eq(both)
 
         # COMPLETE: saturate, and on to the cell unit.
+        has_constants = reads(config.cells, "constants")  # which are the layer's
         begins_layer = Signal()
         m.d.sync += begins_layer.eq(tag.unit == 0)
         done: Any = delay(m, tag, 1, "tag")
@@ -92,7 +94,7 @@ class Gates(wiring.Component):
             *(
                 word[name].eq(self.context[name])
                 for name in LayerContext.members
-                if name in self._word.members
+                if name in self._word.members and (name != "layer" or has_constants)
             ),
             *(word.p[n].eq(sat16(total[n])) for n in rows),
         ]

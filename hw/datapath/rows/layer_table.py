@@ -128,10 +128,12 @@ class LayerTable(wiring.Component):
         # `output` is asked for at once; the other fields have as long as the rescalers take.
         step: Any = Signal(StepTag)
         taken = Signal()
-        m.d.sync += taken.eq(self.ready)
+        taken_layer = Signal.like(self.layer)
+        m.d.sync += [taken.eq(self.ready), taken_layer.eq(self.layer)]
         with m.If(taken):
-            later = [name for name in LayerContext.members if name != "output"]
+            later = [name for name in LayerContext.members if name not in ("output", "layer")]
             m.d.sync += [self.context[name].eq(record[name]) for name in later]
+            m.d.sync += self.context.layer.eq(taken_layer)
         with m.If(self.ready):
             m.d.sync += self.context.output.eq(record.output)
             m.d.sync += [held.eq(1), step.eq(self.step)]

@@ -6,6 +6,7 @@ from typing import Any
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
 
 from ...config import AcceleratorConfig
 from ...words import SLOTS, UNIT_BITS, Entry, RowPass
@@ -53,6 +54,7 @@ class RowPosition(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self._units = config.unit_word
+        self._unit_bits = bits_for(config.states - 1)  # no layer has more units than states
         rows = range(max(config.row_words, 2))
         super().__init__(
             {
@@ -125,7 +127,7 @@ class RowPosition(wiring.Component):
                     self.last_unit_word.eq(one_left),
                     self.last.eq((job.entries == 1) & one_left),
                     self.unit_word.eq(self.unit_word + 1),
-                    self.unit.eq(self.unit + self._units),
+                    self.unit.eq((self.unit + self._units)[: self._unit_bits]),
                 ]
 
         with m.If(self.load):
@@ -140,7 +142,7 @@ class RowPosition(wiring.Component):
                 self.last_unit_word.eq(coming.unit_words == 1),
                 self.last.eq((coming.entries == 1) & (coming.unit_words == 1)),
                 self.unit_word.eq(0),
-                self.unit.eq(coming.unit_base),
+                self.unit.eq(coming.unit_base[: self._unit_bits]),
                 self.address.eq(coming.row_base),
                 row.eq(coming.row_base),
             ]

@@ -8,12 +8,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...config import AcceleratorConfig
-from ...image import MULT_BIAS_BITS
 from ...parts.arithmetic import add_halves
 from ...parts.memory import MemoryWrite, block_ram, connect_write
 from ...parts.pipeline import delay
 from .stages import SCALE, rescale_cycles, rescaler
-from .words import RowParameters, parts_layout, row_word, sums_layout
+from .words import parts_layout, row_word, sums_layout
 
 
 class Scale(wiring.Component):
@@ -46,7 +45,8 @@ class Scale(wiring.Component):
         self._init = init
         sums = row_word(config, sums_layout(config))
         parts = row_word(config, parts_layout(config))
-        load = MemoryWrite(config.row_words, config.unit_word * MULT_BIAS_BITS)
+        self._layout = config.row_parameters
+        load = MemoryWrite(config.row_words, self._layout.size)
         super().__init__(
             {
                 "row": In(range(max(config.row_words, 2))),
@@ -63,8 +63,7 @@ class Scale(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        config, rows = self._config, self._config.unit_word
-        layout = data.ArrayLayout(RowParameters, rows)
+        config, layout = self._config, self._layout
         memory = block_ram(layout.size, depth=config.row_words, init=self._init)
         m.submodules.parameters = memory
         read = memory.read_port()
@@ -74,10 +73,22 @@ class Scale(wiring.Component):
         late = delay(m, read.data, SCALE - 1, "parameters")
         parameters: Any = data.View(layout, late)
 
-        tag: Any = self.i.payload.tag
+        tag = self.i.payload.tag
         cycles = rescale_cycles(config)
         part: Any = Signal(parts_layout(config), reset_less=True)
-        for n in range(rows):
+        m.d.sync += [part[n].eq(value) for n, value in enumerate(self._parts(m, parameters))]
+        m.d.comb += [
+            self.o.valid.eq(delay(m, self.i.valid, cycles + 1, "valid", reset=True)),
+            self.o.payload.tag.eq(delay(m, tag, cycles + 1, "tag")),
+            self.o.payload.values.eq(part),
+        ]
+        return m
+
+    def _parts(self, m: Module, parameters: Any) -> list[Value]:
+        """Each row's part, in front of the last registers."""
+        config, tag, cycles = self._config, self.i.payload.tag, rescale_cycles(self._config)
+        parts = []
+        for n in range(config.unit_word):
             m.submodules[f"rescale_{n}"] = rescale = rescaler(config)
             bias: Value = Mux(tag.flush, 0, parameters[n].bias)
             m.d.comb += [
@@ -85,10 +96,5 @@ class Scale(wiring.Component):
                 rescale.mult.eq(parameters[n].mult),
                 rescale.shift.eq(tag.shift),
             ]
-            m.d.sync += part[n].eq(add_halves(delay(m, bias, cycles, f"bias_{n}"), rescale.o))
-        m.d.comb += [
-            self.o.valid.eq(delay(m, self.i.valid, cycles + 1, "valid", reset=True)),
-            self.o.payload.tag.eq(delay(m, tag, cycles + 1, "tag")),
-            self.o.payload.values.eq(part),
-        ]
-        return m
+            parts.append(add_halves(delay(m, bias, cycles, f"bias_{n}"), rescale.o))
+        return parts

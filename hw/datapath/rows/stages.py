@@ -6,6 +6,8 @@ A diagram of them is in `accumulate`. A pipeline signal s is s[READ] in stage RE
 
 from ...config import AcceleratorConfig
 from ...parts.arithmetic import SMALL_STAGE_BITS, Rescale, rescale_latency
+from ...parts.rescale_twice import RescaleTwice, rescale_twice_latency
+from ...words import FIXED
 
 TURN = 0
 """Its turn: the sums are taken, and M's and its parameters' addresses are there."""
@@ -31,8 +33,38 @@ def rescaler(config: AcceleratorConfig) -> Rescale:
     )
 
 
+UNSHIFTED = 31
+"""The shift of a D-word of integer-only LSTMs whose multiplier alone is all."""
+
+
+def twice_rescaler(config: AcceleratorConfig) -> RescaleTwice:
+    """The same in the arithmetic of integer-only LSTMs; the bias is in its value."""
+    return RescaleTwice(
+        value_bits=config.sum_bits,
+        shifts=_twice_shifts(config),
+        out_bits=config.pre_bits,
+        float_shifts=_float_shifts(config),
+    )
+
+
+def _float_shifts(config: AcceleratorConfig) -> tuple[int, int] | None:
+    if not config.float_shifts:
+        return None
+    low, high = config.float_shifts
+    return low - UNSHIFTED, high - UNSHIFTED
+
+
+def _twice_shifts(config: AcceleratorConfig) -> tuple[int, int]:
+    low, high = config.shifts
+    return low - UNSHIFTED, high - UNSHIFTED
+
+
 def rescale_cycles(config: AcceleratorConfig) -> int:
-    """LATENCY of `rescaler`."""
+    """Cycles from M to its part, but for the last register, which adds or saturates."""
+    if config.arithmetic != FIXED:
+        return 1 + rescale_twice_latency(
+            config.sum_bits, _twice_shifts(config), _float_shifts(config)
+        )
     return rescale_latency(
         config.sum_bits, *config.shifts, stage_bits=SMALL_STAGE_BITS, rounds=False, plain=True
     )

@@ -5,20 +5,15 @@ from amaranth.hdl import signed
 from amaranth.lib import data
 
 from ...config import AcceleratorConfig
-from ...image import MULT_BIAS_BITS
 from ...words import (
     CELL_BITS,
+    LAYER_BITS,
     SHIFT_BITS,
     SLOTS,
     STATE_BITS,
     UNIT_BITS,
     VECTOR_SHIFT_BITS,
 )
-
-RowParameters = data.StructLayout({"mult": signed(16), "bias": signed(20)})
-"""One row of a path."""
-
-assert RowParameters.size == MULT_BIAS_BITS
 
 LayerContext = data.StructLayout(
     {
@@ -30,9 +25,11 @@ LayerContext = data.StructLayout(
         "skip_base": STATE_BITS,
         "skip_mult": signed(16),
         "skip_shift": SHIFT_BITS,
+        "layer": LAYER_BITS,
     }
 )
-"""What the cell unit must know of the layer whose units it is sent, as `layer_record` has it."""
+"""What the cell unit must know of the layer whose units it is sent: which one it is, and what
+`layer_record` has."""
 
 
 def row_tag(config: AcceleratorConfig) -> data.StructLayout:
@@ -42,7 +39,7 @@ def row_tag(config: AcceleratorConfig) -> data.StructLayout:
             "address": range(max(config.row_words, 2)),  # of its sums in M
             "row": range(max(config.row_words, 2)),  # the same, of its row parameters
             "slot": range(SLOTS),  # its gate
-            "shift": range(config.shifts[0], config.shifts[1] + 1),
+            "shift": range(config.every_shift[0], config.every_shift[1] + 1),
             "from_zero": 1,  # M starts from 0, or from the initial sums
             "init": 1,  # the gate's first contribution: starts from the bias alone
             "flush": 1,  # no rows of this pass: only hands the gate's sum on

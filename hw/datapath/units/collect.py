@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From unit-words to units: gathers the gates of some units, then hands the units out in turn."""
 
+from contextlib import nullcontext
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, Value, signed
@@ -8,6 +9,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.wiring import In, Out
 
+from ...parts.memory import of_macros
 from ...parts.pipeline import select
 
 COLLECT_CYCLES = 2
@@ -102,6 +104,7 @@ class Collect(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         shared = self.unit.shape()
+        several = self.drain_rows > self.width  # cycles of a unit-word
         waiting: Any = Signal(shared, reset_less=True)  # of the unit-word that is collected
         full = Signal()  # it is complete
         load, taken = Signal(), Signal()
@@ -134,21 +137,21 @@ class Collect(wiring.Component):
         unit: Any = Signal(shared, reset_less=True)
         with m.If(load):
             m.d.sync += [unit.eq(waiting), self.running.eq(1)]
-            m.d.comb += [
-                after.more_units.eq(waiting.count > self.width),
-                after.ends_layer.eq(waiting.end),
-            ]
+            m.d.comb += after.ends_layer.eq(waiting.end)
+            if several:
+                m.d.comb += after.more_units.eq(waiting.count > self.width)
         with m.Else():
-            steps = ["unit", "state", *(["skip"] if "skip" in shared.members else [])]
-            m.d.sync += [
-                self.running.eq(now.more_units),
-                unit.count.eq(unit.count - self.width),
-                *(unit[name].eq(unit[name] + self.width) for name in steps),
-            ]
-            m.d.comb += [
-                after.more_units.eq(now.more_units & (unit.count > 2 * self.width)),
-                after.ends_layer.eq(now.more_units & now.ends_layer),
-            ]
+            m.d.sync += self.running.eq(now.more_units)
+            m.d.comb += after.ends_layer.eq(now.more_units & now.ends_layer)
+            if several:
+                steps = ["unit", "state", *(["skip"] if "skip" in shared.members else [])]
+                # What follows the last unit is never used; in an FPGA it may as well count on.
+                counting = m.If(now.more_units) if of_macros(platform) else nullcontext()
+                with counting:
+                    m.d.sync += unit.count.eq(unit.count - self.width)
+                    m.d.sync += [unit[name].eq(unit[name] + self.width) for name in steps]
+                more = now.more_units & (unit.count > 2 * self.width)
+                m.d.comb += after.more_units.eq(more)
         m.d.comb += [
             self.unit.eq(unit),
             self.unit.end.eq(unit.end & ~now.more_units),

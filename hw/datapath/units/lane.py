@@ -12,7 +12,7 @@ from amaranth.utils import ceil_log2
 
 from ....golden.models.network import MAX_SHIFT
 from ...cells.base import SKIP_LATENCY, STATE_LATENCY
-from ...cells.catalogue import CELLS, reads, vector_bits
+from ...cells.catalogue import CELLS, constant_bits, reads, vector_bits
 from ...parts.arithmetic import Rescale, sat16
 from ...parts.memory import MemoryWrite, Table, block_ram, connect_write
 from ...parts.pipeline import delay
@@ -56,6 +56,8 @@ class CellLane(wiring.Component):
     state, skip : in, range(depth)
         With p: addresses of the unit's state, and of the h that its skip reads; skip only where
         one of the cells reads it.
+    constants : in, `constant_bits(cells)` bits
+        Those of the layer, CONSTANT_LATENCY cycles after p; only where one of the cells reads them.
     starts : in, 1 bit
         STATE_LATENCY - 1 cycles after p: the state is the initial one.
     cell : in, range(len(cells))
@@ -98,6 +100,8 @@ class CellLane(wiring.Component):
             optional["load_initial"] = In(MemoryWrite(depth, 32))
         if self._has_skip:
             optional["skip"] = In(address)
+        if reads(cells, "constants"):
+            optional["constants"] = In(constant_bits(cells))
         super().__init__(
             {
                 "p": In(ArrayLayout(signed(16), slots)),
@@ -118,6 +122,7 @@ class CellLane(wiring.Component):
     unit: Any
     state: Signal
     skip: Signal
+    constants: Signal
     starts: Signal
     cell: Signal
     done: Signal
@@ -134,6 +139,8 @@ class CellLane(wiring.Component):
         inputs = self._states(m, memories)
         if self._has_vectors:
             inputs["vectors"] = self._vectors(m)
+        if reads(self.cells, "constants"):
+            inputs["constants"] = self.constants
         if self._has_skip:
             inputs["skip"] = self._skip(m, memories["h"])
 

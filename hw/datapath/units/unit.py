@@ -4,15 +4,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Array, Module, Signal
+from amaranth.hdl import Array, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from ...cells.base import STATE_LATENCY
-from ...cells.catalogue import CELLS, reads, vector_bits
-from ...parts.memory import MemoryWrite, connect_write
+from ...cells.base import CONSTANT_LATENCY, STATE_LATENCY
+from ...cells.catalogue import CELLS, constant_bits, reads, vector_bits
+from ...parts.memory import MemoryWrite, Table, connect_write
 from ...parts.pipeline import delay
 from .collect import COLLECT_CYCLES, Collect
 from .lane import RESULT_CYCLES, CellLane, cell_cycles
@@ -65,6 +65,12 @@ class CellUnit(wiring.Component):
     vectors : sequence of int
         Initial words of the vector memory (`vector_layout`), which has one for each word of state
         and exists only where one of the cells reads it.
+    layers : int
+        Layers whose units there are.
+    constants : sequence of int
+        Initial words of the memory of constants (`constant_layout`), one for each layer, which
+        exists only where one of the cells reads it. A gap is needed then: they hold for all units
+        that are in the cells.
 
     Members
     -------
@@ -82,6 +88,8 @@ class CellUnit(wiring.Component):
         Writes the vector memory, while no unit is under way; only with that memory.
     load_initial : in, `MemoryWrite(state_depth, 32)`
         The same for the initial states.
+    load_constants : in, `MemoryWrite(layers, constant_bits(cells))`
+        The same for the constants.
     """
 
     i: stream.Interface
@@ -91,6 +99,7 @@ class CellUnit(wiring.Component):
     host_data: Signal
     load_vectors: Any
     load_initial: Any
+    load_constants: Any
 
     def __init__(
         self,
@@ -102,6 +111,8 @@ class CellUnit(wiring.Component):
         vectors: Sequence[int] = (),
         initial: Sequence[int] | None = None,
         width: int = 1,
+        layers: int = 1,
+        constants: Sequence[int] = (),
     ) -> None:
         if drain_rows < 1:
             raise ValueError(f"drain_rows must be at least 1, got {drain_rows!r}")
@@ -113,8 +124,12 @@ class CellUnit(wiring.Component):
             raise ValueError(
                 f"width must be a power of two that divides {drain_rows}, got {width!r}"
             )
+        if reads(cells, "constants") and not gap:
+            raise ValueError("gap must not be 0 where cells have constants, they are a layer's")
         self.drain_rows = drain_rows
         self.width = width
+        self.layers = layers
+        self.constants = tuple(constants)
         self.cells = tuple(cells)
         self.state_depth = state_depth
         self.gap = max(gap, self.state_distance) if gap else 0
@@ -127,6 +142,8 @@ class CellUnit(wiring.Component):
             loads["load_vectors"] = In(MemoryWrite(state_depth, vector_bits(cells)))
         if initial is not None:
             loads["load_initial"] = In(MemoryWrite(state_depth, 32))
+        if reads(cells, "constants"):
+            loads["load_constants"] = In(MemoryWrite(layers, constant_bits(cells)))
         super().__init__(
             {
                 "i": In(stream.Signature(word)),
@@ -187,6 +204,7 @@ class CellUnit(wiring.Component):
         starts_late = delay(m, starts, STATE_LATENCY - 1, "starts")
         cell_late = delay(m, unit.cell, cycles, "cell")
 
+        constants = self._constants(m, unit) if reads(self.cells, "constants") else None
         bits = ceil_log2(self.width)  # of an address: which bank
         lanes = [self._lane(m, n, unit.shape()) for n in range(self.width)]
         for n, lane in enumerate(lanes):
@@ -207,11 +225,22 @@ class CellUnit(wiring.Component):
                 lane.done_state.eq(out["state"][bits:]),
                 lane.host_addr.eq(self.host_addr[bits:]),
             ]
+            if constants is not None:
+                m.d.comb += lane.constants.eq(constants)
             if reads(self.cells, "skip"):
                 m.d.comb += lane.skip.eq(unit.skip[bits:])
         asked = delay(m, self.host_addr[:bits], 1, "host_bank")
         m.d.comb += self.host_data.eq(Array(lane.host_data for lane in lanes)[asked])
         return m
+
+    def _constants(self, m: Module, unit: Any) -> Value:
+        """The layer's constants, CONSTANT_LATENCY cycles after its first unit."""
+        table = Table(constant_bits(self.cells), depth=self.layers, init=self.constants)
+        m.submodules.constants = table
+        wiring.connect(m, wiring.flipped(self.load_constants), table.load)
+        m.d.comb += table.addr.eq(unit.layer)
+        word: Value = delay(m, table.data, CONSTANT_LATENCY - 1, "constants")
+        return word
 
     def _lane(self, m: Module, n: int, unit: StructLayout) -> CellLane:
         """The nth lane, with its bank of the states, and what is loaded into it."""

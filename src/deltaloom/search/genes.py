@@ -78,7 +78,7 @@ class Choice:
         wanted = {}
         for name, path in network.paths():
             own = next((n for n in self.thresholds if name == n or name.startswith(f"{n}.")), None)
-            value = 0 if own is None else self.thresholds[own]
+            value = 0 if own is None or path.tokens else self.thresholds[own]
             wanted[name] = max(scaled([value], path.quantizer.bits))
         return network.with_thresholds(wanted)
 
@@ -129,13 +129,15 @@ class Space:
                     f"threshold: {value!r} is not possible, it must be 0..{MOST_THRESHOLD}"
                 )
         found: list[Gene] = []
+        tokens = _token_paths(model)
         for paths in _groups(model, share):
             if tied:
                 found.append(Gene("bits", paths, _rising(weights)))
             else:
                 found.append(Gene("weights", paths, _rising(weights)))
                 found.append(Gene("activations", paths, _rising(activations)))
-            found.append(Gene("threshold", paths, _rising(thresholds)[::-1]))
+            if not {*paths} <= tokens:
+                found.append(Gene("threshold", paths, _rising(thresholds)[::-1]))
         for name, options in (settings or {}).items():
             if name not in SETTINGS:
                 raise UserError(f"{name}: cannot vary; settings: {', '.join(SETTINGS)}")
@@ -200,6 +202,11 @@ def _groups(model: FloatModel, share: str) -> list[tuple[str, ...]]:
     if share == "layer":
         return [tuple(names) for names in layers]
     return [(name,) for names in layers for name in names]
+
+
+def _token_paths(model: FloatModel) -> set[str]:
+    """The paths that read tokens, which have no threshold."""
+    return {f"{a.name}.{a.at(path)}" for a in model.layers for path in a.paths if path.tokens}
 
 
 def _rising(values: Iterable[int]) -> tuple[int, ...]:

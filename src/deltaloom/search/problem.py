@@ -35,7 +35,7 @@ THIN = 4
 """A thin evaluation runs one sequence in so many."""
 CHUNK = 1 << 17
 """Frames of all networks together that run at once: some 300 MB for layers of 128 units."""
-CODE = ("golden", "hw/estimates", "hw/compiler", "search")
+CODE = ("golden", "hw/estimates", "hw/compiler", "search", "training")
 """Folders of the package whose code says what an evaluation finds."""
 SILENT_DB = -300.0
 """NMSE of outputs that are float's own."""
@@ -58,6 +58,7 @@ class Problem:
     names: values that are wanted; what costs no time comes on top.
     options: of the silicon's costs.
     board: that a candidate should fit, or "".
+    more: a digest of what else values depend on, or "".
     """
 
     model: FloatModel
@@ -68,9 +69,10 @@ class Problem:
     names: tuple[str, ...] = ("error", "size")
     options: Options = field(default_factory=Options)
     board: str = ""
+    more: str = ""
 
     def __post_init__(self) -> None:
-        self.dataset.check_width(self.model.inputs)
+        self.dataset.check_width(self.model.inputs, tokens=self.model.tokens)
         if not self.dataset.frames:
             raise UserError("tuning data: no frames; give some sequences")
         if "error" in self.names and not self.dataset.scored:
@@ -99,6 +101,7 @@ class Problem:
             asdict(self.scheme),
             asdict(self.options),
             self.board,
+            self.more,
             self.metric.name,
             sorted((self.metric.fold or {}).items()),
             sorted({*self.names} - {*COSTS, *ERRORS}),
@@ -125,10 +128,13 @@ def _add(result: "hashlib._Hash", arrays: Sequence[np.ndarray]) -> None:
 
 
 class Bench:
-    """Evaluates choices of one problem, in this process."""
+    """Evaluates choices of one problem, in this process.
 
-    def __init__(self, problem: Problem) -> None:
-        self._problem = problem
+    reference: the float model that `nmse` is to; None: the problem's.
+    """
+
+    def __init__(self, problem: Problem, *, reference: FloatModel | None = None) -> None:
+        self._problem, self._reference = problem, reference or problem.model
         self._costs = {name: find_cost(name) for name in problem.names if name not in _PLAIN}
         self._kept: Kept = {}
         self._thin: Dataset | None = None
@@ -204,7 +210,7 @@ class Bench:
 
     def _outputs(self, thin: bool) -> list[np.ndarray]:
         if thin not in self._exact:
-            self._exact[thin] = run_float_dataset(self._problem.model, self._data(thin))
+            self._exact[thin] = run_float_dataset(self._reference, self._data(thin))
         return self._exact[thin]
 
     def _nmse(self, outputs: list[np.ndarray], thin: bool) -> float:

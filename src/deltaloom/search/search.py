@@ -11,6 +11,7 @@ import numpy as np
 
 from ..golden.errors import UserError
 from ..golden.models.network import Network
+from .beacons import BEACON, Beacons
 from .evaluations import BudgetSpentError, Evaluations, Mark, Show, Solution
 from .genes import Space
 from .goals import Goals
@@ -166,7 +167,11 @@ def _changed(space: Space, one: Solution) -> int:
     return sum(a != b for a, b in zip(one.levels, space.tops, strict=True))
 
 
-def network_of(problem: Problem, space: Space, one: Solution) -> Network:
-    """The network that a solution stands for, with its thresholds."""
+def network_of(
+    problem: Problem, space: Space, one: Solution, beacons: Beacons | None = None
+) -> Network:
+    """The network that a solution stands for, with its thresholds; beacons: of the search."""
     choice = space.choice(one.levels)
-    return choice.with_thresholds(Bench(problem).quantize(choice))
+    number = int(one.values.get(BEACON, -1))
+    bench = Bench(problem) if beacons is None or number < 0 else beacons[number].bench
+    return choice.with_thresholds(bench.quantize(choice))

@@ -95,6 +95,16 @@ def add_longest(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_hardwired(parser: argparse.ArgumentParser) -> None:
+    """The option --hardwired, the same in every verb that makes an accelerator for one network."""
+    parser.add_argument(
+        "--hardwired",
+        action="store_true",
+        help="put the network into the logic, all but its weights and thresholds, and leave out "
+        "the counters: smaller, and no other network can be loaded",
+    )
+
+
 def add_lanes(parser: argparse.ArgumentParser) -> None:
     """The option --lanes, the same in every verb that makes an accelerator."""
     parser.add_argument(

@@ -2,12 +2,14 @@
 """The options of `deltaloom build --asic`, and the work behind them."""
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
 from ..golden.writing import check_folder, together, write_text
 from .console import stdout
+from .document import write_document
 from .estimates import dense_cycles
 from .outputs import report_file, write_report
 from .phases import phase_lines
@@ -19,7 +21,7 @@ REPORT = "report.json"
 NOT_MET = 1
 """Exit code of a build that is complete but does not reach its clock."""
 OF_BOARDS = ("synth_only", "simulated", "baud")
-OF_ASICS = ("liberty", "node", "cell_models", "macro_bits", "data", "frames", "report")
+OF_ASICS = ("liberty", "node", "cell_models", "macro_bits", "gate_bits", "data", "frames", "report")
 FRAMES = 40
 
 
@@ -59,6 +61,13 @@ def add_asic_options(parser: argparse.ArgumentParser) -> None:
         metavar="B",
         default=argparse.SUPPRESS,
         help="memories of more bits are macros, the others flip-flops (default: 2048)",
+    )
+    group.add_argument(
+        "--gate-bits",
+        type=int,
+        metavar="N",
+        default=argparse.SUPPRESS,
+        help="N or more flip-flops that hold together get a clock gate; 0: none do (default: 4)",
     )
     group.add_argument(
         "--data",
@@ -106,6 +115,7 @@ def build_asic(args: argparse.Namespace, clock_mhz: float | None, cycles: float 
     from rich.markup import escape
 
     from ..boards.asic.build import CLOCK_MHZ, SDC, VERILOG, build_cells, check_tools
+    from ..boards.asic.clock_gates import GATE_BITS
     from ..boards.asic.libraries import find_technology
     from ..boards.asic.macros import MACRO_BITS
     from ..boards.asic.report import AsicReport
@@ -150,6 +160,7 @@ def build_asic(args: argparse.Namespace, clock_mhz: float | None, cycles: float 
             folder=args.output,
             clock_mhz=clock_mhz or CLOCK_MHZ,
             macro_bits=macro_bits,
+            gate_bits=getattr(args, "gate_bits", GATE_BITS),
             progress=progress,
         )
         if frames is not None:
@@ -172,6 +183,8 @@ def build_asic(args: argparse.Namespace, clock_mhz: float | None, cycles: float 
         print("Cycles and frames a second are those of frames in which every element changes.")
     for name in (VERILOG, SDC, REPORT):
         console.print(f"-> {escape(str(args.output / name))}", soft_wrap=True)
+    files = [args.output / name for name in (VERILOG, SDC, REPORT)]
+    write_document(args, json.loads(report.to_json()) | {"files": files})
     _check_clock(report)
 
 

@@ -31,7 +31,7 @@ def estimated_cycles(
     plan = _plan(network, word_bits)
     if plan is None:
         return None
-    dense, delta = _dense_cycles(plan), _data_cycles(plan, data)
+    dense, delta = _dense_cycles(plan), _data_cycles(network, plan, data)
     return None if dense is None or delta is None else (dense, delta)
 
 
@@ -41,19 +41,19 @@ def data_cycles(network: "Network", config: "AcceleratorConfig", data: "Dataset"
     """
     from ..hw.compiler.plan import Plan
 
-    return _data_cycles(Plan.of(network, config), data)
+    return _data_cycles(network, Plan.of(network, config), data)
 
 
-def _data_cycles(plan: "Plan", data: "Dataset") -> float | None:
+def _data_cycles(network: "Network", plan: "Plan", data: "Dataset") -> float | None:
     from ..golden.engines.engine import quantize_frames, run
     from ..hw.estimates.cycles import estimate_plan
 
     frames, left = [], STEPS
     for features in data.features:
         if left:
-            frames.append(quantize_frames(plan.network, features[:left]))
+            frames.append(quantize_frames(network, features[:left]))
             left -= len(frames[-1])
-    events = [result.events for result in run(plan.network, frames)]
+    events = [result.events for result in run(network, frames)]
     try:
         return estimate_plan(plan, events).cycles_per_step
     except UserError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..golden.arithmetic import Ints
     from ..golden.data import Dataset
-    from ..golden.models.network import Network
+    from ..golden.evaluation.networks import AnyNetwork
 
 
 def add_frames(parser: argparse.ArgumentParser) -> None:
@@ -33,13 +33,22 @@ def add_frames(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_frames(args: argparse.Namespace, network: "Network", dataset: "Dataset") -> "list[Ints]":
-    """The frames as the network's words; a line on stderr where they are fewer than asked for."""
-    from ..sim.frames import choose_frames, shortfall
+def read_frames(
+    args: argparse.Namespace, network: "AnyNetwork", dataset: "Dataset"
+) -> "list[Ints]":
+    """The frames as the network's words."""
+    from ..sim.frames import choose_frames
 
     sequences: int | None = getattr(args, "sequences", None)
-    chosen = choose_frames(network, dataset, args.frames, start=args.start, sequences=sequences)
-    line = shortfall(chosen, args.frames, sequences)
+    return choose_frames(network, dataset, args.frames, start=args.start, sequences=sequences)
+
+
+def note_shortfall(args: argparse.Namespace, frames: "list[Ints]") -> None:
+    """A line on stderr where `read_frames` found fewer than asked for; after all that may fail, so
+    that an error is one line.
+    """
+    from ..sim.frames import shortfall
+
+    line = shortfall(frames, args.frames, getattr(args, "sequences", None))
     if line:
         print(f"note: {line}", file=sys.stderr)
-    return chosen

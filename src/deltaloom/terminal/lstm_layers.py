@@ -2,7 +2,7 @@
 """The layers of an integer-only LSTM network, or of its float original, as verbs print them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import printable
 from .console import stdout
@@ -36,6 +36,21 @@ def print_lstm_layers(network: "IntegerNetwork | FloatNetwork") -> None:
             numbers = (f"{each.inputs:,}", f"{each.outputs:,}")
             table.add_row(escape(each.name), each.variant, *numbers)
     print_table(table)
+
+
+def plain_lstm_layers(network: "IntegerNetwork | FloatNetwork") -> list[dict[str, Any]]:
+    """The same as plain data."""
+    from dataclasses import asdict
+
+    from ..golden.integer_lstm.network import IntegerNetwork
+
+    names = ("name", "variant", "inputs", "outputs")
+    plain = [{name: getattr(layer, name) for name in names} for layer in network.layers]
+    if isinstance(network, IntegerNetwork):
+        for found, layer in zip(plain, network.layers, strict=True):
+            found |= {"input": asdict(layer.x), "output": asdict(layer.y)}
+            found["cell_log2"] = getattr(layer, "cell_log2", None)
+    return plain
 
 
 def print_lstm_files(

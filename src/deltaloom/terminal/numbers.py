@@ -1,19 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What saturates, as a table, and what to do about it, as verbs print both."""
+"""What saturates, as a table, and what to do about it, as verbs print both and have it in JSON."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from .tables import print_table
 
 if TYPE_CHECKING:
     from ..golden.data import Dataset
+    from ..golden.evaluation.saturation import Saturation
     from ..golden.models.float_model import FloatModel
     from ..golden.models.network import Network
+    from ..golden.reports.page import Section
     from ..golden.reports.paths import PathReport
 
 FRAMES = 1 << 12
 """About how many frames are run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What was printed."""
+
+    found: "Saturation"
+    warnings: tuple[str, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data."""
+        return {"saturation": asdict(self.found), "warnings": list(self.warnings)}
+
+    def section(self) -> "Section":
+        """As a part of a page."""
+        from ..golden.reports.totals import saturation_section
+
+        return saturation_section(self.found, self.warnings)
 
 
 def print_numbers(
@@ -22,9 +43,10 @@ def print_numbers(
     model: "FloatModel | None" = None,
     *,
     reports: "Sequence[PathReport]" = (),
-) -> None:
-    """Run some of the data. reports: of the paths; without them, they are made where the float
-    model is at hand.
+) -> Numbers:
+    """Run some of the data, and print what saturates.
+
+    reports: of the paths; without them, they are made where the float model is at hand.
     """
     from rich.console import Console
     from rich.markup import escape
@@ -48,8 +70,10 @@ def print_numbers(
     for row in rows:
         table.add_row(*map(escape, row))
     print_table(table)
-    for warning in warnings_of(network, found, reports):
+    warnings = warnings_of(network, found, reports)
+    for warning in warnings:
         Console(stderr=True).print(f"warning: {escape(warning)}", soft_wrap=True, highlight=False)
+    return Numbers(found, warnings)
 
 
 def _alike(network: "Network", model: "FloatModel") -> bool:

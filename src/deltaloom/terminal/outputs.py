@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What verbs write: JSON files and the HTML report, with their options and places."""
+"""What verbs write: files of `-o` and the HTML report, with their options and places."""
 
 import argparse
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
 from ..golden.writing import check_file, is_stream, same
@@ -24,39 +24,11 @@ def check_output(output: Path | None, *inputs: Path) -> None:
         check_file("-o", output, *inputs)
 
 
-def check_json(args: argparse.Namespace, *others: Path | None) -> Path | None:
-    """The file of `--json`; UserError where it is another of this run or cannot be written."""
-    file: Path | None = getattr(args, "json", None)
-    if file is not None:
-        check_file("--json", file, *filter(None, others))
-    return file
-
-
 def beside(output: Path | None, suffix: str) -> Path | None:
     """The file beside the output with its name and this suffix; None beside a device or a pipe."""
     if output is None or is_stream(output):
         return None
     return output.with_name(output.stem + suffix)
-
-
-def add_json(parser: argparse.ArgumentParser) -> None:
-    """`--json`; without it the namespace has no `json`."""
-    parser.add_argument(
-        "--json",
-        type=Path,
-        metavar="FILE",
-        default=argparse.SUPPRESS,
-        help="write all numbers to this file, too (default: none)",
-    )
-
-
-def write_json(content: Any, file: Path) -> None:
-    """Write plain data, whole or not at all."""
-    import json
-
-    from ..golden.writing import write_text
-
-    write_text(json.dumps(content, indent=2) + "\n", file)
 
 
 def add_report(parser: argparse.ArgumentParser, output: str = "") -> None:

@@ -3,6 +3,7 @@
 
 import argparse
 import os
+from pathlib import Path
 from typing import Any
 
 from ..golden.errors import UserError
@@ -15,6 +16,7 @@ OBJECTIVES = (
     "bitfusion-true-speedup, or FILE.py:FUNCTION"
 )
 NETWORK, SCHEME = "network.safetensors", "scheme.toml"
+BEACONS = "beacons"
 FRONT, REPORT, LOG = "front.json", "report.html", "evaluations.jsonl"
 
 
@@ -76,6 +78,25 @@ def add_search(parser: argparse.ArgumentParser) -> None:
         "(default: none)",
     )
     chosen.add_argument("--knee", action="store_true", help="the same of the front's knee")
+
+
+def add_beacons(parser: argparse.ArgumentParser) -> None:
+    """Training of a few candidates."""
+    group = parser.add_argument_group("beacons (the MOHAQ paper's; need PyTorch)")
+    group.add_argument(
+        "--beacons",
+        type=Path,
+        metavar="TRAIN",
+        default=argparse.SUPPRESS,
+        help="train some candidates on this data, with labels or targets, .npz, and judge others "
+        "by the nearest, too (default: nothing is trained)",
+    )
+    for name, metavar, default, what in (
+        ("errors", "LOW,HIGH", "1,15", "points over float's error, of candidates that they help"),
+        ("distance", "D", "5", "of weight bits, doublings over all paths: farther is not near"),
+        ("epochs", "N", "5", "passes over TRAIN for each, at most"),
+    ):
+        group.add_argument(f"--beacon-{name}", metavar=metavar, default=default, help=what)
 
 
 def add_genes(parser: argparse.ArgumentParser) -> None:

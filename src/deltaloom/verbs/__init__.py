@@ -18,6 +18,7 @@ VERBS: Mapping[str, str] = {
     "sweep": "sweep.Sweep",
     "tune": "tune.Tune",
     "search": "search.Search",
+    "finetune": "finetune.Finetune",
     "evaluate": "evaluate.Evaluate",
     "generate": "generate.Generate",
     "simulate": "simulate.Simulate",

@@ -2,9 +2,11 @@
 """`deltaloom board-sim`: a board as a program, behind a pseudo-terminal."""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 from ..golden.errors import UserError
+from ..terminal.document import write_document
 from ..terminal.progress import stage_lines
 
 
@@ -65,3 +67,4 @@ class BoardSim:
             f"{figures.cycles:,} cycles; {figures.to_board:,} bytes to the board, "
             f"{figures.from_board:,} from it, {figures.damaged:,} of them damaged"
         )
+        write_document(args, {"port": board.port, **asdict(figures)})

@@ -2,31 +2,36 @@
 """`deltaloom build`: a quantized network in; a bitstream or standard cells out, and figures."""
 
 import argparse
+import json
 import math
 import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError
 from ..golden.writing import check_folder, replacing, together, write_text
 from ..terminal.accelerator_options import (
+    add_hardwired,
     add_lanes,
     add_longest,
     add_weight_memory,
     memory_options,
 )
 from ..terminal.asic import add_asic_options, build_asic, check_asic_options
-from ..terminal.boards import print_boards
+from ..terminal.boards import boards_json, print_boards
 from ..terminal.console import stdout
+from ..terminal.document import write_document
 from ..terminal.estimates import dense_cycles
 from ..terminal.options import add_network
 from ..terminal.phases import phase_lines
 from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
+    from ..boards.board import Board
     from ..boards.flow.report import BuildReport
+    from ..hw.config import AcceleratorConfig
 
 REPORT = "report.json"
 BOARD = "ulx3s_85f"
@@ -62,11 +67,12 @@ class Build:
             metavar="DIR",
             required=True,
             default=argparse.SUPPRESS,
-            help=f"folder for BOARD.bit, {REPORT}, logs and intermediate results",
+            help=f"folder for the bitstream, {REPORT}, logs and intermediate results",
         )
         add_weight_memory(parser, clock=False)
         add_longest(parser)
         add_lanes(parser)
+        add_hardwired(parser)
         parser.add_argument(
             "--synth-only",
             action="store_true",
@@ -112,8 +118,7 @@ class Build:
 
         from ..boards.flow.build import build, check_line, check_rates, check_tools, clock_of
         from ..boards.flow.design import BoardDesign
-        from ..boards.flow.families import family_of
-        from ..boards.flow.fits import check_fit, fit_boards
+        from ..boards.flow.fits import check_fit
         from ..boards.registry import find_board
         from ..golden.models.network import Network
         from ..hw.compiler.fit import derive_config
@@ -136,18 +141,15 @@ class Build:
             frames=args.longest,
             **memory_options(args, board, clock_of(board, clock)),
         )
+        if args.hardwired:
+            config = replace(config, hardwired=True, counted=False)
         if "simulated" in args:
             design = BoardDesign.of(network, config, board, clock_mhz=clock, baud=baud)
             design.save(args.output, network)
             print(f"-> {args.output}: for `deltaloom board-sim` and `deltaloom run --port sim`")
+            write_document(args, {"output": args.output, "board": board.name})
             return
-        area = family_of(board).area(config)
-        print(
-            f"estimated without the serial bridge: {area.luts:,} LUTs, {area.flip_flops:,} "
-            f"flip-flops, {area.block_rams:,} block RAMs, {area.multipliers:,} multipliers",
-        )
-        print_boards(fit_boards(config))
-        sys.stdout.flush()
+        estimates = _print_estimates(config, board, synth_only="synth_only" in args)
         check_fit(config, board)
         with phase_lines() as progress:
             report = build(
@@ -164,7 +166,7 @@ class Build:
             )
         with together():
             if report.bitstream is not None:
-                file = args.output / f"{report.board}.bit"
+                file = args.output / f"{report.board}{board.suffix}"
                 with replacing(file) as temporary:
                     shutil.copyfile(report.bitstream, temporary)
                 report = replace(report, bitstream=file)
@@ -181,7 +183,34 @@ class Build:
                 console.print(f"-> {escape(str(file))}", soft_wrap=True)
         if report.bitstream is not None:
             print(f"load it: deltaloom flash {args.output}  ({board.program} {report.bitstream})")
+        write_document(args, json.loads(report.to_json()) | {"estimates": estimates})
         _check_clock(report)
+
+
+def _print_estimates(
+    config: "AcceleratorConfig", board: "Board", *, synth_only: bool
+) -> dict[str, Any]:
+    """What is known before anything is built, and how long that will take; as plain data, too."""
+    from ..boards.flow.duration import estimate_duration
+    from ..boards.flow.families import family_of
+    from ..boards.flow.fits import fit_boards
+
+    area, fits = family_of(board).area(config), fit_boards(config)
+    duration = estimate_duration(area.luts, board, synth_only=synth_only)
+    print(
+        f"estimated without the serial bridge: {area.luts:,} LUTs, {area.flip_flops:,} "
+        f"flip-flops, {area.block_rams:,} block RAMs, {area.multipliers:,} multipliers",
+    )
+    print_boards(fits)
+    print(duration)
+    sys.stdout.flush()
+    names = ("luts", "flip_flops", "block_rams", "multipliers")
+    return {
+        **{name: getattr(area, name) for name in names},
+        "boards": boards_json(fits),
+        "synthesis_seconds": duration.synthesis,
+        "place_and_route_seconds": duration.place_and_route,
+    }
 
 
 def _positive(args: argparse.Namespace, name: str) -> float | None:

@@ -21,7 +21,7 @@ from ..terminal.demo_report import (
     print_report,
     threshold_of,
 )
-from ..terminal.outputs import write_json
+from ..terminal.document import write_document, write_json
 from ..terminal.progress import Stages
 from .build import REPORT as BOARD_REPORT
 from .simulate import MISMATCH, check_simulator
@@ -109,6 +109,7 @@ class Demo:
         check_tools(budget)
         report = run_demo(args.cell, args.output, budget)
         print_report(report, args.output, SPEECH / "test.npz")
+        write_document(args, report)
         if report["rtl_mismatches"]:
             raise SystemExit(MISMATCH)
 

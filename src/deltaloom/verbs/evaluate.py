@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.writing import together
-from ..terminal.boards import boards_json, print_boards
+from ..terminal.boards import boards_json, boards_section, print_boards
+from ..terminal.document import write_document
 from ..terminal.estimates import board_fits, estimated_area, estimated_cycles
 from ..terminal.fidelity import print_outputs
-from ..terminal.numbers import print_numbers
+from ..terminal.numbers import Numbers, print_numbers
 from ..terminal.options import (
     add_data,
     add_metrics,
@@ -20,14 +21,7 @@ from ..terminal.options import (
     read_metrics,
     set_thresholds,
 )
-from ..terminal.outputs import (
-    add_json,
-    add_report,
-    check_json,
-    report_file,
-    write_json,
-    write_report,
-)
+from ..terminal.outputs import add_report, report_file, write_report
 from ..terminal.progress import progress_bars
 from ..terminal.tables import print_table
 
@@ -62,7 +56,6 @@ class Evaluate:
             default=256,
             help="bits of a weight word, which the hardware reads every cycle",
         )
-        add_json(parser)
         add_report(parser)
 
     def run(self, args: argparse.Namespace) -> None:
@@ -74,8 +67,7 @@ class Evaluate:
         from ..golden.reports.sections import evaluate_sections
 
         inputs = [args.network, args.data, *([args.model] if "model" in args else [])]
-        output = check_json(args, *inputs)
-        page = report_file(args, None, *inputs, *([output] if output else []))
+        page = report_file(args, None, *inputs)
         network = set_thresholds(load_network(args.network), getattr(args, "threshold", []))
         model = load_float(args.model) if "model" in args else None
         known = model if isinstance(model, FloatModel) else None
@@ -90,16 +82,23 @@ class Evaluate:
             cycles = estimated_cycles(network, args.word_bits, data)
             area = estimated_area(network, args.word_bits)
         with together():
-            if output is not None:
-                estimates = {"boards": boards_json(fits), **_estimates(cycles, area)}
-                write_json(asdict(evaluation) | estimates, output)
             if fits:
                 print_boards(fits)
+            numbers: Numbers | None = None
             if isinstance(network, Network):
-                print_numbers(network, data, known)
+                numbers = print_numbers(network, data, known)
             _print(evaluation, network, cycles, area)
+            estimates = {"boards": boards_json(fits), **_estimates(cycles, area)}
+            plain = {} if numbers is None else numbers.plain()
+            write_document(args, asdict(evaluation) | estimates | plain)
             if page is not None:
                 sections = evaluate_sections(network, evaluation, data, model)
+                if numbers is not None:
+                    sections.insert(1, numbers.section())
+                if fits:
+                    sections.insert(
+                        1, boards_section(fits, _estimate_rows(evaluation, cycles, area))
+                    )
                 write_report(page, "evaluate", sections, *inputs)
 
 
@@ -114,6 +113,23 @@ def _estimates(
     }
 
 
+def _estimate_rows(
+    evaluation: "Evaluation", cycles: tuple[float, float] | None, area: "AreaEstimate | None"
+) -> list[tuple[str, str]]:
+    """The same in words."""
+    rows = []
+    if cycles is not None:
+        what = f"estimated cycles per step, {evaluation.word_bits}-bit words"
+        rows += [(f"{what}, dense", f"{cycles[0]:,.0f}"), (f"{what}, delta", f"{cycles[1]:,.1f}")]
+    if area is not None:
+        blocks = f"{area.multipliers:,}, {area.block_rams:,}"
+        rows += [
+            ("estimated LUTs, flip-flops (ECP5)", f"{area.luts:,}, {area.flip_flops:,}"),
+            ("estimated multipliers, block RAMs (ECP5)", blocks),
+        ]
+    return rows
+
+
 def _print(
     evaluation: "Evaluation",
     network: "AnyNetwork",
@@ -123,7 +139,7 @@ def _print(
     from rich.markup import escape
     from rich.table import Table
 
-    from ..golden.evaluation.networks import activation_bits
+    from ..golden.evaluation.networks import bits_text
 
     paths = Table("path")
     for heading in (
@@ -140,7 +156,7 @@ def _print(
             escape(name),
             f"{path.columns:,}",
             f"{path.rows:,}",
-            f"{path.weight_bits}/{activation_bits(path)}",
+            bits_text(path),
             f"{path.threshold}",
             f"{evaluation.events_per_step[name]:.1f}",
             f"{evaluation.eliminated_by_path[name]:.1f}",
@@ -150,17 +166,7 @@ def _print(
     totals = Table.grid(padding=(0, 2))
     totals.add_column()
     totals.add_column(justify="right")
-    rows = evaluation.rows()
-    if cycles is not None:
-        what = f"estimated cycles per step, {evaluation.word_bits}-bit words"
-        rows += [(f"{what}, dense", f"{cycles[0]:,.0f}"), (f"{what}, delta", f"{cycles[1]:,.1f}")]
-    if area is not None:
-        blocks = f"{area.multipliers:,}, {area.block_rams:,}"
-        rows += [
-            ("estimated LUTs, flip-flops (ECP5)", f"{area.luts:,}, {area.flip_flops:,}"),
-            ("estimated multipliers, block RAMs (ECP5)", blocks),
-        ]
-    for row in rows:
+    for row in evaluation.rows() + _estimate_rows(evaluation, cycles, area):
         totals.add_row(*map(escape, row))
     print_table(totals)
     if "delta" in evaluation.fidelity:

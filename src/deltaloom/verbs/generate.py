@@ -3,7 +3,7 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError
 from ..golden.writing import check_folder
@@ -14,12 +14,13 @@ from ..terminal.accelerator_options import (
     memory_options,
 )
 from ..terminal.console import stdout
+from ..terminal.document import write_document
 from ..terminal.options import add_network
 from ..terminal.progress import progress_bars
 from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
-    from ..golden.models.network import Network
+    from ..golden.evaluation.networks import AnyNetwork
     from ..hw.config import AcceleratorConfig
     from ..hw.generate import Design
 
@@ -81,13 +82,13 @@ class Generate:
         )
 
     def run(self, args: argparse.Namespace) -> None:
-        from ..golden.models.network import Network
+        from ..golden.evaluation.networks import load_network
         from ..hw.compiler.fit import derive_config
         from ..hw.generate import check_name, generate
 
         check_name(args.name)
         check_folder("-o", args.output)
-        network = Network.load(args.network)
+        network = load_network(args.network)
         config = derive_config(
             network,
             **memory_options(args),
@@ -109,10 +110,11 @@ class Generate:
         _print(network, config, design)
         if benches:
             _print_commands(args.name, design)
+        write_document(args, _plain(network, config, design) | _commands(args.name, benches))
 
 
 def _testbench(
-    args: argparse.Namespace, network: "Network", config: "AcceleratorConfig"
+    args: argparse.Namespace, network: "AnyNetwork", config: "AcceleratorConfig"
 ) -> dict[str, str]:
     """The benches of --testbench by file name, none without it."""
     from ..golden.data import Dataset
@@ -136,6 +138,35 @@ def _testbench(
     return bench_files(network, config, frames, args.name)
 
 
+def _plain(network: "AnyNetwork", config: "AcceleratorConfig", design: "Design") -> dict[str, Any]:
+    """What is printed, as plain data."""
+    from ..hw.compiler.fit import longest_sequence
+    from ..hw.image import memories
+
+    files = zip(memories(config), design.memories, strict=True)
+    names = ("lane_kind", "lanes", "word_bits", "weight_bits", "activation_bits", "drain_rows")
+    return {
+        "output": design.verilog.parent,
+        "verilog": design.verilog.name,
+        "manifest": design.manifest.name,
+        "memories": [
+            {"name": each.name, "words": each.depth, "word_bits": each.width, "file": file.name}
+            for each, file in files
+        ],
+        "cells": config.cells,
+        "inputs": network.inputs,
+        "outputs": network.outputs,
+        **{name: getattr(config, name) for name in (*names, "sum_bits")},
+        "longest_sequence": longest_sequence(network, config),
+    }
+
+
+def _commands(name: str, benches: dict[str, str]) -> dict[str, Any]:
+    from ..sim.testbench import commands
+
+    return {"benches": [*benches], "commands": list(commands(name))} if benches else {}
+
+
 def _print_commands(name: str, design: "Design") -> None:
     from rich.console import Console
     from rich.markup import escape
@@ -157,7 +188,7 @@ def checked_drain_rows(args: argparse.Namespace) -> int | None:
     return rows
 
 
-def _print(network: "Network", config: "AcceleratorConfig", design: "Design") -> None:
+def _print(network: "AnyNetwork", config: "AcceleratorConfig", design: "Design") -> None:
     from rich.markup import escape
     from rich.table import Table
 

@@ -9,19 +9,24 @@ from typing import TYPE_CHECKING
 from ..golden.errors import UserError, printable
 from ..golden.writing import is_stream, replacing, same, together
 from ..terminal.console import stdout
-from ..terminal.lstm_layers import print_lstm_layers
+from ..terminal.document import write_document
+from ..terminal.imported import (
+    plain_layers,
+    plain_summary,
+    plain_where,
+    print_layers,
+    print_summary,
+    print_where,
+)
+from ..terminal.lstm_layers import plain_lstm_layers, print_lstm_layers
 from ..terminal.outputs import check_output
-from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
     from ..golden.importers.checkpoint import Imported
     from ..golden.importers.options import ImportOptions
     from ..golden.importers.tflite.read import AnyNetwork
-    from ..golden.models.float_model import FloatModel
 
 TFLITE = ".tflite"
-MOST_NODES = 12
-"""Nodes of a part that are listed."""
 
 
 class Import:
@@ -96,6 +101,20 @@ class Import:
             help="of an Elman network (nn.RNN, SimpleRNN) of which the file holds weights only "
             "(default: as the file tells)",
         )
+        parser.add_argument(
+            "--embedding",
+            metavar="NAME",
+            default=argparse.SUPPRESS,
+            help="the module or tensor that is an embedding, so that frames are tokens; of files "
+            "of tensors whose names do not tell it (default: by its name)",
+        )
+        parser.add_argument(
+            "--keep-embedding",
+            action="store_true",
+            help="make the embedding a layer of its own: fewer weights where the next layer is "
+            "wide, but a product in every step; it is folded into the next layer's weights "
+            "otherwise",
+        )
         _add_parts(parser)
 
     def run(self, args: argparse.Namespace) -> None:
@@ -121,7 +140,8 @@ class Import:
         with together():
             sides = _save_sides(found, args)
             found.model.save(args.output)
-        _print_summary(found, args.output, sides)
+        print_summary(found, args.output, sides)
+        write_document(args, plain_summary(found, args.output, sides))
 
 
 def _read_options(args: argparse.Namespace) -> "ImportOptions":
@@ -138,6 +158,8 @@ def _read_options(args: argparse.Namespace) -> "ImportOptions":
         ignore=tuple(getattr(args, "ignore", ())),
         start=getattr(args, "start", ""),
         end=getattr(args, "end", ""),
+        embedding=getattr(args, "embedding", ""),
+        keep_embedding=args.keep_embedding,
         zero_state=args.zero_state,
         check=not args.no_check,
         most_bytes=_read_limit(args.limit),
@@ -156,15 +178,18 @@ def _import_tflite(
     with together():
         found.network.save(args.output)
     console = stdout()
-    if any(part != "network" for _, part in found.where):
-        _print_where(found.where)
+    print_where(found.where)
     if isinstance(found.network, FloatModel):
-        _print_layers(found.network)
+        print_layers(found.network)
+        layers = plain_layers(found.network)
     else:
         print_lstm_layers(found.network)
+        layers = plain_lstm_layers(found.network)
     for note in found.notes:
         console.print(escape(printable(note)), soft_wrap=True)
     console.print(f"{_contents(found.network)} -> {escape(str(args.output))}", soft_wrap=True)
+    figures = {"layers": layers, "nodes": plain_where(found.where), "notes": found.notes}
+    write_document(args, {"output": args.output, **figures})
 
 
 def _contents(network: "AnyNetwork") -> str:
@@ -267,59 +292,3 @@ def read_labels(text: str) -> list[str]:
     if "" in labels:
         raise UserError(f"labels {text}: {what} {labels.index('') + 1} is empty; name every output")
     return labels
-
-
-def _print_summary(found: "Imported", file: Path, sides: Sequence[Path]) -> None:
-    from rich.markup import escape
-
-    model = found.model
-    console = stdout()
-    if any(part != "network" for _, part in found.where):
-        _print_where(found.where)
-    _print_layers(model)
-    for note in found.notes:
-        console.print(escape(printable(note)), soft_wrap=True)
-    for side in sides:
-        console.print(f"what comes {side.stem} the network -> {escape(str(side))}", soft_wrap=True)
-    if not found.where and any(layer.kind == "linear" for layer in model.layers[:-1]):
-        console.print(
-            "A checkpoint does not tell what follows a linear layer; no activation is assumed.",
-            soft_wrap=True,
-        )
-    if any(layer.kind.startswith("sru") for layer in model.layers):
-        one = not any(layer.backward for layer in model.layers)
-        console.print(
-            "A checkpoint of sru does not tell a bidirectional layer from one of twice the units; "
-            f"{'one direction is' if one else 'both directions are'} assumed, and no activation "
-            "of c.",
-            soft_wrap=True,
-        )
-    console.print(f"{model.parameters:,} parameters -> {escape(str(file))}", soft_wrap=True)
-
-
-def _print_layers(model: "FloatModel") -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table("layer", "cell")
-    for heading in ("inputs", "units", "parameters"):
-        table.add_column(heading, justify="right")
-    for layer in model.layers:
-        numbers = (layer.inputs, layer.units, layer.parameters)
-        table.add_row(escape(layer.name), layer.kind, *(f"{n:,}" for n in numbers))
-    print_table(table)
-
-
-def _print_where(where: Sequence[tuple[str, str]]) -> None:
-    """The graph's nodes, and which part each went to; only how many of a long part."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table("part", "nodes")
-    for part in dict.fromkeys(("before", "network", "after", *(place for _, place in where))):
-        nodes = [printable(node) for node, place in where if place == part]
-        if nodes:
-            listed = ", ".join(nodes[:MOST_NODES])
-            more = f" and {len(nodes) - MOST_NODES} more" if len(nodes) > MOST_NODES else ""
-            table.add_row(part, escape(listed + more))
-    print_table(table)

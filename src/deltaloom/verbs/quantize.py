@@ -2,13 +2,15 @@
 """`deltaloom quantize`: a float model and typical data in, a network of integers out."""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError
 from ..golden.writing import check_file, replacing, together
 from ..terminal.console import stdout
-from ..terminal.lstm_layers import print_lstm_files, print_lstm_layers
+from ..terminal.document import write_document
+from ..terminal.lstm_layers import plain_lstm_layers, print_lstm_files, print_lstm_layers
 from ..terminal.numbers import print_numbers
 from ..terminal.options import add_data, add_model, read_metrics
 from ..terminal.outputs import NOTHING, add_report, check_output, report_file, write_report
@@ -66,6 +68,7 @@ class Quantize:
         from ..golden.quantization.quantize import quantize_with, with_labels
         from ..golden.reports.paths import describe
         from ..golden.reports.sections import quantize_sections
+        from ..golden.reports.totals import totals_section
 
         inputs = [args.model, args.data, *([args.tune_data] if "tune_data" in args else [])]
         check_output(args.output, *inputs)
@@ -105,13 +108,19 @@ class Quantize:
         with together():
             network.save(args.output)
             _print_reports(reports)
-            print_numbers(network, data, reports=reports)
+            numbers = print_numbers(network, data, reports=reports)
             _print_summary(network, data.frames, args.output)
             if found is not None:
                 print(f"Smallest bits on {tuning.frames:,} frames: {found}")
             if page is not None:
                 sections = quantize_sections(network, model, statistics, reports)
+                rows = _summary_rows(network, data.frames)
+                if found is not None:
+                    rows.append((f"smallest bits on {tuning.frames:,} frames", f"{found}"))
+                sections[1:1] = [totals_section("Network", rows), numbers.section()]
                 write_report(page, "quantize", sections, args.model, args.data)
+            figures = _plain(network, reports, found) | {"frames": data.frames} | numbers.plain()
+            write_document(args, {"output": args.output, **figures, **numbers.plain()})
 
 
 def _add_integer_lstm(parser: argparse.ArgumentParser) -> None:
@@ -161,6 +170,37 @@ def _quantize_lstm(args: argparse.Namespace) -> None:
                 temporary.write_bytes(content)
     print_lstm_layers(network)
     print_lstm_files(network, data.frames, args.output, tflite)
+    figures = {"layers": plain_lstm_layers(network), "size_bits": network.size_bits}
+    figures |= {"notes": list(network.notes), "frames": data.frames}
+    write_document(args, {"output": args.output, "tflite": tflite, **figures})
+
+
+def _plain(
+    network: "Network", reports: "tuple[PathReport, ...]", found: "Smallest | None"
+) -> dict[str, Any]:
+    """What is printed of a network, as plain data; formats: bits before the point."""
+    from ..golden.evaluation.evaluate import size_bits
+
+    figures: dict[str, Any] = {
+        "size_bits": size_bits(network),
+        "input_exponent": network.x_exponent,
+        "layers": [
+            {
+                "name": layer.name,
+                "c_exponent": layer.c_exponent if layer.cell.has_c else None,
+                "h_exponent": layer.h_exponent,
+                "gate_exponents": dict(zip(layer.cell.gates, layer.gate_exponents, strict=True)),
+            }
+            for layer in network.layers
+        ],
+        "paths": [
+            asdict(report) | {"accumulator_bits": report.accumulator_bits} for report in reports
+        ],
+    }
+    if found is not None:
+        names = ("metric", "unit", "error", "exact", "limit", "float_error", "evaluations")
+        figures["smallest"] = {name: getattr(found, name) for name in names}
+    return figures
 
 
 def _print_reports(reports: "tuple[PathReport, ...]") -> None:
@@ -193,6 +233,8 @@ def _print_reports(reports: "tuple[PathReport, ...]") -> None:
             f"{report.weight_sqnr:.1f}",
             f"{report.product_sqnr:.1f}",
         )
+        if report.tokens:
+            continue
         activations.add_row(
             escape(report.name),
             f"{report.activation_bits}",
@@ -208,15 +250,26 @@ def _print_reports(reports: "tuple[PathReport, ...]") -> None:
 def _print_summary(network: "Network", frames: int, file: Path) -> None:
     from rich.markup import escape
 
+    console = stdout()
+    (_, _), (_, formats), (_, size) = _summary_rows(network, frames)
+    console.print(escape(f"Calibrated on {frames:,} frames: {formats}"), soft_wrap=True)
+    console.print(f"{size} -> {escape(str(file))}", soft_wrap=True)
+
+
+def _summary_rows(network: "Network", frames: int) -> list[tuple[str, str]]:
+    """Calibration frames, fixed-point formats and size, in words."""
     from ..golden.evaluation.evaluate import size_bits
 
-    console = stdout()
-    formats = [f"input Q{network.x_exponent}.{15 - network.x_exponent}"]
+    e = network.x_exponent
+    formats = ["input tokens" if network.tokens else f"input Q{e}.{15 - e}"]
     for layer in network.layers:
         e = layer.c_exponent if layer.cell.has_c else layer.h_exponent
         formats.append(f"{layer.name} {'c' if layer.cell.has_c else 'output'} Q{e}.{15 - e}")
         for gate, e in zip(layer.cell.gates, layer.gate_exponents, strict=True):
             if layer.cell.formats[gate] == "wide":
                 formats[-1] += f" and {gate} Q{e}.{15 - e}"
-    console.print(escape(f"Calibrated on {frames:,} frames: " + ", ".join(formats)), soft_wrap=True)
-    console.print(f"{size_bits(network) / 8000:,.1f} kB -> {escape(str(file))}", soft_wrap=True)
+    return [
+        ("calibrated on frames", f"{frames:,}"),
+        ("formats", ", ".join(formats)),
+        ("size", f"{size_bits(network) / 8000:,.1f} kB"),
+    ]

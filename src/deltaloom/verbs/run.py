@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError
-from ..terminal.frame_options import add_frames, read_frames
+from ..terminal.document import write_document
+from ..terminal.frame_options import add_frames, note_shortfall, read_frames
 from ..terminal.options import add_data, add_network, add_thresholds, set_thresholds
-from ..terminal.outputs import add_json, check_output, write_json
+from ..terminal.outputs import check_output
 from ..terminal.progress import stage_lines
 from ..terminal.tables import print_table
 
@@ -77,7 +78,6 @@ class Run:
             help="write the outputs, real values, to this .npz: outputs [frames, outputs] and "
             "lengths [sequences] (default: none)",
         )
-        add_json(parser)
 
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.data import Dataset
@@ -103,9 +103,9 @@ class Run:
         figures = {"port": args.port} | figures
         if "output" in args:
             _write(network, outputs, args.output)
-        if "json" in args:
-            write_json(figures, args.json)
         _print(figures)
+        note_shortfall(args, sequences)
+        write_document(args, figures)
         if figures["differ"]:
             raise SystemExit(MISMATCH)
 

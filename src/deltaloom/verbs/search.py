@@ -5,6 +5,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +13,18 @@ from ..golden.errors import UserError, printable
 from ..golden.writing import check_folder, write_text
 from ..terminal.accelerator_options import add_lanes, add_longest, add_word_bits
 from ..terminal.console import stdout
+from ..terminal.document import write_document, write_json
 from ..terminal.options import add_data, add_metrics, add_model, read_metrics
-from ..terminal.outputs import write_json
 from ..terminal.progress import progress_bars
 from ..terminal.scheme_options import add_method, read_options
 from ..terminal.search_options import (
+    BEACONS,
     FRONT,
     LOG,
     NETWORK,
     REPORT,
     SCHEME,
+    add_beacons,
     add_genes,
     add_search,
     read_limit,
@@ -31,6 +34,7 @@ from ..terminal.search_options import (
 from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
+    from ..search.beacons import Beacons, Rule
     from ..search.evaluations import Evaluations
     from ..search.genes import Space
     from ..search.problem import Bench, Problem
@@ -72,6 +76,7 @@ class Search:
         )
         add_search(parser)
         add_genes(parser)
+        add_beacons(parser)
         add_metrics(parser)
         add_method(parser, "--quantization")
         add_word_bits(parser)
@@ -87,12 +92,19 @@ class Search:
 
         check_folder("-o", args.output)
         problem, space, goals = _prepare(args)
+        rule = _rule(args) if "beacons" in args else None
+        beacons = None
+        if rule is not None:
+            from ..search.beacons import Beacons
+
+            problem = replace(problem, more=rule.digest)
+            beacons = Beacons(problem, rule)
         with _progress(args.evaluations) as show:
             result = search(
                 problem,
                 space,
                 goals,
-                _crew(args),
+                _crew(args, beacons),
                 method=args.strategy,
                 evaluations=args.evaluations,
                 seed=args.seed,
@@ -105,11 +117,13 @@ class Search:
         write_json(plain(result, problem), args.output / FRONT)
         write_page(args.output / REPORT, result, problem, f"deltaloom search: {args.model.name}")
         if chosen is not None:
-            network_of(problem, space, chosen).save(args.output / NETWORK)
+            network_of(problem, space, chosen, beacons).save(args.output / NETWORK)
             write_text(scheme_text(result, problem, chosen), args.output / SCHEME)
         _print(result, problem, space, number)
         files = [FRONT, REPORT, LOG] + ([NETWORK, SCHEME] if chosen is not None else [])
         _say(f"{', '.join(files)} -> {args.output}")
+        written = {"picked": number, "files": files, "output": args.output}
+        write_document(args, plain(result, problem) | {"measured": result.measured} | written)
 
 
 def _prepare(args: argparse.Namespace) -> tuple["Problem", "Space", Any]:
@@ -162,15 +176,47 @@ def _prepare(args: argparse.Namespace) -> tuple["Problem", "Space", Any]:
     return problem, space, goals
 
 
-def _crew(args: argparse.Namespace) -> Callable[["Problem", "Bench"], "Workers"]:
+def _rule(args: argparse.Namespace) -> "Rule":
+    """When and how beacons are made."""
+    from ..golden.data import Dataset
+    from ..search.beacons import Rule
+    from ..training.options import Options, check_torch
+
+    check_torch()
+    try:
+        low, high = map(float, args.beacon_errors.split(","))
+        distance, epochs = float(args.beacon_distance), int(args.beacon_epochs)
+    except ValueError as error:
+        raise UserError(
+            "--beacon-errors, --beacon-distance, --beacon-epochs: expected numbers, such as 1,15 "
+            "and 5 and 5"
+        ) from error
+    return Rule(
+        data=Dataset.load(args.beacons),
+        calibration=Dataset.load(args.data),
+        folder=args.output / BEACONS,
+        errors=(low, high),
+        distance=distance,
+        options=Options(epochs=epochs, seed=args.seed),
+        say=lambda line: print(line, file=sys.stderr),
+    )
+
+
+def _crew(
+    args: argparse.Namespace, beacons: "Beacons | None"
+) -> Callable[["Problem", "Bench"], "Workers"]:
+    from ..search.beacons import WithBeacons
     from ..search.workers import Inline, Processes
 
     def make(problem: "Problem", bench: "Bench") -> "Workers":
+        crew: Workers
         if "dask" in args:
-            return _cluster(problem, args)
-        if args.workers == 1:
-            return Inline(problem, bench)
-        return Processes(problem, args.workers, args.cells)
+            crew = _cluster(problem, args)
+        elif args.workers == 1:
+            crew = Inline(problem, bench)
+        else:
+            crew = Processes(problem, args.workers, args.cells)
+        return crew if beacons is None else WithBeacons(crew, bench, beacons)
 
     return make
 

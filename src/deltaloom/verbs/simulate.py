@@ -11,15 +11,15 @@ from ..golden.errors import UserError
 from ..golden.writing import check_folder
 from ..terminal.accelerator_options import add_lanes, add_weight_memory, memory_options
 from ..terminal.console import stdout
-from ..terminal.frame_options import add_frames, read_frames
+from ..terminal.document import write_document
+from ..terminal.frame_options import add_frames, note_shortfall, read_frames
 from ..terminal.options import add_data, add_network, add_thresholds, set_thresholds
-from ..terminal.outputs import add_json, check_json, write_json
 from ..terminal.progress import stage_lines
 from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
     from ..golden.arithmetic import Ints
-    from ..golden.models.network import Network
+    from ..golden.evaluation.networks import AnyNetwork
     from ..sim.report import SimulationReport
 
 SIMULATORS = ("icarus", "verilator")
@@ -75,16 +75,14 @@ class Simulate:
             default=Path("build/simulate"),
             help="folder for the design, the built simulators, logs and waveforms",
         )
-        add_json(parser)
 
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.data import Dataset
-        from ..golden.models.network import Network
+        from ..golden.evaluation.networks import load_network
 
         check_folder("--workdir", args.workdir)
-        output = check_json(args, args.network, args.data)
         check_simulator(args.sim)
-        network = set_thresholds(Network.load(args.network), getattr(args, "threshold", []))
+        network = set_thresholds(load_network(args.network), getattr(args, "threshold", []))
         sequences = read_frames(args, network, Dataset.load(args.data))
         plans = plan_runs(sequences, idle=args.idle, backpressure=args.backpressure)
         reports = []
@@ -112,10 +110,10 @@ class Simulate:
                 reports.append(report)
                 if not report.ok:
                     break
-        if output is not None:
-            runs = [run_figures(*pair) for pair in zip(reports, plans, strict=False)]
-            write_json({"runs": runs}, output)
         _print(reports, plans)
+        note_shortfall(args, sequences)
+        runs = [run_figures(*pair) for pair in zip(reports, plans, strict=False)]
+        write_document(args, {"runs": runs})
         if not reports[-1].ok:
             raise SystemExit(MISMATCH)
 
@@ -154,7 +152,7 @@ def plan_runs(
 
 
 def generate_verilog(
-    network: "Network",
+    network: "AnyNetwork",
     folder: Path,
     word_bits: int | None,
     lane_kind: str = "multiplier",
@@ -178,7 +176,7 @@ def generate_verilog(
 def run_plan(
     plan: RunPlan,
     verilog: Path,
-    network: "Network",
+    network: "AnyNetwork",
     *,
     simulator: str,
     workdir: Path,

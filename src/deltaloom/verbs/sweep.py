@@ -2,14 +2,16 @@
 """`deltaloom sweep`: the error over widths of weights and of activations."""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError
 from ..golden.writing import together, write_text
 from ..terminal.console import stdout
+from ..terminal.document import write_document, write_json
 from ..terminal.options import add_data, add_metrics, add_model, read_metrics
-from ..terminal.outputs import add_report, check_output, report_file, write_json, write_report
+from ..terminal.outputs import add_report, check_output, report_file, write_report
 from ..terminal.progress import progress_bars
 from ..terminal.scheme_options import WIDTHS, add_method, read_options
 from ..terminal.tables import print_table
@@ -86,6 +88,7 @@ class Sweep:
             _print(result)
             if page is not None:
                 write_report(page, "sweep", sweep_sections(result), *inputs)
+            write_document(args, _plain(result))
 
 
 def read_widths(option: str, words: str) -> list[int]:
@@ -103,17 +106,21 @@ def read_widths(option: str, words: str) -> list[int]:
     return sorted(widths)
 
 
+def _plain(result: "Result") -> dict[str, Any]:
+    title, unit = result.metric
+    points = [asdict(point) for point in result.points]
+    return {"metric": title, "unit": unit, "float_error": result.float_error, "points": points}
+
+
 def _write(result: "Result", file: Path) -> None:
     import csv
     import io
-    from dataclasses import asdict
 
-    points = [asdict(point) for point in result.points]
+    plain = _plain(result)
     if file.suffix == ".json":
-        title, unit = result.metric
-        head = {"metric": title, "unit": unit, "float_error": result.float_error}
-        write_json({**head, "points": points}, file)
+        write_json(plain, file)
         return
+    points = plain["points"]
     stream = io.StringIO()
     writer = csv.DictWriter(stream, fieldnames=[*points[0]], lineterminator="\n")
     writer.writeheader()

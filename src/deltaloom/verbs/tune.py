@@ -3,12 +3,14 @@
 
 import argparse
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError
 from ..golden.writing import together
 from ..terminal.console import stdout
+from ..terminal.document import write_document, write_json
 from ..terminal.fidelity import print_fidelity
 from ..terminal.numbers import print_numbers
 from ..terminal.options import add_data, add_metrics, add_network, read_metrics
@@ -17,10 +19,10 @@ from ..terminal.outputs import (
     beside,
     check_output,
     report_file,
-    write_json,
     write_report,
 )
 from ..terminal.progress import progress_bars
+from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
     from ..golden.evaluation.trials import Trial
@@ -105,6 +107,7 @@ class Tune:
         from ..golden.models.float_model import FloatModel
         from ..golden.models.network import Network
         from ..golden.reports.sections import tune_sections
+        from ..golden.reports.totals import totals_section
 
         output: Path | None = getattr(args, "output", None)
         inputs = [args.network, args.data, *([args.model] if "model" in args else [])]
@@ -136,16 +139,24 @@ class Tune:
                 )
         with together():
             _print(tuning, trials.found)
+            plain = tuning.plain() | {"from_log": trials.found}
+            sections = tune_sections(tuning, data)
             if isinstance(tuning.network, Network):
-                print_numbers(tuning.network, data, known)
+                numbers = print_numbers(tuning.network, data, known)
+                plain |= numbers.plain()
+                sections.append(numbers.section())
             if model is not None:
-                print_fidelity(fidelity(tuning.network, data, model), "chosen")
+                found = fidelity(tuning.network, data, model)
+                print_fidelity(found, "chosen")
+                plain["fidelity"] = asdict(found)
+                sections.append(totals_section("Against the float model", found.rows("chosen")))
             if output is not None:
                 tuning.network.save(output)
             if front is not None:
                 write_json(tuning.plain(), front)
             if page is not None:
-                write_report(page, "tune", tune_sections(tuning, data), *inputs)
+                write_report(page, "tune", sections, *inputs)
+            write_document(args, plain)
 
 
 def read_candidates(words: list[str], bits: list[int]) -> dict[int, tuple[int, ...]]:
@@ -184,8 +195,8 @@ def _print(tuning: "Tuning", found: int) -> None:
     for name, threshold in tuning.chosen.thresholds.items():
         chosen.add_row(escape(name), f"{threshold}")
     console = stdout()
-    console.print(front)
-    console.print(chosen)
+    print_table(front)
+    print_table(chosen)
     more = tuning.chosen.error - tuning.base.error
     unit = f" {tuning.unit}".rstrip()
     whole = f"{len(tuning.trials)} trials on all {tuning.base.frames:,} frames"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from deltaloom.boards.asic.clock_tree import clock_tree
 from deltaloom.boards.asic.energy import Activity, EnergyModel, PartEnergy
 from deltaloom.boards.asic.macros import Macro, MacroModel, liberty
 from deltaloom.boards.asic.timing import analyse, sdc
@@ -20,7 +21,8 @@ NOTHING = Activity(frames=1, cycles=0, toggles={}, accesses={})
 
 
 def model_of(netlist, cells, slews=SLEWS):
-    return EnergyModel(netlist, cells, slews=slews, macros=[MACRO], model=MODEL)
+    tree = clock_tree(netlist, cells, "clk")
+    return EnergyModel(netlist, cells, slews=slews, macros=[MACRO], model=MODEL, tree=tree)
 
 
 def run(model, **changes):
@@ -70,7 +72,7 @@ def analysed(cells, small, tmp_path, opensta):
     """The netlist with its files in a folder, analysed at 5 ns."""
     netlist = small
     (tmp_path / "net.v").write_text(netlist.verilog())
-    (tmp_path / "net.sdc").write_text(sdc(netlist, cells, 5))
+    (tmp_path / "net.sdc").write_text(sdc(netlist, cells, 5, clock_tree(netlist, cells, "clk")))
     (tmp_path / "macros.lib").write_text(liberty([MACRO], MODEL, cells))
     files = {"cells": str(TINY), "netlist": "net.v", "sdc": "net.sdc", "macros": "macros.lib"}
     return netlist, analyse(netlist, cells, tmp_path, files=files, period_ns=5), tmp_path

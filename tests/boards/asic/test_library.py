@@ -12,7 +12,7 @@ def test_the_corner_and_the_cells_are_those_of_the_file(cells):
     assert cells.corner == "tiny, process 1, 1.2 V, 25 C"
     assert cells.timed
     assert cells.slew == pytest.approx(0.02e-9)
-    assert len(cells.cells) == 12
+    assert len(cells.cells) == 13
     flip_flop = cells.cells["DFF"]
     assert (flip_flop.area, flip_flop.sequential) == (6, True)
     assert flip_flop.leakage == pytest.approx(0.6e-9)

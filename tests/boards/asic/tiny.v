@@ -122,3 +122,15 @@ module DFF (CLK, D, Q);
     (CLK => Q) = (0.15, 0.16);
   endspecify
 endmodule
+
+module LATCH (G, D, Q);
+  input G, D;
+  output Q;
+  reg IQ;
+  assign Q = IQ;
+  always @(G or D) if (G) IQ = D;
+  specify
+    (G => Q) = (0.15, 0.16);
+    (D => Q) = (0.14, 0.15);
+  endspecify
+endmodule

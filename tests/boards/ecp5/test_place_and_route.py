@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from deltaloom.boards.ecp5 import place_and_route as module
 from deltaloom.boards.ecp5.place_and_route import place_and_route
 from deltaloom.boards.ecp5.synthesis import Netlist
-from deltaloom.boards.ecp5.timing import Timing, clock_name, parse_report, signal_name
 from deltaloom.boards.family.results import Usage
+from deltaloom.boards.nextpnr import layout
+from deltaloom.boards.nextpnr.timing import Timing, clock_name, parse_report, signal_name
 from deltaloom.boards.tools.toolchain import Tool
 from deltaloom.golden.errors import UserError
 
@@ -78,7 +78,7 @@ def fake_netlist(folder: Path) -> Netlist:
 def fake_tool(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     """Python code in place of nextpnr and of ecppack."""
     tool = Tool(name="fake", command=(sys.executable, "-c", code), version="1", origin="here")
-    monkeypatch.setattr(module, "require", lambda name: tool)
+    monkeypatch.setattr(layout, "require", lambda name: tool)
 
 
 GOOD = f"""
@@ -93,7 +93,7 @@ else:
 """
 
 
-def run(folder: Path, **options: object) -> module.Layout:
+def run(folder: Path, **options: object) -> layout.Layout:
     arguments: dict = {"device": "25k", "package": "CABGA381", "speed": 6, "freq_mhz": 100.0}
     return place_and_route(fake_netlist(folder), workdir=folder, **(arguments | options))
 
@@ -101,22 +101,22 @@ def run(folder: Path, **options: object) -> module.Layout:
 def test_options_reach_the_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_tool(monkeypatch, GOOD)
     stages: list[str] = []
-    layout = run(tmp_path, lpf="pins", seed=7, speed=8, progress=stages.append)
-    folder = layout.log.parent
+    placed = run(tmp_path, lpf="pins", seed=7, speed=8, progress=stages.append)
+    folder = placed.log.parent
     arguments = (folder / "arguments").read_text("utf-8")
     for part in ("--25k", "--package CABGA381", "--speed 8", "--seed 7", "--freq 100.0", "--lpf"):
         assert part in arguments
     assert "--out-of-context" not in arguments
-    assert layout.bitstream is not None and layout.bitstream.read_text("utf-8") == "bits"
+    assert placed.bitstream is not None and placed.bitstream.read_text("utf-8") == "bits"
     assert (folder / "design.lpf").read_text("utf-8") == "pins"
     assert stages == ["routing: signals", "bitstream: packing"]
 
 
 def test_without_pins_it_is_out_of_context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_tool(monkeypatch, GOOD)
-    layout = run(tmp_path)
-    assert layout.bitstream is None
-    assert "--out-of-context" in (layout.log.parent / "arguments").read_text("utf-8")
+    placed = run(tmp_path)
+    assert placed.bitstream is None
+    assert "--out-of-context" in (placed.log.parent / "arguments").read_text("utf-8")
 
 
 def test_layouts_are_cached_by_all_that_decides_them(

@@ -9,10 +9,10 @@ from amaranth.back import rtlil
 from amaranth.hdl import Elaboratable, Module, Signal
 from amaranth.lib import memory
 
-from deltaloom.boards.ecp5 import synthesis
 from deltaloom.boards.ecp5.devices import memory_fit
 from deltaloom.boards.ecp5.synthesis import synthesize
 from deltaloom.boards.family.memory import Memory
+from deltaloom.boards.nextpnr import yosys
 from deltaloom.boards.tools.toolchain import Tool
 from deltaloom.golden.errors import UserError
 
@@ -69,7 +69,7 @@ def test_the_second_run_comes_from_the_cache(
 ) -> None:
     text = Multiplier().rtlil()
     first = synthesize(text, top="top", workdir=tmp_path)
-    monkeypatch.setattr(synthesis, "run_tool", None)  # calling it would fail
+    monkeypatch.setattr(yosys, "run_tool", None)  # calling it would fail
     second = synthesize(text, top="top", workdir=tmp_path)
     assert second.cached and second.cells == first.cells and second.path == first.path
     with pytest.raises(TypeError):
@@ -95,7 +95,7 @@ def test_a_broken_mapper_is_followed_by_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As abc9 has been seen to: it begins, ends with an error, and leaves no netlist."""
-    real = synthesis.run_tool
+    real = yosys.run_tool
 
     def run(command: list[str], **rest: Any) -> int:
         if command[-1] == "abc9.ys":
@@ -103,7 +103,7 @@ def test_a_broken_mapper_is_followed_by_the_next(
             return 1
         return real(command, **rest)
 
-    monkeypatch.setattr(synthesis, "run_tool", run)
+    monkeypatch.setattr(yosys, "run_tool", run)
     netlist = synthesize(Multiplier().rtlil(), top="top", workdir=tmp_path)
     assert (netlist.mapper, netlist.ffs, netlist.dsps) == ("abc", 18, 1)
     assert synthesize(Multiplier().rtlil(), top="top", workdir=tmp_path).mapper == "abc"
@@ -124,14 +124,12 @@ def test_a_killed_tool_is_an_error_and_leaves_no_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tool = Tool(name="pyosys", command=("sh", "-c", "kill -9 $$"), version="0", origin="here")
-    monkeypatch.setattr(synthesis, "require", lambda name: tool)
+    monkeypatch.setattr(yosys, "require", lambda name: tool)
     with pytest.raises(UserError, match=r"exit code -9\): it printed no error"):
         synthesize(Multiplier().rtlil(), top="top", workdir=tmp_path)
     assert [folder.suffix for folder in tmp_path.iterdir()] == [".failed"]
 
 
-def test_only_ecp5() -> None:
-    with pytest.raises(ValueError, match="family must be 'ecp5', not 'ice40'"):
-        synthesize("", top="top", workdir=Path(), family="ice40")
+def test_mappers_are_those_there_are() -> None:
     with pytest.raises(ValueError, match=r"mappers must be one or more of .*, not \(\)"):
         synthesize("", top="top", workdir=Path(), mappers=())

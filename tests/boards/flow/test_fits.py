@@ -7,6 +7,7 @@ import pytest
 
 from deltaloom.boards.board import Board
 from deltaloom.boards.flow import fits
+from deltaloom.boards.flow.families import family_of
 from deltaloom.boards.flow.fits import check_fit, fit_boards
 from deltaloom.boards.registry import BOARDS
 from deltaloom.golden.errors import UserError
@@ -19,13 +20,15 @@ CONFIG = derive_config(make_network([("lstm", 128), ("lstm", 128)], 40, seed=1))
 
 
 def test_every_board_has_used_and_there():
-    area = estimate_area(CONFIG)
     found = {fit.board: fit for fit in fit_boards(CONFIG)}
     assert list(found) == list(BOARDS)
     for name, board in BOARDS.items():
+        area = family_of(board).area(CONFIG)
         assert found[name].luts == (area.luts, board.device.luts)
         assert found[name].block_rams == (area.block_rams, board.device.brams)
         assert found[name].multipliers == (area.multipliers, board.device.dsps)
+        assert found[name].sprams == (area.sprams, board.device.sprams)
+        assert ("SPRAMs" in found[name].resources) == (board.family == "ice40")
     fitting = {name for name, fit in found.items() if fit.fits}
     assert fitting == {"ecpix5_85f", "orangecrab_85f", "ulx3s_85f"}
 
@@ -52,3 +55,12 @@ def test_a_little_too_large_by_an_estimate_is_not_sure(monkeypatch, luts, refuse
             check_fit(CONFIG, board)
     else:
         check_fit(CONFIG, board)
+
+
+def test_a_small_fpga_is_told_of_hardwired():
+    config = derive_config(make_network([("ligru", 64)], 40, weight_bits=4), word_bits=16)
+    with pytest.raises(UserError, match=r"LUT4s, .* put the network into the logic \(--hardwired"):
+        check_fit(config, BOARDS["icebreaker"])
+    check_fit(replace(config, hardwired=True, counted=False), BOARDS["tang_nano_9k"])
+    one_lane = derive_config(make_network([("ligru", 64)], 40, weight_bits=4), word_bits=4)
+    check_fit(replace(one_lane, hardwired=True, counted=False), BOARDS["icebreaker"])

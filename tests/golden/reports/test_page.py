@@ -137,7 +137,8 @@ def test_the_tables_hold_the_numbers(quantized):
     (errors,) = cells(section, 0)
     assert errors["quantized"] == f"{evaluation.quantized_error:.2f}"
     assert errors["float"] == f"{evaluation.float_error:.2f}"
-    eliminated = cells(section, 1)[0]
+    operations, eliminated = cells(section, 1)[:2]
+    assert operations["dense"] == f"{evaluation.operations_per_step_dense:,}"
     assert eliminated["thresholds 0"] == f"{evaluation.eliminated_lossless:.1f}"
     assert eliminated["with\nthresholds"] == f"{evaluation.eliminated_operations:.1f}"
     by_path = {row["path"]: row for row in cells(section, 2)}
@@ -186,8 +187,8 @@ def test_sweep():
     (section,) = sweep_sections(Sweep(("frame error", "%"), 19.5, points))
     rows = cells(section, 0)
     assert [[*row.values()] for row in rows] == [
-        ["W2 A8", "31.50", "-", "1.0"],
-        ["W8 A8", "20.00", "-", "4.0"],
+        ["W2 A8", "31.50", "+12.00", "-", "1.0"],
+        ["W8 A8", "20.00", "+0.50", "-", "4.0"],
     ]
     assert rows[0]["frame error, %"] == "31.50"
 

@@ -11,9 +11,8 @@ from deltaloom.golden.models.synthetic import make_network
 from deltaloom.hw.compiler.compile import compile_network
 from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.compiler.plan import Outline, Plan
-from deltaloom.hw.datapath.rows.words import RowParameters
 from deltaloom.hw.image import memories
-from deltaloom.hw.words import Pass, layer_record, network_record
+from deltaloom.hw.words import Pass, RowParameters, layer_record, network_record
 from deltaloom.sim.testing.core import network_of_paths
 
 LSTM_PATHS = [

@@ -7,6 +7,7 @@ One build of a small network for the default tests; the shipped LSTM with `-m sl
 import importlib.util
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -168,3 +169,18 @@ def test_the_shipped_lstm_on_speech(tmp_path: Path) -> None:
         (found,) = run_golden(quieter, [quantize_frames(quieter, speech)])
         assert not np.array_equal(found.outputs, wanted.outputs)
         assert np.array_equal(board.predict(speech), real_outputs(quieter, found.outputs))
+
+
+@pytest.mark.slow
+def test_a_hardwired_design_gets_its_weights_from_the_host(tmp_path: Path) -> None:
+    """An iCE40's SPRAM is empty at first; another network's weights may come, not its rest."""
+    network = make_network([("ligru", 4)], 3, threshold=2)
+    config = replace(derive_config(network, word_bits=8), hardwired=True, counted=False)
+    BoardDesign.of(network, config, find_board("icebreaker")).save(tmp_path, network)
+    real = features(network, 30)
+    with Accelerator.open("sim", build=tmp_path) as board:
+        assert np.array_equal(board.predict(real), golden(network, real))
+        assert board.counters().macs_done == 0
+        with pytest.raises(UserError, match=r"the design has another one in its logic"):
+            board.load(make_network([("ligru", 3)], 3, seed=1))
+        assert np.array_equal(board.predict(real), golden(network, real))

@@ -60,6 +60,8 @@ def test_the_netlist_loaded_from_all_x_is_golden(mapped):
     assert run.words == 5
     assert run.activity.frames == 5
     assert 20 < run.activity.cycles < 500
+    assert len(build.tree.gates) > 0
+    assert sum(area.gated for area in build.areas.values()) > 100
     text = (build.folder / VERILOG).read_text()
     assert not re.search(r"^\s*(initial|reg|always)\b", text, re.MULTILINE)
 

@@ -175,7 +175,6 @@ def test_missing_tensor(load):
 @pytest.mark.parametrize(
     ("name", "shape", "what"),
     [
-        ("embedding/embeddings", (100, 5), "an embedding"),
         ("conv1d/kernel", (3, 5, 7), "a convolution"),
         ("batch_normalization/gamma", (7,), "layer or batch normalization"),
     ],

@@ -39,7 +39,7 @@ def simulate(inputs, stream, steps, *, pause=lambda: 0, free=1, ready=1.0, resta
     free, ready: part of the cycles in which the banks get free and the tag is taken;
     restart_at: the restart request is made after this many starts.
     """
-    dut = FrameInput(encoders=2)
+    dut = FrameInput(encoders=2, columns=4096)
     seen = Seen()
     rng = np.random.default_rng(1)
     done = False
@@ -158,7 +158,7 @@ def test_restart_marks_the_next_frame_once():
 
 
 def test_no_frame_starts_while_its_bank_is_taken():
-    dut = FrameInput(encoders=1)
+    dut = FrameInput(encoders=1, columns=4096)
 
     async def testbench(ctx):
         record = NOTHING | {"enable": 1, "columns": 1}

@@ -9,8 +9,7 @@ from deltaloom.golden.models.synthetic import make_network
 from deltaloom.hw.compiler.compile import compile_network
 from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.datapath.rows.accumulate import Accumulate
-from deltaloom.hw.datapath.rows.words import RowParameters
-from deltaloom.hw.words import Pass
+from deltaloom.hw.words import Pass, RowParameters
 from deltaloom.sim.testing.core import network_of_paths
 from deltaloom.sim.testing.streams import run, send, set_value
 

@@ -18,6 +18,7 @@ CONTEXT = {
     "skip_base": 10,
     "skip_mult": -7,
     "skip_shift": 12,
+    "layer": 2,
 }
 
 

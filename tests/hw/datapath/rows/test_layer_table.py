@@ -64,7 +64,7 @@ def test_contexts_in_any_order(loaded):
             await bench.load(ctx)
         for n, layer in enumerate(order):
             await bench.begin(ctx, layer, parity=n % 2)
-            expected = records()[layer]
+            expected = records()[layer] | {"layer": layer}
             assert ctx.get(bench.dut.context.output) == expected["output"]
             assert ctx.get(bench.dut.begin)
             lists = [ctx.get(context.record.list) for context in bench.dut.contexts]

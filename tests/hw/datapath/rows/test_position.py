@@ -7,7 +7,7 @@ from deltaloom.hw.datapath.rows.position import RowPosition
 from deltaloom.hw.words import RowPass
 from deltaloom.sim.testing.streams import run, set_value
 
-CONFIG = AcceleratorConfig(word_bits=64, drain_rows=2, row_words=512)
+CONFIG = AcceleratorConfig(word_bits=64, drain_rows=2, row_words=512, states=2048)
 
 
 def make(rng):

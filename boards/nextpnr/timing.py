@@ -9,8 +9,10 @@ from typing import Any
 from ..family.results import CriticalPath, Usage
 
 _CELL_SUFFIX = re.compile(
-    r"_(TRELLIS_FF|LUT4|CCU2C|PFUMX|L6MUX21|DP16KD|MULT18X18D|TRELLIS_DPR16X4)_.*$"
+    r"_(TRELLIS_FF|LUT\d|CCU2C|PFUMX|L6MUX21|DP16KD|MULT\w+|TRELLIS_DPR16X4"
+    r"|SB_\w+?|DFF[A-Z]*|ALU|MUX2_LUT\d|SDPX9B|SPX9|DPX9B|RAM16SDP4)_.*$"
 )
+"""What Yosys appends to a signal for the name of a cell, of all families."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +42,7 @@ class Timing:
 
 def clock_name(net: str) -> str:
     """A clock net's name without what nextpnr adds for global buffers and pads."""
-    return net.removeprefix("$glbnet$").removesuffix("$TRELLIS_IO_IN")
+    return net.removeprefix("$glbnet$").removesuffix("$TRELLIS_IO_IN").removesuffix("$SB_IO_IN")
 
 
 def signal_name(cell: str) -> str:
@@ -64,7 +66,7 @@ def _critical_path(entry: Mapping[str, Any]) -> CriticalPath | None:
 
 
 def parse_report(report: Mapping[str, Any]) -> Timing:
-    """Read the JSON that ``nextpnr-ecp5 --report`` writes."""
+    """Read the JSON that ``nextpnr --report`` writes."""
     paths = (_critical_path(entry) for entry in report["critical_paths"])
     return Timing(
         fmax_mhz={clock_name(k): float(v["achieved"]) for k, v in report["fmax"].items()},

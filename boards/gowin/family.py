@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gowin's devices as the build flow sees them: see `boards.family.interface.Family`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ...hw.config import AcceleratorConfig
+from ...hw.estimates.area import AreaEstimate
+from ..board import Board, Device
+from ..family.memory import Memory
+from ..family.results import Placed, Resources, Usage
+from ..nextpnr.layout import Packer, lay_out
+from ..tools.process import Progress
+from .area import estimate
+from .pll import GowinPll, pll_settings
+from .synthesis import Netlist, synthesize
+
+
+class Gowin:
+    """Yosys (pyosys), nextpnr-himbaechel-gowin and gowin_pack."""
+
+    name = "gowin"
+    window = 2048
+    keeps_weights = True
+    margin = 1.3  # ECP5's estimate, with factors
+
+    def tools(self, *, synth_only: bool) -> tuple[str, ...]:
+        """The programs that a build runs."""
+        placers = ("nextpnr-himbaechel-gowin", "gowin_pack")
+        return ("pyosys",) if synth_only else ("pyosys", *placers)
+
+    def area(self, config: AcceleratorConfig) -> AreaEstimate:
+        """ECP5's, with factors: see `area`."""
+        return estimate(config)
+
+    def store(self, config: AcceleratorConfig) -> None:
+        """Block RAM."""
+
+    def fit(
+        self, memories: Sequence[Memory], *, board: Board, others: Mapping[str, Device]
+    ) -> None:
+        """Nothing: how memories are mapped is known after synthesis, which takes a minute."""
+
+    def clock_mhz(self, board: Board, wanted_mhz: float) -> float:
+        """What the PLL makes of the board's crystal, within 0.1 % of what is wanted."""
+        return pll_settings(board.device.name, board.clock_in_mhz, wanted_mhz).output_mhz
+
+    def pll(self, board: Board, wanted_mhz: float, *, ahead_ns: float | None = None) -> GowinPll:
+        """An rPLL."""
+        if ahead_ns is not None:
+            raise ValueError("ahead_ns: no board of this family tells of an SDRAM")
+        return GowinPll(pll_settings(board.device.name, board.clock_in_mhz, wanted_mhz))
+
+    def constraints(self, files: Mapping[str, str | bytes], top: str) -> str:
+        """The CST file."""
+        content = files[f"{top}.cst"]
+        return content if isinstance(content, str) else content.decode("utf-8")
+
+    def synthesize(self, rtlil: str, *, top: str, workdir: Path, progress: Progress) -> Netlist:
+        """See `synthesis`."""
+        return synthesize(rtlil, top=top, workdir=workdir, progress=progress)
+
+    def resources(self, netlist: Netlist, device: Device) -> Resources:
+        """As Yosys counts its cells."""
+        return Resources(
+            luts=Usage(netlist.luts, device.luts),
+            ffs=Usage(netlist.ffs, device.ffs),
+            brams=Usage(netlist.brams, device.brams),
+            dsps=Usage(netlist.dsps, device.dsps),
+        )
+
+    def place_and_route(
+        self,
+        netlist: Netlist,
+        *,
+        board: Board,
+        constraints: str,
+        clock_mhz: float,
+        seed: int,
+        workdir: Path,
+        progress: Progress,
+    ) -> Placed:
+        """nextpnr-himbaechel-gowin, then gowin_pack."""
+        die = board.device.nextpnr
+        layout = lay_out(
+            netlist,
+            placer="nextpnr-himbaechel-gowin",
+            options=[
+                *("--device", board.package, "--vopt", f"family={die}"),
+                *("--vopt", "cst=design.cst", "--write", "placed.json"),
+            ],
+            freq_mhz=clock_mhz,
+            workdir=workdir,
+            files={"design.cst": constraints},
+            packer=Packer(
+                tool="gowin_pack",
+                arguments=(
+                    *("-d", die, "-o", "design.fs", "--sspi_as_gpio", "--mspi_as_gpio"),
+                    "placed.json",
+                ),
+                output="design.fs",
+            ),
+            seed=seed,
+            progress=progress,
+        )
+        usage, clock = layout.timing.usage, layout.timing.slowest
+        used = self.resources(netlist, board.device)
+        return Placed(
+            resources=Resources(
+                luts=usage["LUT4"], ffs=usage["DFF"], brams=used.brams, dsps=used.dsps
+            ),
+            fmax_mhz=None if clock is None else layout.timing.fmax_mhz[clock],
+            critical_path=None if clock is None else layout.timing.path(clock),
+            bitstream=layout.bitstream,
+        )

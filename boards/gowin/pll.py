@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gowin's rPLL and its dividers, within the limits of the data sheets (DS117, DS226; UG286)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from amaranth.hdl import Instance, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ...golden.errors import UserError
+
+_OUT_DIVIDERS = (2, 4, 8, *range(16, 129, 16))
+_VCO_MHZ = {"GW1NR-9C": (400.0, 1200.0), "GW2AR-18C": (500.0, 1250.0)}
+_LEAST_DETECTOR_MHZ = 3.0
+_TOLERANCE = 1e-3  # of the wanted rate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PllSettings:
+    """Dividers: output = input * feedback_div / ref_div; the oscillator: output * output_div."""
+
+    device: str
+    input_mhz: float
+    ref_div: int
+    feedback_div: int
+    output_div: int
+
+    @property
+    def output_mhz(self) -> float:
+        """The clock that comes out."""
+        return self.input_mhz * self.feedback_div / self.ref_div
+
+
+def pll_settings(device: str, input_mhz: float, output_mhz: float) -> PllSettings:
+    """Dividers for ``output_mhz``, of the exact ones those that compare phases most often.
+
+    Raises UserError when nothing comes within 0.1 %, with the nearest rate that exists.
+    """
+    low, high = _VCO_MHZ[device]
+    found = [
+        PllSettings(
+            device=device, input_mhz=input_mhz, ref_div=ref, feedback_div=feedback, output_div=out
+        )
+        for ref in range(1, 65)
+        if input_mhz / ref >= _LEAST_DETECTOR_MHZ
+        for feedback in range(1, 65)
+        for out in _OUT_DIVIDERS
+        if low <= input_mhz * feedback / ref * out <= high
+    ]
+    best = min(found, key=lambda one: (round(abs(one.output_mhz - output_mhz), 9), one.ref_div))
+    if abs(best.output_mhz - output_mhz) <= _TOLERANCE * output_mhz:
+        return best
+    raise UserError(
+        f"clock {output_mhz:g} MHz: the PLL cannot make it from {input_mhz:g} MHz "
+        f"within {_TOLERANCE:.1%}: use {best.output_mhz:g}"
+    )
+
+
+class GowinPll(wiring.Component):
+    """One clock from another.
+
+    Parameters
+    ----------
+    settings
+        The dividers, see `pll_settings`.
+
+    Members
+    -------
+    clk_in: in, 1 bit: the input clock
+    clk_out: out, 1 bit: the clock for a domain
+    clk_ahead: out, 1 bit: 0, as no board of the family tells of an SDRAM
+    locked: out, 1 bit: the clock is steady; asynchronous
+    """
+
+    clk_in: Signal
+    clk_out: Signal
+    clk_ahead: Signal
+    locked: Signal
+
+    def __init__(self, settings: PllSettings) -> None:
+        self.settings = settings
+        super().__init__(
+            {"clk_in": In(1), "clk_out": Out(1), "clk_ahead": Out(1), "locked": Out(1)}
+        )
+
+    @property
+    def output_mhz(self) -> float:
+        """The rate of `clk_out`."""
+        return self.settings.output_mhz
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        settings = self.settings
+        m.submodules.pll = Instance(
+            "rPLL",
+            p_DEVICE=settings.device,
+            p_FCLKIN=f"{settings.input_mhz:g}",
+            p_IDIV_SEL=settings.ref_div - 1,
+            p_FBDIV_SEL=settings.feedback_div - 1,
+            p_ODIV_SEL=settings.output_div,
+            p_DYN_IDIV_SEL="false",
+            p_DYN_FBDIV_SEL="false",
+            p_DYN_ODIV_SEL="false",
+            p_DYN_DA_EN="false",
+            p_PSDA_SEL="0000",
+            p_DUTYDA_SEL="1000",
+            p_CLKFB_SEL="internal",
+            p_CLKOUT_BYPASS="false",
+            p_CLKOUTP_BYPASS="false",
+            p_CLKOUTD_BYPASS="false",
+            i_CLKIN=self.clk_in,
+            i_CLKFB=0,
+            i_RESET=0,
+            i_RESET_P=0,
+            i_FBDSEL=0,
+            i_IDSEL=0,
+            i_ODSEL=0,
+            i_PSDA=0,
+            i_DUTYDA=0,
+            i_FDLY=0,
+            o_CLKOUT=self.clk_out,
+            o_LOCK=self.locked,
+        )
+        return m

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Golden's states, as the hardware has its layers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..golden.cells import State
+from ..golden.evaluation.networks import AnyNetwork
+from ..golden.integer_lstm.layers import IntegerLstm
+from ..golden.integer_lstm.network import IntegerNetwork
+from .job import LayerState
+
+
+def layer_states(
+    network: AnyNetwork, manifest: Mapping[str, Any], states: Sequence[State]
+) -> tuple[tuple[LayerState, ...], tuple[State, ...]]:
+    """What of the state memory is compared, and with what; states: by layer, codes [units]."""
+    bases = [entry["state_base"] for entry in manifest["layers"]]
+    if not isinstance(network, IntegerNetwork):
+        places = zip(network.layers, bases, strict=True)
+        kept = [LayerState(name=lay.name, base=at, has_c=lay.cell.has_c) for lay, at in places]
+        return tuple(kept), tuple(states)
+    layers, found = [], []
+    left = iter(bases)
+    for layer, state in zip(network.layers, states, strict=True):
+        base = next(left)
+        if not isinstance(layer, IntegerLstm):
+            continue  # its outputs are no state
+        projects = layer.projection is not None
+        own = LayerState(name=layer.name, base=base, has_c=True, has_h=not projects)
+        layers.append(own)
+        found.append(State(state.c, np.zeros_like(state.c) if projects else state.h))
+        if projects:  # a layer of its own, whose output is h
+            layers.append(LayerState(name=layer.name, base=next(left), has_c=False))
+            found.append(State(np.zeros_like(state.h), state.h))
+    return tuple(layers), tuple(found)

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Beacons: the paper's distance and rule, and that a search goes on with them."""
+
+import importlib.util
+import json
+from dataclasses import replace
+
+import pytest
+
+from deltaloom.golden.errors import UserError
+from deltaloom.golden.evaluation.evaluate import run_dataset
+from deltaloom.search.beacons import LIST, Beacons, Rule, WithBeacons, distance
+from deltaloom.search.genes import Choice, Space
+from deltaloom.search.goals import Goals
+from deltaloom.search.problem import Bench
+from deltaloom.search.search import network_of
+from deltaloom.search.workers import Inline
+from deltaloom.training.options import Options
+
+needs_torch = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="torch is not installed"
+)
+QUICK = Options(epochs=1, batch=4, rate=0.02)
+
+
+def choice(*weights, activations=8):
+    names = ("gru.0.x", "gru.0.h", "linear.x")
+    bits = {name: (w, activations) for name, w in zip(names, weights, strict=True)}
+    return Choice(bits, dict.fromkeys(names, 0))
+
+
+@pytest.fixture
+def rule(small, tmp_path):
+    def make(**options):
+        given = {"data": small.data, "calibration": small.data, "folder": tmp_path / "beacons"}
+        return Rule(**given | {"options": QUICK, "errors": (0.0, 90.0)} | options)
+
+    return make
+
+
+def made(small, rule):
+    """A problem, its beacons, and workers with them."""
+    problem = replace(small.problem(), more=rule.digest)
+    beacons, bench = Beacons(problem, rule), Bench(problem)
+    return problem, beacons, WithBeacons(Inline(problem, bench), bench, beacons)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "wanted"),
+    [
+        ((2, 4, 8), (2, 4, 8), 0),
+        ((2, 2, 2), (4, 8, 16), 1 + 2 + 3),
+        ((16, 8, 4), (2, 8, 8), 3 + 0 + 1),
+    ],
+)
+def test_distance(a, b, wanted):
+    """Places in 2, 4, 8, 16, as in the paper; activations do not count."""
+    one, other = choice(*a), choice(*b, activations=4)
+    assert distance(dict(one.bits), dict(other.bits)) == wanted
+
+
+@needs_torch
+def test_who_is_trained_and_who_is_judged_by_whom(small, rule):
+    said = []
+    problem, beacons, crew = made(small, rule(distance=2, say=said.append))
+    jobs = [
+        (choice(2, 2, 2), False),  # the first one
+        (choice(2, 4, 4), False),  # near
+        (choice(8, 8, 8), False),  # far
+        (choice(2, 2, 2), True),  # thin ones are as they are
+        (choice(4, 4, 8), False),  # 4 from the first, 2 from the second
+    ]
+    plain = dict(Inline(problem).run(jobs))
+    with crew:
+        found = list(crew.run(jobs))
+    assert [place for place, _ in found] == [*range(5)]
+    assert len(beacons) == 2 and len(said) == 2
+    assert said[0].startswith("beacon 0: 2/8 2/8 2/8, error ")
+    for place, values in found:
+        if jobs[place][1]:
+            assert values == plain[place]
+            continue
+        assert values["untrained-error"] == plain[place]["error"]
+        assert values["error"] <= plain[place]["error"]
+        assert (values["beacon"] >= 0) == (values["error"] < plain[place]["error"])
+        assert values["size"] == plain[place]["size"]
+    assert found[1][1]["beacon"] in (-1, 0) and found[4][1]["beacon"] in (-1, 1)
+
+
+@needs_torch
+def test_errors_of_no_interest(small, rule):
+    _, beacons, crew = made(small, rule(errors=(80.0, 90.0)))
+    with crew:
+        ((_, values),) = crew.run([(choice(2, 2, 2), False)])
+    assert len(beacons) == 0 and values["beacon"] == -1
+
+
+@needs_torch
+def test_a_search_goes_on_with_its_beacons(small, rule, tmp_path):
+    space = Space.of(small.model, weights=(2, 4), activations=(4, 8))
+    goals = Goals.of(["error", "size"])
+
+    def run(budget):
+        problem, beacons, _ = made(small, rule())
+        result = small.run(
+            problem,
+            space=space,
+            goals=goals,
+            evaluations=budget,
+            method="random",
+            log=tmp_path / "log.jsonl",
+            workers=lambda problem, bench: WithBeacons(Inline(problem, bench), bench, beacons),
+        )
+        return problem, beacons, result
+
+    first = run(4)
+    _, kept, _ = made(small, rule())
+    assert len(kept) == len(first[1]) >= 1
+    problem, beacons, result = run(8)
+    assert result.measured == 8 - 4
+    (tmp_path / "log.jsonl").unlink()
+    for file in (tmp_path / "beacons").iterdir():
+        file.unlink()
+    whole = run(8)[2]
+    assert whole.solutions == result.solutions
+    # The network of a solution is the one that was judged.
+    best = min(result.solutions, key=lambda one: (-one.values["beacon"], one.values["error"]))
+    network = network_of(problem, space, best, beacons)
+    outputs = run_dataset(network, small.data).real(network)
+    assert problem.metric(small.data, outputs) == best.values["error"]
+
+
+@needs_torch
+def test_another_rule_and_a_damaged_list(small, rule, tmp_path):
+    _, beacons, crew = made(small, rule())
+    with crew:
+        list(crew.run([(choice(2, 2, 2), False)]))
+    assert len(beacons) == 1
+    assert len(made(small, rule(distance=1.0))[1]) == 0
+    with (tmp_path / "beacons" / LIST).open("a") as stream:
+        stream.write('{"of": "')  # what a killed search was writing
+    assert len(made(small, rule())[1]) == 1
+    entry = json.loads((tmp_path / "beacons" / LIST).read_text().splitlines()[0])
+    (tmp_path / "beacons" / entry["file"]).unlink()
+    assert len(made(small, rule())[1]) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"errors": (5.0, 1.0)}, "beacon errors: 5,1 is not possible, the first must be"),
+        ({"distance": -1.0}, "beacon distance: -1 is not possible, 0 or more is"),
+    ],
+)
+def test_rules(rule, options, text):
+    with pytest.raises(UserError, match=text):
+        rule(**options)
