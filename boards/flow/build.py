@@ -152,8 +152,8 @@ def board_core(config: AcceleratorConfig, image: Image, board: Board) -> Acceler
 
 
 def first_network(config: AcceleratorConfig, image: Image, board: Board) -> int:
-    """The number of the network that is there when the bitstream is loaded; 0: none is, whole, where
-    weights are in an SDRAM or in memories that a bitstream does not fill.
+    """The number of the network that is there when the bitstream is loaded; 0: none is, whole,
+    where weights are in an SDRAM or in memories that a bitstream does not fill.
     """
     return number_of(image) if family_of(board).keeps_weights and not config.sdram else 0
 
