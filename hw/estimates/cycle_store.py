@@ -7,7 +7,7 @@ from ..datapath.fetch.weight_store import store_latency
 from ..sdram_chips import SdramChip
 
 OPENING = 4
-"""Cycles of an SDRAM's row on its way besides tRP: asked for, closed, opened, the next one's turn."""
+"""Cycles of an SDRAM's row besides tRP: asked for, closed, opened, the next one."""
 
 UPKEEP = 3
 """Cycles of a refresh besides tRP, tRFC and tRCD."""

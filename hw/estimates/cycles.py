@@ -4,8 +4,8 @@
 A recurrence over the program's passes, with the latencies of the components: when each group of
 rows has its last beat, when its sums are taken into M, when the units leave the cell unit, and when
 their events can be read. What golden does not tell is which elements fire: events are taken to be
-spread evenly over their source. Refreshes of an SDRAM with weights are
-spread evenly, too. Both streams are always ready. Several encoders are taken to keep up with the cell units.
+spread evenly over their source, and so are refreshes of an SDRAM with weights. Both streams are
+always ready. Several encoders are taken to keep up with the cell units.
 """
 
 from collections.abc import Sequence

@@ -45,6 +45,7 @@ struct Line {
 };
 
 int main(int argc, char **argv) {
+  Verilated::commandArgs(argc, argv);
   const int clocks = std::atoi(argv[1]);
   std::mt19937_64 random(std::strtoull(argv[3], nullptr, 10));
   Line to_board{std::atof(argv[2]), random}, from_board{std::atof(argv[2]), random};
