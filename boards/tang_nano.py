@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Tang Nano 9K and 20K of Sipeed: Gowin devices with memory in the package.
 
-amaranth-boards has the 9K. The 20K's pins are those of LiteX-Boards and of Sipeed's wiki. Both have
+amaranth-boards has the 9K. The 20K's pins are those of LiteX-Boards. Both have
 a USB serial port (BL702, BL616).
 """
 
