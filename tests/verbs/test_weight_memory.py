@@ -25,6 +25,7 @@ def test_generate_says_where_the_weights_are(files, tmp_path, run):
     assert (pins["sdram_dq_o"], pins["sdram_dq_i"], pins["sdram_a"]) == (16, 16, 13)
 
 
+@pytest.mark.slow
 def test_simulate(files, tmp_path, run, monkeypatch, capsys):
     chip = replace(sdram_chips.CHIPS[CHIP], power_up=3000.0)
     monkeypatch.setitem(sdram_chips.CHIPS, CHIP, chip)

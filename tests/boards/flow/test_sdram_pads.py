@@ -34,7 +34,9 @@ def test_boards_with_a_chip_are_those_whose_platform_has_it():
         assert memory.megabytes << 23 == CONFIG.sdram.bits
 
 
-@pytest.mark.parametrize("name", ["ulx3s_85f", "icesugar_pro"])
+@pytest.mark.parametrize(
+    "name", ["ulx3s_85f", pytest.param("icesugar_pro", marks=pytest.mark.slow)]
+)
 def test_pins_and_clocks(name):
     rtlil, constraints = prepare(Accelerator(CONFIG), BOARDS[name], clock_mhz=90.0, baud=115_200)
     assert rtlil.count("cell \\EHXPLLL") == 1

@@ -16,6 +16,7 @@ from deltaloom.sim.testing.sdram import Access, run_store
 # Power is on long before a test begins.
 X16, X32 = (replace(CHIPS[name], power_up=3000.0) for name in ("sdram_16mx16", "sdram_2mx32"))
 UNUSED = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+SLOW = pytest.mark.slow
 LATER = 250
 """Cycles in which all that is open has been answered."""
 
@@ -57,11 +58,11 @@ def reads(addresses, first_idle=LATER):
     ("word_bits", "share", "chip", "clock_mhz"),
     [
         (16, 1.0, X16, 90.0),
-        (16, 0.1, X16, 90.0),
+        pytest.param(16, 0.1, X16, 90.0, marks=SLOW),
         (32, 0.1, X16, 133.0),  # CAS latency 3
-        (64, 0.5, X16, 60.0),
-        (256, 1.0, X16, 90.0),  # two bursts a word
-        (32, 0.3, X32, 90.0),
+        pytest.param(64, 0.5, X16, 60.0, marks=SLOW),
+        pytest.param(256, 1.0, X16, 90.0, marks=SLOW),  # two bursts a word
+        pytest.param(32, 0.3, X32, 90.0, marks=SLOW),
     ],
 )
 def test_columns_come_at_nine_tenths_of_the_pin_rate(tmp_path, word_bits, share, chip, clock_mhz):
@@ -98,7 +99,7 @@ def test_any_order_with_pauses_and_loads_in_between(tmp_path):
     run(tmp_path, accesses, word_bits=32)
 
 
-@pytest.mark.parametrize("cut", range(1, 30, 6))
+@pytest.mark.parametrize("cut", [13, *(pytest.param(n, marks=SLOW) for n in (1, 7, 19, 25))])
 def test_a_reset_in_the_middle_breaks_no_rule_and_loses_no_word(tmp_path, cut):
     rng = random.Random(cut)
     addresses = [*range(0, 8192, 300), *range(20)]
@@ -126,15 +127,15 @@ def test_a_reset_in_the_middle_breaks_no_rule_and_loses_no_word(tmp_path, cut):
     ("rule", "chip", "built_for"),
     [
         ("tRCD", {}, {"rcd": 1.0}),
-        ("tRP", {}, {"rp": 1.0, "rc": 1.0}),
-        ("tRAS", {}, {"ras": 1.0, "rc": 1.0}),
-        ("tRC", {"rc": 95.0}, {}),
-        ("tRRD", {"rrd": 60.0}, {}),
+        pytest.param("tRP", {}, {"rp": 1.0, "rc": 1.0}, marks=SLOW),
+        pytest.param("tRAS", {}, {"ras": 1.0, "rc": 1.0}, marks=SLOW),
+        pytest.param("tRC", {"rc": 95.0}, {}, marks=SLOW),
+        pytest.param("tRRD", {"rrd": 60.0}, {}, marks=SLOW),
         ("tRFC", {}, {"rfc": 50.0}),
-        ("tWR", {"wr": 80.0, "ras": 20.0, "rc": 40.0}, {"wr": 1.0}),
+        pytest.param("tWR", {"wr": 80.0, "ras": 20.0, "rc": 40.0}, {"wr": 1.0}, marks=SLOW),
         ("tREFI", {}, {"refi": 12000.0}),
         ("power-up", {"power_up": 5000.0}, {}),
-        ("mode is another", {"fast_mhz": 80.0}, {}),
+        pytest.param("mode is another", {"fast_mhz": 80.0}, {}, marks=SLOW),
     ],
 )
 def test_the_chip_sees_broken_rules(tmp_path, rule, chip, built_for):
