@@ -15,6 +15,7 @@ from ..models.float_model import FloatLayer, FloatPath
 from .options import ImportOptions
 from .tensors.directions import Stage, one
 from .tensors.layers import float32, shown
+from .tensors.refusals import names_embedding
 
 Tensors = Mapping[str, np.ndarray]
 _LEAVES = ("weight", "kernel", "embeddings")
@@ -38,7 +39,7 @@ def take_embedding(tensors: Tensors, options: ImportOptions) -> tuple[dict, Embe
 
     It is told by its name, or by `options.embedding`. Raises UserError for several.
     """
-    named = [name for name in tensors if _is_embedding(name, tensors[name], options.embedding)]
+    named = [name for name in tensors if _is_embedding(name, tensors, options.embedding)]
     if options.embedding and not named:
         raise UserError(
             f"embedding {options.embedding}: no weights of two axes have that name; give the "
@@ -64,13 +65,18 @@ def embedding_of(name: str, at: str, table: np.ndarray) -> Embedding:
     return Embedding(printable(name) or "embedding", at, float32(at, table.astype(np.float64)))
 
 
-def _is_embedding(name: str, array: np.ndarray, wanted: str) -> bool:
+def _is_embedding(name: str, tensors: Tensors, wanted: str) -> bool:
     *modules, leaf = re.split(r"[./]", name)
-    if leaf not in _LEAVES or array.ndim != 2:
+    module = name[: -len(leaf) - 1]
+    if leaf not in _LEAVES or tensors[name].ndim != 2:
         return False
     if wanted:
-        return fnmatchcase(name, wanted) or fnmatchcase(name[: -len(leaf) - 1], wanted)
-    return leaf == "embeddings" or any("emb" in module.lower() for module in modules)
+        return fnmatchcase(name, wanted) or fnmatchcase(module, wanted)
+    if leaf == "embeddings":
+        return True
+    if f"{module}.bias" in tensors or f"{module}/bias" in tensors:
+        return False  # a linear layer of that name
+    return names_embedding(modules)
 
 
 def with_embedding(

@@ -2,6 +2,7 @@
 """What is known about tensors that belong to no layer that can be imported."""
 
 import re
+from collections.abc import Sequence
 
 _NORMED = "weight normalization: take it off before saving"
 _PRUNED = (
@@ -19,6 +20,7 @@ _LEAVES = (
     (r"(input_gate|forget_gate|output_gate)?_?peephole\w*|p_[ifo]", "an LSTM's peepholes"),
     (r"depthwise_kernel|pointwise_kernel", "a convolution"),
 )
+_EMBEDDING = {"emb", "embed", "embedding", "embeddings"}
 _MODULES = (
     (r".*layer_?norm.*|ln0?", "layer normalization"),
     (r".*batch_?norm.*|bn0?", "BatchNorm"),
@@ -37,10 +39,15 @@ def refusal(name: str, shape: tuple[int, ...]) -> str | None:
         if any(re.fullmatch(pattern, module.lower()) for module in modules):
             return what
     if leaf in ("weight", "kernel"):
-        if any("emb" in module.lower() for module in modules):
+        if names_embedding(modules):
             return "an embedding"
         if len(shape) >= 3:
             return "a convolution"
         if len(shape) == 1:
             return "LayerNorm or BatchNorm"
     return None
+
+
+def names_embedding(modules: Sequence[str]) -> bool:
+    """Whether a tensor's module is called an embedding: `emb`, `word_embed`, `embedding2`."""
+    return any(_EMBEDDING & {*re.findall("[a-z]+", module.lower())} for module in modules)

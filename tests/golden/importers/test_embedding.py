@@ -218,6 +218,23 @@ def test_a_name_that_does_not_tell(tmp_path):
         read(tmp_path, named, embedding="decoder")
 
 
+@pytest.mark.parametrize("name", ["member", "assembly.0", "embed"])
+def test_a_linear_layer_is_no_embedding(tmp_path, name):
+    """One whose name only has the letters, or with a bias; it is square, as a table could be."""
+    own = {f"{name}.weight": np.eye(WIDTH), f"{name}.bias": np.zeros(WIDTH)}
+    arrays = {key: array.astype(np.float32) for key, array in own.items()} | tensors()
+    if name == "embed":
+        with pytest.raises(UserError, match=r"embed\.weight \[6, 6\] belongs to an embedding"):
+            read(tmp_path, arrays)
+        return
+    model = read(tmp_path, arrays).model
+    assert not model.tokens and [layer.kind for layer in model.layers] == [
+        "linear",
+        "gru",
+        "linear",
+    ]
+
+
 def test_keras_names_without_a_configuration(tmp_path):
     arrays = {
         "embedding/embeddings": (COUNT, WIDTH),
