@@ -32,13 +32,13 @@ class Throughput:
     -------
     frames, seconds: how many there were, and how long they took, host and line included.
     cycles: clock cycles of an average frame in the accelerator; None: golden has no clock.
-    eliminated: part of the multiply-accumulates that was not done, 0 to 1.
+    eliminated: part of the multiply-accumulates that was not done, 0 to 1; None: not counted.
     """
 
     frames: int
     seconds: float
     cycles: float | None
-    eliminated: float
+    eliminated: float | None
 
     @property
     def frames_per_second(self) -> float:

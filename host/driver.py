@@ -19,7 +19,8 @@ class Counters:
     steps: frames completed.
     macs_done, macs_dense: multiply-accumulates done, and those that dense steps would have taken.
     events: fired deltas by path; paths that share a list are counted as the first of them.
-    cycles: clock cycles while a frame was under way; None: golden has no clock.
+    cycles: clock cycles while a frame was under way; None: golden has no clock, and a design
+        without counters (`AcceleratorConfig.counted`) counts nothing.
     busy: of these, those in which a weight word entered the array; None likewise.
     frame_errors, sequence_cuts: see the register map.
     """
@@ -34,9 +35,9 @@ class Counters:
     sequence_cuts: int = 0
 
     @property
-    def eliminated(self) -> float:
-        """Part of the multiply-accumulates that was not done, 0 to 1."""
-        return 1 - self.macs_done / self.macs_dense if self.macs_dense else 0.0
+    def eliminated(self) -> float | None:
+        """Part of the multiply-accumulates that was not done, 0 to 1; None: nothing was counted."""
+        return 1 - self.macs_done / self.macs_dense if self.macs_dense else None
 
 
 class Driver(Protocol):

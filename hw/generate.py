@@ -73,10 +73,12 @@ def generate(
 
     The folder's files change all at once, see `golden.writing.replacing_folder`.
 
-    Raises UserError for a name that is no Verilog identifier.
+    Raises UserError for a name that is no Verilog identifier, and a hardwired design without image.
     """
     check_name(name)
     config = config or derive_config(network)
+    if config.hardwired and not baked:
+        raise UserError("baked: False is not possible with hardwired, which has the network in it")
     plan = Plan.of(network, config)
     image = compile_plan(plan)
     top = Accelerator(config, image if baked else None)

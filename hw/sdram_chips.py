@@ -18,6 +18,9 @@ MODE_CYCLES = 2
 INIT_REFRESHES = 8
 """Refreshes before the mode is set, as JEDEC's and most chips' power-up sequence has it."""
 
+LEAST_MHZ = 5.0
+"""Where a refresh, some fourteen cycles of those between two, leaves most of them."""
+
 MOST_BURST = 8
 """The longest burst that every chip has, besides a whole row."""
 
@@ -71,11 +74,14 @@ class SdramChip:
         return self.dq_bits << (self.row_bits + self.bank_bits + self.column_bits)
 
     def at(self, clock_mhz: float) -> "SdramTiming":
-        """The times in cycles of a clock; UserError for one that the chip does not reach."""
-        if not 0 < clock_mhz <= self.most_mhz:
+        """The times in cycles of a clock.
+
+        Raises UserError for one that the chip does not reach, or with which refreshes take all.
+        """
+        if not LEAST_MHZ <= clock_mhz <= self.most_mhz:
             raise UserError(
                 f"memory_clock_mhz: {clock_mhz:g} is not possible with {self.title}, it must be "
-                f"above 0 and at most {self.most_mhz:g}"
+                f"{LEAST_MHZ:g} to {self.most_mhz:g}"
             )
 
         def cycles(ns: float) -> int:

@@ -111,7 +111,7 @@ def simulate(
     mismatch = outcome.mismatch
     if outcome.events:
         events = {entry["path"]: outcome.events[entry["index"]] for entry in facts["lists"]}
-    if mismatch is None:
+    if mismatch is None and facts.get("config", {}).get("counted", True):
         mismatch = counter_mismatch(network, results, outcome.counters, events)
     return SimulationReport(
         simulator=simulator,

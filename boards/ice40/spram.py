@@ -45,16 +45,25 @@ class SpramStore(wiring.Component):
     store : in, the requests, and out, the answers, of `weight_store_signature`
     load : in, `MemoryWrite(depth, word_bits)`
         Writes words while no request is open. Nothing is there before.
+    load_ready : out, 1 bit
+        Always.
     """
 
     STEADY = True
     """Answers keep the requests' spacing."""
 
+    spacing = 1
+    """Cycles between two answers, at the least."""
+
     latency = 2
     """Cycles from a request to its answer: the memory, and a register behind it."""
 
+    outstanding = latency + 2
+    """Requests that may be open."""
+
     store: Any
     load: Any
+    load_ready: Signal
 
     def __init__(self, *, depth: int, word_bits: int) -> None:
         self._depth, self._word_bits = depth, word_bits
@@ -65,6 +74,7 @@ class SpramStore(wiring.Component):
                     weight_store_signature(address_bits=self.address_bits, word_bits=word_bits)
                 ),
                 "load": In(MemoryWrite(depth, word_bits)),
+                "load_ready": Out(1),
             }
         )
 
@@ -109,6 +119,7 @@ class SpramStore(wiring.Component):
         answer = Signal(self._word_bits, reset_less=True)
         m.d.sync += answer.eq(chosen)
         m.d.comb += [
+            self.load_ready.eq(1),
             request.ready.eq(1),
             response.valid.eq(delay(m, request.valid, self.latency, "valid", reset=True)),
             response.payload.eq(answer),

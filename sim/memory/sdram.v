@@ -76,7 +76,7 @@ module sdram #(
   localparam [2:0] MODE = 0, REFRESH = 1, PRECHARGE = 2, ACTIVATE = 3, WRITE = 4, READ = 5, STOP = 6;
 
   reg [DQ-1:0] words [0:(1<<WORDS_LOG2)-1];
-  reg [1023:0] file;
+  reg [8*1024-1:0] file;
   integer n;
 
   // When things happened last, in cycles.

@@ -55,7 +55,7 @@ def test_a_boards_design(files, tmp_path, run):
     [
         (["--board", "ecpix5_45f"], "--weight-memory: sdram is not possible, ecpix5_45f has no"),
         (["--word-bits", 48], "word_bits: 48 is not possible, it must be 16 times a power of two"),
-        (["--clock", 140], "at most 133"),
+        (["--clock", 140], "must be 5 to 133"),
     ],
 )
 def test_what_is_not_possible_is_one_line(files, tmp_path, run, capsys, words, message):

@@ -157,7 +157,7 @@ def _print(figures: dict[str, Any]) -> None:
         ("frames", f"{figures['frames']:,} in {figures['sequences']} sequences"),
         ("words compared with golden", f"{figures['words']:,}"),
         ("words that differ", f"{figures['differ']:,}"),
-        ("multiplications eliminated", f"{100 * figures['eliminated']:.1f} %"),
+        ("multiplications eliminated", _percent(figures["eliminated"])),
         ("cycles a frame", "-" if cycles is None else f"{cycles:,.1f}"),
         (
             "frames a second, line and host included",
@@ -166,3 +166,7 @@ def _print(figures: dict[str, Any]) -> None:
     ):
         table.add_row(name, value)
     print_table(table)
+
+
+def _percent(part: float | None) -> str:
+    return "not counted" if part is None else f"{100 * part:.1f} %"

@@ -162,6 +162,8 @@ def test_what_is_not_possible():
             SdramStore(X16, clock_mhz=90.0, depth=16, word_bits=bits)
     with pytest.raises(ValueError, match="depth must be at most 8388608 words"):
         SdramStore(X16, clock_mhz=90.0, depth=(1 << 23) + 1, word_bits=32)
+    with pytest.raises(UserError, match=r"memory_clock_mhz: 1 is not possible .* must be 5 to"):
+        CHIPS["sdram_16mx16"].at(1.0)
     with pytest.raises(UserError, match="memory_clock_mhz: 150 is not possible"):
         SdramStore(X16, clock_mhz=150.0, depth=16, word_bits=32)
     gc.collect()
