@@ -163,7 +163,7 @@ def bench_files(
 ) -> dict[str, str]:
     """Both benches of the design `name`, their words, the linter's waivers: texts by file name.
 
-    frames: int16 [steps, inputs] of each sequence.
+    frames: words [steps, inputs] of each sequence: int16, int8 codes or tokens.
     """
     results = run_words(network, list(frames), terms=config.lane_kind == "shift_add")
     bits = 16 * config.input_elements, 16 * config.output_elements

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a build leaves in its folder for whoever talks to the board: `board.json` and the network.
 
-The bitstream holds the network from the start; the same design takes others that fit it.
+The bitstream holds the network from the start where its weights are in block RAM; otherwise a host
+loads it. The same design takes others that fit it, unless it is hardwired.
 """
 
 import json
@@ -151,5 +152,5 @@ class BoardDesign:
 
     @staticmethod
     def network(folder: Path) -> Network:
-        """The network that the bitstream holds."""
+        """The network that it was built for."""
         return Network.load(folder / NETWORK)

@@ -20,7 +20,7 @@ from amaranth.lib.cdc import ResetSynchronizer
 from ..board import Board, Pin
 from ..family.interface import Pll
 from ..uart.bridge import UartBridge
-from .sdram_pads import CLOCK, SdramPads
+from .sdram_pads import CLOCK, RESOURCE, SdramPads
 
 _HEARTBEAT_HZ = 2
 _IN, _OUT = io.Direction.Input, io.Direction.Output
@@ -125,7 +125,7 @@ class BoardTop(Elaboratable):
             bridge.rx.eq(rx.i),
             tx.o.eq(bridge.tx),
         ]
-        if "sdram" in core.signature.members:
+        if RESOURCE in core.signature.members:
             m.domains += ClockDomain(CLOCK, reset_less=True)
             m.d.comb += ClockSignal(CLOCK).eq(pll.clk_ahead)
             m.submodules.sdram = self._pads(core)

@@ -15,8 +15,8 @@ class ScaleTwice(Scale):
     """part = rescale(M + bias), for each row of a D-word: docs/integer-lstm.md.
 
     A D-word is of one gate, so that its rows share a shift and, but with config.row_mults, a
-    multiplier. Parts are saturated to
-    pre_bits, and to int16 where the D-word's parameters say so; a flushed D-word's is 0.
+    multiplier. Parts are saturated to pre_bits, and to int16 where the D-word's parameters say so;
+    a flushed D-word's is 0.
 
     Everything else is as in `Scale`.
     """
