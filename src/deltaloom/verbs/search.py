@@ -298,5 +298,4 @@ def _print(result: "Result", problem: "Problem", space: "Space", picked: int | N
 
 
 def _say(line: str) -> None:
-
     stdout().print(line, markup=False, highlight=False, soft_wrap=True)
