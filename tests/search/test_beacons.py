@@ -5,10 +5,13 @@ import importlib.util
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from deltaloom.golden.data import Dataset
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.evaluation.evaluate import run_dataset
+from deltaloom.golden.quantization.calibration import observe
 from deltaloom.search.beacons import LIST, Beacons, Rule, WithBeacons, distance
 from deltaloom.search.genes import Choice, Space
 from deltaloom.search.goals import Goals
@@ -143,6 +146,44 @@ def test_another_rule_and_a_damaged_list(small, rule, tmp_path):
     entry = json.loads((tmp_path / "beacons" / LIST).read_text().splitlines()[0])
     (tmp_path / "beacons" / entry["file"]).unlink()
     assert len(made(small, rule())[1]) == 0
+
+
+def test_data_that_does_not_fit_is_refused_before_the_search(small, rule):
+    frames, labels = small.data.features, small.data.labels
+    problem, other = small.problem(), tuple(np.full(len(x), 3) for x in frames)
+    targets = tuple(np.zeros((len(x), 3), np.float32) for x in frames)
+    for data, text in (
+        (Dataset(tuple(x[:, :3] for x in frames), labels), "training data: features: 3 per frame"),
+        (Dataset(frames, other), r"training data: labels: class 3, the network has outputs 0\.\.2"),
+        (Dataset(frames), "training data: no frame has a label or a target"),
+        (Dataset(labels, labels), "training data: tokens: the network takes 4 features a frame"),
+        (
+            Dataset(frames, task="regression", targets=targets),
+            "tuning data: of the task classification, the training data of regression",
+        ),
+    ):
+        with pytest.raises(UserError, match=text):
+            Beacons(problem, rule(data=data))
+
+
+def test_models_of_tokens_are_refused(small, rule):
+    """Before the search, too."""
+    problem = small.problem()
+    gru, linear = problem.model.layers
+    first = replace(gru, paths=(replace(gru.paths[0], tokens=True), gru.paths[1]))
+    model = replace(problem.model, layers=(first, linear))
+    words = tuple(np.arange(len(x)) % 4 for x in small.data.features)
+    data = Dataset(words, small.data.labels)
+    problem = replace(problem, model=model, dataset=data, statistics=observe(model, data))
+    with pytest.raises(UserError, match="tokens: networks whose frames are tokens cannot be"):
+        Beacons(problem, rule(data=data, calibration=data))
+
+
+def test_without_labels_there_is_no_error_to_lower(small, rule):
+    unlabelled = Dataset(small.data.features)
+    problem = small.problem(dataset=unlabelled, names=("nmse", "size"))
+    with pytest.raises(UserError, match="tuning data: no frame has a label or a target; give"):
+        Beacons(problem, rule())
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from ..golden.models.network import Network
 from ..golden.quantization.calibration import observe
 from ..golden.quantization.dequantize import dequantized
 from ..golden.quantization.scheme import Bits
+from ..training.checks import check_data
 from ..training.options import Options
 from .genes import Choice
 from .problem import Bench, Problem, Values
@@ -101,9 +102,12 @@ class Beacons:
     ----------
     problem: whose candidates they are for.
     rule: how they are made.
+
+    Raises UserError where candidates cannot be trained on the data.
     """
 
     def __init__(self, problem: Problem, rule: Rule) -> None:
+        check_data(problem.model, rule.data, problem.dataset)
         self._problem, self.rule = problem, rule
         self._digest = hashlib.sha256((problem.digest + rule.digest).encode()).hexdigest()
         self._beacons = [self._beacon(bits, network) for bits, network in self._read()]
