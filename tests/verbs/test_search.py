@@ -199,3 +199,28 @@ def test_beacons(run, files, tmp_path, capsys):
     bad = [word if word != "0,99" else "low" for word in words]
     assert run(*bad) == 2
     assert "--beacon-errors" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["errors", "distance", "epochs"])
+def test_options_of_beacons_alone_are_refused(run, error, files, tmp_path, name):
+    assert run(*words(files, tmp_path / "out", f"--beacon-{name}", "5")) == 2
+    assert error() == f"--beacon-{name}: is for --beacons TRAIN; give both, or none"
+
+
+def test_beacons_that_cannot_be(run, error, files, tmp_path):
+    """Known before anything is measured."""
+    pytest.importorskip("torch")
+    model, calibration, tuning = files
+    data = Dataset.load(tuning)
+    plain, narrow = tmp_path / "plain.npz", tmp_path / "narrow.npz"
+    Dataset(data.features).save(plain)
+    Dataset(tuple(x[:, :3] for x in data.features), data.labels).save(narrow)
+    for given, train, text in (
+        (plain, tuning, "tuning data: no frame has a label or a target; give data that has"),
+        (tuning, plain, "training data: no frame has a label or a target; give data that has"),
+        (tuning, narrow, "training data: features: 3 per frame, the network takes 4"),
+    ):
+        more = ["--beacons", train, "--objective", "nmse", "--objective", "size"]
+        assert run(*words((model, calibration, given), tmp_path / "out", *more)) == 2
+        assert error().startswith(text)
+    assert not (tmp_path / "out" / "evaluations.jsonl").exists()

@@ -27,6 +27,7 @@ from ..terminal.search_options import (
     add_beacons,
     add_genes,
     add_search,
+    read_beacons,
     read_limit,
     read_numbers,
     read_setting,
@@ -91,8 +92,9 @@ class Search:
         from ..search.search import network_of, search
 
         check_folder("-o", args.output)
+        options = read_beacons(args)
+        rule = None if options is None else _rule(args, options)
         problem, space, goals = _prepare(args)
-        rule = _rule(args) if "beacons" in args else None
         beacons = None
         if rule is not None:
             from ..search.beacons import Beacons
@@ -176,16 +178,19 @@ def _prepare(args: argparse.Namespace) -> tuple["Problem", "Space", Any]:
     return problem, space, goals
 
 
-def _rule(args: argparse.Namespace) -> "Rule":
-    """When and how beacons are made."""
+def _rule(args: argparse.Namespace, options: dict[str, str]) -> "Rule":
+    """When and how beacons are made.
+
+    options: as `read_beacons` has them.
+    """
     from ..golden.data import Dataset
     from ..search.beacons import Rule
     from ..training.options import Options, check_torch
 
     check_torch()
     try:
-        low, high = map(float, args.beacon_errors.split(","))
-        distance, epochs = float(args.beacon_distance), int(args.beacon_epochs)
+        low, high = map(float, options["errors"].split(","))
+        distance, epochs = float(options["distance"]), int(options["epochs"])
     except ValueError as error:
         raise UserError(
             "--beacon-errors, --beacon-distance, --beacon-epochs: expected numbers, such as 1,15 "
