@@ -35,7 +35,7 @@ from ..terminal.search_options import (
 from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
-    from ..search.beacons import Beacons, Rule
+    from ..search.beacons import Rule
     from ..search.evaluations import Evaluations
     from ..search.genes import Space
     from ..search.problem import Bench, Problem
@@ -106,11 +106,12 @@ class Search:
                 problem,
                 space,
                 goals,
-                _crew(args, beacons),
+                _crew(args),
                 method=args.strategy,
                 evaluations=args.evaluations,
                 seed=args.seed,
                 log=args.output / LOG,
+                beacons=beacons,
                 warn=lambda line: print("deltaloom:", printable(line), file=sys.stderr),
                 show=show,
             )
@@ -207,21 +208,15 @@ def _rule(args: argparse.Namespace, options: dict[str, str]) -> "Rule":
     )
 
 
-def _crew(
-    args: argparse.Namespace, beacons: "Beacons | None"
-) -> Callable[["Problem", "Bench"], "Workers"]:
-    from ..search.beacons import WithBeacons
+def _crew(args: argparse.Namespace) -> Callable[["Problem", "Bench"], "Workers"]:
     from ..search.workers import Inline, Processes
 
     def make(problem: "Problem", bench: "Bench") -> "Workers":
-        crew: Workers
         if "dask" in args:
-            crew = _cluster(problem, args)
-        elif args.workers == 1:
-            crew = Inline(problem, bench)
-        else:
-            crew = Processes(problem, args.workers, args.cells)
-        return crew if beacons is None else WithBeacons(crew, bench, beacons)
+            return _cluster(problem, args)
+        if args.workers == 1:
+            return Inline(problem, bench)
+        return Processes(problem, args.workers, args.cells)
 
     return make
 
