@@ -51,11 +51,15 @@ class Stepper:
     def step(self, frame: npt.ArrayLike) -> Reals:
         """The outputs [outputs] for one frame of features [inputs], both real, or for one token.
 
-        Raises UserError for another shape, and for a value that is not finite.
+        A token is an integer or an array of one, [] or [1].
+
+        Raises UserError for another shape, a value that is not finite, and what is no token.
         """
         x = np.asarray(frame, np.float64)
         if self._tokens:
-            return self._machine.step(x.reshape(-1))
+            if x.shape not in ((), (1,)):
+                raise UserError(f"frame: shape {x.shape}, the model takes one token")
+            return self._machine.step(x.reshape(1))
         if x.shape != (self._inputs,):
             raise UserError(f"frame: shape {x.shape}, the model takes [{self._inputs}]")
         return self._machine.step(x[None])

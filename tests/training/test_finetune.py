@@ -15,6 +15,7 @@ from deltaloom.golden.models.float_model import FloatLayer, FloatModel, FloatPat
 from deltaloom.golden.quantization.quantize import Scheme, quantize
 from deltaloom.training import finetune as module
 from deltaloom.training.finetune import finetune
+from deltaloom.training.network import DeltaNetwork
 from deltaloom.training.options import Options
 
 INPUTS, UNITS, CLASSES = 4, 8, 5
@@ -249,3 +250,21 @@ def test_what_does_not_fit(model, data, network):
     other = replace(model, layers=(replace(model.layers[0], name="gru"), model.layers[1]))
     with pytest.raises(dl.UserError, match="model: layers gru, out, the network has lstm, out"):
         finetune(network, other, train, tuning, metric_of(tuning), QUICK)
+    narrow = replace(tuning, features=tuple(x[:, 1:] for x in tuning.features))
+    with pytest.raises(dl.UserError, match="tuning data: features: 3 per frame, the network takes"):
+        finetune(network, model, train, narrow, metric_of(tuning), QUICK)
+
+
+def test_tokens_are_refused():
+    rng = np.random.default_rng(0)
+    words = [rng.integers(0, 9, 8) for _ in range(3)]
+    data = Dataset(tuple(words), tuple(words), task="language")
+    paths = (replace(path(rng, "x", ("y",), 9, 9), tokens=True),)
+    bias = np.zeros((1, 9), np.float32)
+    model = FloatModel(layers=(FloatLayer(name="out", kind="linear", paths=paths, bias=bias),))
+    own = quantize(model, data)
+    text = "tokens: networks whose frames are tokens cannot be trained on yet"
+    with pytest.raises(dl.UserError, match=text):
+        dl.finetune(own, model, data, data, QUICK)
+    with pytest.raises(dl.UserError, match=text):
+        DeltaNetwork(own)

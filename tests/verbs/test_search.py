@@ -2,6 +2,7 @@
 """`deltaloom search`: its files and tables, resuming after a kill, its errors."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -186,16 +187,47 @@ def test_beacons(run, files, tmp_path, capsys):
     words += ["--beacons", tuning, "--beacon-epochs", 1, "--beacon-errors", "0,99", "--workers", 1]
     words += ["--weights", "2,4", "--activations", "8", "--evaluations", 6, "--method", "random"]
     assert run(*words, "--knee") == 0
-    assert "beacon 0: " in capsys.readouterr().err
+    said = capsys.readouterr().err
+    numbers = {int(number) for number in re.findall(r"^beacon (\d+): ", said, re.MULTILINE)}
     front = json.loads((tmp_path / "out" / "front.json").read_text())
     solutions = [*front["front"], *front["solutions"]]
     assert all(one["values"]["untrained-error"] >= one["values"]["error"] for one in solutions)
+    kept = {f"beacon-{number}.safetensors" for number in numbers}
+    assert kept == {file.name for file in (tmp_path / "out" / "beacons").glob("*.safetensors")}
+    assert {one["values"]["beacon"] for one in solutions} & numbers
+    assert {one["values"]["beacon"] for one in solutions} <= {-1, *numbers}
     knee = front["front"][front["knee"]]
+    assert f"# beacon: {knee['values']['beacon']:.0f}\n" in knee["scheme"]
     data = Dataset.load(tuning)
     network = Network.load(tmp_path / "out" / "network.safetensors")
     outputs = run_dataset(network, data).real(network)
     assert error(data, outputs) == knee["values"]["error"]
-    assert run(*words) == 0 and "beacon 0" not in capsys.readouterr().err  # it is there
+    assert run(*words) == 0 and "beacon " not in capsys.readouterr().err  # it is there
     bad = [word if word != "0,99" else "low" for word in words]
     assert run(*bad) == 2
     assert "--beacon-errors" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["errors", "distance", "epochs"])
+def test_options_of_beacons_alone_are_refused(run, error, files, tmp_path, name):
+    assert run(*words(files, tmp_path / "out", f"--beacon-{name}", "5")) == 2
+    assert error() == f"--beacon-{name}: is for --beacons TRAIN; give both, or none"
+
+
+def test_beacons_that_cannot_be(run, error, files, tmp_path):
+    """Known before anything is measured."""
+    pytest.importorskip("torch")
+    model, calibration, tuning = files
+    data = Dataset.load(tuning)
+    plain, narrow = tmp_path / "plain.npz", tmp_path / "narrow.npz"
+    Dataset(data.features).save(plain)
+    Dataset(tuple(x[:, :3] for x in data.features), data.labels).save(narrow)
+    for given, train, text in (
+        (plain, tuning, "tuning data: no frame has a label or a target; give data that has"),
+        (tuning, plain, "training data: no frame has a label or a target; give data that has"),
+        (tuning, narrow, "training data: features: 3 per frame, the network takes 4"),
+    ):
+        more = ["--beacons", train, "--objective", "nmse", "--objective", "size"]
+        assert run(*words((model, calibration, given), tmp_path / "out", *more)) == 2
+        assert error().startswith(text)
+    assert not (tmp_path / "out" / "evaluations.jsonl").exists()

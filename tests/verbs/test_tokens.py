@@ -91,6 +91,18 @@ def test_chain(model, tmp_path, run, capsys):
     assert run("run", net, "--data", data, "--port", "golden") == 0
 
 
+def test_finetune_refuses_tokens(model, tmp_path, run, error, capsys):
+    pytest.importorskip("torch")
+    file, net, data = tmp_path / "lm", tmp_path / "net", model / "data.npz"
+    run("import", model / "lm.npz", "-o", file)
+    run("quantize", file, "--data", data, "-o", net)
+    capsys.readouterr()
+    words = ["--model", file, "--data", data, "--tune-data", data, "-o", tmp_path / "out"]
+    assert run("finetune", net, *words) == 2
+    assert error().startswith("tokens: networks whose frames are tokens cannot be trained on yet")
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_is_no_token(model, tmp_path, run, error, capsys):
     run("import", model / "lm.npz", "-o", tmp_path / "m")
     run("quantize", tmp_path / "m", "--data", model / "data.npz", "-o", tmp_path / "net")

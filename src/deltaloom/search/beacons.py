@@ -12,6 +12,7 @@ What a beacon hands on is the float model that its trained weights stand for.
 import hashlib
 import json
 import math
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from ..golden.models.network import Network
 from ..golden.quantization.calibration import observe
 from ..golden.quantization.dequantize import dequantized
 from ..golden.quantization.scheme import Bits
+from ..training.checks import check_data
 from ..training.options import Options
 from .genes import Choice
 from .problem import Bench, Problem, Values
@@ -35,6 +37,8 @@ ERRORS = (1.0, 15.0)
 """Points over float's error, between which a candidate is of interest."""
 BEACON, UNTRAINED = "beacon", "untrained-error"
 """Values of a solution: the number of its beacon, -1 for none, and its error without one."""
+DIGITS = 12
+"""Of a number, hexadecimal: a float holds it exactly."""
 LIST = "beacons.jsonl"
 
 BitsByPath = dict[str, Bits]
@@ -97,35 +101,55 @@ class Beacon:
 class Beacons:
     """The beacons of a problem, in the order in which they were made; kept on disk.
 
+    A beacon's number is the first `DIGITS` digits of its network file's SHA-256: it names the same
+    network for ever, in whatever run and beside the beacons of other problems.
+
     Parameters
     ----------
     problem: whose candidates they are for.
     rule: how they are made.
+
+    Raises UserError where candidates cannot be trained on the data.
     """
 
     def __init__(self, problem: Problem, rule: Rule) -> None:
+        check_data(problem.model, rule.data, problem.dataset)
         self._problem, self.rule = problem, rule
         self._digest = hashlib.sha256((problem.digest + rule.digest).encode()).hexdigest()
-        self._beacons = [self._beacon(bits, network) for bits, network in self._read()]
+        self._beacons = {
+            number: self._beacon(bits, network) for number, bits, network in self._read()
+        }
 
     def __len__(self) -> int:
         return len(self._beacons)
 
+    def __contains__(self, number: object) -> bool:
+        return number in self._beacons
+
     def __getitem__(self, number: int) -> Beacon:
+        if number not in self:
+            raise UserError(
+                f"{self.rule.folder / _file(number)}: gone or damaged, and a solution rests on it; "
+                "search again, then that is measured again"
+            )
         return self._beacons[number]
+
+    def serve(self, values: Values) -> bool:
+        """Whether what was measured can still be made: without a beacon, or by one of these."""
+        number = values.get(BEACON, -1)
+        return number < 0 or number in self
 
     def nearest(self, bits: BitsByPath) -> int | None:
         """The number of the nearest one that is near, None where none is; the first of several."""
-        far = [distance(bits, beacon.bits) for beacon in self._beacons]
-        if not far or min(far) > self.rule.distance:
-            return None
-        return far.index(min(far))
+        far = {number: distance(bits, beacon.bits) for number, beacon in self._beacons.items()}
+        number = min(far, key=far.__getitem__, default=None)
+        return None if number is None or far[number] > self.rule.distance else number
 
     def train(self, choice: Choice, network: Network) -> int:
         """Make the candidate a beacon; its number."""
         from ..training.finetune import finetune, threads
 
-        rule, problem, number = self.rule, self._problem, len(self._beacons)
+        rule, problem = self.rule, self._problem
         with threads(1):
             found = finetune(
                 network.with_thresholds(dict.fromkeys((name for name, _ in network.paths()), 0)),
@@ -137,9 +161,10 @@ class Beacons:
                 checkpoint=rule.folder / "beacon.checkpoint.pt",
             )
         bits = {path: (w, a) for path, (w, a) in choice.bits.items()}
+        number = _number_of(found.network)
         found.network.save(rule.folder / _file(number))
         self._keep(bits, number)
-        self._beacons.append(self._beacon(bits, found.network))
+        self._beacons[number] = self._beacon(bits, found.network)
         first, best = found.epochs[0], found.epochs[found.best]
         text = " ".join(f"{w}/{a}" for w, a in bits.values())
         rule.say(f"beacon {number}: {text}, error {first.error:.2f} -> {best.error:.2f}")
@@ -162,8 +187,8 @@ class Beacons:
         except OSError as error:
             raise UserError(f"{place}: cannot be written ({error.strerror}); make room") from error
 
-    def _read(self) -> Iterator[tuple[BitsByPath, Network]]:
-        """Those of the same problem, up to the first that is not whole."""
+    def _read(self) -> Iterator[tuple[int, BitsByPath, Network]]:
+        """Numbers, bits and networks of those of the same problem that are whole."""
         file = self.rule.folder / LIST
         for text in file.read_text("utf-8").splitlines() if file.is_file() else ():
             try:
@@ -173,8 +198,10 @@ class Beacons:
                 bits = {path: (int(w), int(a)) for path, (w, a) in entry["bits"].items()}
                 network = Network.load(self.rule.folder / entry["file"])
             except (ValueError, KeyError, TypeError, AttributeError, UserError):
-                return
-            yield bits, network
+                continue
+            number = _number_of(network)
+            if entry["file"] == _file(number):
+                yield number, bits, network
 
 
 class WithBeacons:
@@ -222,6 +249,13 @@ class WithBeacons:
         if found["error"] < values["error"]:
             return {**found, **untrained, BEACON: float(number)}
         return {**values, **untrained}
+
+
+def _number_of(network: Network) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "network"
+        network.save(file)
+        return int(hashlib.sha256(file.read_bytes()).hexdigest()[:DIGITS], 16)
 
 
 def _file(number: int) -> str:

@@ -17,6 +17,7 @@ from .problem import Values
 Key = tuple[str, bool]
 """`Choice.key`, and whether the evaluation was thin."""
 Warn = Callable[[str], None]
+Usable = Callable[[Values], bool]
 
 
 class Log:
@@ -26,15 +27,32 @@ class Log:
     ----------
     file: to read and to append to; None: none.
     digest: of the problem.
-    warn: called with one line where the file has damaged ones.
+    warn: called with one line where the file has damaged ones, and with one where there are values
+        that are not usable.
+    usable: whether what values rest on is still there; others are left out.
     """
 
-    def __init__(self, file: Path | None, digest: str, warn: Warn = lambda line: None) -> None:
+    def __init__(
+        self,
+        file: Path | None,
+        digest: str,
+        warn: Warn = lambda line: None,
+        usable: Usable = lambda values: True,
+    ) -> None:
         self._file, self._digest = file, digest
         self._known: dict[Key, Values] = {}
         self._whole = True
         if file is not None:
-            self._known.update(self._read(file, warn))
+            unusable = set()
+            for key, values in self._read(file, warn):
+                if usable(values):
+                    self._known[key] = values
+                else:
+                    unusable.add(key)
+            count = len(unusable - self._known.keys())
+            if count:
+                what = "evaluation rests" if count == 1 else "evaluations rest"
+                warn(f"{file}: {count} {what} on files that are gone or damaged; measured again")
         self.found = len(self._known)
 
     def get(self, key: Key) -> Values | None:

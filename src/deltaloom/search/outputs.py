@@ -87,6 +87,11 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
+def _written(value: float) -> str:
+    """Whole numbers, a beacon's among them, with all digits."""
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.6g}"
+
+
 def _sensitivities(search: Search) -> list[dict[str, Any]]:
     tops = search.space.tops
     known = {one.levels: one.values["nmse"] for one in search.alone}
@@ -110,7 +115,7 @@ def scheme_text(search: Search, problem: Problem, one: Solution) -> str:
     """
     choice = search.space.choice(one.levels)
     scheme, usual = choice.scheme(problem.scheme), Scheme()
-    lines = [f"# {name}: {value:.6g}" for name, value in one.values.items()]
+    lines = [f"# {name}: {_written(value)}" for name, value in one.values.items()]
     thresholds = {path: value for path, value in choice.thresholds.items() if value}
     if thresholds:
         lines.append("# thresholds in 8-bit codes; of other widths the same part of the range")

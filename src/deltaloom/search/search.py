@@ -11,7 +11,7 @@ import numpy as np
 
 from ..golden.errors import UserError
 from ..golden.models.network import Network
-from .beacons import BEACON, Beacons
+from .beacons import BEACON, Beacons, WithBeacons
 from .evaluations import BudgetSpentError, Evaluations, Mark, Show, Solution
 from .genes import Space
 from .goals import Goals
@@ -81,6 +81,7 @@ def search(
     evaluations: int = BUDGET,
     seed: int = 1,
     log: Path | None = None,
+    beacons: Beacons | None = None,
     warn: Warn = lambda line: None,
     show: Show = lambda found: None,
 ) -> Search:
@@ -95,7 +96,9 @@ def search(
     method: of `methods.METHODS`.
     evaluations: budget; the two corners of the space are among them.
     seed: of all that is random.
-    log: JSON lines of all evaluations; those that it has are not measured again.
+    log: JSON lines of all evaluations; those that it has are not measured again, unless their
+        beacon is gone.
+    beacons: of the problem, that candidates are judged by, too.
     warn: called with a line about damage in the log.
     show: called after each evaluation.
     """
@@ -105,8 +108,13 @@ def search(
     bench = Bench(problem)
     top = bench.quantize(space.choice(space.tops))
     paths = [f"{layer.name}.{layer.at(p)}" for layer in problem.model.layers for p in layer.paths]
-    known = Log(log, problem.digest, warn)
-    with workers(problem, bench) as crew:
+    crew = workers(problem, bench)
+    if beacons is None:
+        known = Log(log, problem.digest, warn)
+    else:
+        known = Log(log, problem.digest, warn, beacons.serve)
+        crew = WithBeacons(crew, bench, beacons)
+    with crew:
         found = Evaluations(space, goals, crew, known, evaluations, Work.of(top, paths), show)
         float_error = bench.float_error()
         _measure_corners(found, float_error)
@@ -170,8 +178,16 @@ def _changed(space: Space, one: Solution) -> int:
 def network_of(
     problem: Problem, space: Space, one: Solution, beacons: Beacons | None = None
 ) -> Network:
-    """The network that a solution stands for, with its thresholds; beacons: of the search."""
+    """The network that a solution stands for, with its thresholds.
+
+    beacons: of the search. Raises UserError where the solution's is not there.
+    """
     choice = space.choice(one.levels)
     number = int(one.values.get(BEACON, -1))
-    bench = Bench(problem) if beacons is None or number < 0 else beacons[number].bench
+    if number < 0:
+        bench = Bench(problem)
+    elif beacons is None:
+        raise UserError(f"beacons: the solution is by beacon {number}; give those of its search")
+    else:
+        bench = beacons[number].bench
     return choice.with_thresholds(bench.quantize(choice))

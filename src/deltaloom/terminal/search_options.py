@@ -17,6 +17,8 @@ OBJECTIVES = (
 )
 NETWORK, SCHEME = "network.safetensors", "scheme.toml"
 BEACONS = "beacons"
+BEACON_DEFAULTS = {"errors": "1,15", "distance": "5", "epochs": "5"}
+"""Of `--beacon-NAME`."""
 FRONT, REPORT, LOG = "front.json", "report.html", "evaluations.jsonl"
 
 
@@ -91,12 +93,17 @@ def add_beacons(parser: argparse.ArgumentParser) -> None:
         help="train some candidates on this data, with labels or targets, .npz, and judge others "
         "by the nearest, too (default: nothing is trained)",
     )
-    for name, metavar, default, what in (
-        ("errors", "LOW,HIGH", "1,15", "points over float's error, of candidates that they help"),
-        ("distance", "D", "5", "of weight bits, doublings over all paths: farther is not near"),
-        ("epochs", "N", "5", "passes over TRAIN for each, at most"),
+    for name, metavar, what in (
+        ("errors", "LOW,HIGH", "points over float's error, of candidates that they help"),
+        ("distance", "D", "of weight bits, doublings over all paths: farther is not near"),
+        ("epochs", "N", "passes over TRAIN for each, at most"),
     ):
-        group.add_argument(f"--beacon-{name}", metavar=metavar, default=default, help=what)
+        group.add_argument(
+            f"--beacon-{name}",
+            metavar=metavar,
+            default=argparse.SUPPRESS,
+            help=f"{what} (default: {BEACON_DEFAULTS[name]})",
+        )
 
 
 def add_genes(parser: argparse.ArgumentParser) -> None:
@@ -128,6 +135,22 @@ def add_genes(parser: argparse.ArgumentParser) -> None:
         help="let another option vary, too: skip=none,all lanes=multiplier,shift_add or "
         "word-bits=128,256; may be repeated (default: none)",
     )
+
+
+def read_beacons(args: argparse.Namespace) -> dict[str, str] | None:
+    """The options of beacons by name, as texts; None where there are none.
+
+    Raises UserError where one is given without `--beacons`.
+    """
+    if "beacons" in args:
+        return {
+            name: getattr(args, f"beacon_{name}", default)
+            for name, default in BEACON_DEFAULTS.items()
+        }
+    for name in BEACON_DEFAULTS:
+        if f"beacon_{name}" in args:
+            raise UserError(f"--beacon-{name}: is for --beacons TRAIN; give both, or none")
+    return None
 
 
 def read_limit(word: str) -> tuple[str, float]:

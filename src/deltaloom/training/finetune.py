@@ -26,6 +26,7 @@ from ..golden.quantization.dequantize import dequantized
 from ..golden.quantization.input_ranges import with_input_scale
 from .batches import Batches, Piece
 from .checkpoint import Checkpoint
+from .checks import check_data
 from .loss import Changes, error_of
 from .network import DeltaNetwork, PathParameters, check_layers
 from .options import Options
@@ -64,12 +65,13 @@ def finetune(
     checkpoint: file that training goes on from where it was interrupted; removed at the end.
     show: called after each batch.
 
-    Raises UserError where the parts do not fit, or the checkpoint cannot be written.
+    Raises UserError where the parts do not fit, frames are tokens, or the checkpoint cannot be
+    written.
     """
     options = options or Options()
+    check_data(network, data, tuning)
     check_layers(network, model)
     model = with_input_scale(model, network.input_scale)
-    _check(network, data, tuning)
     run = _Run(network, model, data, tuning, metric, options)
     kept = Checkpoint(checkpoint, run.digest if checkpoint else "")
     state = kept.load()
@@ -98,20 +100,6 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _check(network: Network, data: Dataset, tuning: Dataset) -> None:
-    for what, each in (("training data", data), ("tuning data", tuning)):
-        each.check_width(network.inputs)
-        each.check_outputs(network.outputs)
-        each.check_labels(network.labels)
-        if not each.scored:
-            raise UserError(f"{what}: no frame has a label or a target; give data that has")
-    if data.task != tuning.task:
-        raise UserError(
-            f"tuning data: of the task {tuning.task}, the training data of {data.task}; give both "
-            "of one task"
-        )
 
 
 @dataclass

@@ -20,6 +20,7 @@ from ..golden.errors import UserError
 from ..golden.models import graph
 from ..golden.models.float_model import FloatLayer, FloatModel
 from ..golden.models.network import BIAS_BITS, MULT_BITS, Layer, Network, Path
+from .checks import check_trainable
 from .gradients import run_group
 from .layers import Tensors, group_of
 from .packed import Packed
@@ -41,11 +42,12 @@ class DeltaNetwork(nn.Module):
     model: the float model that it was quantized from, whose weights are the copies, as far as they
         round to the network's codes; None: the codes themselves are.
 
-    Raises UserError where the two are no pair.
+    Raises UserError where the two are no pair, and where frames are tokens.
     """
 
     def __init__(self, network: Network, model: FloatModel | None = None) -> None:
         super().__init__()
+        check_trainable(network)
         if model is not None:
             check_layers(network, model)
         self._network = network

@@ -120,7 +120,7 @@ class Quantize:
                 sections[1:1] = [totals_section("Network", rows), numbers.section()]
                 write_report(page, "quantize", sections, args.model, args.data)
             figures = _plain(network, reports, found) | {"frames": data.frames} | numbers.plain()
-            write_document(args, {"output": args.output, **figures, **numbers.plain()})
+            write_document(args, {"output": args.output, **figures})
 
 
 def _add_integer_lstm(parser: argparse.ArgumentParser) -> None:

@@ -27,6 +27,7 @@ from ..terminal.search_options import (
     add_beacons,
     add_genes,
     add_search,
+    read_beacons,
     read_limit,
     read_numbers,
     read_setting,
@@ -34,7 +35,7 @@ from ..terminal.search_options import (
 from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
-    from ..search.beacons import Beacons, Rule
+    from ..search.beacons import Rule
     from ..search.evaluations import Evaluations
     from ..search.genes import Space
     from ..search.problem import Bench, Problem
@@ -91,8 +92,9 @@ class Search:
         from ..search.search import network_of, search
 
         check_folder("-o", args.output)
+        options = read_beacons(args)
+        rule = None if options is None else _rule(args, options)
         problem, space, goals = _prepare(args)
-        rule = _rule(args) if "beacons" in args else None
         beacons = None
         if rule is not None:
             from ..search.beacons import Beacons
@@ -104,11 +106,12 @@ class Search:
                 problem,
                 space,
                 goals,
-                _crew(args, beacons),
+                _crew(args),
                 method=args.strategy,
                 evaluations=args.evaluations,
                 seed=args.seed,
                 log=args.output / LOG,
+                beacons=beacons,
                 warn=lambda line: print("deltaloom:", printable(line), file=sys.stderr),
                 show=show,
             )
@@ -176,16 +179,19 @@ def _prepare(args: argparse.Namespace) -> tuple["Problem", "Space", Any]:
     return problem, space, goals
 
 
-def _rule(args: argparse.Namespace) -> "Rule":
-    """When and how beacons are made."""
+def _rule(args: argparse.Namespace, options: dict[str, str]) -> "Rule":
+    """When and how beacons are made.
+
+    options: as `read_beacons` has them.
+    """
     from ..golden.data import Dataset
     from ..search.beacons import Rule
     from ..training.options import Options, check_torch
 
     check_torch()
     try:
-        low, high = map(float, args.beacon_errors.split(","))
-        distance, epochs = float(args.beacon_distance), int(args.beacon_epochs)
+        low, high = map(float, options["errors"].split(","))
+        distance, epochs = float(options["distance"]), int(options["epochs"])
     except ValueError as error:
         raise UserError(
             "--beacon-errors, --beacon-distance, --beacon-epochs: expected numbers, such as 1,15 "
@@ -202,21 +208,15 @@ def _rule(args: argparse.Namespace) -> "Rule":
     )
 
 
-def _crew(
-    args: argparse.Namespace, beacons: "Beacons | None"
-) -> Callable[["Problem", "Bench"], "Workers"]:
-    from ..search.beacons import WithBeacons
+def _crew(args: argparse.Namespace) -> Callable[["Problem", "Bench"], "Workers"]:
     from ..search.workers import Inline, Processes
 
     def make(problem: "Problem", bench: "Bench") -> "Workers":
-        crew: Workers
         if "dask" in args:
-            crew = _cluster(problem, args)
-        elif args.workers == 1:
-            crew = Inline(problem, bench)
-        else:
-            crew = Processes(problem, args.workers, args.cells)
-        return crew if beacons is None else WithBeacons(crew, bench, beacons)
+            return _cluster(problem, args)
+        if args.workers == 1:
+            return Inline(problem, bench)
+        return Processes(problem, args.workers, args.cells)
 
     return make
 
@@ -298,5 +298,4 @@ def _print(result: "Result", problem: "Problem", space: "Space", picked: int | N
 
 
 def _say(line: str) -> None:
-
     stdout().print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tokens: the same as the vectors that they stand for, at threshold 0, in every engine."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from deltaloom.golden.data import Dataset
 from deltaloom.golden.delta import DELTA_MODES
 from deltaloom.golden.engines.engine import (
     StepModel,
@@ -14,7 +16,10 @@ from deltaloom.golden.engines.engine import (
     run_networks,
     run_settings,
 )
+from deltaloom.golden.engines.stepper import Stepper
+from deltaloom.golden.engines.whole import run_whole
 from deltaloom.golden.errors import UserError
+from deltaloom.golden.models.float_model import FloatLayer, FloatModel, FloatPath
 from deltaloom.golden.models.layers import ONE_HOT
 from deltaloom.golden.models.network import Network
 from deltaloom.golden.models.synthetic import Shape, make_network, make_tokens
@@ -124,6 +129,39 @@ def test_quantize_frames():
     ):
         with pytest.raises(UserError, match=message):
             quantize_frames(network, frames)
+
+
+def float_model():
+    """A GRU of 3 that reads one of 9 tokens."""
+    rng = np.random.default_rng(2)
+
+    def path(source, gates, columns):
+        weights = rng.normal(size=(3, 3, columns)).astype(np.float32)
+        return FloatPath(source=source, gates=gates, weights=weights, tokens=source == "x")
+
+    paths = path("x", ("r", "z", "nx"), 9), path("h", ("r", "z", "nh"), 3)
+    bias = np.zeros((4, 3), np.float32)
+    return FloatModel(layers=(FloatLayer(name="gru", kind="gru", paths=paths, bias=bias),))
+
+
+@pytest.mark.parametrize(
+    "model", [float_model(), make_network([("gru", 3)], 9, tokens=True)], ids=["float", "network"]
+)
+def test_one_token_a_step(model):
+    tokens = [8, 0, 3]
+    wanted = run_whole(model, Dataset((np.array(tokens),))).outputs[0]
+    for make in (int, np.int16, lambda token: [token]):
+        stepper = Stepper(model)
+        found = [stepper.step(make(token)) for token in tokens]
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-12)
+    before = stepper.states
+    for frame, shape in (([], "(0,)"), ([3, 4], "(2,)"), ([[3]], "(1, 1)"), (np.eye(9), "(9, 9)")):
+        with pytest.raises(UserError, match=re.escape(f"frame: shape {shape}, the model takes")):
+            stepper.step(frame)
+    for token in (9, -1, 0.5, np.nan):
+        with pytest.raises(UserError, match=r"tokens: .* in frame 0, the network knows 0\.\.8"):
+            stepper.step(token)
+    np.testing.assert_equal(stepper.states, before)
 
 
 def test_a_threshold_is_refused():
