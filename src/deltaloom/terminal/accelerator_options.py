@@ -30,9 +30,9 @@ def add_weight_memory(parser: argparse.ArgumentParser, *, clock: bool) -> None:
     parser.add_argument(
         "--weight-memory",
         choices=(BLOCK_RAM, SDRAM, *CHIPS),
-        default=BLOCK_RAM,
+        default=argparse.SUPPRESS,
         help="where the weights are: on the chip, or in an SDRAM beside it, of the kind that the "
-        "board has or of the one that is named; see docs/boards.md",
+        "board has or of the one that is named; see docs/boards.md (default: on the chip)",
     )
     if clock:
         parser.add_argument(
@@ -53,7 +53,7 @@ def memory_options(
 
     Raises UserError for a board without such an SDRAM.
     """
-    memory: str = args.weight_memory
+    memory: str = getattr(args, "weight_memory", BLOCK_RAM)
     options: dict[str, Any] = {"word_bits": getattr(args, "word_bits", None)}
     if memory == BLOCK_RAM:
         return options
@@ -99,8 +99,9 @@ def add_hardwired(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--hardwired",
         action="store_true",
+        default=argparse.SUPPRESS,
         help="put the network into the logic, all but its weights and thresholds, and leave out "
-        "the counters: smaller, and no other network can be loaded",
+        "the counters: smaller, and no other network can be loaded (default: in memories)",
     )
 
 
