@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
 SDRAM = "sdram"
 """Of --weight-memory: the board's, or the most usual one where there is no board."""
+WORD_BITS_HELP = (
+    "bits of a weight word, one of which is read every cycle; W / weight bits products are done at "
+    "once"
+)
 
 
 def add_weight_memory(parser: argparse.ArgumentParser, *, clock: bool) -> None:
@@ -24,8 +28,7 @@ def add_weight_memory(parser: argparse.ArgumentParser, *, clock: bool) -> None:
         type=int,
         metavar="W",
         default=argparse.SUPPRESS,
-        help="bits of a weight word, one of which is read every cycle; W / weight bits products "
-        "are done at once (default: 256, and two words of an SDRAM)",
+        help=f"{WORD_BITS_HELP} (default: 256, and two words of an SDRAM)",
     )
     parser.add_argument(
         "--weight-memory",
@@ -58,14 +61,13 @@ def memory_options(
     if memory == BLOCK_RAM:
         return options
     if board is not None:
-        has = next((m.chip for m in board.memories if m.chip), "")
-        if not has or memory not in (SDRAM, has):
-            what = f"SDRAM of kind {has}" if has else "no SDRAM that designs use"
+        if not board.sdram or memory not in (SDRAM, board.sdram):
+            what = f"SDRAM of kind {board.sdram}" if board.sdram else "no SDRAM that designs use"
             raise UserError(
                 f"--weight-memory: {memory} is not possible, {board.name} has {what}; "
                 "leave it out, or build for another board (docs/boards.md)"
             )
-        memory = has
+        memory = board.sdram
     clock = args.memory_clock if clock_mhz is None else clock_mhz
     memory = next(iter(CHIPS)) if memory == SDRAM else memory
     return {**options, "weight_memory": memory, "memory_clock_mhz": clock}
@@ -78,8 +80,7 @@ def add_word_bits(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="W",
         default=256,
-        help="bits of a weight word, one of which is read every cycle; "
-        "W / weight bits products are done at once",
+        help=WORD_BITS_HELP,
     )
 
 
