@@ -2,6 +2,7 @@
 """The options that say what accelerator a network gets, for the verbs that make one."""
 
 import argparse
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError
@@ -42,8 +43,8 @@ def add_weight_memory(parser: argparse.ArgumentParser, *, clock: bool) -> None:
             "--memory-clock",
             type=float,
             metavar="MHZ",
-            default=90.0,
-            help="the accelerator's clock, which turns the SDRAM's times into cycles",
+            default=argparse.SUPPRESS,
+            help="the accelerator's clock, which turns the SDRAM's times into cycles (default: 90)",
         )
 
 
@@ -52,12 +53,14 @@ def memory_options(
 ) -> dict[str, Any]:
     """Options of `derive_config` for what `add_weight_memory` has read.
 
-    clock_mhz: of the board; None: --memory-clock.
+    clock_mhz: of the board; None: --memory-clock, where it is given.
 
-    Raises UserError for a board without such an SDRAM.
+    Raises UserError for a board without such an SDRAM, and for a --memory-clock of no use.
     """
     memory: str = getattr(args, "weight_memory", BLOCK_RAM)
     options: dict[str, Any] = {"word_bits": getattr(args, "word_bits", None)}
+    if "memory_clock" in args:
+        clock_mhz = _memory_clock(args.memory_clock, memory)
     if memory == BLOCK_RAM:
         return options
     if board is not None:
@@ -68,9 +71,22 @@ def memory_options(
                 "leave it out, or build for another board (docs/boards.md)"
             )
         memory = board.sdram
-    clock = args.memory_clock if clock_mhz is None else clock_mhz
-    memory = next(iter(CHIPS)) if memory == SDRAM else memory
-    return {**options, "weight_memory": memory, "memory_clock_mhz": clock}
+    options["weight_memory"] = next(iter(CHIPS)) if memory == SDRAM else memory
+    return options if clock_mhz is None else {**options, "memory_clock_mhz": clock_mhz}
+
+
+def _memory_clock(clock_mhz: float, memory: str) -> float:
+    """What --memory-clock says; UserError where there is no use for it."""
+    if memory == BLOCK_RAM:
+        raise UserError(
+            f"--memory-clock: {clock_mhz:g} is not possible, weights on the chip have none of "
+            f"their own; leave it out, or add --weight-memory {SDRAM}"
+        )
+    if not 0 < clock_mhz < inf:
+        raise UserError(
+            f"--memory-clock: {clock_mhz:g} is not possible, it must be a number above 0"
+        )
+    return clock_mhz
 
 
 def add_word_bits(parser: argparse.ArgumentParser) -> None:
