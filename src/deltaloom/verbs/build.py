@@ -49,9 +49,10 @@ class Build:
         from ..boards.registry import BOARDS
 
         parser.description = (
-            "Builds the accelerator of NET for a board, with the network in the bitstream, or with "
-            "--asic in standard cells, without a network: one is loaded over the bus. The results "
-            "are kept in DIR: what is there already is not built again. Exit code "
+            "Builds the accelerator of NET for a board, with the network in the bitstream where "
+            "weights are in block RAM and for the host to load where they are in SPRAM (iCE40) or "
+            "SDRAM, or with --asic in standard cells, without a network: one is loaded over the "
+            "bus. The results are kept in DIR: what is there already is not built again. Exit code "
             f"{NOT_MET} where the clock was not reached."
         )
         add_network(parser)
