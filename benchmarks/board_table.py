@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One small network's bitstream for a board of every kind: LUTs, clock, frames a second, and what
-else fits. Writes `build/bench/boards.md`, the table of docs/boards.md.
+else fits. Writes the table to `build/bench/boards.md`.
 
 Results are kept by what went into them: a run that was interrupted goes on.
 """

@@ -147,6 +147,11 @@ class Board:
     program: str
     suffix: str = ".bit"
 
+    @property
+    def sdram(self) -> str:
+        """The SDRAM that weights can be in, a name of `hw.sdram_chips.CHIPS`; "": there is none."""
+        return next((memory.chip for memory in self.memories if memory.chip), "")
+
 
 @dataclass(frozen=True, slots=True)
 class AmaranthBoards:

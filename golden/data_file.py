@@ -52,7 +52,7 @@ def fields_of(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     total = sum(lengths.tolist())  # of Python's integers, which do not wrap
     if total != len(features):
         raise UserError(
-            f"lengths: they sum to {total}, features has {len(features)} frames; "
+            f"lengths: they sum to {total}, {_frames_name(arrays)} has {len(features)} frames; "
             "each frame belongs to one sequence"
         )
     labels = _labels(arrays, lengths)
@@ -82,7 +82,7 @@ def _features(arrays: dict[str, np.ndarray]) -> np.ndarray:
         )
     if "features" in arrays and "tokens" in arrays:
         raise UserError("features, tokens: both are there; a frame is one or the other")
-    name = "tokens" if "tokens" in arrays else "features"
+    name = _frames_name(arrays)
     features = arrays[name]
     good = features.ndim == 2 and features.dtype.kind in "fiu"
     if features.ndim == 1 and features.dtype.kind in "iu":
@@ -91,6 +91,11 @@ def _features(arrays: dict[str, np.ndarray]) -> np.ndarray:
         rule = "integers [frames]" if name == "tokens" else "numbers [frames, inputs]"
         raise UserError(f"{name}: {features.dtype} {features.shape}, expected {rule}")
     return features
+
+
+def _frames_name(arrays: dict[str, np.ndarray]) -> str:
+    """Of the array that holds the frames."""
+    return "tokens" if "tokens" in arrays else "features"
 
 
 def _labels(arrays: dict[str, np.ndarray], lengths: np.ndarray) -> np.ndarray | None:

@@ -56,10 +56,8 @@ def load(file: AnyPath, kind: str, *, made_by: str) -> tuple[dict[str, np.ndarra
     """
     header = _read_header(Path(file), f"a {kind}", f"; `{made_by}` writes one")
     if header["kind"] != kind:
-        found = str(header["kind"])
-        way_out = _WAYS_OUT.get(found, f"`{made_by}` writes one")
-        article = "an" if found.startswith(tuple("aeiou")) else "a"
-        raise UserError(f"{file}: holds {article} {found}, a {kind} is wanted; {way_out}")
+        refusal = _wrong_kind(str(header["kind"]), kind, f"`{made_by}` writes one")
+        raise UserError(f"{file}: holds {refusal}")
     with _opened(Path(file)) as archive:
         tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
     digest = header.pop(DIGEST, None)
@@ -68,6 +66,25 @@ def load(file: AnyPath, kind: str, *, made_by: str) -> tuple[dict[str, np.ndarra
             f"{file}: damaged, its contents do not fit its {DIGEST} digest; make the file anew"
         )
     return tensors, header
+
+
+def refuse_lstm(name: str, model: object, wanted: str) -> None:
+    """UserError where `model` is an integer-only LSTM network, or the float original of one.
+
+    Parameters
+    ----------
+    name: of the argument.
+    wanted: the kind that it must be.
+    """
+    kind = getattr(model, "kind", None)
+    if kind in _WAYS_OUT:
+        raise UserError(f"{name}: is {_wrong_kind(kind, wanted, '')}")
+
+
+def _wrong_kind(found: str, wanted: str, way_out: str) -> str:
+    """What is there and what is wanted; way_out: of kinds that all verbs take alike."""
+    article = "an" if found.startswith(tuple("aeiou")) else "a"
+    return f"{article} {found}, a {wanted} is wanted; {_WAYS_OUT.get(found, way_out)}"
 
 
 def kind_of(file: AnyPath) -> str:

@@ -12,6 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 
 import deltaloom as dl
+from deltaloom.golden.integer_lstm.synthetic import make_lstm_network
 
 INPUTS, UNITS, CLASSES = 4, 5, 3
 
@@ -139,6 +140,33 @@ def test_errors_are_one_line(network, data):
         dl.evaluate(network, data, metrics=["loss"])
     with pytest.raises(dl.UserError, match="board 'abacus' is unknown"):
         dl.build(network, "anywhere", board="abacus")
+
+
+def test_integer_only_lstms_are_refused_by_name(model, network, data, tmp_path):
+    floats = make_lstm_network("plain", (INPUTS, UNITS), classes=CLASSES)
+    lstm = dl.quantize_integer_lstm(floats, data)
+    wrong = "network: is an integer-only LSTM network, a quantized network is wanted; `delta"
+    for refused in (
+        lambda: dl.build(lstm, tmp_path / "none"),
+        lambda: dl.estimate(lstm),
+        lambda: dl.finetune(lstm, model, data, data),
+    ):
+        with pytest.raises(dl.UserError, match=f"^{wrong}"):
+            refused()
+    for runs in (lambda it: dl.run(it, data), dl.Stepper):
+        for it, kind in ((lstm, "an integer-only"), (floats, "a float")):
+            wrong = f"^model: is {kind} LSTM network, a float model or quantized network is"
+            with pytest.raises(dl.UserError, match=wrong):
+                runs(it)
+    wrong = "model: is a float LSTM network, a float model is wanted; no cell has all"
+    for refused in (
+        lambda: dl.quantize(floats, data),
+        lambda: dl.finetune(network, floats, data, data),
+    ):
+        with pytest.raises(dl.UserError, match=f"^{wrong}"):
+            refused()
+    assert not (tmp_path / "none").exists()
+    assert dl.evaluate(lstm, data, floats).float_error is not None  # which takes both
 
 
 def test_names():

@@ -65,11 +65,10 @@ def check_memory(config: AcceleratorConfig, board: Board, clock_mhz: float | Non
     for another clock than the board's."""
     if config.sdram is None:
         return
-    kinds = [memory.chip for memory in board.memories if memory.chip]
-    if config.weight_memory not in kinds:
+    if config.weight_memory != board.sdram:
         raise UserError(
             f"weight_memory: {config.weight_memory} is not possible, {board.name} has "
-            f"{', '.join(kinds) or 'no SDRAM that designs use'}"
+            f"{board.sdram or 'no SDRAM that designs use'}"
         )
     clock = clock_of(board, clock_mhz)
     if abs(config.memory_clock_mhz - clock) > CLOCK_TOLERANCE * clock:

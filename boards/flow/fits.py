@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from ...golden.errors import UserError
 from ...hw.config import AcceleratorConfig
@@ -20,6 +21,7 @@ class BoardFit:
     -------
     board: its name.
     luts, block_rams, multipliers, sprams: (used, there).
+    memory: whether the board has the memory that the weights are in.
     """
 
     board: str
@@ -27,6 +29,7 @@ class BoardFit:
     block_rams: tuple[int, int]
     multipliers: tuple[int, int]
     sprams: tuple[int, int] = (0, 0)
+    memory: bool = True
 
     @property
     def resources(self) -> Mapping[str, tuple[int, int]]:
@@ -41,21 +44,21 @@ class BoardFit:
     @property
     def fits(self) -> bool:
         """Whether there is enough of everything."""
-        return all(used <= there for used, there in self.resources.values())
+        return self.memory and all(used <= there for used, there in self.resources.values())
 
 
 def fit_boards(config: AcceleratorConfig) -> tuple[BoardFit, ...]:
     """The accelerator on each board, in their order."""
     areas = {board.family: family_of(board).area(config) for board in BOARDS.values()}
-    return tuple(_fit(board, areas[board.family]) for board in BOARDS.values())
+    return tuple(_fit(config, board, areas[board.family]) for board in BOARDS.values())
 
 
 def fit_board(config: AcceleratorConfig, board: Board) -> BoardFit:
     """The accelerator on one board."""
-    return _fit(board, family_of(board).area(config))
+    return _fit(config, board, family_of(board).area(config))
 
 
-def _fit(board: Board, area: AreaEstimate) -> BoardFit:
+def _fit(config: AcceleratorConfig, board: Board, area: AreaEstimate) -> BoardFit:
     device = board.device
     return BoardFit(
         board=board.name,
@@ -63,6 +66,7 @@ def _fit(board: Board, area: AreaEstimate) -> BoardFit:
         block_rams=(area.block_rams, device.brams),
         multipliers=(area.multipliers, device.dsps),
         sprams=(area.sprams, device.sprams),
+        memory=not config.sdram or config.weight_memory == board.sdram,
     )
 
 
@@ -73,12 +77,10 @@ def check_fit(config: AcceleratorConfig, board: Board) -> None:
     for what, (used, there) in own.resources.items():
         if used <= family_of(board).margin * there:
             continue
-        larger = min(
-            (fit for fit in fits if fit.fits), key=lambda fit: fit.resources[what][1], default=None
-        )
+        larger = min((fit for fit in fits if fit.fits), key=partial(_there, what), default=None)
         way = (
             "quantize to fewer bits, use fewer units"
-            if what == "block RAMs"
+            if what in ("block RAMs", "SPRAMs")
             else "use narrower weight words (--word-bits)"
         )
         if what == "LUT4s" and not config.hardwired:
@@ -88,3 +90,8 @@ def check_fit(config: AcceleratorConfig, board: Board) -> None:
             f"{board.name}: the accelerator takes about {used:,} {what}, there are {there:,}: "
             f"{way}{beside}"
         )
+
+
+def _there(what: str, fit: BoardFit) -> tuple[int, int]:
+    """How much of a resource a board has, none where its family has no such; then its LUTs."""
+    return fit.resources.get(what, (0, 0))[1], fit.luts[1]

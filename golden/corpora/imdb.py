@@ -54,7 +54,7 @@ def load_imdb(
         return _from_keras(place, size, length)
     raise UserError(
         f"{place}: is neither the folder aclImdb (train/neg/*.txt and so on) nor Keras's imdb.npz; "
-        "both are at ai.stanford.edu/~amaas/data/sentiment and in keras.datasets. Neither is here"
+        "get one, from ai.stanford.edu/~amaas/data/sentiment or by keras.datasets.imdb"
     )
 
 

@@ -9,9 +9,11 @@ import numpy.typing as npt
 from ..arithmetic import Reals
 from ..cells import State
 from ..errors import UserError
+from ..models import float_model, network
 from ..models.float_model import FloatModel, run_float, widened
 from ..models.network import Network
 from ..models.states import States, first_codes, first_reals, named, reals_of
+from ..storage import refuse_lstm
 from .engine import StepModel, quantize_frames, real_outputs
 
 
@@ -27,6 +29,7 @@ class Stepper:
     """
 
     def __init__(self, model: FloatModel | Network, states: States | None = None) -> None:
+        refuse_lstm("model", model, f"{float_model.KIND} or {network.KIND}")
         backward = [layer.name for layer in model.layers if layer.backward]
         if backward:
             raise UserError(

@@ -9,9 +9,11 @@ import numpy as np
 from ..arithmetic import Reals
 from ..cells import State
 from ..data import Dataset
+from ..models import float_model, network
 from ..models.float_model import FloatModel, Trace
 from ..models.network import Network
 from ..models.states import first_codes, first_reals, named, reals_of
+from ..storage import refuse_lstm
 from .engine import quantize_frames, real_outputs, run
 from .float_engine import run_float_batch
 from .packed import Packing
@@ -37,7 +39,10 @@ def run_whole(model: FloatModel | Network, data: Dataset) -> Run:
     """Run all sequences, from the data's first states where it has some.
 
     model: a network runs bit for bit as the hardware does, with its thresholds.
+
+    Raises UserError for an integer-only LSTM.
     """
+    refuse_lstm("model", model, f"{float_model.KIND} or {network.KIND}")
     data.check_width(model.inputs, tokens=model.tokens)
     if isinstance(model, FloatModel):
         return _run_float(model, data)

@@ -3,7 +3,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
@@ -30,6 +30,7 @@ class FloatNetwork:
 
     Members
     -------
+    kind: of files that hold one.
     layers: see `FloatLstm` and `FloatLinear`.
     labels: names of the outputs, or empty.
     origin, notes: the checkpoint's name, and how it was imported; they do not count for equality.
@@ -37,6 +38,7 @@ class FloatNetwork:
     Raises UserError where a layer does not take what the one before puts out.
     """
 
+    kind: ClassVar[str] = KIND
     layers: tuple[FloatAny, ...]
     labels: tuple[str, ...] = ()
     origin: str = field(default="", compare=False)

@@ -7,6 +7,7 @@ On disk it is one safetensors file, written by `deltaloom quantize --scheme inte
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -29,6 +30,7 @@ class IntegerNetwork:
 
     Members
     -------
+    kind: of files that hold one.
     layers: see `IntegerLstm` and `IntegerLinear`.
     labels: names of the outputs, or empty.
     origin: the checkpoint's name, for reports; it does not count for equality.
@@ -38,6 +40,7 @@ class IntegerNetwork:
     too far apart for its arithmetic.
     """
 
+    kind: ClassVar[str] = KIND
     layers: tuple[Layer, ...]
     labels: tuple[str, ...] = ()
     origin: str = field(default="", compare=False)

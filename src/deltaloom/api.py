@@ -29,10 +29,11 @@ from .golden.quantization import presets
 from .golden.quantization import quantize as quantization
 from .golden.quantization.calibration import Progress, ignore_progress
 from .golden.quantization.scheme import Scheme
-from .golden.storage import AnyPath
+from .golden.storage import AnyPath, refuse_lstm
 from .terminal import estimates
 
 AUTO = "auto"
+NETWORK = network.KIND  # whose module arguments of that name hide
 
 if TYPE_CHECKING:
     from .boards.flow.report import BuildReport
@@ -99,6 +100,7 @@ def quantize(
     """
     from .search.smallest import quantize_smallest
 
+    refuse_lstm("model", model, float_model.KIND)
     if scheme == AUTO or target_error is not None:
         if scheme != AUTO or target_error is None:
             raise UserError(
@@ -314,6 +316,7 @@ def estimate(
     from .boards.flow.fits import fit_boards
     from .hw.estimates.area import estimate_area
 
+    refuse_lstm("network", network, NETWORK)
     config = _accelerator(network, word_bits, lanes, longest)
     cycles = None if data is None else estimates.data_cycles(network, config, data)
     area = estimate_area(config)
@@ -357,6 +360,7 @@ def build(
     """
     from .boards.flow.build import build
 
+    refuse_lstm("network", network, NETWORK)
     config = _accelerator(network, word_bits, lanes, longest)
     return build(
         network,

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from .golden.data import Dataset
 from .golden.evaluation.metrics import Metric, find_metric, metric_of
+from .golden.models import float_model
 from .golden.models.float_model import FloatModel
-from .golden.models.network import Network
+from .golden.models.network import KIND, Network
 from .golden.quantization.calibration import Progress, ignore_progress
-from .golden.storage import AnyPath
+from .golden.storage import AnyPath, refuse_lstm
 from .training.options import Options, check_torch
 from .training.result import FineTuning
 
@@ -42,6 +43,8 @@ def finetune(
     metric: what the error is, by name or itself; None: that of the data's task.
     checkpoint: file that an interrupted training goes on from; None: no file.
     """
+    refuse_lstm("network", network, KIND)
+    refuse_lstm("model", model, float_model.KIND)
     check_torch()
     from .training import finetune as training
 

@@ -355,6 +355,7 @@ def test_one_label_a_sequence_is_its_last_frames(tmp_path):
     ("arrays", "message"),
     [
         ({"tokens": np.zeros((3, 2), int)}, r"tokens: int64 \(3, 2\), expected integers \[frames"),
+        ({"tokens": np.zeros(3, int), "lengths": [2]}, "they sum to 2, tokens has 3 frames"),
         ({"tokens": np.zeros(3)}, r"tokens: float64 \(3,\), expected integers \[frames\]"),
         ({"tokens": np.array([-1])}, "tokens of sequence 0: -1..-1, expected 0.."),
         ({"tokens": np.zeros(3, int), "features": np.zeros((3, 1))}, "features, tokens: both are"),

@@ -2,13 +2,17 @@
 """The published closed forms give the published figures; a user's own function is called."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 
 from deltaloom.golden.errors import UserError
+from deltaloom.golden.models.synthetic import make_network
 from deltaloom.search.catalogue import SILICON, find_cost
 from deltaloom.search.costs import COSTS, Bitfusion, SiLago, paper_speedup, true_speedup
 from deltaloom.search.goals import Goals
+from deltaloom.search.options import Options
+from deltaloom.search.silicon import overuse
 from deltaloom.search.work import published_work
 
 # The MOHAQ paper's SRU: first input, three layers' weights, three projections, output.
@@ -145,3 +149,14 @@ def test_files_that_cannot_be_read(tmp_path):
 def test_values_are_finite(small):
     for one in small.run(evaluations=10, method="random").solutions:
         assert all(math.isfinite(value) for value in one.values.values())
+
+
+@pytest.mark.parametrize("board", ["icebreaker", "icesugar"])
+def test_a_board_is_too_small_where_its_spram_is(board):
+    """Words of 256 bits are 16 SPRAMs side by side, of 4: more is wanting of nothing else."""
+    found = SimpleNamespace(
+        network=make_network([("linear", 2)], 4),
+        choice=SimpleNamespace(settings={}),
+        options=Options(lanes="shift_add", word_bits=256),
+    )
+    assert overuse(found, board) == 16 / 4 - 1

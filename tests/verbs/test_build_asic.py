@@ -132,6 +132,11 @@ def test_a_clock_that_is_not_reached_is_exit_code_1(network, builds, capsys):
         (["--liberty", str(TINY)], "give --node, in nm"),
         ([*LIBRARY, "--baud", "9600"], "--baud: is not of this kind of build; leave it out"),
         ([*LIBRARY, "--synth-only"], "--synth-only: is not of this kind of build"),
+        ([*LIBRARY, "--weight-memory", "sdram"], "--weight-memory: is not of this kind of build"),
+        ([*LIBRARY, "--weight-memory", "block_ram"], "--weight-memory: is not of this kind of"),
+        ([*LIBRARY, "--hardwired"], "--hardwired: is not of this kind of build; leave it out"),
+        ([*LIBRARY, "--board", "ulx3s_85f"], "--board: is not of this kind of build"),
+        ([*LIBRARY, "--seed", "1"], "--seed: is not of this kind of build"),
         ([*LIBRARY, "--clock", "-1"], "clock: -1.0 is not possible"),
     ],
 )

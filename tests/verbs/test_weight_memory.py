@@ -25,6 +25,34 @@ def test_generate_says_where_the_weights_are(files, tmp_path, run):
     assert (pins["sdram_dq_o"], pins["sdram_dq_i"], pins["sdram_a"]) == (16, 16, 13)
 
 
+def test_the_clock_that_nobody_names(files, tmp_path, run):
+    assert run("generate", files[0], "-o", tmp_path / "rtl", "--weight-memory", CHIP) == 0
+    facts = json.loads((tmp_path / "rtl" / "manifest.json").read_text())
+    assert facts["config"]["memory_clock_mhz"] == 90.0
+
+
+@pytest.mark.parametrize("verb", ["generate", "simulate"])
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--memory-clock", 60], "--memory-clock: 60 is not possible, weights on the chip have"),
+        (["--weight-memory", "block_ram", "--memory-clock", 90], "add --weight-memory sdram"),
+        (["--weight-memory", "sdram", "--memory-clock", 0], "0 is not possible, it must be a num"),
+        (["--weight-memory", "sdram", "--memory-clock", -1], "-1 is not possible, it must be a n"),
+        (["--weight-memory", "sdram", "--memory-clock", "nan"], "nan is not possible, it must be"),
+        (["--weight-memory", "sdram", "--memory-clock", "inf"], "inf is not possible, it must be"),
+        (["--weight-memory", CHIP, "--memory-clock", 134], "134 is not possible with"),
+    ],
+)
+def test_a_clock_that_is_of_no_use(files, tmp_path, run, capsys, verb, words, message):
+    net, data = files
+    out = tmp_path / "out"
+    where = ["-o", out] if verb == "generate" else ["--data", data, "--workdir", out]
+    assert run(verb, net, *where, *words) == 2
+    assert message in capsys.readouterr().err
+    assert not list(out.rglob("*.v"))
+
+
 @pytest.mark.slow
 def test_simulate(files, tmp_path, run, monkeypatch, capsys):
     chip = replace(sdram_chips.CHIPS[CHIP], power_up=3000.0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from ..boards.flow.families import family_of
+from ..boards.flow.fits import fit_board
 from ..boards.registry import find_board
 from ..golden.models.network import Network
 from ..hw.compiler.fit import derive_config
@@ -89,16 +89,10 @@ def _first(events: "Sequence[Events]", steps: int) -> "list[Events]":
 def overuse(found: Found, board_name: str) -> float:
     """The largest part of a board's resource that the accelerator takes, less 1: above 0, too much.
 
-    LUTs, multipliers and block RAMs; what the board's own top adds is left out.
+    Resources are those of `BoardFit`; what the board's own top adds is left out.
     """
-    board = find_board(board_name)
-    config = accelerator(found.network, found)
-    area = _area(config) if board.family == "ecp5" else family_of(board).area(config)
-    device = board.device
-    shares = [area.luts / device.luts, area.block_rams / device.brams]
-    if device.dsps:
-        shares.append(area.multipliers / device.dsps)
-    return max(shares) - 1
+    fit = fit_board(accelerator(found.network, found), find_board(board_name))
+    return max(used / there for used, there in fit.resources.values()) - 1
 
 
 SILICON_COSTS: Mapping[str, Cycles | AreaCost] = {

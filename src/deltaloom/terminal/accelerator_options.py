@@ -2,6 +2,7 @@
 """The options that say what accelerator a network gets, for the verbs that make one."""
 
 import argparse
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from ..golden.errors import UserError
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
 
 SDRAM = "sdram"
 """Of --weight-memory: the board's, or the most usual one where there is no board."""
+WORD_BITS_HELP = (
+    "bits of a weight word, one of which is read every cycle; W / weight bits products are done at "
+    "once"
+)
 
 
 def add_weight_memory(parser: argparse.ArgumentParser, *, clock: bool) -> None:
@@ -24,23 +29,22 @@ def add_weight_memory(parser: argparse.ArgumentParser, *, clock: bool) -> None:
         type=int,
         metavar="W",
         default=argparse.SUPPRESS,
-        help="bits of a weight word, one of which is read every cycle; W / weight bits products "
-        "are done at once (default: 256, and two words of an SDRAM)",
+        help=f"{WORD_BITS_HELP} (default: 256, and two words of an SDRAM)",
     )
     parser.add_argument(
         "--weight-memory",
         choices=(BLOCK_RAM, SDRAM, *CHIPS),
-        default=BLOCK_RAM,
+        default=argparse.SUPPRESS,
         help="where the weights are: on the chip, or in an SDRAM beside it, of the kind that the "
-        "board has or of the one that is named; see docs/boards.md",
+        "board has or of the one that is named; see docs/boards.md (default: on the chip)",
     )
     if clock:
         parser.add_argument(
             "--memory-clock",
             type=float,
             metavar="MHZ",
-            default=90.0,
-            help="the accelerator's clock, which turns the SDRAM's times into cycles",
+            default=argparse.SUPPRESS,
+            help="the accelerator's clock, which turns the SDRAM's times into cycles (default: 90)",
         )
 
 
@@ -49,26 +53,40 @@ def memory_options(
 ) -> dict[str, Any]:
     """Options of `derive_config` for what `add_weight_memory` has read.
 
-    clock_mhz: of the board; None: --memory-clock.
+    clock_mhz: of the board; None: --memory-clock, where it is given.
 
-    Raises UserError for a board without such an SDRAM.
+    Raises UserError for a board without such an SDRAM, and for a --memory-clock of no use.
     """
-    memory: str = args.weight_memory
+    memory: str = getattr(args, "weight_memory", BLOCK_RAM)
     options: dict[str, Any] = {"word_bits": getattr(args, "word_bits", None)}
+    if "memory_clock" in args:
+        clock_mhz = _memory_clock(args.memory_clock, memory)
     if memory == BLOCK_RAM:
         return options
     if board is not None:
-        has = next((m.chip for m in board.memories if m.chip), "")
-        if not has or memory not in (SDRAM, has):
-            what = f"SDRAM of kind {has}" if has else "no SDRAM that designs use"
+        if not board.sdram or memory not in (SDRAM, board.sdram):
+            what = f"SDRAM of kind {board.sdram}" if board.sdram else "no SDRAM that designs use"
             raise UserError(
                 f"--weight-memory: {memory} is not possible, {board.name} has {what}; "
                 "leave it out, or build for another board (docs/boards.md)"
             )
-        memory = has
-    clock = args.memory_clock if clock_mhz is None else clock_mhz
-    memory = next(iter(CHIPS)) if memory == SDRAM else memory
-    return {**options, "weight_memory": memory, "memory_clock_mhz": clock}
+        memory = board.sdram
+    options["weight_memory"] = next(iter(CHIPS)) if memory == SDRAM else memory
+    return options if clock_mhz is None else {**options, "memory_clock_mhz": clock_mhz}
+
+
+def _memory_clock(clock_mhz: float, memory: str) -> float:
+    """What --memory-clock says; UserError where there is no use for it."""
+    if memory == BLOCK_RAM:
+        raise UserError(
+            f"--memory-clock: {clock_mhz:g} is not possible, weights on the chip have none of "
+            f"their own; leave it out, or add --weight-memory {SDRAM}"
+        )
+    if not 0 < clock_mhz < inf:
+        raise UserError(
+            f"--memory-clock: {clock_mhz:g} is not possible, it must be a number above 0"
+        )
+    return clock_mhz
 
 
 def add_word_bits(parser: argparse.ArgumentParser) -> None:
@@ -78,8 +96,7 @@ def add_word_bits(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="W",
         default=256,
-        help="bits of a weight word, one of which is read every cycle; "
-        "W / weight bits products are done at once",
+        help=WORD_BITS_HELP,
     )
 
 
@@ -99,8 +116,9 @@ def add_hardwired(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--hardwired",
         action="store_true",
+        default=argparse.SUPPRESS,
         help="put the network into the logic, all but its weights and thresholds, and leave out "
-        "the counters: smaller, and no other network can be loaded",
+        "the counters: smaller, and no other network can be loaded (default: in memories)",
     )
 
 

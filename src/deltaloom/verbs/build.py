@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 REPORT = "report.json"
 BOARD = "ulx3s_85f"
+SEED = 1
 NOT_MET = 1
 """Exit code of a build that is complete but does not reach its clock."""
 
@@ -48,17 +49,18 @@ class Build:
         from ..boards.registry import BOARDS
 
         parser.description = (
-            "Builds the accelerator of NET for a board, with the network in the bitstream, or with "
-            "--asic in standard cells, without a network: one is loaded over the bus. The results "
-            "are kept in DIR: what is there already is not built again. Exit code "
+            "Builds the accelerator of NET for a board, with the network in the bitstream where "
+            "weights are in block RAM and for the host to load where they are in SPRAM (iCE40) or "
+            "SDRAM, or with --asic in standard cells, without a network: one is loaded over the "
+            "bus. The results are kept in DIR: what is there already is not built again. Exit code "
             f"{NOT_MET} where the clock was not reached."
         )
         add_network(parser)
         parser.add_argument(
             "--board",
-            default=BOARD,
+            default=argparse.SUPPRESS,
             metavar="BOARD",
-            help=f"board to build for: {', '.join(BOARDS)}; see docs/boards.md",
+            help=f"board to build for: {', '.join(BOARDS)}; see docs/boards.md (default: {BOARD})",
         )
         parser.add_argument(
             "-o",
@@ -101,7 +103,10 @@ class Build:
             help="the accelerator's clock in MHz (default: the board's; in cells 100)",
         )
         parser.add_argument(
-            "--seed", type=int, default=1, help="placement seed; another one moves the clock a bit"
+            "--seed",
+            type=int,
+            default=argparse.SUPPRESS,
+            help=f"placement seed; another one moves the clock a bit (default: {SEED})",
         )
         parser.add_argument(
             "--cycles-per-step",
@@ -128,7 +133,7 @@ class Build:
             build_asic(args, clock, cycles)
             return
         check_folder("-o", args.output)
-        board = find_board(args.board)
+        board = find_board(getattr(args, "board", BOARD))
         baud: int | None = getattr(args, "baud", None)
         check_line(board, baud or board.baud)
         check_rates(board, clock_mhz=clock or board.clock_mhz, baud=baud or board.baud)
@@ -141,7 +146,7 @@ class Build:
             frames=args.longest,
             **memory_options(args, board, clock_of(board, clock)),
         )
-        if args.hardwired:
+        if "hardwired" in args:
             config = replace(config, hardwired=True, counted=False)
         if "simulated" in args:
             design = BoardDesign.of(network, config, board, clock_mhz=clock, baud=baud)
@@ -154,12 +159,12 @@ class Build:
         with phase_lines() as progress:
             report = build(
                 network,
-                args.board,
+                board.name,
                 workdir=args.output,
                 config=config,
                 clock_mhz=clock,
                 baud=baud,
-                seed=args.seed,
+                seed=getattr(args, "seed", SEED),
                 synth_only="synth_only" in args,
                 cycles_per_step=cycles or dense_cycles(network, config),
                 progress=progress,

@@ -43,6 +43,28 @@ def test_what_is_surely_too_large_is_refused_by_name():
         check_fit(CONFIG, BOARDS["ulx3s_45f"])
 
 
+def test_weights_in_an_sdram_fit_the_boards_that_have_it():
+    config = derive_config(make_network([("gru", 16)], 8, seed=1), weight_memory="sdram_16mx16")
+    fitting = {fit.board for fit in fit_boards(config) if fit.fits}
+    ulx3s = {"ulx3s_12f", "ulx3s_25f", "ulx3s_45f", "ulx3s_85f"}
+    assert fitting == ulx3s | {"icesugar_pro", "icepi_zero"}
+    other = replace(config, weight_memory="sdram_2mx32", word_bits=32)
+    assert not any(fit.fits for fit in fit_boards(other))
+    on_chip = replace(config, weight_memory="block_ram")
+    assert {fit.board for fit in fit_boards(on_chip) if fit.fits} > fitting
+
+
+def test_too_little_spram_is_as_too_little_block_ram():
+    """180,000 weights of 8 bits and their padding are 6 SPRAMs of 32 kB, of 4."""
+    config = derive_config(make_network([("linear", 300)], 600), word_bits=8)
+    with pytest.raises(
+        UserError,
+        match=r"^icebreaker: the accelerator takes about 6 SPRAMs, there are 4: "
+        "quantize to fewer bits, use fewer units or build for ecpix5_85f$",
+    ):
+        check_fit(replace(config, hardwired=True, counted=False), BOARDS["icebreaker"])
+
+
 @pytest.mark.parametrize(("luts", "refused"), [(1.0, False), (0.96, False), (0.9, True)])
 def test_a_little_too_large_by_an_estimate_is_not_sure(monkeypatch, luts, refused):
     board: Board = BOARDS["ulx3s_85f"]

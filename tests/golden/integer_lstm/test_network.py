@@ -99,9 +99,9 @@ def test_files_are_told_from_others(network, tmp_path):
     with pytest.raises(UserError) as caught:
         Network.load(tmp_path / "net")
     assert str(caught.value).endswith(
-        "net: holds an integer-only LSTM network, a quantized network is wanted; it runs in golden "
-        "only, `deltaloom evaluate` and `deltaloom tune` take it; for hardware, quantize the float "
-        "model with another scheme"
+        "net: holds an integer-only LSTM network, a quantized network is wanted; "
+        "`deltaloom evaluate`, `tune`, `generate` and `simulate` take it; for all else, quantize "
+        "the float model with another scheme"
     )
     with pytest.raises(UserError, match="`deltaloom quantize --scheme integer-lstm` takes it"):
         FloatModel.load(tmp_path / "floats")
