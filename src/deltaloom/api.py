@@ -345,7 +345,7 @@ def build(
     cycles_per_step: float | None = None,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> "BuildReport":
-    """Build a board's bitstream, with the network in it; area, clock and latency.
+    """Build a board's bitstream, with the network in it but for an iCE40; area, clock and latency.
 
     Parameters
     ----------
