@@ -131,11 +131,11 @@ class Accelerator(wiring.Component):
     def _direct(self, m: Module, registers: Registers, core: Core, delivered: Value) -> Value:
         """Connect the streams to the core; whether there are frames on their way."""
         m.d.comb += [
-            core.i.valid.eq(self.s_axis.tvalid),
+            core.i.valid.eq(self.s_axis.tvalid & registers.ready),
             Value.cast(core.i.payload.value).eq(self.s_axis.tdata),
             core.i.payload.last.eq(self.s_axis.tlast),
             core.i.payload.first.eq(self.s_axis.tuser[0]),
-            self.s_axis.tready.eq(core.i.ready),
+            self.s_axis.tready.eq(core.i.ready & registers.ready),
             core.restart.eq(registers.new_sequence),
             registers.new_sequence_taken.eq(core.restart_taken),
         ]
@@ -151,7 +151,8 @@ class Accelerator(wiring.Component):
         image = self.image.contents if self.image else {}
         m.submodules.sequence = buffer = SequenceBuffer(self.config, init=image.get(SWEEPS, []))
         word: Any = Signal(SequenceWord)
-        wiring.connect(m, loader.loads[SWEEPS], buffer.load)
+        if SWEEPS in loader.loads:
+            wiring.connect(m, loader.loads[SWEEPS], buffer.load)
         wiring.connect(m, buffer.frames, core.i)
         wiring.connect(m, core.o, buffer.outputs)
         m.d.comb += [
@@ -159,9 +160,9 @@ class Accelerator(wiring.Component):
             word.last.eq(self.s_axis.tlast),
             word.first.eq(self.s_axis.tuser[0]),
             word.end.eq(self.s_axis.tuser[1]),
-            buffer.i.valid.eq(self.s_axis.tvalid),
+            buffer.i.valid.eq(self.s_axis.tvalid & registers.ready),
             buffer.i.payload.eq(word),
-            self.s_axis.tready.eq(buffer.i.ready),
+            self.s_axis.tready.eq(buffer.i.ready & registers.ready),
             buffer.restart.eq(registers.new_sequence),
             registers.new_sequence_taken.eq(buffer.restart_taken),
             core.sweep.eq(buffer.sweep),

@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, ResetSignal, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -105,6 +105,8 @@ class Registers(wiring.Component):
     set_threshold : out, `ThresholdWrite`
         A list's new threshold, one cycle after the bus wrote it. After a reset every list's initial
         one comes, one every third cycle, and the bus waits.
+    ready : out, 1 bit
+        Every list has its threshold since the last reset; no frame may begin before.
     state : out, `StateReadSignature(state_words)`
         The reader of the bus waits while `ready` is low, so the core must not withhold it for ever.
     image : out, `ImageWriteSignature`
@@ -123,6 +125,7 @@ class Registers(wiring.Component):
     new_sequence: Signal
     new_sequence_taken: Signal
     set_threshold: data.View
+    ready: Signal
     state: Any
     image: Any
 
@@ -157,6 +160,7 @@ class Registers(wiring.Component):
                 "new_sequence": Out(1),
                 "new_sequence_taken": In(1),
                 "set_threshold": Out(ThresholdWrite),
+                "ready": Out(1),
                 "state": Out(StateReadSignature(state_words)),
                 "image": Out(ImageWriteSignature()),
             }
@@ -216,11 +220,14 @@ class Registers(wiring.Component):
             bus.w_ready.eq(~telling),
         ]
         new = self.set_threshold
-        m.d.comb += [write.addr.eq(new.list), write.data.eq(new.value), write.en.eq(new.en)]
+        # Nor must whatever the register holds before a reset be written while it lasts.
+        en = new.en & ~ResetSignal(allow_reset_less=True)
+        m.d.comb += [write.addr.eq(new.list), write.data.eq(new.value), write.en.eq(en)]
         # The encoders keep thresholds in memories, which a reset does not touch: tell them again.
         told, looked_up = Signal(range(self.lists + 1)), Signal(2)
         m.d.comb += telling.eq(told != self.lists)
         m.d.sync += [
+            self.ready.eq(~telling),
             new.en.eq(0),
             new.list.eq(Mux(telling, told, number)),
             new.value.eq(Mux(telling, found, bus.w_data[: rmap.THRESHOLD_BITS])),

@@ -71,7 +71,7 @@ def plan_uses(
     """
     first = {stage.layer: stage.index for stage in reversed(stages)}
     last = {stage.layer: stage.index for stage in stages}
-    names = {id(path): name for name, path in network.paths()}
+    names = path_names(network)
     uses: list[PathUse] = []
     known: dict[tuple[int, int], PathUse] = {}
     encoders: dict[tuple[int, int], int] = {}
@@ -97,7 +97,7 @@ def plan_uses(
             memory = (producer == INPUT, encoder)
             known[n, k] = PathUse(
                 stage=stage,
-                name=names[id(path)],
+                name=names[n][k],
                 path=fed,
                 list=len(known),
                 producer=producer,
@@ -112,6 +112,12 @@ def plan_uses(
             rounded = kept + -kept % slices
             references[memory] = references.get(memory, 0) + rounded
     return tuple(uses)
+
+
+def path_names(network: Network) -> list[list[str]]:
+    """Of each layer, in its order; layers that share weights share the paths, but not names."""
+    names = (name for name, _ in network.paths())
+    return [[next(names) for _ in layer.paths] for layer in network.layers]
 
 
 def _when(path: Path, late: bool) -> int:

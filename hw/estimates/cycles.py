@@ -16,6 +16,7 @@ import numpy as np
 from ...golden.arithmetic import Ints
 from ...golden.errors import UserError
 from ..compiler.networks import AnyNetwork, Network
+from ..compiler.paths import path_names
 from ..compiler.plan import Plan
 from ..config import AcceleratorConfig
 from .cycle_machine import Estimate, Events, Machine
@@ -58,12 +59,11 @@ def estimate_plan(plan: Plan, events: Sequence[Events]) -> Estimate:
 
 def dense_events(network: Network, steps: int) -> dict[str, Ints]:
     """The events of a sequence in whose steps every element changes."""
-    names = {id(path): name for name, path in network.paths()}
     dense = {}
-    for layer in network.layers:
+    for layer, names in zip(network.layers, path_names(network), strict=True):
         first = slice(-1, None) if layer.backward else slice(1)  # of its own steps
-        for path in layer.paths:
-            dense[names[id(path)]] = counts = np.full(steps, path.most_events)
+        for path, name in zip(layer.paths, names, strict=True):
+            dense[name] = counts = np.full(steps, path.most_events)
             if path.source == "h":
                 counts[first] = 0
     return dense

@@ -114,7 +114,7 @@ def words(folder, text, *plusargs):
     return [" ".join(line.split()) for line in ran.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("seed", [None, 0, 1])
+@pytest.mark.parametrize("seed", [None, 0, 1, 2, 3])
 def test_one_cycle_of_reset_is_enough(design, seed):
     folder, text, wanted = design
     assert words(folder, started_from(text, seed)) == [f"word {w}" for w in wanted]
