@@ -105,8 +105,9 @@ def page_words(file):
 
 
 @pytest.mark.parametrize("verb", ["quantize", "evaluate", "sweep", "tune"])
-def test_the_page_has_what_the_terminal_has(verb, make_pair, tmp_path, run, capsys):
-    """Every cell of every table."""
+def test_the_page_has_what_the_terminal_has(verb, make_pair, tmp_path, run, capsys, monkeypatch):
+    """Every cell of every table, at its full width."""
+    monkeypatch.delenv("COLUMNS", raising=False)
     model, net, data = make_pair(tmp_path)
     features = Dataset.load(data).features
     labelled = tmp_path / "labelled.npz"

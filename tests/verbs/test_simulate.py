@@ -67,7 +67,9 @@ def test_simulate_tells_a_mismatch(files, tmp_path, capsys, monkeypatch, cells, 
     other = make_network([("lstm", 6), ("linear", 3)], 5, threshold=2, seed=1)
     honest = simulate_verb.generate_verilog
     monkeypatch.setattr(
-        simulate_verb, "generate_verilog", lambda network, *rest: honest(other, *rest)
+        simulate_verb,
+        "generate_verilog",
+        lambda network, *rest, **options: honest(other, *rest, **options),
     )
     assert simulate(files, "--frames", 4, "--json", tmp_path / "out.json") == 1
     out = capsys.readouterr().out

@@ -125,6 +125,7 @@ OTHERS = {
     "two bits": {"weight_bits": (2,), "activation_bits": 2},
     "all widths": {"weight_bits": (2, 4, 8, 16), "word_bits": 128, "activation_bits": 16},
     "sweeps": {"sweeps": 3, "sweep_sources": 2, "sequence_words": 5000, "initial": True},
+    "weights in an SDRAM": {"weight_memory": "sdram_16mx16", "memory_clock_mhz": 90.0},
     "skips": {"cells": ("sru4", "sru", "sru0"), "cell_units": 2},
     "one of all": {
         **dict.fromkeys(("weight_words", "row_words", "program", "layers", "states"), 1),
