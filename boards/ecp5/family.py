@@ -29,7 +29,7 @@ class Ecp5:
 
     def tools(self, *, synth_only: bool) -> tuple[str, ...]:
         """The programs that a build runs."""
-        return ("pyosys",) if synth_only else ("pyosys", "nextpnr-ecp5", "ecppack")
+        return ("pyosys",) if synth_only else ("pyosys", self.placer, "ecppack")
 
     def area(self, config: AcceleratorConfig) -> AreaEstimate:
         """Fitted to what Yosys makes of some hundred accelerators, see `hw.estimates`."""

@@ -4,11 +4,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth.hdl import Instance, Module, Signal
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Instance, Module
 
 from ...golden.errors import UserError
+from ..family.pll import OneClock
 
 _INPUT_MHZ = (8.0, 400.0)
 _VCO_MHZ = (400.0, 800.0)
@@ -89,7 +88,7 @@ def pll_settings(input_mhz: float, output_mhz: float, *, speed: int | None = Non
     )
 
 
-class Ecp5Pll(wiring.Component):
+class Ecp5Pll(OneClock):
     """One clock from another.
 
     Parameters
@@ -99,31 +98,11 @@ class Ecp5Pll(wiring.Component):
     ahead_ns
         By how much `clk_ahead` is ahead of `clk_out`, to an eighth of the oscillator's period;
         None: it is not made.
-
-    Members
-    -------
-    clk_in: in, 1 bit: the input clock
-    clk_out: out, 1 bit: the clock for a domain
-    clk_ahead: out, 1 bit: a clock of the same rate for what is beside the FPGA
-    locked: out, 1 bit: the clock is steady; asynchronous
     """
 
-    clk_in: Signal
-    clk_out: Signal
-    clk_ahead: Signal
-    locked: Signal
-
     def __init__(self, settings: PllSettings, *, ahead_ns: float | None = None) -> None:
-        self.settings = settings
+        super().__init__(settings)
         self._ahead_ns = ahead_ns
-        super().__init__(
-            {"clk_in": In(1), "clk_out": Out(1), "clk_ahead": Out(1), "locked": Out(1)}
-        )
-
-    @property
-    def output_mhz(self) -> float:
-        """The rate of `clk_out`."""
-        return self.settings.output_mhz
 
     @property
     def second_output(self) -> dict[str, Any]:

@@ -28,8 +28,7 @@ class Gowin:
 
     def tools(self, *, synth_only: bool) -> tuple[str, ...]:
         """The programs that a build runs."""
-        placers = ("nextpnr-himbaechel-gowin", "gowin_pack")
-        return ("pyosys",) if synth_only else ("pyosys", *placers)
+        return ("pyosys",) if synth_only else ("pyosys", self.placer, "gowin_pack")
 
     def area(self, config: AcceleratorConfig) -> AreaEstimate:
         """ECP5's, with factors: see `area`."""
@@ -86,7 +85,7 @@ class Gowin:
         die = board.device.nextpnr
         layout = lay_out(
             netlist,
-            placer="nextpnr-himbaechel-gowin",
+            placer=self.placer,
             options=[
                 *("--device", board.package, "--vopt", f"family={die}"),
                 *("--vopt", "cst=design.cst", "--write", "placed.json"),

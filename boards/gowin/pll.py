@@ -4,11 +4,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth.hdl import Instance, Module, Signal
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Instance, Module
 
 from ...golden.errors import UserError
+from ..family.pll import OneClock
 
 _OUT_DIVIDERS = (2, 4, 8, *range(16, 129, 16))
 _VCO_MHZ = {"GW1NR-9C": (400.0, 1200.0), "GW2AR-18C": (500.0, 1250.0)}
@@ -57,37 +56,14 @@ def pll_settings(device: str, input_mhz: float, output_mhz: float) -> PllSetting
     )
 
 
-class GowinPll(wiring.Component):
+class GowinPll(OneClock):
     """One clock from another.
 
     Parameters
     ----------
     settings
         The dividers, see `pll_settings`.
-
-    Members
-    -------
-    clk_in: in, 1 bit: the input clock
-    clk_out: out, 1 bit: the clock for a domain
-    clk_ahead: out, 1 bit: 0, as no board of the family tells of an SDRAM
-    locked: out, 1 bit: the clock is steady; asynchronous
     """
-
-    clk_in: Signal
-    clk_out: Signal
-    clk_ahead: Signal
-    locked: Signal
-
-    def __init__(self, settings: PllSettings) -> None:
-        self.settings = settings
-        super().__init__(
-            {"clk_in": In(1), "clk_out": Out(1), "clk_ahead": Out(1), "locked": Out(1)}
-        )
-
-    @property
-    def output_mhz(self) -> float:
-        """The rate of `clk_out`."""
-        return self.settings.output_mhz
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

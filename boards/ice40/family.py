@@ -31,7 +31,7 @@ class Ice40:
 
     def tools(self, *, synth_only: bool) -> tuple[str, ...]:
         """The programs that a build runs."""
-        return ("pyosys",) if synth_only else ("pyosys", "nextpnr-ice40", "icepack")
+        return ("pyosys",) if synth_only else ("pyosys", self.placer, "icepack")
 
     def area(self, config: AcceleratorConfig) -> AreaEstimate:
         """ECP5's, with factors: see `area`."""
@@ -91,7 +91,7 @@ class Ice40:
         options += ["--pcf", "design.pcf", "--asc", "design.asc"]
         layout = lay_out(
             netlist,
-            placer="nextpnr-ice40",
+            placer=self.placer,
             options=options,
             freq_mhz=clock_mhz,
             workdir=workdir,

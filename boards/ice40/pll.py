@@ -4,11 +4,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth.hdl import Instance, Module, Signal
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Instance, Module
 
 from ...golden.errors import UserError
+from ..family.pll import OneClock
 
 _VCO_MHZ = (533.0, 1066.0)
 _DETECTOR_MHZ = (10.0, 133.0)
@@ -73,37 +72,14 @@ def pll_settings(input_mhz: float, output_mhz: float) -> PllSettings:
     )
 
 
-class Ice40Pll(wiring.Component):
+class Ice40Pll(OneClock):
     """One clock from another; a wire where both are the same.
 
     Parameters
     ----------
     settings
         The dividers, see `pll_settings`.
-
-    Members
-    -------
-    clk_in: in, 1 bit: the input clock
-    clk_out: out, 1 bit: the clock for a domain
-    clk_ahead: out, 1 bit: 0, as no board of the family tells of an SDRAM
-    locked: out, 1 bit: the clock is steady; asynchronous
     """
-
-    clk_in: Signal
-    clk_out: Signal
-    clk_ahead: Signal
-    locked: Signal
-
-    def __init__(self, settings: PllSettings) -> None:
-        self.settings = settings
-        super().__init__(
-            {"clk_in": In(1), "clk_out": Out(1), "clk_ahead": Out(1), "locked": Out(1)}
-        )
-
-    @property
-    def output_mhz(self) -> float:
-        """The rate of `clk_out`."""
-        return self.settings.output_mhz
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
