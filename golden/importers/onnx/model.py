@@ -167,7 +167,8 @@ class Graph:
         """What a Constant node holds, None where that is no numbers."""
         if len(node.attribute) != 1:
             raise UserError(
-                f"{title(node)}: has {len(node.attribute)} attributes, one is needed; export it anew"
+                f"{title(node)}: has {len(node.attribute)} attributes, one is needed; export it "
+                "anew"
             )
         (attribute,) = node.attribute
         value = self.onnx.helper.get_attribute_value(attribute)
@@ -211,7 +212,9 @@ def check_sizes(name: str, shape: Iterable[int | str | None]) -> None:
     """Raise UserError where a value has an axis of size 0: there is nothing to compute."""
     for k, size in enumerate(shape):
         if size == 0:
-            raise UserError(f"{name!r}: its axis {k} has size 0, at least 1 is needed; export it anew")
+            raise UserError(
+                f"{name!r}: its axis {k} has size 0, at least 1 is needed; export it anew"
+            )
 
 
 def taken_by(node: Any) -> list[str]:
