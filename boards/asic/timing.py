@@ -81,9 +81,10 @@ if {$$slack < 1e8 && [slack_at $$under] > -1e-7} {
     if {[slack_at $$middle] > -1e-7} { set over $$middle } else { set under $$middle }
   }
 }
-slack_at $$over
 puts "== period\n$$over"
 puts "== registers"
+# At a period that is a little too short, a path that is late limits it; one that borrows does not.
+slack_at [expr {0.99 * $$over}]
 report_checks -path_delay max -format full -digits 4
 puts "== slews"
 proc slew {pin} {
