@@ -9,6 +9,7 @@ from pathlib import Path
 import area
 import area_model
 import arrays
+import beacons
 import board_table
 import cells
 import energy
@@ -50,6 +51,7 @@ FPGA: dict[str, Suite] = {
 }
 LONG: dict[str, Suite] = {
     **search.SEARCHES,
+    "search-beacons": beacons.figures,
     "search-picks": picks.figures,
     "energy": energy.figures,
     "training": training.figures,

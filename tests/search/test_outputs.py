@@ -92,7 +92,7 @@ def test_the_page_works(small, tmp_path, method):
 
 
 def test_the_page_in_a_browser(found, tmp_path):
-    """Clicked through in headless Chromium, where it is installed: what is there is what is seen."""
+    """Clicked through in headless Chromium, where it is installed."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("chromium is not installed")
