@@ -55,6 +55,7 @@ LONG: dict[str, Suite] = {
     "search-picks": picks.figures,
     "energy": energy.figures,
     "training": training.figures,
+    "training-changes": training.changes,
     "sdram": lambda work: sdram.figures(work, dense_steps=4, smooth_steps=20),
     "boards": board_table.figures,
 }
