@@ -23,7 +23,7 @@ from deltaloom.golden.models.network import Network
 CELL, THRESHOLD = "lstm", 8
 COMMAND = "make bench ARGS=software"
 BATCHES = (1, 4, 8, 16, 32, 44)
-TRIES = 9
+TRIES = 15
 TARGET_SECONDS = 5.0
 
 

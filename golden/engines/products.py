@@ -81,33 +81,33 @@ class Product:
         last: bool,
     ) -> None:
         self.dtype = exact_dtype(max(reach.sums for reach in reaches))
-        self._at_once = all(reach.fits_sum(beyond) for reach in reaches)
+        doubles = pre is np.float64
+        self._at_once = doubles and all(reach.fits_sum(beyond) for reach in reaches)
         if len({(id(path.weights), id(path.mult), path.quantizer) for path in paths}) == 1:
             paths = paths[:1]
-        first = paths[0]
+        first, self._count = paths[0], len(paths)
         self._tokens, self._last = first.tokens, last
         places = [order.index(layer.cell.gates.index(gate)) for gate in first.gates]
         own = sorted(range(len(places)), key=lambda n: places[n])
-        # [runs, gates, columns, units]
-        matrices = np.stack([path.weights[own].transpose(0, 2, 1) for path in paths])
+        # [runs, gates, columns, units], without the first where there is one run
+        matrices = _stacked([path.weights[own].transpose(0, 2, 1) for path in paths])
         if first.tokens:  # and a row of zeros, last: that of `NONE`
-            matrices = np.pad(matrices, [(0, 0), (0, 0), (0, 1), (0, 0)])
+            matrices = np.pad(matrices, [*[(0, 0)] * (matrices.ndim - 2), (0, 1), (0, 0)])
         self._matrix = np.ascontiguousarray(matrices, self.dtype)
-        # [runs, gates, 1, units] and [runs, gates, 1, 1]
-        self._mult = np.stack([path.mult[own] for path in paths])[:, :, None]
-        self._shift = np.stack([path.shift[own] for path in paths])[:, :, None, None]
+        self._mult = _stacked([path.mult[own][:, None] for path in paths])
+        self._shift = _stacked([path.shift[own][:, None, None] for path in paths])
         self._factor: Reals | None = None
-        if pre is np.float64:
+        if doubles:
             self._factor = self._mult * 0.5**self._shift
-        self._runs = _runs([places[n] for n in own])
+        self._rows = _runs([places[n] for n in own])
         self._all = len(places) == len(order)
         self._space = _Space()
 
     def begin(self, references: np.ndarray, p: np.ndarray, bias: np.ndarray) -> None:
         """Add it to the bias [gates, 1 or runs, units] instead, all that p has yet."""
-        whole = self._all and self._at_once and len(self._mult) == 1 == bias.shape[1]
+        whole = self._all and self._at_once and self._count == 1 == bias.shape[1]
         if whole and self._factor is not None:
-            np.multiply(self._product(references[None])[0], self._factor[0], out=p)
+            np.multiply(self._product(references), self._factor, out=p)
             p += bias
             self._round(p)
             return
@@ -116,22 +116,16 @@ class Product:
 
     def add(self, references: np.ndarray, p: np.ndarray) -> None:
         """Add it for references [n, columns] to p [gates, n, units]."""
-        runs = len(self._mult)
-        if runs == 1:  # the same as below, in fewer calls
-            part = self._scaled(self._product(references[None]))[0]
-            for own, rows in self._runs:
-                into = p[rows]
-                into += part[own]
-        else:  # [runs, n, ..], views of what stands next to each other
-            references = references.reshape(-1, runs, references.shape[1]).swapaxes(0, 1)
-            beside = p.reshape(len(p), -1, runs, p.shape[2]).transpose(2, 0, 1, 3)
-            part = self._scaled(self._product(references))
-            for own, rows in self._runs:
-                into = beside[:, rows]
-                into += part[:, own]
-        if self._factor is not None and self._at_once:
-            for _, rows in self._runs:
-                self._round(p[rows])
+        if self._count > 1:  # [runs, .., n, ..], views of what stands next to each other
+            runs = self._count
+            references = references.reshape(-1, 1, runs, references.shape[1]).transpose(2, 1, 0, 3)
+            p = p.reshape(len(p), -1, runs, p.shape[2]).transpose(2, 0, 1, 3)
+        part = self._scaled(self._product(references))
+        for own, rows in self._rows:
+            into = p[..., rows, :, :]
+            into += part[..., own, :, :]
+            if self._at_once:
+                self._round(into)
 
     def _round(self, p: np.ndarray) -> None:
         """Take the floor, unless whoever reads p does."""
@@ -140,14 +134,20 @@ class Product:
             p += HALF
 
     def _product(self, references: np.ndarray) -> np.ndarray:
-        """[runs, gates, n, units] of references [runs, n, columns]."""
+        """[.., gates, n, units] of references [.., n, columns]."""
         if self._tokens:
-            places = references[:, :, 0]
-            columns: np.ndarray = np.stack([self._matrix[k][:, at] for k, at in enumerate(places)])
-            return columns
-        shape = (*self._matrix.shape[:2], references.shape[1], self._matrix.shape[3])
-        out = self._space.of("product", shape, self.dtype)
-        found: np.ndarray = np.matmul(references[:, None], self._matrix, out=out)
+            return self._columns(references[..., 0])
+        shape = (*self._matrix.shape[:-2], references.shape[-2], self._matrix.shape[-1])
+        found = self._space.of("product", shape, self.dtype)
+        np.matmul(references, self._matrix, out=found)
+        return found
+
+    def _columns(self, places: np.ndarray) -> np.ndarray:
+        """The same of tokens at places [.., n]."""
+        if self._count == 1:
+            return self._matrix[:, places]
+        columns = [matrix[:, at] for matrix, (at,) in zip(self._matrix, places, strict=True)]
+        found: np.ndarray = np.stack(columns)
         return found
 
     def _scaled(self, m: np.ndarray) -> np.ndarray:
@@ -184,6 +184,11 @@ class _Space:
 def spread(bias: np.ndarray, p: np.ndarray) -> None:
     """Begin pre-activations [gates, n, units] with the bias [gates, 1 or runs, units]."""
     p.reshape(len(p), -1, *bias.shape[1:])[:] = bias[:, None]
+
+
+def _stacked(arrays: list[np.ndarray]) -> np.ndarray:
+    """One after the other along a new first axis, unless it is one."""
+    return arrays[0] if len(arrays) == 1 else np.stack(arrays)
 
 
 def _runs(rows: list[int]) -> list[tuple[slice, slice]]:
