@@ -121,6 +121,7 @@ class AcceleratorConfig:
     lists: event lists
     weight_memory: "block_ram", or the kind of SDRAM beside the chip that the weights are in, a name
         of `sdram_chips.CHIPS`
+    near_words: with an SDRAM, so many of the weights are on the chip all the same, the first ones
     memory_clock_mhz: the accelerator's clock, which turns an SDRAM's times into cycles; with block
         RAM it changes nothing
     weight_words, row_words, program: depths of the memories of weights, row parameters and passes
@@ -150,6 +151,7 @@ class AcceleratorConfig:
     lists: int = 8
     layers: int = 8
     weight_memory: str = BLOCK_RAM
+    near_words: int = 0
     memory_clock_mhz: float = 90.0
     weight_words: int = 4096
     row_words: int = 512
@@ -235,7 +237,7 @@ class AcceleratorConfig:
             value = getattr(self, field.name)
             if isinstance(value, int) and not isinstance(value, bool):
                 most = LIMITS.get(field.name)
-                least = 0 if field.name == "sequence_words" else 1
+                least = 0 if field.name in ("near_words", "sequence_words") else 1
                 _check(
                     field.name,
                     value,
@@ -258,6 +260,9 @@ class AcceleratorConfig:
         memories = (BLOCK_RAM, *CHIPS)
         rule = f"one of {', '.join(memories)}"
         _check("weight_memory", self.weight_memory, self.weight_memory in memories, rule)
+        most = self.weight_words - 1 if self.sdram else 0
+        rule = "fewer than weight_words with an SDRAM, else 0"
+        _check("near_words", self.near_words, self.near_words <= most, rule)
         if self.sdram:
             self._check_sdram(self.sdram)
         encoders = self.encoders + self.input_encoders

@@ -45,6 +45,7 @@ def derive_config(
     input_elements: int = 1,
     output_elements: int = 1,
     weight_memory: str = BLOCK_RAM,
+    near_bytes: int = 0,
     memory_clock_mhz: float = 90.0,
 ) -> AcceleratorConfig:
     """The smallest accelerator that each of the networks fits.
@@ -54,6 +55,7 @@ def derive_config(
     word_bits: None picks 256, and two words of the chip where the weights are in an SDRAM
     drain_rows: None picks the largest divisor of the lanes up to 8
     frames: the longest sequence, for networks with backward layers
+    near_bytes: of weights that are on the chip though the others are in an SDRAM, in whole words
     lane_kind, cell_units, input_elements, output_elements, weight_memory, memory_clock_mhz: see
         `AcceleratorConfig`
     """
@@ -104,7 +106,14 @@ def derive_config(
     sizes: dict[str, Any] = {name: max(need[name] for need in needs) for name in needs[0]}
     if sizes["sequence_words"]:
         sizes["sequence_words"] *= frames
-    return replace(shape, **sizes)
+    near = near_bytes * 8 // bits
+    if not 0 <= near < sizes["weight_words"]:
+        most = sizes["weight_words"] * bits // 8
+        raise UserError(
+            f"near_bytes: {near_bytes} is not possible, the weights are {most} bytes; name fewer, "
+            "or leave the SDRAM out"
+        )
+    return replace(shape, **sizes, near_words=near)
 
 
 def _word_bits(wanted: int | None, width: int) -> int:

@@ -19,6 +19,7 @@ from .detect.detector import Detector
 from .detect.frames import FrameInput
 from .detect.words import ThresholdWrite, frame_word
 from .fetch.fetch import Fetch
+from .fetch.mixed_store import MixedStore
 from .fetch.sdram_store import SdramStore
 from .fetch.sdram_words import SdramPins
 from .fetch.sequencer import Sequencer
@@ -231,14 +232,19 @@ class Core(wiring.Component):
             wiring.connect(m, wiring.flipped(self.loads[name]), load)
         return m
 
-    def _own_store(self) -> BlockRamStore | SdramStore:
+    def _own_store(self) -> BlockRamStore | SdramStore | MixedStore:
         config = self._config
         depth, word_bits = config.weight_words, config.word_bits
+        init = self._contents.get("weights", [])
         if config.sdram is None:
-            init = self._contents.get("weights", [])
             return BlockRamStore(depth=depth, word_bits=word_bits, init=init)
         clock_mhz = config.memory_clock_mhz
-        return SdramStore(config.sdram, clock_mhz=clock_mhz, depth=depth, word_bits=word_bits)
+        far = SdramStore(config.sdram, clock_mhz=clock_mhz, depth=depth, word_bits=word_bits)
+        words = config.near_words
+        if not words:
+            return far
+        near = BlockRamStore(depth=words, word_bits=word_bits, init=init[:words])
+        return MixedStore(near=near, far=far, depth=depth, word_bits=word_bits)
 
     def _fetch(self, store: Any) -> Fetch:
         config = self._config

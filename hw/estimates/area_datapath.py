@@ -144,10 +144,12 @@ def array(config: AcceleratorConfig) -> Part:
         counted += Area(luts=rows * adder(config.sum_bits), flip_flops=rows * config.sum_bits)
         measured["digits LUTs"] = 1
     if config.sdram:
-        store = {"sdram": 1, "sdram bit": config.word_bits}
-        return Part(counted=counted, measured=measured | store)
-    banks = ceil(config.weight_words / BANK_WORDS)
-    rest = config.weight_words - (banks - 1) * BANK_WORDS
+        measured |= {"sdram": 1, "sdram bit": config.word_bits}
+    words = config.near_words if config.sdram else config.weight_words
+    if not words:
+        return Part(counted=counted, measured=measured)
+    banks = ceil(words / BANK_WORDS)
+    rest = words - (banks - 1) * BANK_WORDS
     counted += memory(BANK_WORDS, config.word_bits) * (banks - 1)
     counted += memory(1 << ceil_log2(rest), config.word_bits)
     measured["bank LUTs"] = 0

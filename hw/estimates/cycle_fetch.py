@@ -36,7 +36,8 @@ class FetchModel:
         self._units = config.cell_units
         # From a group's last event to its first D-word at the queue.
         self._store = store_model(config)
-        self._front = REQUEST_CYCLES + self._store.latency + array_latency(config.weight_bits)
+        self._front = REQUEST_CYCLES + array_latency(config.weight_bits)
+        self._asked = self._store.of(0)
         # When the sequencer has the next pass; when the last one was taken; its rounds as (set,
         # through).
         self._pass, self._take = 0, NEVER
@@ -105,23 +106,27 @@ class FetchModel:
             self.through = issue
             return
         self.beats += count * p.groups
-        end, store = issue - 1, self._store
+        end = issue - 1
         straight = self._units == p.digits == 1 and not p.flush and not (p.last and final)
         for group in range(p.groups):
             words = p.tail if group == p.groups - 1 else p.words
+            store = self._store.of(p.weight_base + group * p.columns)
+            front = self._front + store.latency
             # Room behind the drain, the group before has drained, the store has had its words.
             apart = 1 if store.waits is None else store.waits + self._drain
             apart = max(apart, store.busy(count, p.columns) if store.ahead else 0)
+            if store is not self._asked:  # what is open there is answered first
+                apart, self._asked = max(apart, count + self._asked.handover), store
             end = self._room(max(end + count, self._end + apart))
             if group == 0:
                 self._rows.begin(p, issue if count > 1 else end, final)
             self._ends.append((end, words))
             self._end, self._drain = end, words * p.digits
             if straight:  # every word follows the one before at once
-                taken = self._rows.take_all(words, end + self._front, self._popped[-1])
+                taken = self._rows.take_all(words, end + front, self._popped[-1])
                 self._popped.extend(range(taken, taken + words))
             else:
-                self._drain_words(p, t, end + self._front - 1, words, final)
+                self._drain_words(p, t, end + front - 1, words, final)
         self.through = max(issue + count * p.groups - 1, end - store.ahead)
 
     def _drain_words(self, p: PassWork, t: int, at: int, words: int, final: bool) -> None:

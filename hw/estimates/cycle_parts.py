@@ -62,6 +62,7 @@ class PassWork:
     list, name, columns: of the path, whose list it replays
     recurrent: the list was written in the step before; frames: it is of the frames' elements
     release: the last use of the list in a step
+    weight_base: its first weight word
     groups, words, tail: groups of rows, their D-words, and those of the last one
     digits: cycles that a D-word drains; least: that a whole group does
     stage: index of the stage
@@ -79,6 +80,7 @@ class PassWork:
         self.recurrent = path.source == "h"
         self.frames = use.of_frames
         self.release = item.last_use
+        self.weight_base = item.weight_base
         self.groups = item.groups
         self.words = config.group_words(path.weight_bits)
         self.tail = item.d_words * config.cell_units - (item.groups - 1) * self.words

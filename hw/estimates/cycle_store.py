@@ -2,6 +2,7 @@
 """Cycle model of the weight store: how long it takes for words, and how far it may be behind."""
 
 from ..config import AcceleratorConfig
+from ..datapath.fetch.reader import REQUEST_CYCLES
 from ..datapath.fetch.sdram_store import SdramStore
 from ..datapath.fetch.weight_store import store_latency
 from ..sdram_chips import SdramChip
@@ -25,12 +26,19 @@ class StoreModel:
     ahead: cycles that requests may be ahead of an answer's turn
     waits: cycles from a group's end until the next may end, besides those that it drains; None: it
         has drained by the next answer
+    handover: cycles from its last request until another store may be asked
     """
 
+    handover = 0
+
     def __init__(self, config: AcceleratorConfig) -> None:
-        self.latency = store_latency(config.weight_words)
+        self.latency = store_latency(config.near_words or config.weight_words)
         self.ahead = 0
         self.waits: int | None = 0
+
+    def of(self, word: int) -> "StoreModel":
+        """The store that has this word."""
+        return self
 
     def busy(self, count: int, columns: int) -> int:
         """Cycles for `count` words of a group's `columns`."""
@@ -47,7 +55,8 @@ class SdramModel(StoreModel):
         super().__init__(config)
         timing = chip.at(config.memory_clock_mhz)
         store = SdramStore.figures(chip, config.memory_clock_mhz, config.word_bits)
-        self.latency, self._beats = store.latency, store.spacing
+        self.latency = self.handover = store.latency
+        self._beats = store.spacing
         self.ahead = store.waiting * store.spacing
         group = config.group_words(config.digit_bits)
         self.waits = None if store.spacing >= group else store.latency
@@ -66,6 +75,24 @@ class SdramModel(StoreModel):
         return whole
 
 
+class MixedModel(StoreModel):
+    """The first words in block RAM, the others in an SDRAM."""
+
+    def __init__(self, config: AcceleratorConfig, chip: SdramChip) -> None:
+        super().__init__(config)
+        self._words = config.near_words
+        self._near, self._far = StoreModel(config), SdramModel(config, chip)
+        # Answers may come in every cycle, so that a group's end is waited for.
+        at_once = config.group_words(config.digit_bits) == 1
+        for store in (self._near, self._far):
+            store.waits = None if at_once else REQUEST_CYCLES + store.latency
+
+    def of(self, word: int) -> StoreModel:
+        return self._near if word < self._words else self._far
+
+
 def store_model(config: AcceleratorConfig) -> StoreModel:
     """The model of the store that a configuration has."""
-    return SdramModel(config, config.sdram) if config.sdram else StoreModel(config)
+    if config.sdram is None:
+        return StoreModel(config)
+    return (MixedModel if config.near_words else SdramModel)(config, config.sdram)

@@ -7,8 +7,10 @@ from amaranth.hdl import ClockSignal, Instance, Module, Signal
 from amaranth.lib import wiring
 
 from ...hw.config import AcceleratorConfig
+from ...hw.datapath.fetch.mixed_store import MixedStore
 from ...hw.datapath.fetch.sdram_store import SdramStore
 from ...hw.datapath.fetch.sdram_words import word_beats, word_burst
+from ...hw.datapath.fetch.weight_store import BlockRamStore
 from ...hw.sdram_chips import SdramChip
 from .chip import PORTS, parameters
 
@@ -28,6 +30,16 @@ def chip_instance(chip: SdramChip, config: AcceleratorConfig, pins: Any) -> Inst
         **{f"{'o' if name == 'dq_i' else 'i'}_{name}": getattr(pins, name) for name in PORTS},
         i_clk=ClockSignal(),
     )
+
+
+def store_with_chip(config: AcceleratorConfig, chip: SdramChip) -> Any:
+    """The store of a configuration, block RAM included, with the chip in the place of its pins."""
+    far = StoreWithChip(config, chip)
+    words, word_bits = config.near_words, config.word_bits
+    if not words:
+        return far
+    near = BlockRamStore(depth=words, word_bits=word_bits, init=[])
+    return MixedStore(near=near, far=far, depth=config.weight_words, word_bits=word_bits)
 
 
 def chip_beside(core: Any) -> Instance:

@@ -35,7 +35,7 @@ from ...hw.datapath.fetch.words import weight_store_signature
 from ...hw.image import core_memories
 from ...hw.parts.memory import MemoryWrite
 from ..memory.chip import SOURCE, beat_lines
-from ..memory.store import StoreWithChip
+from ..memory.store import store_with_chip
 from ..verilator import compile_model
 
 __all__ = ["CoreCycles", "measure_core"]
@@ -92,7 +92,7 @@ def measure_core(
             if config.sdram and memory.name == "weights":
                 lines = beat_lines(words, config.sdram, config.word_bits)
                 (run / "weights.hex").write_text(lines, "utf-8")
-                continue
+                words = words[: config.near_words]
             count = -(-memory.width // 32)
             raw = b"".join(word.to_bytes(4 * count, "little") for word in words)
             parts += [np.array([n, len(words), count], "<u4").tobytes(), raw]
@@ -132,7 +132,7 @@ def _build(config: AcceleratorConfig, workdir: Path) -> Path:
     """The simulator of a configuration's empty core, unless the same was built before."""
     # Power is on long before a run begins.
     chip = config.sdram and replace(config.sdram, power_up=POWER_UP)
-    core = Core(config, store=StoreWithChip(config, chip) if chip else _Store(config))
+    core = Core(config, store=store_with_chip(config, chip) if chip else _Store(config))
     source = verilog.convert(core, name=TOP, strip_internal_attrs=True)
     loads = "".join(
         f"      case {n}: top->load_{memory.name}__en = 1; top->load_{memory.name}__addr = a;"

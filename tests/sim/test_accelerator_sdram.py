@@ -24,19 +24,21 @@ def _powered(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("chip", "simulator"),
+    ("chip", "near", "simulator"),
     [
-        (X16, "icarus"),
-        pytest.param(X32, "icarus", marks=pytest.mark.slow),
-        pytest.param(X16, "verilator", marks=pytest.mark.slow),
-        pytest.param(X32, "verilator", marks=pytest.mark.slow),
+        (X16, 300, "icarus"),  # some of the weights are on the chip
+        pytest.param(X16, 0, "icarus", marks=pytest.mark.slow),
+        pytest.param(X32, 0, "icarus", marks=pytest.mark.slow),
+        pytest.param(X16, 0, "verilator", marks=pytest.mark.slow),
+        pytest.param(X16, 300, "verilator", marks=pytest.mark.slow),
+        pytest.param(X32, 0, "verilator", marks=pytest.mark.slow),
     ],
 )
-def test_weights_loaded_over_the_bus_and_another_network_after_it(chip, simulator, tmp_path):
+def test_weights_loaded_over_the_bus_and_another_network_after_it(chip, near, simulator, tmp_path):
     networks = [
         make_network([("gru", 9), ("linear", 3)], 5, seed=seed, threshold=1) for seed in (1, 2)
     ]
-    config = derive_config(*networks, weight_memory=chip)
+    config = derive_config(*networks, weight_memory=chip, near_bytes=near)
     assert config.word_bits == 2 * config.sdram.dq_bits
     verilog = generate(networks[0], tmp_path / "rtl", config=config).verilog
     for n, network in enumerate(networks):

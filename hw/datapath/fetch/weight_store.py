@@ -63,7 +63,7 @@ class BlockRamStore(wiring.Component):
     """Cycles between two answers, at the least."""
 
     def __init__(self, *, depth: int, word_bits: int, init: list[int]) -> None:
-        self._depth = depth
+        self.depth = depth
         self._word_bits = word_bits
         self._init = init
         self.address_bits = max(1, (depth - 1).bit_length())
@@ -84,7 +84,7 @@ class BlockRamStore(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from a request to its answer."""
-        return store_latency(self._depth)
+        return store_latency(self.depth)
 
     @property
     def outstanding(self) -> int:
@@ -94,9 +94,9 @@ class BlockRamStore(wiring.Component):
     @property
     def _banks(self) -> list[range]:
         """The addresses in each bank; the last one is rounded up to a power of two."""
-        banks = [range(at, at + BANK_WORDS) for at in range(0, self._depth, BANK_WORDS)]
+        banks = [range(at, at + BANK_WORDS) for at in range(0, self.depth, BANK_WORDS)]
         last = banks[-1].start
-        rest = 1 << (self._depth - last - 1).bit_length()
+        rest = 1 << (self.depth - last - 1).bit_length()
         return [*banks[:-1], range(last, last + rest)]
 
     def elaborate(self, platform: object) -> Module:

@@ -13,7 +13,14 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize(
     ("cell", "weight_bits", "options"),
-    [("gru", 8, {}), ("lstm", 4, {"word_bits": 16}), ("gru", 2, {"word_bits": 128})],
+    [
+        ("gru", 8, {}),
+        ("lstm", 4, {"word_bits": 16}),
+        ("gru", 2, {"word_bits": 128}),
+        ("gru", 8, {"near_bytes": 20_000}),
+        ("lstm", 4, {"near_bytes": 9_000}),
+        ("gru", 2, {"word_bits": 128, "near_bytes": 5_000}),
+    ],
 )
 def test_within_two_percent(cell, weight_bits, options, tmp_path):
     for threshold in (0, 6):

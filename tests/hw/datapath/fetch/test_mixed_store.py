@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Words in block RAM and in an SDRAM, asked for in any order."""
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from deltaloom.golden.errors import UserError
+from deltaloom.golden.models.synthetic import make_network
+from deltaloom.hw.compiler.fit import derive_config
+from deltaloom.hw.datapath.fetch.mixed_store import MixedStore
+from deltaloom.hw.datapath.fetch.sdram_store import SdramStore
+from deltaloom.hw.datapath.fetch.weight_store import BlockRamStore
+from deltaloom.hw.sdram_chips import CHIPS
+from deltaloom.sim.testing.sdram import Access, run_store
+
+CHIP = replace(CHIPS["sdram_16mx16"], power_up=3000.0)
+CLOCK_MHZ = 90.0
+DEPTH, WORD_BITS = 4096, 32
+LATER = 250
+
+
+def run(folder, near, accesses):
+    """The run, every answer compared with what was loaded last."""
+    store = MixedStore(
+        near=BlockRamStore(depth=near, word_bits=WORD_BITS, init=[]),
+        far=SdramStore(CHIP, clock_mhz=CLOCK_MHZ, depth=DEPTH, word_bits=WORD_BITS),
+        depth=DEPTH,
+        word_bits=WORD_BITS,
+    )
+    done = run_store(
+        folder,
+        store,
+        accesses,
+        chip=CHIP,
+        clock_mhz=CLOCK_MHZ,
+        word_bits=WORD_BITS,
+        words=DEPTH,
+    )
+    held, expected = {}, []
+    for access in accesses:
+        if access.word is None:
+            expected.append(held[access.address])
+        else:
+            held[access.address] = access.word
+    assert list(done.words) == expected
+    assert done.outstanding <= store.outstanding
+    return done
+
+
+@pytest.mark.parametrize("near", [1, 37, 2048])
+def test_answers_come_in_order_whoever_has_them(near, tmp_path):
+    rng = random.Random(near)
+    addresses = [near - 1, near, *(rng.randrange(2 * near) for _ in range(40))]
+    accesses = [
+        Access(address=a, word=rng.getrandbits(WORD_BITS)) for a in sorted({*addresses, 0})
+    ]
+    for n in range(400):
+        run_of = rng.choice(addresses)
+        idle = LATER if not n else rng.choice((0, 0, 0, 0, 1, 2, 9))
+        accesses.append(Access(address=run_of, idle=idle))
+        if n % 50 == 49:
+            word = rng.getrandbits(WORD_BITS)
+            accesses.append(Access(address=run_of, word=word, idle=LATER))
+            accesses.append(Access(address=run_of, idle=1))
+    run(tmp_path, near, accesses)
+
+
+def test_a_word_a_cycle_from_the_chip_and_one_in_two_from_beside_it(tmp_path):
+    rng = random.Random(5)
+    accesses = [Access(address=a, word=rng.getrandbits(WORD_BITS)) for a in range(600)]
+    for first, end, cycles in ((0, 300, 300), (300, 600, 600), (0, 600, 900)):
+        reads = [Access(address=a, idle=0 if n else LATER) for n, a in enumerate(range(first, end))]
+        (folder := tmp_path / str(cycles)).mkdir()
+        done = run(folder, 300, accesses + reads)
+        assert cycles < done.cycles < 1.06 * cycles
+
+
+def test_fewer_words_than_there_are():
+    network = make_network([("gru", 9)], 5, seed=1)
+    config = derive_config(network, weight_memory="sdram_16mx16", near_bytes=100)
+    assert config.near_words == 25
+    most = config.weight_words * 4
+    with pytest.raises(UserError) as caught:
+        derive_config(network, weight_memory="sdram_16mx16", near_bytes=most)
+    assert str(caught.value) == (
+        f"near_bytes: {most} is not possible, the weights are {most} bytes; name fewer, or leave "
+        "the SDRAM out"
+    )
+    rule = "near_words: 3 is not possible, it must be fewer than weight_words with an SDRAM, else 0"
+    with pytest.raises(UserError, match=rule):
+        derive_config(network, near_bytes=100)
