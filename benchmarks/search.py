@@ -21,7 +21,7 @@ from deltaloom.golden.evaluation.evaluate import run_dataset
 from deltaloom.golden.evaluation.metrics import metric_of
 from deltaloom.golden.importers.checkpoint import import_checkpoint
 from deltaloom.golden.quantization.calibration import observe
-from deltaloom.golden.quantization.input_ranges import balance_inputs
+from deltaloom.golden.quantization.norm_ranges import balance
 from deltaloom.golden.quantization.presets import METHODS as QUANTIZATION
 from deltaloom.golden.quantization.scheme import Scheme
 from deltaloom.search.evaluations import Solution
@@ -95,7 +95,7 @@ def posed(case: Case) -> tuple[Problem, Space, Goals]:
     tuning = tuning.subset(n for n, x in enumerate(tuning.features) if len(x) <= case.longest)
     scheme = Scheme(**QUANTIZATION[case.rounding])
     model = import_checkpoint(DATA / f"{case.cell}.safetensors")
-    model = balance_inputs(model, calibration, scheme.input_scale)
+    model = balance(model, calibration, scheme.input_scale)
     goals = Goals.of(case.objectives, case.limits, ("frame error", "%"))
     problem = Problem(
         model=model,

@@ -64,6 +64,7 @@ def _sizes(manifest: Mapping[str, Any], prefix: str) -> Iterator[str]:
         if manifest[name] is not None:
             yield f"#define {prefix}_{name.upper()} ({manifest[name]})"
     for n, layer in enumerate(manifest["layers"]):
-        yield f"/* layer {n}, {layer['name']}: {layer['cell']}; its place in STATE, its units */"
+        name = " ".join(layer["name"].replace("*/", "* /").split())  # whatever a model calls it
+        yield f"/* layer {n}, {name}: {layer['cell']}; its place in STATE, its units */"
         yield f"#define {prefix}_LAYER{n}_STATE {layer['state_base']}u"
         yield f"#define {prefix}_LAYER{n}_UNITS {layer['units']}u"

@@ -43,6 +43,12 @@ def test_every_register_and_field_is_there(values):
     assert values["ASR_THRESHOLD"] == REGISTER["THRESHOLD"].at(2)
 
 
+def test_a_layers_name_ends_no_comment(small):
+    layers = [{**layer, "name": "a*/b\nc"} for layer in small.manifest["layers"]]
+    text = c_header(small.manifest | {"layers": layers})
+    assert "/* layer 1, a* /b c: linear;" in text
+
+
 def test_memories_and_sizes(values, small):
     for memory in small.manifest["memories"]:
         for what in ("base", "depth", "width", "stride"):
