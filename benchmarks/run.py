@@ -12,6 +12,8 @@ import arrays
 import board_table
 import cells
 import energy
+import energy_lanes
+import energy_model
 import integer_lstm
 import integer_lstm_area
 import knee
@@ -52,6 +54,8 @@ LONG: dict[str, Suite] = {
     **search.SEARCHES,
     "search-picks": picks.figures,
     "energy": energy.figures,
+    "energy-lanes": energy_lanes.figures,
+    "energy-model": energy_model.figures,
     "training": training.figures,
     "sdram": lambda work: sdram.figures(work, dense_steps=4, smooth_steps=20),
     "boards": board_table.figures,
