@@ -30,7 +30,10 @@ def planned(network, **options):
 
 @pytest.mark.parametrize(
     ("cell", "size", "bits", "word_bits", "frames", "measured"),
-    [("ligru", {"units": 32, "layers": 2, "outputs": 16}, 2, 64, 4, 455.0)],
+    [
+        ("gru", {"units": 8, "layers": 1}, 4, 8, 4, 177.4),
+        ("ligru", {"units": 32, "layers": 2, "outputs": 16}, 2, 64, 4, 455.0),
+    ],
 )
 def test_held_out_netlists_are_within_15_percent(cell, size, bits, word_bits, frames, measured):
     """nJ a frame at threshold 8 as `make bench ARGS=energy-model` measured it, of configurations
