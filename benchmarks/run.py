@@ -9,6 +9,7 @@ from pathlib import Path
 import area
 import area_model
 import arrays
+import beacons
 import board_table
 import cells
 import energy
@@ -52,11 +53,13 @@ FPGA: dict[str, Suite] = {
 }
 LONG: dict[str, Suite] = {
     **search.SEARCHES,
+    "search-beacons": beacons.figures,
     "search-picks": picks.figures,
     "energy": energy.figures,
     "energy-lanes": energy_lanes.figures,
     "energy-model": energy_model.figures,
     "training": training.figures,
+    "training-changes": training.changes,
     "sdram": lambda work: sdram.figures(work, dense_steps=4, smooth_steps=20),
     "boards": board_table.figures,
 }

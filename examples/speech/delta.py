@@ -56,7 +56,8 @@ def run(layer: Layer, x: Tensor, thresholds: tuple[float, float] | None) -> tupl
     ``thresholds`` are for ``x`` and ``h``, in their own units; None: the plain network.
     """
     wx = layer.input_part(x, hold(x, thresholds[0]) if thresholds else x)
-    h = c = held = x.new_zeros(x.shape[0], layer.units)
+    h = held = x.new_zeros(x.shape[0], layer.units)
+    c = x.new_zeros(x.shape[0], getattr(layer, "cells", layer.units))  # with a projection, more
     outputs, cells = [], []
     for row in wx.unbind(1):
         held = take_over(h, held, thresholds[1]) if thresholds else h

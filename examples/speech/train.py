@@ -26,7 +26,9 @@ import numpy as np
 import torch
 from delta import delta_forward
 from ligru import LiGRU
+from lstm_cells import CoupledLSTM, PeepholeLSTM, ProjectedLSTM
 from min_gru import MinGRU
+from norm_cells import NormGRU, NormLSTM, SLiGRU
 from numpy.typing import NDArray
 from rich.progress import Progress
 from safetensors.torch import save_file
@@ -67,6 +69,12 @@ CELLS = {
     "rnn": Cell(RNN, "rnn.{name}_l{n}", layers=2, threshold_h=0.1, delta_l1=1.0),
     "min_gru": Cell(MinGRU, "layers.{n}.{name}", layers=4, threshold_h=0.2, delta_l1=0.3),
     "sru": Cell(SRU, "sru.rnn_lst.{n}.{name}", layers=4, threshold_h=0.2, delta_l1=0.3),
+    "lstm_norm": Cell(NormLSTM, "lstm.{n}.{name}", layers=2, threshold_h=0.1, delta_l1=1.0),
+    "gru_norm": Cell(NormGRU, "gru.{n}.{name}", layers=2, threshold_h=0.1, delta_l1=1.0),
+    "sligru": Cell(SLiGRU, "rnn.{n}.{name}", layers=2, threshold_h=0.2, delta_l1=1.0),
+    "lstm_peephole": Cell(PeepholeLSTM, "lstm.{n}.{name}", 2, threshold_h=0.1, delta_l1=1.0),
+    "lstm_coupled": Cell(CoupledLSTM, "lstm.{n}.{name}", 2, threshold_h=0.1, delta_l1=1.0),
+    "lstm_projected": Cell(ProjectedLSTM, "lstm.{n}.{name}", 2, threshold_h=0.1, delta_l1=1.0),
 }
 
 

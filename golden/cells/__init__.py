@@ -5,11 +5,14 @@ from . import (
     elman,
     fast_grnn,
     gru,
+    gru_norm,
     ind_rnn,
     janet,
     ligru,
+    ligru_norm,
     linear,
     lstm,
+    lstm_norm,
     min_gru,
     min_lstm,
     qrnn,
@@ -40,7 +43,7 @@ ONE = 1 << 15
 
 _FILES = (
     *(lstm, gru, ligru, sru, elman, min_gru, min_lstm, janet, ind_rnn, fast_grnn, qrnn),
-    linear,
+    *(linear, lstm_norm, gru_norm, ligru_norm),
 )
 
 for _file in _FILES:

@@ -22,6 +22,8 @@ from .values import C, H, V, Value
 __all__ = ["Cell", "describe"]
 
 MOST_GATES = 4
+MOST_NORMED_GATES = 8
+"""Of a cell with means, which only golden has."""
 STATES = {"c": C, "h": H}
 
 
@@ -37,6 +39,8 @@ class Cell:
         make the layer recurrent.
     bounded: h stays within +-1, so its exponent is 0 and needs no calibration.
     c_like_h: c and h have the same exponent.
+    norms: by name, gates that the cell normalizes together, whose pre-activations so count up to a
+        common factor; "c" is the cell state. Each has a vector "epsilon_NAME", see `norm`.
     candidate: the gate whose recurrent path keeps 16 bits where quantization skips it, or "".
     stage_names: of its turns over the layer's units: one more than it makes sources, or than means
         of its units depend on one another.
@@ -51,6 +55,7 @@ class Cell:
     bounded: bool
     c_like_h: bool
     candidate: str
+    norms: Mapping[str, tuple[str, ...]]
     stage_names: tuple[str, ...]
     vectors: tuple[str, ...]
     reads_input: bool
@@ -163,10 +168,12 @@ def describe(
     x: str,
     h: str = "",
     rh: str = "",
+    inputs: str = "",
     formats: Mapping[str, str] | None = None,
     bounded: bool = False,
     c_like_h: bool = False,
     candidate: str = "",
+    norms: Mapping[str, str] | None = None,
     name: str = "",
     stages: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., Mapping[str, Value]]], Cell]:
@@ -177,9 +184,11 @@ def describe(
     vectors. It returns what c and h are after the step, as {"c": ..., "h": ...}, and, as "rh", the
     source that it makes in the middle of the step.
 
-    x, h, rh: the gates that a path from each source feeds, with spaces between. formats: of the
-    gates that are not in Q3.12, "wide", "c" or "h". name: the cell's kind, where it is not the
-    function's name. Everything else is as in `Cell`. Raises UserError with the line of what is
+    x, h, rh: the gates that a path from each source feeds, with spaces between. inputs: names of
+    the parameters, where the function takes them as **v. formats: of the gates that are not in
+    Q3.12, "wide", "c" or "h". norms: by name, gates that are normalized together, with spaces
+    between. name: the cell's kind, where it is not the function's name. Everything else is as in
+    `Cell`. Raises UserError with the line of what is
     wrong.
     """
 
@@ -187,12 +196,12 @@ def describe(
         place = f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}"
         feeds = {s: tuple(text.split()) for s, text in (("x", x), ("h", h), ("rh", rh)) if text}
         fed = {gate for gates in feeds.values() for gate in gates}
-        parameters = list(inspect.signature(function).parameters)
+        parameters = inputs.split() or list(inspect.signature(function).parameters)
         gates = [each for each in parameters if each in fed]
         others = [each for each in parameters if each not in fed and each not in ("c", "h", "skip")]
-        inputs = {each: Value("input", attr=each, line=place) for each in parameters}
+        given = {each: Value("input", attr=each, line=place) for each in parameters}
         _check(place, feeds, gates, candidate)
-        values = function(**inputs)
+        values = function(**given)
         own = dict(formats or {})
         cell = Cell(
             name=name or function.__name__,
@@ -201,6 +210,7 @@ def describe(
             bounded=bounded,
             c_like_h=c_like_h,
             candidate=candidate,
+            norms={name: tuple(text.split()) for name, text in (norms or {}).items()},
             stage_names=stages or (name or function.__name__,),
             vectors=tuple(others),
             reads_input="skip" in parameters,
@@ -219,8 +229,6 @@ def _check(
     fed = {gate for each in feeds.values() for gate in each}
     if missing := sorted(fed - {*gates}):
         raise UserError(f"{place}: the paths feed {', '.join(missing)}, no parameter has that name")
-    if not 1 <= len(gates) <= MOST_GATES:
-        raise UserError(f"{place}: {len(gates)} gates, a cell has 1..{MOST_GATES}")
     recurrent = {gate for source, each in feeds.items() if source != "x" for gate in each}
     if (candidate in recurrent) != bool(recurrent):
         raise UserError(
@@ -232,6 +240,9 @@ def _check(
 def _check_values(
     place: str, cell: Cell, values: Mapping[str, Value], parameters: list[str]
 ) -> None:
+    most = MOST_NORMED_GATES if cell.takes_means else MOST_GATES
+    if not 1 <= len(cell.gates) <= most:
+        raise UserError(f"{place}: {len(cell.gates)} gates, a cell has 1..{most}")
     if unknown := values.keys() - {"c", "h", "rh"}:
         raise UserError(f"{place}: it returns {', '.join(sorted(unknown))}, it may c, h and rh")
     if "h" not in values:

@@ -8,6 +8,7 @@ reports with its line.
 
 from collections.abc import Mapping
 from itertools import product
+from typing import cast
 
 import numpy as np
 
@@ -27,7 +28,7 @@ VECTOR_SHIFT = 18
 """s, the shift from a vector's product with c to Q3.12, is this less e_v and e_c."""
 MOST_BITS = 48
 """Of a value between two operations."""
-MOST_MEAN_BITS = 34
+MOST_MEAN_BITS = 36
 """Of what is summed over units."""
 FORMATS: Mapping[str, Format] = {"gate": GATE, "wide": WIDE, "c": C, "h": H}
 
@@ -186,6 +187,12 @@ class Graph:
         self._line = value.line
         return self._shifted(v, self._resolve(to), value)
 
+    def _reread(self, value: Value) -> Node:
+        v, to = self.node(value.args[0]), value.attr
+        assert isinstance(to, Format)
+        self._line = value.line
+        return self._new("rshr", (v,), Shift(0), to, v.low, v.high)
+
     def _shifted(self, v: Node, to: Format, value: Value) -> Node:
         shift = _shift(v.format - to, value, self._most)
         if shift.constant and shift.fixed == 0:
@@ -242,9 +249,11 @@ class Graph:
             raise _error(
                 value, f"mean's argument reaches {_range(v)}, it may have {MOST_MEAN_BITS} bits"
             )
-        # 1 / units has a relative error of up to 2**-15, and the result is rounded.
-        more = [(abs(end) >> 15) + (end != 0) for end in (v.low, v.high)]
-        return self._new("mean", (v,), None, v.format, v.low - more[0], v.high + more[1])
+        # The factor has a relative error of up to 2**-15, and the result is rounded.
+        count = cast(int, value.attr)
+        ends = [v.low // count, -(-v.high // count)]
+        more = [(abs(end) >> 15) + (end != 0) for end in ends]
+        return self._new("mean", (v,), value.attr, v.format, ends[0] - more[0], ends[1] + more[1])
 
     def _over_root(self, value: Value) -> Node:
         v, square = map(self.node, value.args)

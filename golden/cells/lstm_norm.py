@@ -1,51 +1,148 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The LSTM with layer normalization (Ba et al. 2016) of each gate's pre-activation.
+"""The LSTMs with layer normalization (Ba et al. 2016): of the gates' sums, or of both products.
 
-Golden has it; the hardware does not take means over a layer's units yet, so it is not among
-`CELLS`: `register(lstm_norm)` makes it known.
+Golden has them; the hardware does not take means over a layer's units yet, and refuses them.
 """
+
+from collections.abc import Mapping
 
 from .cell import describe
 from .lstm import Values, new_c, new_h
-from .values import GATE, Value, mean, over_root, rshr, sat16, sigmoid, tanh
+from .norm import gained, normalized
+from .values import GATE, C, H, Value, reread, rshr, sat16, sigmoid, tanh
 
-__all__ = ["EPSILON", "lstm_norm"]
+__all__ = [
+    "lstm_norm",
+    "lstm_norm_all",
+    "lstm_norm_xh",
+    "lstm_norm_xh_c",
+    "lstm_norm_xh_out",
+]
 
-EPSILON = 1e-5
-"""What is added to a variance, as in PyTorch."""
+Named = Mapping[str, Value]
+
+GATES = "i f g o"
+OFFSETS = "bias_i bias_f bias_g bias_o"
+SUM = f"{GATES} c gain_i gain_f gain_g gain_o {OFFSETS}"
+"""What a cell reads, besides epsilons, that normalizes sums; then one that normalizes products."""
+X, H_GATES = "ix fx gx ox", "ih fh gh oh"
+GAINS = "gain_ix gain_fx gain_gx gain_ox gain_ih gain_fh gain_gh gain_oh"
+PRODUCTS = f"{X} {H_GATES} c {GAINS} {OFFSETS} epsilon_x epsilon_h"
+
+TURNS = ("mean", "variance", "update")
+"""Over the units where gates alone are normalized; then where c is, too."""
+TURNS_WITH_C = ("mean", "variance", "state_mean", "state_variance", "update")
 
 
-def _normalized(p: Value, gain: Value, bias: Value) -> Value:
-    """(p - mean) / deviation over the layer's units, times the gain, plus the bias."""
-    d = p - mean(p)
-    y = sat16(over_root(d, mean(d * d) + EPSILON, GATE))
-    return sat16(rshr(gain * y, GATE) + rshr(bias, GATE))
+def _turns(name: str, turns: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{name}_{turn}" for turn in turns)
+
+
+def _of_sums(v: Named, y: Named) -> list[Value]:
+    """The gates i, f, g, o of normalized sums y."""
+    sums = [gained([(v[f"gain_{n}"], y[n])], v[f"bias_{n}"]) for n in "ifgo"]
+    return [tanh(p) if n == "g" else sigmoid(p) for n, p in zip("ifgo", sums, strict=True)]
+
+
+def _of_products(v: Named) -> list[Value]:
+    """The gates i, f, g, o of both products, each normalized over all of its gates."""
+    y = dict(zip(X.split(), normalized(v["epsilon_x"], *(v[n] for n in X.split())), strict=True))
+    y |= dict(
+        zip(
+            H_GATES.split(),
+            normalized(v["epsilon_h"], *(v[n] for n in H_GATES.split())),
+            strict=True,
+        )
+    )
+    sums = [
+        gained([(v[f"gain_{n}x"], y[f"{n}x"]), (v[f"gain_{n}h"], y[f"{n}h"])], v[f"bias_{n}"])
+        for n in "ifgo"
+    ]
+    return [tanh(p) if n == "g" else sigmoid(p) for n, p in zip("ifgo", sums, strict=True)]
+
+
+def _of_c(c: Value, v: Named) -> Value:
+    """The cell state normalized, in Q3.12."""
+    (y,) = normalized(v["epsilon_c"], reread(c, GATE))
+    return gained([(v["gain_c"], y)], v["bias_c"])
 
 
 @describe(
-    x="i f g o",
-    h="i f g o",
+    x=GATES,
+    h=GATES,
+    inputs=f"{SUM} epsilon_i epsilon_f epsilon_g epsilon_o",
     bounded=True,
     candidate="g",
-    stages=("lstm_norm_mean", "lstm_norm_variance", "lstm_norm_update"),
+    norms={"i": "i", "f": "f", "g": "g", "o": "o"},
+    stages=_turns("lstm_norm", TURNS),
 )
-def lstm_norm(
-    i: Value,
-    f: Value,
-    g: Value,
-    o: Value,
-    c: Value,
-    gain_i: Value,
-    gain_f: Value,
-    gain_g: Value,
-    gain_o: Value,
-    bias_i: Value,
-    bias_f: Value,
-    bias_g: Value,
-    bias_o: Value,
-) -> Values:
-    """Each gate is normalized on its own; its gain and its bias are vectors."""
-    i, f = sigmoid(_normalized(i, gain_i, bias_i)), sigmoid(_normalized(f, gain_f, bias_f))
-    g, o = tanh(_normalized(g, gain_g, bias_g)), sigmoid(_normalized(o, gain_o, bias_o))
-    c = new_c(i, f, g, c)
+def lstm_norm(**v: Value) -> Values:
+    """Each gate's sum is normalized on its own, as in LiteRT."""
+    i, f, g, o = _of_sums(v, {n: normalized(v[f"epsilon_{n}"], v[n])[0] for n in "ifgo"})
+    c = new_c(i, f, g, v["c"])
     return {"c": c, "h": new_h(o, c)}
+
+
+@describe(
+    x=GATES,
+    h=GATES,
+    inputs=f"{SUM} epsilon_all",
+    bounded=True,
+    candidate="g",
+    norms={"all": GATES},
+    stages=_turns("lstm_norm_all", TURNS),
+)
+def lstm_norm_all(**v: Value) -> Values:
+    """The sums of all gates are normalized together."""
+    y = normalized(v["epsilon_all"], *(v[n] for n in "ifgo"))
+    i, f, g, o = _of_sums(v, dict(zip("ifgo", y, strict=True)))
+    c = new_c(i, f, g, v["c"])
+    return {"c": c, "h": new_h(o, c)}
+
+
+@describe(
+    x=X,
+    h=H_GATES,
+    inputs=PRODUCTS,
+    bounded=True,
+    candidate="gh",
+    norms={"x": X, "h": H_GATES},
+    stages=_turns("lstm_norm_xh", TURNS),
+)
+def lstm_norm_xh(**v: Value) -> Values:
+    """Both products are normalized, each of all its gates together."""
+    i, f, g, o = _of_products(v)
+    c = new_c(i, f, g, v["c"])
+    return {"c": c, "h": new_h(o, c)}
+
+
+@describe(
+    x=X,
+    h=H_GATES,
+    inputs=f"{PRODUCTS} gain_c bias_c epsilon_c",
+    bounded=True,
+    candidate="gh",
+    norms={"x": X, "h": H_GATES, "c": "c"},
+    stages=_turns("lstm_norm_xh_out", TURNS_WITH_C),
+)
+def lstm_norm_xh_out(**v: Value) -> Values:
+    """Ba et al., equations 20 to 22: both products, and c on its way to the output."""
+    i, f, g, o = _of_products(v)
+    c = new_c(i, f, g, v["c"])
+    return {"c": c, "h": sat16(rshr(o * tanh(_of_c(c, v)), H))}
+
+
+@describe(
+    x=X,
+    h=H_GATES,
+    inputs=f"{PRODUCTS} gain_c bias_c epsilon_c",
+    bounded=True,
+    candidate="gh",
+    norms={"x": X, "h": H_GATES, "c": "c"},
+    stages=_turns("lstm_norm_xh_c", TURNS_WITH_C),
+)
+def lstm_norm_xh_c(**v: Value) -> Values:
+    """The same, but that the next step has the normalized c, as in PyTorch's `custom_lstms.py`."""
+    i, f, g, o = _of_products(v)
+    word = _of_c(new_c(i, f, g, v["c"]), v)
+    return {"c": sat16(rshr(word, C)), "h": sat16(rshr(o * tanh(word), H))}

@@ -46,7 +46,8 @@ class Node:
     v, log4: k = floor(log4(v)), and normal: 2**13 v / 4**k, from v and k; scale: rshr of the first
     argument by the shift with the second one in the place of e_c; down: v, less 1 where it is
     negative; own: what its `Operation` does. attr: an input's name, a constant, a `Function`, a
-    `Shift` or an `Operation`; of sat its bits, where they are not 16. low, high: its range. line:
+    `Shift` or an `Operation`; of sat its bits, where they are not 16; of mean how many values its
+    argument is the sum of. low, high: its range. line:
     FILE:LINE.
     """
 

@@ -99,7 +99,7 @@ def _lines(node: Node, own: str, args: list[str], last: bool) -> list[str]:
         "add": f"{a} + {b}",
         "sub": f"{a} - {b}",
         "mul": f"{a} * {b}",
-        "mean": f"mean({a})",
+        "mean": f"mean({a}, {node.attr})",
         "log4": f"np.frexp({a})[1].astype(int64) - 1 >> 1",
         "normal": f"{a} << {NORMAL.fraction} >> 2 * {b}",
         "down": f"{a} + ({a} >> 63)",
@@ -109,16 +109,20 @@ def _lines(node: Node, own: str, args: list[str], last: bool) -> list[str]:
     return [f"{own} = {expressions[node.op]}"]
 
 
-def mean(v: Ints) -> Ints:
-    """The mean over units, which are the last axis: rshr(sum * mult, shift), as in docs."""
+def mean(v: Ints, count: int = 1) -> Ints:
+    """The mean over units, which are the last axis: rshr(sum * mult, shift), as in docs.
+
+    count: how many values v is the sum of.
+    """
     total: Ints = np.sum(v, axis=-1, keepdims=True)
-    return rshr(total * one_over(v.shape[-1])[0], one_over(v.shape[-1])[1])
+    mult, shift = one_over(v.shape[-1] * count)
+    return rshr(total * mult, shift)
 
 
 @cache
-def one_over(units: int) -> tuple[int, int]:
-    """(mult, shift) of 1 / units."""
-    return multiplier(1 / units)
+def one_over(values: int) -> tuple[int, int]:
+    """(mult, shift) of 1 / values."""
+    return multiplier(1 / values)
 
 
 def real_values(outputs: Sequence[Value], inputs: Mapping[str, Reals]) -> list[Any]:
@@ -147,7 +151,7 @@ def _real(value: Value, inputs: Mapping[str, Reals], args: list[Any]) -> Any:
         case "clip":
             return np.clip(args[0], -1, 1)
         case "mean":
-            return np.mean(args[0], axis=-1, keepdims=True)
+            return np.mean(args[0], axis=-1, keepdims=True) / value.attr
         case "over_root":
             return args[0] / np.sqrt(args[1])
         case "within":
@@ -161,7 +165,7 @@ def _real(value: Value, inputs: Mapping[str, Reals], args: list[Any]) -> Any:
         case "mix":
             a, share, b = args
             return (1 - share) * a + share * b
-    return args[0]  # rshr, sat, source
+    return args[0]  # rshr, reread, sat, source
 
 
 def count_products(outputs: Sequence[Value]) -> int:

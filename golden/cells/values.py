@@ -11,9 +11,10 @@ name in docs/arithmetic.md. A value's format follows from what it is made of:
     a + b, a - b             both of one format; a number takes that of the other one
     a * b                    the formats' fraction bits, added; a number is Q0.15
     rshr(v, format)          v in this format, half rounded up: the shift is what is between them
+    reread(v, format)        v's integer in another format, where a power of two does not count
     mix(a, share, b)         a and b of one format, share Q0.15 within 0..1
     within(v, limit)         both of one format, limit at least 0
-    mean(v)                  v's format, one number for all units of the layer
+    mean(v, ..)              v's format, one number for all units of the layer and all arguments
     over_root(v, s, format)  in a fixed format; s is positive, with an even number of fraction bits
 """
 
@@ -44,6 +45,7 @@ __all__ = [
     "mix",
     "over_root",
     "relu",
+    "reread",
     "rshr",
     "sat16",
     "sigmoid",
@@ -179,6 +181,14 @@ def rshr(v: Value, to: Format) -> Value:
     return Value("rshr", (v,), to)
 
 
+def reread(v: Value, to: Format) -> Value:
+    """v's integer, read in another format; in reals, v.
+
+    So it is v times a power of two: for what is normalized, which takes that away.
+    """
+    return Value("reread", (v,), to)
+
+
 def sat16(v: Value) -> Value:
     """v saturated to 16 bits; in reals, v."""
     return Value("sat", (v,))
@@ -194,9 +204,12 @@ def within(v: Value, limit: Value | float) -> Value:
     return Value("within", (v, _value(limit)))
 
 
-def mean(v: Value) -> Value:
-    """The mean of v over the layer's units: one number for all of them."""
-    return Value("mean", (v,))
+def mean(*values: Value) -> Value:
+    """The mean over the layer's units, and over the values: one number for all of them."""
+    total, *others = values
+    for value in others:
+        total = total + value
+    return Value("mean", (total,), len(values))
 
 
 def over_root(v: Value, square: Value, to: Format) -> Value:

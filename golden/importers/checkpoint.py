@@ -23,6 +23,7 @@ from .modules import find_modules, with_nonlinearity
 from .onnx.graph import SUFFIX as ONNX_SUFFIX
 from .onnx.graph import Part, read_part
 from .options import NOTHING_SAID, ImportOptions
+from .recurrent_norm import with_recurrent_norm
 from .tensors.directions import Stage, link, with_names
 from .tensors.files import KERAS, Stored, read_tensors
 from .tensors.sru import without_input_skip
@@ -147,6 +148,8 @@ def _model(
     embedding: Embedding | None = None,
 ) -> FloatModel:
     try:
+        if options.recurrent_norm:
+            stages = with_recurrent_norm(stages)
         stages = with_candidate_scale(stages, options.candidate_scale)
         if options.without_skip and not any(s.chains[0][-1].kind == "sru0" for s in stages):
             raise UserError("without skip: there is no SRU layer; leave --without-skip out")

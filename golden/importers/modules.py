@@ -16,7 +16,8 @@ from ..models.float_model import FloatLayer
 from .options import ImportOptions
 from .tensors.directions import Stage, both_ways, one
 from .tensors.layers import Found, build, choose, shown
-from .tensors.layouts import LAYOUTS, SUPPORTED, Layout
+from .tensors.layout import Layout
+from .tensors.layouts import LAYOUTS, SUPPORTED
 from .tensors.refusals import refusal
 from .tensors.sru import build_sru
 
@@ -140,7 +141,13 @@ def _module(group: _Group, taken: set[str], options: ImportOptions) -> Module:
     founds = [group.layers.get(n, Found(group.prefix, n, beside)) for n in range(count)]
     known = choose(group.layouts, group.layers[count - 1], options.reset)
     layouts = [choose(group.layouts, f, options.reset) if f.names else known for f in founds]
-    plain = layouts[0].kind.removesuffix("_before").removesuffix("_tanh").rstrip("4")
+    plain = (
+        layouts[0]
+        .kind.partition("_norm")[0]
+        .removesuffix("_before")
+        .removesuffix("_tanh")
+        .rstrip("4")
+    )
     name = _unique(printable(group.prefix) or plain, taken)
     names = [_unique(f"{name}.{n}", taken) if a.numbered else name for n, a in enumerate(layouts)]
     if group.layouts[0].family == "sru":

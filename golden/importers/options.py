@@ -20,6 +20,7 @@ class ImportOptions:
     one for all such layers or one for each; none: 1.
     without_skip: layers of the package `sru` were made with has_skip_term=False.
     reset: "after" or "before", where a GRU's tensors fit both.
+    recurrent_norm: LiGRU layers are SpeechBrain's SLiGRU, whose recurrent norm has no tensors.
     nonlinearity: "tanh" or "relu", of Elman networks where the file does not tell it.
     bidirectional: layers of `sru`, and LiGRU and PyTorch-Kaldi layers that are a file's last, run
     in both directions.
@@ -36,6 +37,7 @@ class ImportOptions:
     candidate_scale: tuple[float, ...] = ()
     without_skip: bool = False
     reset: str = ""
+    recurrent_norm: bool = False
     nonlinearity: str = ""
     bidirectional: bool = False
     only: tuple[str, ...] = ()

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic import from_fixed, to_fixed
+from ..arithmetic import from_fixed, sat16, to_fixed
 from ..cells import Q3_12, Numbers, State
 from ..cells.graph import MOST_WIDE
+from ..cells.norm import LEAST, PREFIX
 from ..data import Dataset
 from ..engines.float_engine import run_float_batch
 from ..engines.packed import Packing
@@ -111,12 +112,22 @@ def cell_error(layer: FloatLayer, trace: Trace, packing: Packing, e: int, first:
     return error
 
 
+def c_factor(c_exponent: int) -> float:
+    """Of the variance of a cell state that a norm reads as if it were in Q3.12."""
+    return 4.0 ** (Q3_12 - c_exponent)
+
+
 def quantize_vectors(layer: FloatLayer, c_exponent: int) -> dict[str, Any]:
-    """The layer's `vectors`, all with the smallest exponent that holds them, and `vector_shift`."""
+    """The layer's `vectors`, all with the smallest exponent that holds them, and `vector_shift`.
+
+    Epsilons of norms have the format of variances instead.
+    """
     if not layer.vectors:
         return {}
-    names = ", ".join(layer.vectors)
-    largest = max(float(np.abs(v).max(initial=0)) for v in layer.vectors.values())
+    epsilons = {name: v for name, v in layer.vectors.items() if name.startswith(PREFIX)}
+    own = {name: v for name, v in layer.vectors.items() if name not in epsilons}
+    names = ", ".join(own)
+    largest = max(float(np.abs(v).max(initial=0)) for v in own.values())
     e = exponent_for(largest / MARGIN, f"{layer.name} {names}")
     shift = VECTOR_SHIFT - e - c_exponent
     if shift < 0:
@@ -124,5 +135,8 @@ def quantize_vectors(layer: FloatLayer, c_exponent: int) -> dict[str, Any]:
             f"{layer.name} {names}: they reach {largest:g} and the cell state "
             f"{2.0**c_exponent:g}, their product must end below {2.0**VECTOR_SHIFT:g}; scale them"
         )
-    vectors = {name: to_fixed(vector, e) for name, vector in layer.vectors.items()}
+    vectors = {name: to_fixed(vector, e) for name, vector in own.items()}
+    for name, vector in epsilons.items():
+        factor = c_factor(c_exponent) if name == f"{PREFIX}c" else 1.0
+        vectors[name] = sat16(np.floor(vector * (factor / LEAST) + 0.5).astype(np.int64))
     return {"vectors": vectors, "vector_shift": shift}

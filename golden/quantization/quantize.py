@@ -21,7 +21,7 @@ from .cell_formats import quantize_vectors
 from .clipping import find_clip
 from .exponents import exponent_for
 from .formats import Formats, find_formats
-from .input_ranges import balance_inputs
+from .norm_ranges import balance
 from .quantizers import make_quantizer
 from .rounding import Rounded, moments_of, round_corrected, round_gptq, round_nearest
 from .scheme import Bits, Scheme
@@ -44,7 +44,7 @@ def quantize(
     Raises UserError where a value has no place in the network's formats.
     """
     scheme = scheme or Scheme()
-    model = balance_inputs(model, calibration, scheme.input_scale)
+    model = balance(model, calibration, scheme.input_scale)
     statistics = observe(model, calibration, progress)
     return with_labels(quantize_with(model, statistics, scheme, progress), calibration)
 
@@ -64,7 +64,7 @@ def quantize_with(
 ) -> Network:
     """The same with statistics at hand, to try several schemes on one calibration run.
 
-    model: what `statistics` are of; with `input_ranges.balance_inputs` called before them, where
+    model: what `statistics` are of; with `norm_ranges.balance` called before them, where
     its features are to have scales.
     kept: paths by their bits, from other calls on this model that differ in bits only; it grows.
     """

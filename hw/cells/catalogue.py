@@ -4,10 +4,16 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from ...golden.cells import CELLS as LAYERS
+from ...golden.cells import Cell as Layer
 from ...golden.cells import Stage
 from ...golden.integer_lstm.cells import find_stage
 from .base import Cell, constant_layout
 from .pipeline import pipeline
+
+
+def in_hardware() -> dict[str, Layer]:
+    """The cells, by kind, that the hardware has: it takes no means over a layer's units yet."""
+    return {kind: cell for kind, cell in LAYERS.items() if not cell.takes_means}
 
 
 class _Cells(Mapping[str, type[Cell]]):
@@ -26,7 +32,7 @@ class _Cells(Mapping[str, type[Cell]]):
         return len(self._stages())
 
     def _stages(self) -> dict[str, Stage]:
-        return {stage.name: stage for cell in LAYERS.values() for stage in cell.stages}
+        return {stage.name: stage for cell in in_hardware().values() for stage in cell.stages}
 
 
 CELLS: Mapping[str, type[Cell]] = _Cells()

@@ -20,6 +20,14 @@ def few_first(kinds: Iterable[str]) -> list[Any]:
     return [k if k in FEW else pytest.param(k, marks=pytest.mark.slow) for k in kinds]
 
 
+def normed_last(kinds: Iterable[str]) -> list[Any]:
+    """Parameters for all kinds, of which those with layer normalization are slow, but for one that
+    has all that they have: products normalized apart, and the cell state.
+    """
+    normed = {kind for kind in kinds if "_norm" in kind} - {"lstm_norm_xh_out"}
+    return [pytest.param(k, marks=pytest.mark.slow) if k in normed else k for k in kinds]
+
+
 def crossed(*axes: Sequence[Any]) -> list[Any]:
     """All combinations of the axes' values, of which only the n-th values of all are not slow.
 

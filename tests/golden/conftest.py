@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from deltaloom.golden.cells import CELLS
+from deltaloom.golden.cells.norm import epsilons
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.importers.checkpoint import ImportOptions, import_checkpoint
@@ -35,7 +36,8 @@ def _layer(rng, name, kind, units, inputs, scaled):
         kind=kind,
         paths=paths,
         bias=uniform(len(cell.gates), units),
-        vectors={v: rng.uniform(-most, most, units).astype(np.float32) for v in cell.vectors},
+        vectors={v: rng.uniform(-most, most, units).astype(np.float32) for v in cell.vectors}
+        | epsilons(cell, units),
         skip_scale=1.25 if cell.reads_input else 0.0,
     )
 

@@ -7,24 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from deltaloom.golden.cells import CELLS, Numbers, State, register
-from deltaloom.golden.cells.lstm_norm import lstm_norm
+from deltaloom.golden.cells import CELLS, Numbers, State
 from deltaloom.golden.engines.engine import run
 from deltaloom.golden.models.states import first_codes
 from deltaloom.golden.models.synthetic import Shape, make_frames, make_network
+from deltaloom.sim.testing.kinds import normed_last
 from deltaloom.training.cells import Exact, Step
 from deltaloom.training.network import DeltaNetwork
 from deltaloom.training.packed import Packed
 
 LENGTHS = (7, 1, 0, 19, 5)
-
-
-@pytest.fixture
-def normalized():
-    """The LSTM with layer normalization among the cells, and away again."""
-    register(lstm_norm)
-    yield "lstm_norm"
-    del CELLS["lstm_norm"]
 
 
 def words_of(network, sequences, states=None):
@@ -46,7 +38,7 @@ def check(network, lengths=LENGTHS, smooth=0.5):
     return wanted
 
 
-@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("kind", normed_last(CELLS))
 def test_cells(kind):
     for weights, activations, threshold, mode in (
         (8, 8, 0, "exact"),
@@ -59,8 +51,8 @@ def test_cells(kind):
         check(make_network(shape, 5, threshold=threshold, delta_mode=mode, seed=3, **bits))
 
 
-def test_means(normalized):
-    check(make_network([(normalized, 6), ("linear", 3)], 5, threshold=2))
+def test_means():
+    check(make_network([("lstm_norm", 6), ("linear", 3)], 5, threshold=2))
 
 
 @pytest.mark.parametrize(
@@ -125,12 +117,12 @@ def test_states_of_the_data():
         np.testing.assert_array_equal(own, other)
 
 
-@pytest.mark.parametrize("kind", [*CELLS, "lstm_norm"])
-def test_steps(kind, normalized):
+@pytest.mark.parametrize("kind", normed_last(CELLS))
+def test_steps(kind):
     """Of the whole range of words, and its ends."""
     cell, rng = CELLS[kind], np.random.default_rng(0)
     for e in range(1 + cell.most_c_exponent if cell.has_c or cell.wide else 1):
-        words = iter(rng.integers(-32768, 32768, (20, 99, 6)))
+        words = iter(rng.integers(-32768, 32768, (32, 99, 6)))
         p = {gate: next(words) for gate in cell.gates}
         for n, gate in enumerate(cell.gates):
             p[gate][n, :], p[gate][n + 9, :] = 32767, -32768

@@ -2,16 +2,17 @@
 """From the named tensors of one layer to a `FloatLayer`, by a `Layout`."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ...arithmetic import Reals
 from ...cells import CELLS
+from ...cells.norm import epsilons
 from ...errors import UserError
 from ...models.float_model import FloatLayer, FloatPath, Floats
-from .layouts import Idle, Layout, Norm, Tensor
+from .layout import Idle, Layout, Norm, Tensor
 
 
 @dataclass
@@ -47,6 +48,7 @@ def choose(layouts: Sequence[Layout], found: Found, reset: str = "") -> Layout:
     """
     names = set(found.names)
     able = [layout for layout in layouts if names <= layout.names] or list(layouts)
+    able = [layout for layout in able if _has_gains(layout, names)] or able
     most = max(sum(t.name in names for t in layout.weights) for layout in able)
     able = [a for a in able if sum(t.name in names for t in a.weights) == most]
     able = [a for a in able if len(a.weights) == most] or able  # rather none that lacks one
@@ -73,6 +75,10 @@ def choose(layouts: Sequence[Layout], found: Found, reset: str = "") -> Layout:
         if rows == len(recurrent.gates) * columns and rows:
             return layout
     return max(able, key=lambda layout: max(_agreed(layout, found).values(), default=0))
+
+
+def _has_gains(layout: Layout, names: Iterable[str]) -> bool:
+    return {tensor.name for tensor in layout.gains} <= {*names}
 
 
 def build(layout: Layout, found: Found, name: str) -> tuple[FloatLayer, ...]:
@@ -102,7 +108,7 @@ def build_layer(layout: Layout, found: Found, name: str) -> FloatLayer:
     with_vectors = any(tensor.name in found.names for tensor in layout.vectors)
     wanted = [*layout.weights, *(layout.biases if biased else ())]
     wanted += [tensor for norm in normed for tensor in norm.tensors]
-    wanted += layout.vectors if with_vectors else ()
+    wanted += [*(layout.vectors if with_vectors else ()), *layout.gains]
     for tensor in wanted:
         if tensor.name not in found.names:
             beside = next(iter(found.names.values()), found.beside)
@@ -110,6 +116,11 @@ def build_layer(layout: Layout, found: Found, name: str) -> FloatLayer:
                 f"{found.full(tensor.name, layout.separator)} is missing; {layout.title} has it, "
                 f"shape {layout.rule(tensor, 'units')}, beside {beside}"
             )
+    for other in found.names.keys() - layout.names:
+        raise UserError(
+            f"{found.shown(other)} belongs to no {layout.title}, which the others are of; --ignore "
+            "PATTERN leaves it out of the network"
+        )
     units = units_of(layout, found)
     for idle in layout.idle:
         if idle.name in found.names and idle.value is not None:
@@ -134,10 +145,13 @@ def build_layer(layout: Layout, found: Found, name: str) -> FloatLayer:
         if source == "x" and scale is not None:
             scaled = float32(f"{name}: its BatchNorm", scale[[gates.index(g) for g in fed]])
         paths.append(FloatPath(source=source, gates=fed, weights=stacked, scale=scaled))
-    vectors = {v: np.zeros(units, np.float32) for v in CELLS[layout.kind].vectors}
-    for tensor in layout.vectors if with_vectors else ():
+    vectors = dict.fromkeys(CELLS[layout.kind].vectors, np.zeros(units, np.float32))
+    vectors |= epsilons(CELLS[layout.kind], units, layout.epsilon)
+    offsets = [tensor for tensor in layout.offsets if tensor.name in found.names]
+    for tensor in (*(layout.vectors if with_vectors else ()), *layout.gains, *offsets):
         rows = _checked(layout, found, tensor, units).reshape(len(tensor.gates), units)
-        vectors |= dict(zip(tensor.gates, np.ascontiguousarray(rows), strict=True))
+        for each, row in zip(tensor.gates, rows, strict=True):  # offsets may add up
+            vectors[each] = vectors[each] + row
     return FloatLayer(
         name=name,
         kind=layout.kind,

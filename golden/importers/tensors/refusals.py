@@ -22,7 +22,7 @@ _LEAVES = (
 )
 _EMBEDDING = {"emb", "embed", "embedding", "embeddings"}
 _MODULES = (
-    (r".*layer_?norm.*|ln0?", "layer normalization"),
+    (r".*layer_?norm.*|ln0?(_\w+)?", "layer normalization"),
     (r".*batch_?norm.*|bn0?", "BatchNorm"),
     (r"criterion|.*loss(_fn|_fun|_function)?|.*metrics?", "a loss or a metric, to no layer"),
 )

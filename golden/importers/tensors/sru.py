@@ -15,7 +15,7 @@ from ...errors import UserError
 from ...models.float_model import FloatLayer, FloatPath, Floats
 from .directions import Stage, one, reversed_chain
 from .layers import Found, build_layer, float32, units_of
-from .layouts import Layout
+from .layout import Layout
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from ..golden.evaluation.metrics import Metric
 from ..golden.models.float_model import FloatModel
 from ..golden.models.network import Network
 from ..golden.quantization.calibration import Progress, ignore_progress, observe
-from ..golden.quantization.input_ranges import balance_inputs
+from ..golden.quantization.norm_ranges import balance
 from ..golden.quantization.quantize import with_labels
 from ..golden.quantization.scheme import Bits, Scheme
 from .additive import Exact, additive_front, measure_sensitivities
@@ -142,7 +142,7 @@ def quantize_smallest(
 ) -> Smallest:
     """`find_smallest` by the default rules; judged: the data that errors are taken on."""
     scheme = Scheme()
-    model = balance_inputs(model, calibration, scheme.input_scale)
+    model = balance(model, calibration, scheme.input_scale)
     problem = Problem(
         model=model,
         statistics=observe(model, calibration, progress),

@@ -11,7 +11,7 @@ words. `log4` is a constant there, since what it scales is scaled back.
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -42,8 +42,8 @@ class Exact:
         """rshr(v, n)."""
         return v * 2.0**-n if n <= 0 else (v * 2.0**-n).add_(0.5).floor_()
 
-    def mean(self, v: Tensor) -> Tensor:
-        mult, n = one_over(v.shape[-1])
+    def mean(self, v: Tensor, count: int) -> Tensor:
+        mult, n = one_over(v.shape[-1] * count)
         total = v.sum(-1, keepdim=True).long() * mult  # up to 60 bits
         return ((total + (1 << n >> 1)) >> n).to(v.dtype)
 
@@ -66,8 +66,8 @@ class Smooth:
     def shift(self, v: Tensor, n: int) -> Tensor:
         return v * 2.0**-n
 
-    def mean(self, v: Tensor) -> Tensor:
-        return v.mean(-1, keepdim=True)
+    def mean(self, v: Tensor, count: int) -> Tensor:
+        return v.mean(-1, keepdim=True) / count
 
     def log4(self, v: Tensor) -> Tensor:
         return ((torch.frexp(v.detach().clamp(min=1)).exponent - 1) >> 1).to(v.dtype)
@@ -163,10 +163,12 @@ def _operation(node: Node, numbers: Exact | Smooth, at: tuple[int, int]) -> Oper
             return partial(numbers.table, function=node.function)
         case "rshr":
             return partial(numbers.shift, n=node.shift.amount(*at))
+        case "mean":
+            return partial(numbers.mean, count=cast(int, node.attr))
         case "scale":
             fixed = node.shift.fixed
             return lambda v, k: numbers.scale(v, k + fixed)
-    operation: Operation = getattr(numbers, node.op)  # mean, log4, normal
+    operation: Operation = getattr(numbers, node.op)  # log4, normal
     return operation
 
 

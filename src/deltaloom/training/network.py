@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..golden.arithmetic import Ints, code_range
 from ..golden.cells import State
+from ..golden.cells.norm import PREFIX
 from ..golden.errors import UserError
 from ..golden.models import graph
 from ..golden.models.float_model import FloatLayer, FloatModel
@@ -139,7 +140,9 @@ class LayerParameters(nn.Module):
         self._vector_unit = 2.0 ** (3 - layer.vector_shift - layer.c_exponent)
         self.vectors = nn.ParameterDict(
             {
-                name: nn.Parameter(_floats(v) * self._vector_unit)
+                name: nn.Parameter(
+                    _floats(v) * self._vector_unit, requires_grad=not name.startswith(PREFIX)
+                )
                 for name, v in layer.vectors.items()
             }
         )

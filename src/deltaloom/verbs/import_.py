@@ -95,6 +95,12 @@ class Import:
             "(default: from the shape of its bias)",
         )
         parser.add_argument(
+            "--recurrent-norm",
+            action="store_true",
+            help="LiGRU layers are SpeechBrain's SLiGRU, whose recurrent layer norm has no "
+            "parameters unless it was made with recurrent_elementwise_affine",
+        )
+        parser.add_argument(
             "--nonlinearity",
             choices=("tanh", "relu"),
             default=argparse.SUPPRESS,
@@ -153,6 +159,7 @@ def _read_options(args: argparse.Namespace) -> "ImportOptions":
         without_skip=args.without_skip,
         bidirectional=args.bidirectional,
         reset=getattr(args, "reset", ""),
+        recurrent_norm=args.recurrent_norm,
         nonlinearity=getattr(args, "nonlinearity", ""),
         only=tuple(getattr(args, "only", ())),
         ignore=tuple(getattr(args, "ignore", ())),

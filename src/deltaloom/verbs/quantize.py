@@ -64,7 +64,7 @@ class Quantize:
         from ..golden.evaluation.thresholds import uniform_thresholds
         from ..golden.models.float_model import FloatModel
         from ..golden.quantization.calibration import observe
-        from ..golden.quantization.input_ranges import balance_inputs
+        from ..golden.quantization.norm_ranges import balance
         from ..golden.quantization.quantize import quantize_with, with_labels
         from ..golden.reports.paths import describe
         from ..golden.reports.sections import quantize_sections
@@ -85,7 +85,7 @@ class Quantize:
         tuning = Dataset.load(args.tune_data) if "tune_data" in args else data
         found: Smallest | None = None
         with progress_bars() as progress:
-            model = balance_inputs(model, data, scheme.input_scale)
+            model = balance(model, data, scheme.input_scale)
             statistics = observe(model, data, progress)
             if target is None:
                 network = quantize_with(model, statistics, scheme, progress)

@@ -135,7 +135,7 @@ def _prepare(args: argparse.Namespace) -> tuple["Problem", "Space", Any]:
     from ..golden.evaluation.metrics import metric_of
     from ..golden.models.float_model import FloatModel
     from ..golden.quantization.calibration import observe
-    from ..golden.quantization.input_ranges import balance_inputs
+    from ..golden.quantization.norm_ranges import balance
     from ..search.genes import Space
     from ..search.goals import Goals
     from ..search.options import Options
@@ -159,7 +159,7 @@ def _prepare(args: argparse.Namespace) -> tuple["Problem", "Space", Any]:
         settings=dict(map(read_setting, getattr(args, "vary", []))),
     )
     with progress_bars() as progress:
-        model = balance_inputs(model, data, scheme.input_scale)
+        model = balance(model, data, scheme.input_scale)
         statistics = observe(model, data, progress)
     problem = Problem(
         model=model,

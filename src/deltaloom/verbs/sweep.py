@@ -63,7 +63,7 @@ class Sweep:
         from ..golden.evaluation.sweep import sweep
         from ..golden.models.float_model import FloatModel
         from ..golden.quantization.calibration import observe
-        from ..golden.quantization.input_ranges import balance_inputs
+        from ..golden.quantization.norm_ranges import balance
         from ..golden.reports.sections import sweep_sections
 
         output = getattr(args, "output", None)
@@ -78,7 +78,7 @@ class Sweep:
         model = FloatModel.load(args.model)
         calibration, test = Dataset.load(args.data), Dataset.load(args.test)
         with progress_bars() as progress:
-            model = balance_inputs(model, calibration, scheme.input_scale)
+            model = balance(model, calibration, scheme.input_scale)
             statistics = observe(model, calibration, progress)
             metric = metrics[0] if metrics else None
             result = sweep(model, statistics, test, weights, activations, scheme, metric, progress)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from deltaloom.golden.cells import CELLS
+from deltaloom.golden.cells.norm import epsilons
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.engines.engine import StepModel, quantize_frames, real_outputs, run
 from deltaloom.golden.engines.float_engine import run_float_batch
@@ -21,6 +22,7 @@ from deltaloom.golden.quantization.calibration import observe
 from deltaloom.golden.quantization.formats import find_formats
 from deltaloom.golden.quantization.quantize import Scheme, quantize
 from deltaloom.golden.reports.paths import describe
+from deltaloom.sim.testing.kinds import normed_last
 
 INPUTS, UNITS, OUTPUTS = 5, 7, 3
 LENGTHS = (30, 1, 0, 47)
@@ -43,7 +45,7 @@ def make_layer(rng, kind, inputs, *, units=UNITS, name="", h_columns=0, h_from="
             for s, g in cell.feeds.items()
         ),
         bias=random(rng, len(cell.gates), units),
-        vectors={v: random(rng, units, reach=reach) for v in cell.vectors},
+        vectors={v: random(rng, units, reach=reach) for v in cell.vectors} | epsilons(cell, units),
         skip_scale=1.25 if cell.reads_input else 0.0,
         h_from=h_from,
         initial={state: random(rng, units, reach=0.9) for state in initial},
@@ -128,15 +130,15 @@ def check(model, data, tolerance):
     return network
 
 
-@pytest.mark.parametrize("kind", [kind for kind in CELLS if kind != "linear"])
+@pytest.mark.parametrize("kind", normed_last([kind for kind in CELLS if kind != "linear"]))
 @pytest.mark.parametrize("shared", [False, True])
 def test_bidirectional(data, kind, shared):
-    network = check(bidirectional(kind, shared=shared), data, 0.01)
+    network = check(bidirectional(kind, shared=shared), data, 0.05 if "_norm" in kind else 0.01)
     same = [graph.shared_with(network.layers, n) for n in range(5)]
     assert same == ([None, 0, None, 2, None] if shared else [None] * 5)
 
 
-@pytest.mark.parametrize("kind", LSTMS)
+@pytest.mark.parametrize("kind", normed_last(LSTMS))
 @pytest.mark.parametrize("shared", [False, True])
 def test_projections(data, kind, shared):
     model = bidirectional(kind, shared=shared, projection=3, initial=True)
@@ -166,7 +168,7 @@ def outputs_of(model, data, n):
     return [traces[n].h]
 
 
-@pytest.mark.parametrize("kind", [kind for kind, cell in CELLS.items() if cell.state])
+@pytest.mark.parametrize("kind", normed_last([kind for kind, cell in CELLS.items() if cell.state]))
 def test_first_states(data, kind):
     model = bidirectional(kind, shared=False, initial=True, layers=1)
     network = check(model, data, 0.01)

@@ -15,6 +15,7 @@ from deltaloom.golden.errors import UserError
 from deltaloom.golden.models import graph
 from deltaloom.golden.models.network import Network
 from deltaloom.golden.models.synthetic import Shape, make_frames, make_network
+from deltaloom.sim.testing.kinds import normed_last
 
 WIDTHS = st.integers(2, 16)
 SIZES = st.sampled_from([1, 3, 37, 129])
@@ -204,7 +205,7 @@ def with_limits(network):
     return replace(network, layers=tuple(layers))
 
 
-@pytest.mark.parametrize("kind", [kind for kind in CELLS if kind != "linear"])
+@pytest.mark.parametrize("kind", normed_last([kind for kind in CELLS if kind != "linear"]))
 def test_every_cell_by_events(kind):
     """Long enough for the recurrence to matter, with saturating frames among ordinary ones."""
     e_c = {"qrnn": 0, "janet": 0}.get(kind, 3)  # small states: wider, they would send nothing
@@ -452,7 +453,7 @@ def assert_runs(network, lengths=(5, 0, 1, 9)):
     return [result.outputs for result in results]
 
 
-@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("kind", normed_last(CELLS))
 def test_backward_is_forward_on_reversed_frames(kind):
     network = make_network([(kind, 5), Shape(kind="linear", units=3)], 5, threshold=2)
     backward = replace(
@@ -467,7 +468,7 @@ def test_backward_is_forward_on_reversed_frames(kind):
         assert_same(result, replace(result, states=turned.states))
 
 
-@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("kind", normed_last(CELLS))
 @pytest.mark.parametrize("shared", [False, True])
 def test_both_directions_stand_beside_each_other(kind, shared):
     one = Shape(kind=kind, units=5, both=True, shared=shared, initial=True)
@@ -495,7 +496,7 @@ def test_two_bidirectional_layers_and_a_head():
     assert_runs(network)
 
 
-@pytest.mark.parametrize("kind", [k for k in CELLS if k.startswith("lstm")])
+@pytest.mark.parametrize("kind", normed_last([k for k in CELLS if k.startswith("lstm")]))
 @pytest.mark.parametrize("both", [False, True])
 def test_projections(kind, both):
     shape = Shape(kind=kind, units=7, projection=3, both=both, initial=True)
@@ -524,7 +525,7 @@ def test_a_projection_of_ones_is_the_layer_itself():
     np.testing.assert_array_equal(one.events["lstm0.h"], other.events["lstm0.h"])
 
 
-@pytest.mark.parametrize("kind", [k for k in CELLS if k != "linear"])
+@pytest.mark.parametrize("kind", normed_last([k for k in CELLS if k != "linear"]))
 def test_a_state_goes_on(kind):
     """A second half that starts where the first ended is the second half of the whole."""
     network = make_network([(kind, 6)], 6)

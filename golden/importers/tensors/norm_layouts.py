@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The layouts of cells with layer normalization: hand-written PyTorch cells, haste, SpeechBrain.
+
+Hand-written cells have names that their authors chose; these are those that most of them have.
+"""
+
+from collections.abc import Mapping
+
+from ...cells.norm import EPSILON
+from .layout import Idle, Layout, Norm, Tensor
+
+__all__ = ["HASTE", "NORMED", "SPEECHBRAIN"]
+
+
+def _gains(names: str) -> tuple[str, ...]:
+    return tuple(f"gain_{name}" for name in names.split())
+
+
+def _offsets(names: str) -> tuple[str, ...]:
+    return tuple(f"bias_{name}" for name in names.split())
+
+
+def _norms(gates: Mapping[str, str]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Gains and offsets of `nn.LayerNorm` modules.
+
+    gates: by the module's name what it normalizes, and after a ">" what its offsets add to.
+    """
+    gains, offsets = [], []
+    for name, text in gates.items():
+        own, _, to = text.partition(">")
+        gains.append(Tensor(f"{name}.weight", _gains(own)))
+        offsets.append(Tensor(f"{name}.bias", _offsets(to or own)))
+    return tuple(gains), tuple(offsets)
+
+
+def _hand_written(
+    title: str,
+    kind: str,
+    x: str,
+    h: str,
+    biases: tuple[Tensor, ...] | None = None,
+    epsilon: float = EPSILON,
+    **norms: str,
+) -> Layout:
+    """A cell of PyTorch's tensors and `nn.LayerNorm` modules, by their names."""
+    x_gates, h_gates = tuple(x.split()), tuple(h.split())
+    gains, offsets = _norms(norms)
+    usual = (Tensor("bias_ih", x_gates), Tensor("bias_hh", h_gates))
+    return Layout(
+        title,
+        kind,
+        (Tensor("weight_ih", x_gates, "x"), Tensor("weight_hh", h_gates, "h")),
+        usual if biases is None else biases,
+        gains=gains,
+        offsets=offsets,
+        epsilon=epsilon,
+        family="PyTorch",
+        several=True,
+    )
+
+
+_X_IFGO, _H_IFGO = "ix fx gx ox", "ih fh gh oh"
+_X_IFOG, _H_IFOG = "ix fx ox gx", "ih fh oh gh"
+_X_RZN, _H_RZN = "rx zx nx", "rh zh nh"
+
+NEWVAL = _norms({"ln_reset": "r", "ln_update": "z", "ln_newval": "n"})
+
+NORMED = (
+    _hand_written(
+        "PyTorch LayerNormLSTMCell",
+        "lstm_norm_xh_out",
+        _X_IFOG,
+        _H_IFOG,
+        ln_ih=f"{_X_IFOG}>i f o g",
+        ln_hh=f"{_H_IFOG}>i f o g",
+        ln_ho="c",
+    ),
+    _hand_written(
+        "PyTorch LayerNormLSTMCell",
+        "lstm_norm_xh",
+        _X_IFOG,
+        _H_IFOG,
+        ln_ih=f"{_X_IFOG}>i f o g",
+        ln_hh=f"{_H_IFOG}>i f o g",
+    ),
+    _hand_written(
+        "PyTorch custom_lstms.LayerNormLSTMCell",
+        "lstm_norm_xh_c",
+        _X_IFGO,
+        _H_IFGO,
+        biases=(),
+        layernorm_i=f"{_X_IFGO}>i f g o",
+        layernorm_h=f"{_H_IFGO}>i f g o",
+        layernorm_c="c",
+    ),
+    _hand_written(
+        "PyTorch LSTM cell with LayerNorm of each gate",
+        "lstm_norm",
+        "i f g o",
+        "i f g o",
+        ln_i="i",
+        ln_f="f",
+        ln_g="g",
+        ln_o="o",
+    ),
+    _hand_written(
+        "PyTorch LSTM cell with LayerNorm of all gates",
+        "lstm_norm_all",
+        "i f g o",
+        "i f g o",
+        ln="i f g o",
+    ),
+    _hand_written(
+        "PyTorch LayerNormGRUCell",
+        "gru_norm_xh",
+        _X_RZN,
+        _H_RZN,
+        ln_ih=f"{_X_RZN}>r z nx",
+        ln_hh=f"{_H_RZN}>r z nh",
+    ),
+    _hand_written(
+        "PyTorch GRU cell with LayerNorm of each gate",
+        "gru_norm",
+        "r z nx",
+        "r z nh",
+        ln_r="r",
+        ln_z="z",
+        ln_n="n",
+    ),
+    Layout(
+        "NormGRUCell",
+        "gru_norm",
+        (
+            Tensor("weight_ih.weight", ("r", "z", "nx"), "x"),
+            Tensor("weight_hh.weight", ("r", "z", "nh"), "h"),
+        ),
+        gains=NEWVAL[0],
+        offsets=NEWVAL[1],
+        epsilon=1e-3,
+        family="NormGRUCell",
+        several=True,
+    ),
+)
+
+
+HASTE = (
+    Layout(
+        "haste LayerNormLSTM",
+        "lstm_norm_xh_out",
+        (
+            Tensor("kernel", ("ix", "gx", "fx", "ox"), "x"),
+            Tensor("recurrent_kernel", ("ih", "gh", "fh", "oh"), "h"),
+        ),
+        gains=(
+            Tensor("gamma", _gains("ix gx fx ox ih gh fh oh"), rows=2),
+            Tensor("gamma_h", ("gain_c",)),
+        ),
+        offsets=(Tensor("bias", _offsets("i g f o")), Tensor("beta_h", ("bias_c",))),
+        family="haste",
+        several=True,
+        columns_first=True,
+    ),
+    Layout(
+        "haste LayerNormGRU",
+        "gru_norm_xh",
+        (
+            Tensor("kernel", ("zx", "rx", "nx"), "x"),
+            Tensor("recurrent_kernel", ("zh", "rh", "nh"), "h"),
+        ),
+        gains=(Tensor("gamma", _gains("zx rx nx zh rh nh"), rows=2),),
+        offsets=(
+            Tensor("bias", _offsets("z r nx")),
+            Tensor("recurrent_bias", _offsets("z r nh")),
+        ),
+        family="haste",
+        several=True,
+        columns_first=True,
+    ),
+)
+
+
+def _ligru(
+    title: str, kind: str, gates: tuple[str, ...], norms: tuple[Norm, ...], **norm: str
+) -> Layout:
+    """SpeechBrain's light GRUs: `norm` is of the input's product, `layer_norm` of the other one."""
+    x, h = gates[:2], gates[-2:]
+    gains, offsets = _norms({f"rnn.{{n}}.{name}": text for name, text in norm.items()})
+    return Layout(
+        f"SpeechBrain {title}",
+        kind,
+        (Tensor("rnn.{n}.w.weight", x, "x"), Tensor("rnn.{n}.u.weight", h, "h")),
+        norms=norms,
+        gains=gains,
+        offsets=offsets,
+        idle=(
+            Idle("rnn.{n}.norm.num_batches_tracked", "a counter"),
+            Idle("rnn.{n}.drop_masks", "masks for training"),
+            Idle("rnn.{n}.drop_mask_te", "a mask at test time", 1.0),
+            Idle("rnn.{n}.h_init", "a first state", 0.0),
+        ),
+        shares=True,
+        family="SpeechBrain LiGRU",
+    )
+
+
+_PRODUCTS = ("ax", "zx", "ah", "zh")
+
+SPEECHBRAIN = (
+    _ligru("LiGRU", "ligru_norm", _PRODUCTS, (), norm="ax zx>a z"),
+    _ligru("SLiGRU", "ligru_norm_xh", _PRODUCTS, (), norm="ax zx>a z", layer_norm="ah zh>a z"),
+    _ligru("LiGRU", "ligru", ("a", "z"), (Norm("rnn.{n}.norm", ("a", "z")),)),
+    _ligru(
+        "SLiGRU",
+        "ligru_norm_h",
+        _PRODUCTS,
+        (Norm("rnn.{n}.norm", ("ax", "zx")),),
+        layer_norm="ah zh>a z",
+    ),
+)
+"""In this order: of a file without a norm, it is the third."""

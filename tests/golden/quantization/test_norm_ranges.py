@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Powers of two for what cells normalize: the function stays, and words are filled."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from deltaloom.golden.cells.norm import LEAST
+from deltaloom.golden.engines.engine import quantize_frames, real_outputs, run
+from deltaloom.golden.engines.float_engine import run_float_batch
+from deltaloom.golden.models.float_model import run_float
+from deltaloom.golden.quantization.norm_ranges import balance_norms
+from deltaloom.golden.quantization.quantize import quantize
+from deltaloom.golden.quantization.scheme import Scheme
+
+KINDS = ["lstm_norm_xh_out", "gru_norm", "ligru_norm_h"]
+
+
+def scaled(model, factor):
+    layers = []
+    for layer in model.layers:
+        paths = tuple(replace(p, weights=p.weights * np.float32(factor)) for p in layer.paths)
+        layers.append(replace(layer, paths=paths, bias=layer.bias * np.float32(factor)))
+    return replace(model, layers=tuple(layers))
+
+
+@pytest.mark.parametrize("factor", [0.125, 1, 32])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_function_stays_and_words_are_filled(make_model, make_dataset, kind, factor):
+    model = scaled(make_model([(kind, 9)], 5), factor)
+    data = make_dataset(5, [30, 12])
+    balanced = balance_norms(model, data)
+    for x in data.features:
+        np.testing.assert_allclose(
+            run_float(balanced, x)[0], run_float(model, x)[0], rtol=1e-4, atol=1e-5
+        )
+    (layer,) = balanced.layers
+    traces = [run_float(balanced, x)[1][0] for x in data.features]
+    for name, gates in layer.cell.norms.items():
+        if gates == ("c",):
+            continue
+        rows = [layer.cell.gates.index(gate) for gate in gates]
+        largest = max(np.abs(trace.p[:, rows]).max() for trace in traces)
+        assert largest < 8
+        epsilon = layer.vectors[f"epsilon_{name}"].max() + LEAST
+        assert largest > 1.7 or epsilon > 2.0**-11.1  # which would leave its word
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_large_sums_lose_nothing(make_model, make_dataset, kind):
+    data = make_dataset(5, [30])
+    for factor in (1, 32):
+        model = scaled(make_model([(kind, 9)], 5), factor) if kind != "ligru_norm_h" else None
+        model = model or make_model([(kind, 9)], 5)
+        network = quantize(model, data, Scheme(weight_bits=16, activation_bits=16))
+        (y,) = run_float_batch(model, data.features)
+        (result,) = run(network, [quantize_frames(network, x) for x in data.features])
+        assert np.abs(real_outputs(network, result.outputs) - y).max() < 0.01
+
+
+def test_models_without_norms_stay_the_same_object(make_model, make_dataset):
+    model = make_model([("lstm", 4)], 3)
+    assert balance_norms(model, make_dataset(3, [5])) is model
