@@ -13,6 +13,8 @@ import beacons
 import board_table
 import cells
 import energy
+import energy_lanes
+import energy_model
 import integer_lstm
 import integer_lstm_area
 import knee
@@ -54,6 +56,8 @@ LONG: dict[str, Suite] = {
     "search-beacons": beacons.figures,
     "search-picks": picks.figures,
     "energy": energy.figures,
+    "energy-lanes": energy_lanes.figures,
+    "energy-model": energy_model.figures,
     "training": training.figures,
     "training-changes": training.changes,
     "sdram": lambda work: sdram.figures(work, dense_steps=4, smooth_steps=20),

@@ -78,6 +78,7 @@ def test_the_whole_chain(checkpoint, tmp_path):
     estimate = dl.estimate(network, data, word_bits=32)
     assert 0 < estimate.cycles_per_step < estimate.cycles_per_step_dense
     assert estimate.luts > 1000 and f"{estimate.luts:,}" in str(estimate)
+    assert estimate.energy_nj > 10 and estimate.energy_corner in str(estimate)
 
 
 def test_an_evaluation_is_a_table(network, data, model, capsys):
