@@ -9,6 +9,7 @@ from pathlib import Path
 import area
 import area_model
 import arrays
+import beacons
 import board_table
 import cells
 import energy
@@ -50,9 +51,11 @@ FPGA: dict[str, Suite] = {
 }
 LONG: dict[str, Suite] = {
     **search.SEARCHES,
+    "search-beacons": beacons.figures,
     "search-picks": picks.figures,
     "energy": energy.figures,
     "training": training.figures,
+    "training-changes": training.changes,
     "sdram": lambda work: sdram.figures(work, dense_steps=4, smooth_steps=20),
     "boards": board_table.figures,
 }

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,7 +22,8 @@ from deltaloom.golden.models.network import Network
 
 CELL, THRESHOLD = "lstm", 8
 COMMAND = "make bench ARGS=software"
-BATCHES = (1, 4, 16, 44)
+BATCHES = (1, 4, 8, 16, 32, 44)
+TRIES = 15
 TARGET_SECONDS = 5.0
 
 
@@ -43,7 +45,8 @@ def figures() -> Iterator[Figure]:
             )
     model = import_checkpoint(DATA / f"{CELL}.safetensors")
     network = uniform_thresholds(speech_network(CELL), THRESHOLD)
-    peer = torch_frames_per_second(model, test)
+    forward = torch_forward(model, test)
+    peer = round(test.frames / min(seconds(forward) for _ in "123")) if forward else None
     yield Figure(
         name=f"software, {CELL} W8/A8, golden integer model with deltas",
         value=round(test.frames / seconds(lambda: run_dataset(network, test))),
@@ -58,19 +61,19 @@ def figures() -> Iterator[Figure]:
 def batches(model: FloatModel, network: Network, test: Dataset) -> Iterator[Figure]:
     """Golden with deltas over PyTorch's float LSTM, on one core, by how many sequences run at once.
 
-    By processor time; nothing where there is no torch.
+    By processor time, the least of `TRIES` by turns, so that both have the same neighbours; nothing
+    where there is no torch.
     """
     order = sorted(range(len(test)), key=lambda n: len(test.features[n]))
     for count in BATCHES:
         middle = (len(order) - count) // 2
         data = test.subset(order[middle : middle + count])
-        peer = torch_frames_per_second(model, data, time.process_time)
-        if peer is None:
+        forward = torch_forward(model, data)
+        if forward is None:
             return
-        busy = min(
-            seconds(lambda d=data: run_dataset(network, d), time.process_time) for _ in "123"
-        )
-        own = data.frames / busy
+        actions = (forward, partial(run_dataset, network, data))
+        trials = [[seconds(one, time.process_time) for one in actions] for _ in range(TRIES)]
+        peer, own = (data.frames / min(times) for times in zip(*trials, strict=True))
         yield Figure(
             name=f"software, {CELL} W8/A8, golden over PyTorch float, {count} sequences at once",
             value=round(own / peer, 3),
@@ -102,9 +105,7 @@ def seconds(action: Callable[[], object], clock: Callable[[], float] = time.perf
     return clock() - start
 
 
-def torch_frames_per_second(
-    model: FloatModel, data: Dataset, clock: Callable[[], float] = time.perf_counter
-) -> float | None:
+def torch_forward(model: FloatModel, data: Dataset) -> Callable[[], object] | None:
     """nn.LSTM and nn.Linear layers of the model's sizes on all sequences at once, in one thread.
 
     The time does not depend on the weights: they are PyTorch's own. None where there is no torch.
@@ -124,10 +125,10 @@ def torch_frames_per_second(
     )
 
     def forward() -> None:
-        y = packed
-        for layer in layers:
-            y = layer(y)[0] if layer in recurrent else y._replace(data=layer(y.data))
+        with torch.inference_mode():
+            y = packed
+            for layer in layers:
+                y = layer(y)[0] if layer in recurrent else y._replace(data=layer(y.data))
 
-    with torch.inference_mode():
-        forward()  # its first call sets things up
-        return round(data.frames / min(seconds(forward, clock) for _ in "123"))
+    forward()  # its first call sets things up
+    return forward

@@ -5,10 +5,14 @@ The training set is that of `examples/speech/prepare.py`, in build/speech. Each 
 minutes; its network is kept below the work folder, so that a suite that was interrupted goes on.
 """
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from figures import REPORT, Figure
 from speech import DATA
 
@@ -18,6 +22,7 @@ from deltaloom.golden.evaluation.metrics import metric_of
 from deltaloom.golden.evaluation.trials import Trials
 from deltaloom.golden.evaluation.tuning import Tuning, tune
 from deltaloom.golden.importers.checkpoint import import_checkpoint
+from deltaloom.golden.models.float_model import FloatModel
 from deltaloom.golden.models.network import Network
 from deltaloom.golden.quantization.quantize import Scheme, quantize
 from deltaloom.training.options import Options
@@ -27,6 +32,12 @@ FEW = {"lstm": Options(epochs=5), "gru": Options(epochs=3, longest=100, batch=64
 FEWER_CHANGES = Options(epochs=3, longest=100, batch=64, delta_penalty=1.0)
 ALLOWED = 0.5
 """Points of error that the thresholds may cost that are trained with."""
+PLAIN = TRAIN.parent / "plain"
+MORE_CHANGES = replace(FEWER_CHANGES, epochs=6, patience=6)
+FAR = 4.0
+"""The same of a network that was never trained with deltas."""
+ALONE = tuple(n / 4 for n in range(1, 17))
+"""Points that thresholds alone may cost, of the curve that training is held against."""
 
 _figure = partial(Figure, command="make bench ARGS=training")
 
@@ -35,6 +46,7 @@ def figures(work: Path) -> Iterator[Figure]:
     """W2/A8 of the LSTM and the GRU, and the LSTM's operations with a penalty on changes."""
     yield from two_bits("lstm", work)
     yield from operations("lstm", work)
+    yield from changes(work)
     yield from two_bits("gru", work)
 
 
@@ -78,8 +90,51 @@ def operations(cell: str, work: Path) -> Iterator[Figure]:
         reference=round(before.eliminated_operations, 1),
         reference_is=f"% eliminated alone, {after.eliminated_operations:.1f} % with training; test "
         f"errors {before.delta_error:.2f} and {after.delta_error:.2f} %",
-        target=1.3,
     )
+
+
+def changes(work: Path) -> Iterator[Figure]:
+    """The same of an LSTM that was trained in floating point alone, without thought of deltas.
+
+    Its thresholds are chosen far beyond what it bears, then it is trained with them and a penalty
+    on changes. Thresholds alone are tuned for errors on the tuning set; between two of them,
+    operations are on the line.
+    """
+    model = import_checkpoint(_plain())
+    network = quantize(model, _data("calibration"), Scheme(weight_bits=8, activation_bits=8))
+    tuning, test = _data("tuning"), _data("test")
+    with Trials(network, tuning) as trials:
+        curve = {allowed: tune(trials, "greedy", allowed).network for allowed in ALONE}
+    found = trained(
+        "lstm", curve[FAR], MORE_CHANGES, work / "lstm-plain-changes.safetensors", model
+    )
+    alone = [[evaluate(one, data) for one in curve.values()] for data in (tuning, test)]
+    own = [evaluate(found, data) for data in (tuning, test)]
+    done = [one.operations_per_step_delta for one in alone[1]]
+    for name, points, one in zip(("tuning", "test"), alone, own, strict=True):
+        errors = np.maximum.accumulate([point.delta_error for point in points])
+        equal = float(np.interp(one.delta_error, errors, done))
+        yield _figure(
+            name="training, plain lstm W8/A8: operations of thresholds alone over delta-aware "
+            f"training, equal error on the {name} set",
+            value=round(equal / own[1].operations_per_step_delta, 3),
+            unit="x",
+            reference=round(own[1].eliminated_operations, 1),
+            reference_is=f"% eliminated with training, {100 * (1 - equal / found.macs):.1f} % "
+            f"alone; {name} error {one.delta_error:.2f} %",
+            target=1.3,
+        )
+
+
+def _plain() -> Path:
+    """The LSTM of `examples/speech/train.py` without its second phase; made if missing."""
+    file = PLAIN / "lstm.safetensors"
+    if not file.exists():
+        _check_training_set()
+        script = REPORT.parents[2] / "examples" / "speech" / "train.py"
+        command = [sys.executable, script, "--delta-epochs", "0", "--out", PLAIN]
+        subprocess.run(command, check=True)
+    return file
 
 
 def tuned(network: Network, allowed: float) -> Tuning[Network]:
@@ -88,16 +143,17 @@ def tuned(network: Network, allowed: float) -> Tuning[Network]:
         return tune(trials, "greedy", allowed)
 
 
-def trained(cell: str, network: Network, options: Options, file: Path) -> Network:
-    """The network after fine-tuning, from its file where it is there."""
+def trained(
+    cell: str, network: Network, options: Options, file: Path, model: FloatModel | None = None
+) -> Network:
+    """The network after fine-tuning, from its file if there; model: where not the shipped one."""
     if not file.exists():
         from deltaloom.training.finetune import finetune, threads  # PyTorch, where it is needed
 
-        if not TRAIN.exists():
-            raise SystemExit(f"{TRAIN} is missing: python examples/speech/prepare.py makes it")
+        _check_training_set()
         file.parent.mkdir(parents=True, exist_ok=True)
         data, tuning = Dataset.load(TRAIN), _data("tuning")
-        model = import_checkpoint(DATA / f"{cell}.safetensors")
+        model = model or import_checkpoint(DATA / f"{cell}.safetensors")
         with threads(1):
             found = finetune(
                 network,
@@ -111,6 +167,11 @@ def trained(cell: str, network: Network, options: Options, file: Path) -> Networ
             )
         found.network.save(file)
     return Network.load(file)
+
+
+def _check_training_set() -> None:
+    if not TRAIN.exists():
+        raise SystemExit(f"{TRAIN} is missing: python examples/speech/prepare.py makes it")
 
 
 def error(network: Network, data: Dataset) -> float:

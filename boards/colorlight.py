@@ -3,7 +3,9 @@
 
 The serial line is the extension board's USB port (DAPLink). amaranth-boards has neither module;
 their pins are published by github.com/wuxx/Colorlight-FPGA-Projects and by LiteX-Boards, which
-agree. The two modules differ in their FPGA and in the light's pin.
+agree (but for the order of the SDRAM's data lines, which makes no difference). The two modules
+differ in their FPGA and in the light's pin. The SDRAM's clock enable, chip select and byte masks
+are tied on the module.
 """
 
 from dataclasses import dataclass
@@ -17,6 +19,14 @@ _SERIAL = SerialPort(
 )
 
 
+_SDRAM = {
+    **{"clk": "B9", "we_n": "A10", "cas_n": "A9", "ras_n": "B10", "ba": "B11 C8"},
+    "a": "B13 C14 A16 A17 B16 B15 A14 A13 A12 A11 B12",
+    "dq": "B6 A5 A6 A7 C7 B8 B5 A8 D8 D7 E8 D6 C6 D5 E7 C5 "
+    "C10 D9 E11 D11 C11 D12 E9 C12 E14 C15 E13 D15 E12 B17 D14 D13",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class _Module:
     """Makes the platform of a module with this device and its one light at this site."""
@@ -27,7 +37,7 @@ class _Module:
     def __call__(self) -> Any:
         from amaranth.build import Attrs, Clock, Pins, Resource
         from amaranth.vendor import LatticeECP5Platform
-        from amaranth_boards.resources import LEDResources, UARTResource
+        from amaranth_boards.resources import LEDResources, SDRAMResource, UARTResource
 
         standard = Attrs(IO_TYPE="LVCMOS33")
         members = {
@@ -39,6 +49,7 @@ class _Module:
                 Resource("clk25", 0, Pins("P3", dir="i"), Clock(25e6), standard),
                 UARTResource(0, rx=_SERIAL.rx, tx=_SERIAL.tx, attrs=standard),
                 *LEDResources(pins=self.light, invert=True, attrs=standard),
+                SDRAMResource(0, **_SDRAM, attrs=Attrs(IO_TYPE="LVCMOS33", SLEWRATE="FAST")),
             ],
             "connectors": [],
         }
@@ -61,7 +72,7 @@ BOARDS = tuple(
         baud=115_200,
         serial=_SERIAL,
         lights=(Pin("led"),),
-        memories=(ExternalMemory(kind="SDRAM", megabytes=8, bits=32),),
+        memories=(ExternalMemory(kind="SDRAM", megabytes=8, bits=32, chip="sdram_2mx32"),),
         program=f"openFPGALoader -b colorlight-{name}",
     )
     for name, version, fpga, light in (

@@ -23,6 +23,7 @@ from .words import (
     LANE_KINDS,
     LAYER_BITS,
     LIST_BITS,
+    NORM_BITS,
     PROGRAM_BITS,
     RECORD_BITS,
     ROW_BITS,
@@ -49,6 +50,10 @@ MAX_GROUP_WORDS = (1 << WORD_COUNT_BITS) - 1
 MOST_TOTAL_SHIFT = 62
 """Of a 31-bit multiplier and the shift behind it."""
 
+LEAST_NORM_SHIFT, MOST_NORM_SHIFT = 8, 19
+"""Of the last rescaling of a normalised gate, to the left and to the right: what is rescaled has 23
+bits, and its factor is that of a coefficient's scale, 2**-32 and more, with 12 bits behind."""
+
 LIMITS = {
     "sum_bits": MAX_VALUE_BITS,
     "lists": 1 << LIST_BITS,
@@ -60,6 +65,8 @@ LIMITS = {
     "references": 1 << EVENT_BITS,
     "input_references": 1 << EVENT_BITS,
     "states": 1 << STATE_BITS,
+    "norm_words": 1 << NORM_BITS,
+    "norm_values": 1 << NORM_BITS,
     "program": 1 << PROGRAM_BITS,
     "sweep_sources": (1 << SWEEP_SOURCE_BITS) - 1,
     "sequence_words": 1 << RECORD_BITS,
@@ -104,6 +111,9 @@ class AcceleratorConfig:
         layers, whose rescaling is that of float32; (): there are none
     row_mults: in the arithmetic of integer-only LSTMs, rows of one D-word may have multipliers of
         their own; in the other they always do
+    norm_words, norm_values: where cells take normalised gates, depth of the memory of their
+        coefficients and biases, and most values of a layer, one a gate and unit
+    norm_shifts: lowest and highest shift behind the coefficients
     initial: a sequence may start from a given state, not only from zero
     hardwired: the network is part of the design, but for its weights and thresholds: no other
         network can be loaded, and synthesis leaves out what this one never needs
@@ -152,6 +162,9 @@ class AcceleratorConfig:
     sweeps: int = 1
     sweep_sources: int = 1
     sequence_words: int = 0
+    norm_words: int = 1
+    norm_values: int = 1
+    norm_shifts: tuple[int, int] = (0, 0)
     initial: bool = False
     arithmetic: str = FIXED
     row_mults: bool = False
@@ -232,6 +245,10 @@ class AcceleratorConfig:
         for name, most in (("shifts", self.most_shift), ("quantizer_shifts", MAX_SHIFT)):
             low, high = getattr(self, name)
             _check(name, (low, high), 0 <= low <= high <= most, f"within 0..{most}")
+        low, high = self.norm_shifts
+        good = -LEAST_NORM_SHIFT <= low <= high <= MOST_NORM_SHIFT
+        rule = f"within -{LEAST_NORM_SHIFT}..{MOST_NORM_SHIFT}"
+        _check("norm_shifts", (low, high), good, rule)
         floats = self.float_shifts
         rule = f"two in order within 25..{MOST_TOTAL_SHIFT}, or none"
         good = floats == () or (len(floats) == 2 and 25 <= floats[0] <= floats[1])
@@ -269,6 +286,11 @@ class AcceleratorConfig:
     def words_are_codes(self) -> bool:
         """Whether inputs and outputs are codes, which the encoders do not rescale."""
         return self.arithmetic != FIXED
+
+    @property
+    def encoder_shifts(self) -> tuple[int, int] | None:
+        """The shifts of the encoders' rescalers; None: they have none."""
+        return None if self.words_are_codes else self.quantizer_shifts
 
     @property
     def most_shift(self) -> int:

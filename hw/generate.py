@@ -21,6 +21,7 @@ from .compiler.integer_lstm import Lowered
 from .compiler.networks import AnyNetwork
 from .compiler.plan import Plan
 from .config import AcceleratorConfig
+from .exports.files import export_files
 from .image import Image, memories
 from .verilog import KEYWORDS, to_verilog
 
@@ -59,6 +60,7 @@ def generate(
     baked: bool = True,
     name: str = TOP,
     more: Mapping[str, str] | None = None,
+    integration: bool = False,
 ) -> Design:
     """Write `NAME.v`, `manifest.json` and one .hex file per memory into `folder`.
 
@@ -70,6 +72,7 @@ def generate(
     name: of the top module; all others are called NAME.PART, so that designs of different names
         go into one project
     more: texts to write beside these, by file name
+    integration: also write what other people's systems take, see `exports.files`
 
     The folder's files change all at once, see `golden.writing.replacing_folder`.
 
@@ -81,8 +84,6 @@ def generate(
         raise UserError("baked: False is not possible with hardwired, which has the network in it")
     plan = Plan.of(network, config)
     image = compile_plan(plan)
-    top = Accelerator(config, image if baked else None)
-    text = to_verilog(top, name, flat_ports(top))
     contents = image.contents
     hexes = {
         f"{memory.name}.hex": "".join(hex_lines(contents[memory.name], memory.width))
@@ -91,10 +92,15 @@ def generate(
     files = dict(hexes)
     verilog = f"{name}.v"
     told = manifest(plan, image, name)
+    more = dict(more or {})
+    if integration:
+        more |= export_files(told, more)
     if more:
         files |= more
         told["more_files"] = sorted(more)
     facts = json.dumps(told, indent=2) + "\n"
+    top = Accelerator(config, image if baked else None)
+    text = to_verilog(top, name, flat_ports(top))
     with replacing_folder(folder, former_files(folder)) as temporary:
         for file, content in {**files, verilog: text, MANIFEST: facts}.items():
             (temporary / file).write_text(content, "utf-8")
@@ -147,6 +153,7 @@ def manifest(plan: Plan, image: Image, name: str = TOP) -> dict[str, Any]:
             }
             for layer, base in zip(network.layers, image.state_bases, strict=True)
         ],
+        "states": max(config.states, 2),
         "sequence_frames": plan.sequence_frames,
         "inputs": network.frame_words,
         "tokens": network.inputs if network.tokens else None,

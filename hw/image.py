@@ -5,7 +5,15 @@ from dataclasses import dataclass
 
 from .cells.catalogue import constant_bits, reads, vector_bits
 from .config import AcceleratorConfig
-from .words import Pass, layer_record, network_record, sweep_record
+from .words import (
+    SLOTS,
+    Pass,
+    layer_record,
+    network_record,
+    norm_gate,
+    norm_value,
+    sweep_record,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +87,10 @@ def memories(config: AcceleratorConfig) -> tuple[Memory, ...]:
         ("initial_sums", config.row_words, config.unit_word * config.sum_bits),
     )
     constants = ("constants", config.layers, constant_bits(config.cells))
+    norm = (
+        ("norm_values", config.norm_words, norm_value(reads(config.cells, "norm_c")).size),
+        ("norm_gates", SLOTS * config.layers, norm_gate(reads(config.cells, "norm_c")).size),
+    )
     sweeps = (SWEEPS, config.sweeps, sweep_record(config.sweep_sources).size)
     shapes = (
         (WEIGHTS, config.weight_words, config.word_bits),
@@ -90,5 +102,6 @@ def memories(config: AcceleratorConfig) -> tuple[Memory, ...]:
         *(initial if config.initial else []),
         *([vectors] if reads(config.cells, "vectors") else []),
         *([constants] if reads(config.cells, "constants") else []),
+        *(norm if reads(config.cells, "norm") else []),
     )
     return tuple(Memory(name=n, depth=d, width=w) for n, d, w in shapes)

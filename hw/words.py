@@ -27,6 +27,8 @@ CELL_BITS = 5
 VECTOR_SHIFT_BITS = 5
 PROGRAM_BITS = 12
 SWEEP_SOURCE_BITS = 3
+NORM_BITS = 16
+"""Of an address of a unit's numbers for the layer normalisation."""
 RECORD_BITS = 18
 """Of an address in the sequence buffer."""
 WORD_COUNT_BITS = 10
@@ -86,6 +88,41 @@ def row_parameters(
             "saturates": unsigned(1),  # the part to int16, before it is added to others
             "floats": unsigned(1),  # as a float32 product
             "bias": data.ArrayLayout(signed(32), unit_word),
+        }
+    )
+
+
+NORM_MULT_BITS = 31
+NORM_VARIANCE_BITS = 31
+"""Of a variance of int16 values, which is no more than 2**30, or of what stands for it."""
+NORM_RECIPROCAL_BITS = 21
+"""Of 2**20 over a layer's units."""
+
+
+def norm_value(peephole: bool) -> data.StructLayout:
+    """A unit's numbers for the layer normalisation of one gate."""
+    seen = {"seen": signed(16)}  # weight of the cell state
+    return data.StructLayout(
+        {
+            "gain": signed(16),  # the coefficient
+            "bias": signed(32),  # behind the product with it
+            **(seen if peephole else {}),
+        }
+    )
+
+
+def norm_gate(peephole: bool) -> data.StructLayout:
+    """What holds for one gate of a layer in its normalisation; or is the same in each of them."""
+    seen = {"seen_mult": unsigned(NORM_MULT_BITS), "seen_shift": unsigned(5)}  # of weight times c
+    return data.StructLayout(
+        {
+            "units": unsigned(UNIT_BITS + 1),  # of the layer
+            "reciprocal": unsigned(NORM_RECIPROCAL_BITS),  # 2**20 over that, cut
+            "base": unsigned(NORM_BITS),  # address of the layer's first `norm_value`
+            "guard": unsigned(NORM_VARIANCE_BITS),  # what stands for a variance below 1
+            "mult": unsigned(NORM_MULT_BITS),  # of the last rescaling
+            "shift": signed(6),  # likewise; below 0 it goes left
+            **(seen if peephole else {}),
         }
     )
 

@@ -76,3 +76,8 @@ def waiver_file(name: str) -> str:
         for match in waiver.matches or ("*",):
             lines.append(f'lint_off -rule {waiver.rule} -file "*{name}.v" -match "{match}"')
     return "\n".join(lines) + "\n"
+
+
+def waivers(name: str) -> dict[str, str]:
+    """`waiver_file` by its file name."""
+    return {f"{name}.vlt": waiver_file(name)}

@@ -15,7 +15,7 @@ from ..golden.arithmetic import Ints
 from ..golden.evaluation.networks import AnyNetwork, run_words
 from ..hw.config import AcceleratorConfig
 from .dut import instance, stream_facts
-from .lint import waiver_file
+from .lint import waivers
 
 FIRST, END = 1, 2
 """tuser of a sequence's first word, and of all words of its last frame."""
@@ -192,7 +192,7 @@ def bench_files(
         f"test_{name}.py": COCOTB.substitute(facts),
         f"{name}_tb_in.hex": hex_lines(sent, bits[0] + 3),
         f"{name}_tb_out.hex": hex_lines(wanted, bits[1] + 1),
-        f"{name}.vlt": waiver_file(name),
+        **waivers(name),
     }
 
 

@@ -14,6 +14,7 @@ from .clock_gates import GATE_BITS
 from .clock_tree import ClockTree, clock_tree
 from .energy import EnergyModel, name_of
 from .libraries import Technology
+from .macro_library import MacroLibrary
 from .macros import MACRO_BITS, Macro, MacroModel, liberty, models
 from .netlist import Netlist, PartArea, areas, read_netlist
 from .synthesis import TOP, synthesize
@@ -23,6 +24,8 @@ CLOCK_MHZ = 100.0
 VERILOG, SDC = f"{TOP}.v", f"{TOP}.sdc"
 CELLS, CELL_MODELS = "cells.lib", "cells.v"
 MACROS, MACRO_MODELS = "macros.lib", "macros.v"
+GIVEN_MACROS = "given_macros.lib"
+"""A copy of the user's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +99,7 @@ def build_cells(
     clock_mhz: float = CLOCK_MHZ,
     macro_bits: int = MACRO_BITS,
     gate_bits: int = GATE_BITS,
+    macros: MacroLibrary | None = None,
     progress: Progress = silent,
 ) -> AsicBuild:
     """Map the accelerator to the library's cells, and find the clock that it reaches.
@@ -108,6 +112,8 @@ def build_cells(
         A memory of more bits, and of 16 words or more, is a macro; others are flip-flops.
     gate_bits
         So many flip-flops that hold together, or more, get a clock gate; 0: none do.
+    macros
+        Memories that it has are as it says, the others as the model does.
 
     Raises
     ------
@@ -129,7 +135,8 @@ def build_cells(
         workdir=folder,
         progress=progress,
     )
-    model = MacroModel(node=technology.node, voltage=library.voltage)
+    known = macros.cells if macros else {}
+    model = MacroModel(node=technology.node, voltage=library.voltage, known=known)
     netlist = read_netlist(done.netlist, library)
     tree = clock_tree(netlist, library, CLOCK)
     write_text(netlist.verilog(), folder / VERILOG)
@@ -142,7 +149,10 @@ def build_cells(
     timing = None
     if library.timed:
         files = {"cells": CELLS, "netlist": VERILOG, "sdc": SDC}
-        files["macros"] = MACROS if done.macros else ""
+        files["macros"] = MACROS if any(m.name not in known for m in done.macros) else ""
+        if macros is not None:
+            write_text(macros.file.read_text("utf-8", errors="replace"), folder / GIVEN_MACROS)
+            files["given"] = GIVEN_MACROS
         timing = analyse(
             netlist, library, folder, files=files, period_ns=period_ns, progress=progress
         )

@@ -184,6 +184,12 @@ def read_library(file: Path) -> Library:
     return library
 
 
+def cells_of(top: Group) -> dict[str, Cell]:
+    """All cells of a Liberty file, whatever it is a library of."""
+    reader = _Cells(top)
+    return {group.name: reader.cell(group) for group in top.every("cell")}
+
+
 class _Cells:
     """Reads the cells of one library, with its units and templates."""
 

@@ -21,7 +21,7 @@ registries:
   proportion to the feature size. Set-up: none, theirs is below 0.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
 from typing import Any
@@ -70,6 +70,16 @@ class Macro:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MacroCell:
+    """What a Liberty file says of a macro: its area in um^2, the energy of a read or a write in J,
+    and its leakage in W."""
+
+    area: float
+    access: float
+    leakage: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class MacroModel:
     """What macros take in one process; see the head of this file.
 
@@ -77,22 +87,30 @@ class MacroModel:
     -------
     node: the feature size in nm.
     voltage: V.
+    known: macros of which a Liberty file says what they take, by name.
     """
 
     node: float
     voltage: float
+    known: Mapping[str, MacroCell] = field(default_factory=dict)
 
     def area(self, macro: Macro) -> float:
         """In um^2."""
+        if macro.name in self.known:
+            return self.known[macro.name].area
         return (96_888 + 11.45 * macro.bits) * (self.node / 130) ** 2
 
     def access(self, macro: Macro) -> float:
         """The energy of a read or a write in J."""
+        if macro.name in self.known:
+            return self.known[macro.name].access
         scale = self.node / 45 * (self.voltage / 0.9) ** 2
         return 10e-12 * macro.width / 64 * sqrt(macro.bits / 65_536) * scale
 
     def leakage(self, macro: Macro) -> float:
         """In W."""
+        if macro.name in self.known:
+            return self.known[macro.name].leakage
         return 0.412e-6 + 61e-12 * macro.bits
 
     @property
@@ -203,7 +221,9 @@ endmodule
 
 
 def liberty(macros: Sequence[Macro], model: MacroModel, library: Library) -> str:
-    """Their Liberty file, for timing: area, leakage, loads and delays of the model."""
+    """The Liberty file of those that are not known, for timing: area, leakage, loads and delays of
+    the model."""
+    macros = [macro for macro in macros if macro.name not in model.known]
     load = library.smallest(1)
     pin = next(pin for pin in load.pins.values() if pin.direction == "input")
     thresholds = "".join(

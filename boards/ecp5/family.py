@@ -8,8 +8,7 @@ from ...hw.config import AcceleratorConfig
 from ...hw.estimates.area import AreaEstimate, estimate_area
 from ..board import Board, Device
 from ..family.memory import Memory
-from ..family.results import Pace, Placed, Resources, Usage
-from ..nextpnr.layout import Layout
+from ..family.results import Pace, Placed
 from ..tools.process import Progress
 from .devices import fit
 from .place_and_route import place_and_route
@@ -21,6 +20,7 @@ class Ecp5:
     """Yosys (pyosys), nextpnr-ecp5 and ecppack."""
 
     name = "ecp5"
+    constraints = ".lpf"
     window = 2048
     keeps_weights = True
     margin = 1.05  # LUTs are estimated to 5 %
@@ -53,23 +53,9 @@ class Ecp5:
         settings = pll_settings(board.clock_in_mhz, wanted_mhz, speed=board.speed)
         return Ecp5Pll(settings, ahead_ns=ahead_ns)
 
-    def constraints(self, files: Mapping[str, str | bytes], top: str) -> str:
-        """The LPF file."""
-        content = files[f"{top}.lpf"]
-        return content if isinstance(content, str) else content.decode("utf-8")
-
     def synthesize(self, rtlil: str, *, top: str, workdir: Path, progress: Progress) -> Netlist:
         """See `synthesis`."""
         return synthesize(rtlil, top=top, workdir=workdir, progress=progress)
-
-    def resources(self, netlist: Netlist, device: Device) -> Resources:
-        """As Yosys counts its cells."""
-        return Resources(
-            luts=Usage(netlist.luts, device.luts),
-            ffs=Usage(netlist.ffs, device.ffs),
-            brams=Usage(netlist.brams, device.brams),
-            dsps=Usage(netlist.dsps, device.dsps),
-        )
 
     def place_and_route(
         self,
@@ -94,20 +80,10 @@ class Ecp5:
             workdir=workdir,
             progress=progress,
         )
-        return _placed(layout)
-
-
-def _placed(layout: Layout) -> Placed:
-    """nextpnr's cell names in our words."""
-    usage, clock = layout.timing.usage, layout.timing.slowest
-    return Placed(
-        resources=Resources(
+        usage = layout.timing.usage
+        return layout.placed(
             luts=usage["TRELLIS_COMB"],
             ffs=usage["TRELLIS_FF"],
             brams=usage["DP16KD"],
             dsps=usage["MULT18X18D"],
-        ),
-        fmax_mhz=None if clock is None else layout.timing.fmax_mhz[clock],
-        critical_path=None if clock is None else layout.timing.path(clock),
-        bitstream=layout.bitstream,
-    )
+        )

@@ -14,9 +14,10 @@ from amaranth.hdl import Elaboratable, Signal
 from ...hw.config import AcceleratorConfig
 from ...hw.estimates.area import AreaEstimate
 from ..board import Board, Device
+from ..nextpnr.yosys import SynthesizedDesign
 from ..tools.process import Progress
 from .memory import Memory
-from .results import Pace, Placed, Resources
+from .results import Pace, Placed
 
 
 class Pll(Protocol):
@@ -49,6 +50,10 @@ class Family(Protocol):
     @property
     def name(self) -> str:
         """As `Board.family` has it."""
+
+    @property
+    def constraints(self) -> str:
+        """How the file of pins and clocks ends, among the files of Amaranth's build plan."""
 
     @property
     def window(self) -> int:
@@ -93,14 +98,10 @@ class Family(Protocol):
         ahead_ns: by how much `clk_ahead` is ahead; None: nothing uses it.
         """
 
-    def constraints(self, files: Mapping[str, str | bytes], top: str) -> str:
-        """The pin and clock constraints among the files of Amaranth's build plan."""
-
-    def synthesize(self, rtlil: str, *, top: str, workdir: Path, progress: Progress) -> Any:
+    def synthesize(
+        self, rtlil: str, *, top: str, workdir: Path, progress: Progress
+    ) -> SynthesizedDesign:
         """RTLIL to a netlist, kept below `workdir`; what `place_and_route` takes."""
-
-    def resources(self, netlist: Any, device: Device) -> Resources:
-        """What the netlist takes, before it is placed."""
 
     def place_and_route(
         self,

@@ -176,8 +176,9 @@ def prepare(
     top = BoardTop(core, board=board, pll=pll, baud=baud, numbers=numbers, window=family.window)
     # source positions would change the digest with every checkout
     files = board.platform().build(top, name=TOP, do_build=False, emit_src=False).files
-    rtlil = files[f"{TOP}.il"]
-    return rtlil if isinstance(rtlil, str) else rtlil.decode(), family.constraints(files, TOP)
+    both = (files[f"{TOP}.il"], files[f"{TOP}{family.constraints}"])
+    rtlil, pins = (text if isinstance(text, str) else text.decode() for text in both)
+    return rtlil, pins
 
 
 def build_design(
@@ -232,7 +233,7 @@ def build_design(
     report = BuildReport.of(
         board.name,
         board.device.name,
-        family.resources(netlist, board.device),
+        netlist.resources(board.device),
         clock_mhz=clock_mhz,
         cycles_per_step=cycles_per_step,
     )

@@ -8,7 +8,7 @@ from ...hw.config import AcceleratorConfig
 from ...hw.estimates.area import AreaEstimate
 from ..board import Board, Device
 from ..family.memory import Memory
-from ..family.results import Pace, Placed, Resources, Usage
+from ..family.results import Pace, Placed
 from ..nextpnr.layout import Packer, lay_out
 from ..tools.process import Progress
 from .area import estimate
@@ -20,6 +20,7 @@ class Gowin:
     """Yosys (pyosys), nextpnr-himbaechel-gowin and gowin_pack."""
 
     name = "gowin"
+    constraints = ".cst"
     window = 2048
     keeps_weights = True
     margin = 1.3  # ECP5's estimate, with factors
@@ -52,23 +53,9 @@ class Gowin:
             raise ValueError("ahead_ns: no board of this family tells of an SDRAM")
         return GowinPll(pll_settings(board.device.name, board.clock_in_mhz, wanted_mhz))
 
-    def constraints(self, files: Mapping[str, str | bytes], top: str) -> str:
-        """The CST file."""
-        content = files[f"{top}.cst"]
-        return content if isinstance(content, str) else content.decode("utf-8")
-
     def synthesize(self, rtlil: str, *, top: str, workdir: Path, progress: Progress) -> Netlist:
         """See `synthesis`."""
         return synthesize(rtlil, top=top, workdir=workdir, progress=progress)
-
-    def resources(self, netlist: Netlist, device: Device) -> Resources:
-        """As Yosys counts its cells."""
-        return Resources(
-            luts=Usage(netlist.luts, device.luts),
-            ffs=Usage(netlist.ffs, device.ffs),
-            brams=Usage(netlist.brams, device.brams),
-            dsps=Usage(netlist.dsps, device.dsps),
-        )
 
     def place_and_route(
         self,
@@ -104,13 +91,5 @@ class Gowin:
             seed=seed,
             progress=progress,
         )
-        usage, clock = layout.timing.usage, layout.timing.slowest
-        used = self.resources(netlist, board.device)
-        return Placed(
-            resources=Resources(
-                luts=usage["LUT4"], ffs=usage["DFF"], brams=used.brams, dsps=used.dsps
-            ),
-            fmax_mhz=None if clock is None else layout.timing.fmax_mhz[clock],
-            critical_path=None if clock is None else layout.timing.path(clock),
-            bitstream=layout.bitstream,
-        )
+        usage, used = layout.timing.usage, netlist.resources(board.device)
+        return layout.placed(luts=usage["LUT4"], ffs=usage["DFF"], brams=used.brams, dsps=used.dsps)

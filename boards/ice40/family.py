@@ -8,7 +8,7 @@ from ...hw.config import AcceleratorConfig
 from ...hw.estimates.area import AreaEstimate
 from ..board import Board, Device
 from ..family.memory import Memory
-from ..family.results import Pace, Placed, Resources, Usage
+from ..family.results import Pace, Placed
 from ..nextpnr.layout import Packer, lay_out
 from ..tools.process import Progress
 from .area import estimate
@@ -23,6 +23,7 @@ class Ice40:
     """Yosys (pyosys), nextpnr-ice40 and icepack; weights are in SPRAM, loaded by the host."""
 
     name = "ice40"
+    constraints = ".pcf"
     window = 512
     keeps_weights = False
     margin = 1.3  # ECP5's estimate, with factors
@@ -56,24 +57,9 @@ class Ice40:
             raise ValueError("ahead_ns: no board of this family tells of an SDRAM")
         return Ice40Pll(pll_settings(board.clock_in_mhz, wanted_mhz))
 
-    def constraints(self, files: Mapping[str, str | bytes], top: str) -> str:
-        """The PCF file."""
-        content = files[f"{top}.pcf"]
-        return content if isinstance(content, str) else content.decode("utf-8")
-
     def synthesize(self, rtlil: str, *, top: str, workdir: Path, progress: Progress) -> Netlist:
         """See `synthesis`."""
         return synthesize(rtlil, top=top, workdir=workdir, progress=progress)
-
-    def resources(self, netlist: Netlist, device: Device) -> Resources:
-        """As Yosys counts its cells."""
-        return Resources(
-            luts=Usage(netlist.luts, device.luts),
-            ffs=Usage(netlist.ffs, device.ffs),
-            brams=Usage(netlist.brams, device.brams),
-            dsps=Usage(netlist.dsps, device.dsps),
-            sprams=Usage(netlist.sprams, device.sprams),
-        )
 
     def place_and_route(
         self,
@@ -100,16 +86,11 @@ class Ice40:
             seed=seed,
             progress=progress,
         )
-        usage, clock = layout.timing.usage, layout.timing.slowest
-        return Placed(
-            resources=Resources(
-                luts=usage["ICESTORM_LC"],
-                ffs=Usage(netlist.ffs, board.device.ffs),
-                brams=usage["ICESTORM_RAM"],
-                dsps=usage["ICESTORM_DSP"],
-                sprams=usage["ICESTORM_SPRAM"],
-            ),
-            fmax_mhz=None if clock is None else layout.timing.fmax_mhz[clock],
-            critical_path=None if clock is None else layout.timing.path(clock),
-            bitstream=layout.bitstream,
+        usage = layout.timing.usage
+        return layout.placed(
+            luts=usage["ICESTORM_LC"],
+            ffs=netlist.resources(board.device).ffs,
+            brams=usage["ICESTORM_RAM"],
+            dsps=usage["ICESTORM_DSP"],
+            sprams=usage["ICESTORM_SPRAM"],
         )

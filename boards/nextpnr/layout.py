@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..family.results import Placed, Resources, Usage
 from ..tools.process import (
     Progress,
     digest,
@@ -44,6 +45,16 @@ class Layout:
     log: Path
     bitstream: Path | None
     cached: bool = False
+
+    def placed(self, **resources: Usage) -> Placed:
+        """The same in words that hold for every family; resources: the fields of `Resources`."""
+        clock = self.timing.slowest
+        return Placed(
+            resources=Resources(**resources),
+            fmax_mhz=None if clock is None else self.timing.fmax_mhz[clock],
+            critical_path=None if clock is None else self.timing.path(clock),
+            bitstream=self.bitstream,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,12 +2,15 @@
 """Yosys for any family: scripts in, a JSON netlist and its cell counts out, kept in a folder."""
 
 import json
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..board import Device
+from ..family.results import Resources, Usage
 from ..tools.process import (
     Progress,
     digest,
@@ -39,8 +42,8 @@ STAGES = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SynthesizedDesign:
-    """A synthesized design; a family's has what its cells come to.
+class SynthesizedDesign(ABC):
+    """A synthesized design; a family's own says what its cells come to.
 
     Parameters
     ----------
@@ -66,6 +69,41 @@ class SynthesizedDesign:
     def count(self, *types: str) -> int:
         """Cells of these types together."""
         return sum(self.cells.get(name, 0) for name in types)
+
+    @property
+    @abstractmethod
+    def luts(self) -> int:
+        """4-input lookup tables."""
+
+    @property
+    @abstractmethod
+    def ffs(self) -> int:
+        """Flip-flops."""
+
+    @property
+    @abstractmethod
+    def dsps(self) -> int:
+        """Multipliers."""
+
+    @property
+    @abstractmethod
+    def brams(self) -> int:
+        """Block RAMs."""
+
+    @property
+    def sprams(self) -> int:
+        """Large memories without initial contents."""
+        return 0
+
+    def resources(self, device: Device) -> Resources:
+        """What it takes of a device, before it is placed."""
+        return Resources(
+            luts=Usage(self.luts, device.luts),
+            ffs=Usage(self.ffs, device.ffs),
+            brams=Usage(self.brams, device.brams),
+            dsps=Usage(self.dsps, device.dsps),
+            sprams=Usage(self.sprams, device.sprams),
+        )
 
 
 Design = TypeVar("Design", bound=SynthesizedDesign)

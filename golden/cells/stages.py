@@ -27,7 +27,9 @@ class Stage:
     name: the cell's own where it has one stage. gates: those that it takes. outputs: what it leaves
     of "c", "h" and, where the next stage has a source of it, "out"; and, as "sum_n", that whose
     mean over the units a later stage reads as "mean_n". vectors: names of those that it reads, in
-    the cell's order. first, last: of the cell's. most_c_exponent: as the cell's.
+    the cell's order. first, last: of the cell's. most_c_exponent: as the cell's. prepared: what is
+    done to its gates before it takes them: "norm", layer normalisation over the units, "norm_c", a
+    peephole before that.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Stage:
     first: bool = True
     last: bool = True
     most_c_exponent: int = MOST_C_EXPONENT
+    prepared: frozenset[str] = frozenset()
 
     @cached_property
     def inputs(self) -> frozenset[str]:

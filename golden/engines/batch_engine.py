@@ -4,7 +4,7 @@
 What a layer does depends on its input, its own parameters and its paths' thresholds only, so
 settings that agree in these share its run (`_Runs`). Runs and sequences step side by side, as rows
 of one packed batch: NumPy's cost of a call is then paid once for all of them. Numbers stay exact:
-codes are integers in floating point, see `batch_layers`.
+codes are integers in floating point, see `products`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,8 +17,9 @@ from ..arithmetic import Ints
 from ..cells import State
 from ..models import graph
 from ..models.network import Layer, Network, path_name
-from .batch_layers import RunningLayer, Sending, Setting
+from .batch_layers import RunningLayer, Setting
 from .packed import Packing, beside
+from .references import Sending
 from .watch import Watch
 
 ROWS = 512
@@ -181,8 +182,7 @@ class _Input:
 
     def __getitem__(self, at: slice) -> Ints:
         parts = [source[rows[at]] for source, rows in zip(self._sources, self._rows, strict=True)]
-        x = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
-        return x.astype(np.int64, copy=False)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
 
 
 def _apart(packed: np.ndarray, places: Ints, runs: int) -> np.ndarray:
@@ -206,13 +206,12 @@ def _run(
     head, last = parts[0], parts[-1]
     for block in packing.blocks(ROWS):
         for part in parts:
-            part.begin(block)
-        head.add_input(x[block.packed(slice(0, block.frames))])
+            part.begin(block, x[block.packed(slice(0, block.frames))] if part is head else None)
         if len(parts) == 1 and head.stateless:
             head.step_all()
         else:
             for at, n in block.steps:
-                h, fed = last.state.h[:n], None
+                h, fed = last.h[:n], None
                 for part in parts:
                     fed = part.step(at, fed, h)
         for part in parts:

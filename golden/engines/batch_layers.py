@@ -1,36 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A quantized layer over packed sequences, step by step: its paths, references and products."""
+"""A quantized layer over packed sequences, step by step."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
-from ..arithmetic import Ints, Reals, code_range, exact_dtype, rshr
+from ..arithmetic import Ints
 from ..cells import Numbers, State
-from ..delta import EXACT, count_terms, sent_steps
-from ..frames import NONE, token_places
+from ..cells.narrow import OFFSET, narrow
 from ..models import graph
-from ..models.network import MAX_SHIFT, Layer, Network, Path, path_name
+from ..models.network import Layer, Network, path_name
 from .packed import Block, Packing
-from .watch import Watch
+from .products import HALF, Product, Reach, spread
+from .references import RunningPath, RunningTokens, Sending
 
 Setting = Mapping[str, int]
 """Thresholds of all paths, by name."""
-
-
-class Sending(NamedTuple):
-    """A delta mode, whether terms are counted, and what counts the words that saturate."""
-
-    mode: str
-    terms: bool
-    watch: Watch | None = None
+WORD_BITS = 31
+"""Of pre-activations that an int32 holds, in magnitude."""
 
 
 class RunningLayer:
     """A layer between steps of packed sequences, in several runs side by side.
 
-    Row by row, the runs of one sequence stand next to each other.
+    Row by row, the runs of one sequence stand next to each other. Pre-activations have a gate's
+    rows together, in the order of the cell's narrow step (`cells.narrow`), where it has one, and
+    `OFFSET` added.
 
     Parameters
     ----------
@@ -45,7 +40,7 @@ class RunningLayer:
     -------
     outputs: [frames, units] int16.
     counts: by path name, as `Outcome` has them.
-    state: over [sequences, units].
+    h: [n, units] after the last step, of the sequences that are still running.
     stateless: no step needs another's.
     """
 
@@ -61,37 +56,59 @@ class RunningLayer:
         layers = [network.layers[index] for network in networks]
         self._layer = layer = layers[0]
         self._index, self._watch = index, sending.watch
-        frames, sequences = sum(packing.lengths), len(packing.lengths) // len(settings)
+        frames = sum(packing.lengths)
+        self._narrow = narrow(layer.cell, layer.c_exponent, layer.vector_shift)
+        gates = len(layer.cell.gates)
+        self._order = self._narrow.order if self._narrow else tuple(range(gates))
+        reaches = [[Reach.of(path) for path in each.paths] for each in layers]
+        every = [reach for each in reaches for reach in each]
         # Doubles hold the same integers as int64 while they stay below 2**53: much faster.
-        fits = all(_fits_double(path) for each in layers for path in each.paths)
-        self._dtype: type = np.float64 if fits else np.int64
-        self._bias = _one_or_all([each.bias for each in layers])
+        self._dtype: type = np.float64 if all(one.fits_double for one in every) else np.int64
+        bias = _one_or_all([each.bias[list(self._order)] for each in layers]).swapaxes(0, 1)
+        beyond = int(np.abs(bias).max(initial=0)) + OFFSET + 1
+        beyond += max(sum(reach.words for reach in each) for each in reaches)
+        self._bias = bias + (OFFSET + HALF if self._dtype is np.float64 else OFFSET)
+        self._fits_word = self._dtype is np.float64 and beyond < 1 << WORD_BITS
         self.outputs = np.zeros((frames, layer.units), np.int16)
         before = _packed_states(networks[0], packing, len(settings), first)
-        self.state = State(*(np.repeat(part, len(settings), axis=0) for part in before[index]))
+        self._state = State(*(np.repeat(part, len(settings), axis=0) for part in before[index]))
+        word = np.int32 if self._narrow else np.int64
+        self._c, self.h = (part.astype(word) for part in self._state)
+        self._vectors = {name: vector.astype(word) for name, vector in layer.vectors.items()}
+        self._skip: np.ndarray | None = None
         self.stateless = not layer.cell.state
         self.counts: dict[str, Ints] = {}
-        self._paths: dict[str, list[_RunningPath | _RunningTokens]] = {
+        self._paths: dict[str, list[RunningPath | RunningTokens]] = {
             source: [] for source in ("x", "h", "rh")
         }
-        self._numbers = layer.numbers(np.zeros((1, layer.inputs), np.int64))
         for k, path in enumerate(layer.paths):
             name = path_name(layer, k)
             own = [each.paths[k] for each in layers]
             digits = path.quantizer.bits + 1 if sending.terms else 0
             self.counts[name] = count = np.zeros((frames, 1 + digits), np.int64)
-            product = _Product(layer, own, self._dtype)
+            last = _is_last(layer, k)
+            product = Product(
+                layer,
+                own,
+                [each[k] for each in reaches],
+                self._dtype,
+                self._order,
+                beyond,
+                last=last,
+            )
             if path.tokens:
-                running = _RunningTokens(product, path.columns, sequences * len(settings), count)
+                rows = len(packing.lengths)
+                running = RunningTokens(product, path.columns, rows, count)
                 self._paths[path.source].append(running)
                 continue
             thresholds = np.array([setting[name] for setting in settings], np.int64)
+            sequences = len(packing.lengths) // len(settings)
             values = np.zeros((sequences, path.columns), np.int64)
             if path.source == "h":
                 values = before[graph.h_source(networks[0].layers, index)].h
             codes = [each.quantizer(values) - each.quantizer.zero_point for each in own]
             self._paths[path.source].append(
-                _RunningPath(
+                RunningPath(
                     own,
                     product,
                     np.tile(thresholds, sequences),
@@ -101,281 +118,135 @@ class RunningLayer:
                 )
             )
 
-    def begin(self, block: Block) -> None:
-        """Be ready for these steps."""
+    @property
+    def state(self) -> State:
+        """After the last step of each sequence, over [sequences, units]."""
+        self._keep(0)
+        return self._state
+
+    def begin(self, block: Block, x: np.ndarray | None) -> None:
+        """Be ready for these steps, with the input [frames, inputs]; None: `step` is given it."""
         self._block = block
-        self._p = np.empty((block.frames, *self._layer.bias.shape), self._dtype)
-        beside = self._p.reshape(-1, len(self._bias), *self._layer.bias.shape)
-        beside[:] = self._bias
-        self._whole: Ints | None = None
+        gates, units = self._layer.bias.shape
+        self._p: np.ndarray = np.empty((gates, block.frames, units), self._dtype)
+        self._whole: np.ndarray | None = None
         for paths in self._paths.values():
             for path in paths:
                 path.begin(block)
-
-    def add_input(self, x: Ints) -> None:
-        """Add the paths from the input [frames, inputs], for all steps."""
-        self._numbers = self._layer.numbers(x)
-        for path in self._paths["x"]:
+        if x is None:
+            spread(self._bias, self._p)
+            return
+        if self._layer.cell.reads_input:
+            skip = self._layer.numbers(x.astype(np.int64)).skip
+            assert skip is not None
+            self._skip = skip.astype(self.h.dtype)
+        head, *others = self._paths["x"]
+        head.product.begin(head.encode_all(x), self._p, self._bias)
+        for path in others:
             path.product.add(path.encode_all(x), self._p)
         if not (self._paths["h"] or self._paths["rh"]):
-            self._whole = _sat16(self._p)
+            self._whole = self._words(self._p)
 
-    def step(self, at: slice, x: Ints | None, h: Ints) -> Ints:
+    def step(self, at: slice, x: np.ndarray | None, h: np.ndarray) -> np.ndarray:
         """The outputs [n, units] of the rows `at`, from the h that its paths read.
 
         Parameters
         ----------
-        x: the input, unless `add_input` had it.
+        x: the input, unless `begin` had it.
         """
         n = len(h)
-        before = State(self.state.c[:n], self.state.h[:n])
+        self._keep(n)
         if x is not None:
             self._add("x", x, at)
         self._add("h", h, at)
+        inputs = self._inputs(at)
         if self._layer.cell.middle is not None:
-            self._add("rh", self._layer.cell.middle(self._named(at), before), at)
-        c, h = self._layer.cell.step(self._named(at), before, self._numbers_at(at))
-        self.state.c[:n], self.state.h[:n], self.outputs[self._block.packed(at)] = c, h, h
+            self._add("rh", self._middle(at, inputs), at)
+        self._c, self.h = self._cell(at, inputs)
+        self.outputs[self._block.packed(at)] = self.h
         if self._watch is not None:
-            self._watch.see_c(self._index, c)
-        return self.state.h[:n]
+            self._watch.see_c(self._index, self._c)
+        return self.h
 
     def step_all(self) -> None:
         """All steps at once, where the layer is stateless."""
         everything = slice(0, self._block.frames)
-        nothing = State(*np.zeros((2, self._block.frames, 0), np.int64))
-        h = self._layer.cell.step(self._named(everything), nothing, self._numbers).h
+        _, h = self._cell(everything, self._inputs(everything))
         self.outputs[self._block.packed(everything)] = h
         for at, n in self._block.steps:
-            self.state.h[:n] = h[at]
+            self._keep(n)
+            self.h = h[at]
 
     def end(self) -> None:
         """Count the events of these steps, and what saturated."""
         if self._watch is not None:
-            self._watch.see_pre_activations(self._index, self._p)
+            p = np.floor(self._p) - OFFSET
+            self._watch.see_pre_activations(self._index, p[np.argsort(self._order)].swapaxes(0, 1))
             rows = self._block.packed(slice(0, self._block.frames))
             self._watch.see_h(self._index, self.outputs[rows])
         for paths in self._paths.values():
             for path in paths:
                 path.end()
 
-    def _add(self, source: str, values: Ints, at: slice) -> None:
+    def _add(self, source: str, values: np.ndarray, at: slice) -> None:
         for path in self._paths[source]:
-            path.product.add(path.encode(values, at), self._p[at])
+            path.product.add(path.encode(values, at), self._p[:, at])
+
+    def _keep(self, running: int) -> None:
+        """Keep the states of the rows from `running` on, whose sequences have no further step."""
+        ended = slice(running, len(self.h))
+        if ended.start < ended.stop:
+            self._state.c[ended], self._state.h[ended] = self._c[running:], self.h[running:]
+            self._c, self.h = self._c[:running], self.h[:running]
+
+    def _words(self, p: np.ndarray) -> np.ndarray:
+        """The pre-activations [gates, n, units] so far, as the cell's step takes them."""
+        direct = self._narrow.direct if self._narrow else 0
+        if self._fits_word:
+            words = p.astype(np.int32)
+        else:
+            words = np.minimum(np.maximum(p, 0), 2 * OFFSET - 1).astype(np.int32)
+        if direct < len(p):
+            others = words[direct:]
+            others.clip(_LEAST, _MOST, out=others)
+            others -= _OFFSET
+        return words
+
+    def _words_at(self, at: slice) -> np.ndarray:
+        return self._words(self._p[:, at]) if self._whole is None else self._whole[:, at]
+
+    def _inputs(self, at: slice) -> dict[str, np.ndarray]:
+        """What the cell reads besides pre-activations, by name."""
+        inputs = {"c": self._c, "h": self.h, **self._vectors}
+        if self._skip is not None:
+            inputs["skip"] = self._skip[at]
+        return inputs
+
+    def _middle(self, at: slice, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The values of source "rh"."""
+        if self._narrow is not None:
+            return self._narrow.source(self._words_at(at), inputs)
+        middle = self._layer.cell.middle
+        assert middle is not None
+        return middle(self._named(at), State(inputs["c"], inputs["h"]))
+
+    def _cell(self, at: slice, inputs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """c and h after a step."""
+        if self._narrow is not None:
+            *c, h = self._narrow.states(self._words_at(at), inputs)
+            return (c[0] if c else self._c), h
+        layer = self._layer
+        numbers = Numbers(
+            c_exponent=layer.c_exponent,
+            vectors=self._vectors,
+            vector_shift=layer.vector_shift,
+            skip=inputs.get("skip"),
+        )
+        return layer.cell.step(self._named(at), State(inputs["c"], inputs["h"]), numbers)
 
     def _named(self, at: slice) -> dict[str, Ints]:
-        """The pre-activations by gate so far, saturated."""
-        whole = _sat16(self._p[at]) if self._whole is None else self._whole[at]
-        return {gate: whole[:, g] for g, gate in enumerate(self._layer.cell.gates)}
-
-    def _numbers_at(self, at: slice) -> Numbers:
-        of = self._numbers
-        if of.skip is None:
-            return of
-        return Numbers(
-            c_exponent=of.c_exponent,
-            vectors=of.vectors,
-            vector_shift=of.vector_shift,
-            skip=of.skip[at],
-        )
-
-
-class _RunningPath:
-    """A path's references, step by step, as codes less the zero point in the product's type.
-
-    Parameters
-    ----------
-    paths: one of each run.
-    thresholds, first: by row of the batch, and [.., columns].
-    count: [frames, 1 + digits], filled with events and, where they are asked for, terms.
-    """
-
-    def __init__(
-        self,
-        paths: Sequence[Path],
-        product: "_Product",
-        thresholds: Ints,
-        first: Ints,
-        count: Ints,
-        sending: Sending,
-    ) -> None:
-        dtype = product.dtype
-        self.product, self._count, self._sending = product, count, sending
-        quantizers = [path.quantizer for path in paths]
-        if len({*quantizers}) == 1:
-            del quantizers[1:]
-        # Of other bits only where deltas are sent whole and terms are not counted.
-        self._bits, self._zero = quantizers[0].bits, quantizers[0].zero_point
-        words = np.roll(np.arange(-32768, 32768), 32768)  # negative ones where NumPy finds them
-        self._codes = np.concatenate([(q(words) - q.zero_point).astype(dtype) for q in quantizers])
-        self._tables = (np.arange(len(quantizers)) * len(words))[:, None]
-        self._first = self._last = first.astype(dtype)
-        # Exact deltas with threshold 0 make the references the codes.
-        self._follows = sending.mode == EXACT and not thresholds.any()
-        self._thresholds = thresholds.astype(dtype)[:, None]
-
-    def begin(self, block: Block) -> None:
-        self._block = block
-        self._sent = np.empty((block.frames, self._first.shape[1]), self._first.dtype)
-
-    def encode(self, values: Ints, at: slice) -> np.ndarray:
-        """The references [n, columns] after the step with these int16 values."""
-        now: np.ndarray = self._sent[at]
-        self._look_up(values, now)
-        if not self._follows:
-            self._hold(now)
-        self._last = now
-        return now
-
-    def encode_all(self, values: Ints) -> np.ndarray:
-        """The same for all steps of the block, [frames, columns]."""
-        self._look_up(values, self._sent)
-        if not self._follows:
-            for at, _ in self._block.steps:
-                self._hold(self._sent[at])
-                self._last = self._sent[at]
-        self._last = self._sent[self._block.steps[-1][0]]
-        return self._sent
-
-    def end(self) -> None:
-        """Count what the block sent: a reference changes if and only if its element fires."""
-        rows = self._block.packed(slice(0, self._block.frames))
-        before = self._block.before(self._first, self._sent)
-        if self._sending.terms:
-            steps = (self._sent - before).astype(np.int64)
-            self._count[rows, 1:] = count_terms(steps, self._bits)
-        self._count[rows, 0] = np.count_nonzero(self._sent != before, axis=-1)
-        self._first = self._last = self._last.copy()  # without the rest of the block
-
-    def _look_up(self, values: Ints, codes: np.ndarray) -> None:
-        """The codes of values [n, columns]."""
-        if len(self._tables) == 1:
-            codes[:] = self._codes[values]  # `take` into it is much slower
-            return
-        beside = (-1, len(self._tables), values.shape[1])
-        places = (values & 0xFFFF).reshape(beside) + self._tables
-        codes.reshape(beside)[:] = self._codes[places]
-
-    def _hold(self, now: np.ndarray) -> None:
-        """Make codes [n, columns] the references after a step."""
-        last, thresholds = self._last[: len(now)], self._thresholds[: len(now)]
-        if self._sending.mode == EXACT:
-            d = now - last
-            fires = np.abs(d)
-            fires -= thresholds
-            np.minimum(np.maximum(fires, 0, out=fires), 1, out=fires)  # quicker than a mask
-            d *= fires
-            np.add(last, d, out=now)
-            return
-        d = (now - last).astype(np.int64)
-        fires = np.abs(d) > thresholds
-        reference = last[fires].astype(np.int64) + self._zero
-        now[:] = last
-        now[fires] += sent_steps(d[fires], reference, self._bits, self._sending.mode)
-
-
-class _RunningTokens:
-    """The same of a path that reads tokens: its references are the places that are on.
-
-    Every change is sent, whatever the delta mode, by steps of 1.
-
-    Parameters
-    ----------
-    columns: how many tokens there are.
-    rows: of the batch.
-    count: as of `_RunningPath`.
-    """
-
-    def __init__(self, product: "_Product", columns: int, rows: int, count: Ints) -> None:
-        self.product, self._columns, self._count = product, columns, count
-        self._first = self._last = np.full((rows, 1), NONE)
-
-    def begin(self, block: Block) -> None:
-        self._block = block
-        self._sent = np.empty((block.frames, 1), np.int64)
-
-    def encode(self, values: Ints, at: slice) -> np.ndarray:
-        """The places [n, 1] after the step with these words."""
-        self._sent[at] = token_places(values, self._columns)
-        self._last = self._sent[at]
-        return self._last
-
-    def encode_all(self, values: Ints) -> np.ndarray:
-        """The same for all steps of the block, [frames, 1]."""
-        self._sent[:] = token_places(values, self._columns)
-        self._last = self._sent[self._block.steps[-1][0]]
-        return self._sent
-
-    def end(self) -> None:
-        """Count what the block sent: one place goes off and one on."""
-        rows = self._block.packed(slice(0, self._block.frames))
-        now, before = self._sent[:, 0], self._block.before(self._first, self._sent)[:, 0]
-        sent = (now != before) * ((now != NONE) + (before != NONE).astype(np.int64))
-        self._count[rows, :2] = sent[:, None]  # terms, too: all are of the lowest digit
-        self._first = self._last = self._last.copy()
-
-
-class _Product:
-    """A path's part of the pre-activations, from its references.
-
-    Integers in floating point, for BLAS; the path's own bound proves that nothing is rounded.
-
-    Parameters
-    ----------
-    paths: one of each run.
-    pre: type of the pre-activations, float64 only where `_fits_double`.
-
-    Members
-    -------
-    dtype: of the references.
-    """
-
-    def __init__(self, layer: Layer, paths: Sequence[Path], pre: type) -> None:
-        if len({(id(path.weights), id(path.mult), path.quantizer) for path in paths}) == 1:
-            paths = paths[:1]
-        self.dtype = exact_dtype(max(path.bound for path in paths))
-        first = paths[0]
-        self._shape, self._tokens = first.mult.shape, first.tokens
-        matrices = [np.ascontiguousarray(path.matrix.T, self.dtype) for path in paths]
-        if first.tokens:  # and a column of zeros, last: that of `NONE`
-            matrices = [np.pad(matrix, [(0, 1), (0, 0)]) for matrix in matrices]
-        self._matrix = matrices[0] if len(paths) == 1 else np.stack(matrices)
-        self._mult = np.stack([path.mult for path in paths])[:, None]
-        self._shift = np.stack([path.shift for path in paths])[:, None, :, None]
-        self._factor: Reals | None = None
-        if pre is np.float64:
-            self._factor = (self._mult * 0.5**self._shift).reshape(len(paths), 1, -1)
-        self._runs = _runs([layer.cell.gates.index(gate) for gate in first.gates])
-
-    def add(self, references: np.ndarray, p: np.ndarray) -> None:
-        """Add it for references [n, columns] to p [n, gates, units]."""
-        runs = len(self._mult)
-        if runs > 1:  # [runs, n, ..], views of what stands next to each other
-            references = references.reshape(-1, runs, references.shape[1]).swapaxes(0, 1)
-            p = p.reshape(-1, runs, *p.shape[1:]).swapaxes(0, 1)
-        m = self._columns_of(references) if self._tokens else np.matmul(references, self._matrix)
-        shape = (*m.shape[:-1], *self._shape)
-        mult, shift, factor = self._mult, self._shift, self._factor
-        if runs == 1:
-            mult, shift, factor = mult[0], shift[0], None if factor is None else factor[0, 0]
-        if factor is None:
-            part: np.ndarray = rshr(m.astype(np.int64).reshape(shape) * mult, shift)
-        else:
-            scaled = m.astype(np.float64)  # NumPy is slow where types are mixed
-            scaled *= factor
-            scaled += 0.5
-            part = np.floor(scaled, out=scaled).reshape(shape)
-        for own, rows in self._runs:
-            p[..., rows, :] += part[..., own, :]
-
-    def _columns_of(self, places: np.ndarray) -> np.ndarray:
-        """The columns [.., n, rows] at places [.., n, 1], run by run."""
-        found: np.ndarray
-        if self._matrix.ndim == 2:
-            found = self._matrix[places[..., 0]]
-        else:
-            found = self._matrix[np.arange(len(self._matrix))[:, None], places[..., 0]]
-        return found
+        words = self._words_at(at).astype(np.int64)
+        return dict(zip(self._layer.cell.gates, words, strict=True))
 
 
 def _packed_states(
@@ -395,28 +266,20 @@ def _one_or_all(arrays: list[np.ndarray]) -> np.ndarray:
     return np.stack(arrays[:1] if same else arrays)
 
 
-def _runs(rows: list[int]) -> list[tuple[slice, slice]]:
-    """The places of these rows, and the rows, as slices: quicker than a list of indices."""
-    starts = [n for n, row in enumerate(rows) if not n or row != rows[n - 1] + 1]
-    return [
-        (slice(n, end), slice(rows[n], rows[n] + end - n))
-        for n, end in zip(starts, [*starts[1:], len(rows)], strict=True)
+def _is_last(layer: Layer, k: int) -> bool:
+    """Whether no path after the kth, in the order in which they are added, feeds a gate of its."""
+    turn = {"x": 0, "h": 1, "rh": 2}
+    own = layer.paths[k]
+    later = [
+        path for n, path in enumerate(layer.paths) if (turn[path.source], n) > (turn[own.source], k)
     ]
-
-
-def _sat16(p: np.ndarray) -> Ints:
-    """Integers of any type, saturated."""
-    low, high = code_range(16)
-    result: Ints = np.minimum(np.maximum(p, low), high).astype(np.int64)
-    return result
-
-
-def _fits_double(path: Path) -> bool:
-    """Whether a rescale can be done in doubles: m * mult + 2**(shift-1) stays below 2**53."""
-    return path.bound * int(np.abs(path.mult).max(initial=0)) + (1 << MAX_SHIFT) < 2**53
+    return not any({*path.gates} & {*own.gates} for path in later)
 
 
 def first_state(layer: Layer) -> State:
     """The state [units] before a sequence's first step."""
     zeros = np.zeros(layer.units, np.int64)
     return State(*(layer.initial.get(name, zeros).astype(np.int64) for name in ("c", "h")))
+
+
+_LEAST, _MOST, _OFFSET = (np.array(n, np.int32) for n in (0, 2 * OFFSET - 1, OFFSET))

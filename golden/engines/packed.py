@@ -18,7 +18,7 @@ class Block:
 
     @property
     def frames(self) -> int:
-        return sum(n for _, n in self.steps)
+        return int(self.steps[-1][0].stop)
 
     def packed(self, at: slice) -> slice:
         """The packed rows of these rows of the block."""
@@ -33,6 +33,20 @@ class Block:
         held: np.ndarray = np.concatenate([first[: counts[0]], rows])
         held = held[np.arange(counts[0], counts[0] + self.frames) - one_back]
         return held
+
+    def changed(self, first: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """[frames, ..] where `rows` differs from `before`, which is not made for it."""
+        found = np.empty(rows.shape, np.bool_)
+        held, start, last = first, 0, len(self.steps) - 1
+        for t, (at, n) in enumerate(self.steps):
+            if t == start:
+                np.not_equal(rows[at], held[:n], out=found[at])
+            if t == last or self.steps[t + 1][1] != n:  # the steps from `start` on have n rows each
+                begin = self.steps[start][0].start
+                later, sooner = rows[begin + n : at.stop], rows[begin : at.stop - n]
+                np.not_equal(later, sooner, out=found[begin + n : at.stop])
+                held, start = rows[at], t + 1
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +73,8 @@ class Packing:
         steps = np.asarray(lengths, np.int64).reshape(-1)
         order = np.argsort(-steps, kind="stable")
         first = (np.cumsum(steps) - steps)[order]
-        running = np.array(
-            [np.count_nonzero(steps > t) for t in range(int(steps.max(initial=0)))], np.int64
-        )
+        ended = np.bincount(steps, minlength=1).cumsum()
+        running = (len(steps) - ended[:-1]).astype(np.int64)
         rows = [first[:n] + t for t, n in enumerate(running)]
         return cls(
             lengths=tuple(int(n) for n in steps),

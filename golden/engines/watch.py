@@ -33,7 +33,7 @@ class Watch:
         self.steps[n] += len(p)
         self.pre_activations[n] += ((p < low) | (p > high)).sum(axis=0)
 
-    def see_c(self, n: int, c: Ints) -> None:
+    def see_c(self, n: int, c: np.ndarray) -> None:
         """Of some steps of layer n, [steps, units]."""
         if self._cells[n].has_c:
             self.c[n] += _at_ends(c)

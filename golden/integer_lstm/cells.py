@@ -68,30 +68,39 @@ PART_BITS = 18
 """The same of a peephole's part of an int16 gate."""
 
 
-def lstm_stage(
-    gates: Sequence[str], *, exponents: Sequence[int], peephole: bool = False, clip: bool = False
-) -> Stage:
-    """The stage of an LSTM with these gates, for cell states of these e_c, rising.
+def lstm_stages(
+    gates: Sequence[str],
+    *,
+    exponents: Sequence[int],
+    peephole: bool = False,
+    norm: bool = False,
+    clip: bool = False,
+) -> tuple[Stage, ...]:
+    """The stages of an LSTM with these gates, for cell states of these e_c, rising.
 
-    peephole: its gates but g see the cell state, weighted by the vectors "v_GATE". clip: its cell
-    state has a clip.
+    peephole: its gates but g see the cell state, weighted by the vectors "v_GATE". norm: its gates
+    are normalised before it takes them, and have seen the cell state; what o sees is all units' new
+    one, so that there is a stage for c and one for h then. clip: its cell state has a clip.
     """
-    return _lstm_stage(tuple(gates), tuple(exponents), peephole, clip)
+    given = tuple(exponents)
+    if norm and peephole:
+        return _c_stage(tuple(gates), given, clip), _h_stage(given)
+    return (_lstm_stage(tuple(gates), given, peephole, norm, clip),)
 
 
 def find_stage(name: str) -> Stage | None:
     """The stage of this name, None where it is none of integer-only LSTMs."""
     if name == LINEAR:
         return linear_stage()
-    found = re.fullmatch("integer_lstm(_coupled)?(_peephole)?(_clip)?_c([0-6]+)", name)
-    if found is None or [*found[4]] != sorted({*found[4]}):
-        return None
-    return lstm_stage(
-        COUPLED if found[1] else GATES,
-        exponents=[int(e) for e in found[4]],
-        peephole=bool(found[2]),
-        clip=bool(found[3]),
+    found = re.fullmatch(
+        "integer_lstm(_coupled)?(_norm)?(_peephole)?(_state|_output)?(_clip)?_c([0-6]+)", name
     )
+    if found is None or [*found[6]] != sorted({*found[6]}):
+        return None
+    parts = dict(zip(("norm", "peephole", "clip"), map(bool, found.group(2, 3, 5)), strict=True))
+    gates = COUPLED if found[1] else GATES
+    stages = lstm_stages(gates, exponents=[int(e) for e in found[6]], **parts)
+    return next((stage for stage in stages if stage.name == name), None)
 
 
 LINEAR = "integer_linear"
@@ -108,12 +117,15 @@ def linear_stage() -> Stage:
     return Stage(name=LINEAR, gates=("y",), outputs={"h": h})
 
 
+def _name(exponents: tuple[int, ...], **parts: bool) -> str:
+    there = [part for part, is_there in parts.items() if is_there]
+    return "_".join(["integer_lstm", *there, f"c{''.join(map(str, exponents))}"])
+
+
 @cache
 def _lstm_stage(
-    gates: tuple[str, ...], exponents: tuple[int, ...], peephole: bool, clip: bool
+    gates: tuple[str, ...], exponents: tuple[int, ...], peephole: bool, norm: bool, clip: bool
 ) -> Stage:
-    parts = {"coupled": gates == COUPLED, "peephole": peephole, "clip": clip}
-    name = "_".join(["integer_lstm", *(part for part, there in parts.items() if there)])
 
     def gate(name: str, c: Node) -> Node:
         p = _input(name, 16)
@@ -123,23 +135,66 @@ def _lstm_stage(
         return _sat(_add(p, _rescale(seen, name, PART_BITS)), 16)
 
     old = _input("c", 16)
-    f = _lookup(_sigmoid(), gate("f", old))
-    i = _lookup(_sigmoid(), gate("i", old)) if "i" in gates else _sub(_const(HIGH15), f)
+    i = gate("i", old) if "i" in gates else None
+    c = _next_c(i, gate("f", old), old, exponents, clip)
+    return Stage(
+        name=_name(exponents, coupled=gates == COUPLED, norm=norm, peephole=peephole, clip=clip),
+        gates=gates,
+        outputs={"c": c, "h": _next_h(gate("o", c), c, exponents)},
+        vectors=tuple(f"v_{gate}" for gate in gates if gate != "g") if peephole else (),
+        most_c_exponent=MOST_CELL - LEAST_CELL,
+        prepared=frozenset({"norm"} if norm else ()),
+    )
+
+
+_PREPARED = frozenset({"norm", "norm_c"})
+
+
+@cache
+def _c_stage(gates: tuple[str, ...], exponents: tuple[int, ...], clip: bool) -> Stage:
+    """The first of two: the next c, and h as it was."""
+    i = _input("i", 16) if "i" in gates else None
+    c = _next_c(i, _input("f", 16), _input("c", 16), exponents, clip)
+    parts = {"coupled": gates == COUPLED, "norm": True, "peephole": True, "state": True}
+    return Stage(
+        name=_name(exponents, **parts, clip=clip),
+        gates=tuple(gate for gate in gates if gate != "o"),
+        outputs={"c": c, "h": _input("h", 16)},
+        last=False,
+        most_c_exponent=MOST_CELL - LEAST_CELL,
+        prepared=_PREPARED,
+    )
+
+
+@cache
+def _h_stage(exponents: tuple[int, ...]) -> Stage:
+    """The second one: h of c, which stays."""
+    c = _input("c", 16)
+    return Stage(
+        name=_name(exponents, norm=True, peephole=True, output=True),
+        gates=("o",),
+        outputs={"c": c, "h": _next_h(_input("o", 16), c, exponents)},
+        first=False,
+        most_c_exponent=MOST_CELL - LEAST_CELL,
+        prepared=_PREPARED,
+    )
+
+
+def _next_c(i: Node | None, f: Node, old: Node, exponents: tuple[int, ...], clip: bool) -> Node:
+    """The cell state of the gates before their sigmoids; i None: coupled gates."""
+    f = _lookup(_sigmoid(), f)
+    i = _sub(_const(HIGH15), f) if i is None else _lookup(_sigmoid(), i)
     g = _lookup(_tanh((3,)), _input("g", 16))
     kept = _away(_mul(f, old), Shift(15, low=15, high=15))
     c = _sat(_add(kept, _away(_mul(i, g), _by_exponent(15, exponents))), 16)
-    if clip:
-        c = _within(c, _constant("clip", 0, HIGH15))
-    m = _mul(_lookup(_sigmoid(), gate("o", c)), _lookup(_tanh(exponents), c))
+    return _within(c, _constant("clip", 0, HIGH15)) if clip else c
+
+
+def _next_h(o: Node, c: Node, exponents: tuple[int, ...]) -> Node:
+    """The code of what is put out."""
+    m = _mul(_lookup(_sigmoid(), o), _lookup(_tanh(exponents), c))
     m = _rescale(m, "hidden", OUT_BITS)
-    h = _sat(_add(m, _constant("zero", *code_range(9))), 8)
-    return Stage(
-        name=f"{name}_c{''.join(map(str, exponents))}",
-        gates=gates,
-        outputs={"c": c, "h": h},
-        vectors=tuple(f"v_{gate}" for gate in gates if gate != "g") if peephole else (),
-        most_c_exponent=MOST_CELL - LEAST_CELL,
-    )
+    return _sat(_add(m, _constant("zero", *code_range(9))), 8)
 
 
 @cache

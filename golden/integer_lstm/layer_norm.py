@@ -16,8 +16,8 @@ from .arithmetic import (
 )
 
 _LOW31 = -HIGH31 - 1
-_ONE_HALF_THREE = (1 << 28) + (1 << 27)
-_HALF_SQRT_2 = 1518500250
+ONE_HALF_THREE = (1 << 28) + (1 << 27)
+HALF_SQRT_2 = 1518500250
 STEPS = 5
 """Of Newton's method, which starts at 1."""
 
@@ -63,8 +63,8 @@ def inverse_root(v: Ints) -> tuple[Ints, Ints]:
     x = np.full_like(v, 1 << 28)
     for _ in range(STEPS):
         cube = _left(high_product(high_product(x, x), x), 6)
-        x = _left(wrap32(high_product(_ONE_HALF_THREE, x) - high_product(half, cube)), 3)
-    mult = high_product(x, _HALF_SQRT_2)
+        x = _left(wrap32(high_product(ONE_HALF_THREE, x) - high_product(half, cube)), 3)
+    mult = high_product(x, HALF_SQRT_2)
     mult = wrap32(mult << np.maximum(-shift, 0))
     one = v <= 1
     return np.where(one, HIGH31, mult), np.where(one, 0, -np.maximum(shift, 0))

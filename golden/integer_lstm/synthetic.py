@@ -65,14 +65,14 @@ def _rounded(values: Reals) -> Reals:
 
 
 def make_lstm_network(
-    variant: str,
+    variant: str | Sequence[str],
     sizes: Sequence[int],
     *,
     projected: int | None = None,
     classes: int | None = None,
     seed: int = 0,
 ) -> FloatNetwork:
-    """A stack of LSTM layers of one of `VARIANTS`.
+    """A stack of LSTM layers of one of `VARIANTS`, or of one each.
 
     sizes: the inputs, and each layer's cells. projected: outputs of layers with a projection; None:
     half their cells, rounded up. classes: outputs of a linear layer behind them; None: there is
@@ -80,9 +80,10 @@ def make_lstm_network(
     """
     layers: list[FloatAny] = []
     width = sizes[0]
-    for n, cells in enumerate(sizes[1:]):
+    variants = [variant] * (len(sizes) - 1) if isinstance(variant, str) else variant
+    for n, (own, cells) in enumerate(zip(variants, sizes[1:], strict=True)):
         outputs = projected or -(-cells // 2)
-        made = make_lstm(f"lstm.{n}", VARIANTS[variant], width, cells, outputs, seed=seed + n)
+        made = make_lstm(f"lstm.{n}", VARIANTS[own], width, cells, outputs, seed=seed + n)
         layers.append(made)
         width = made.outputs
     if classes is not None:

@@ -12,7 +12,7 @@ This module imports no amaranth, so the drivers run without it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from ...golden.errors import UserError
 
@@ -20,10 +20,6 @@ ADDRESS_BITS = 24
 ID_VALUE = 0x6D6F6C64
 """The bytes "dlom", least significant first."""
 VERSION_VALUE = 0x00000100
-
-CONTROL_NEW_SEQUENCE = 1 << 0
-CONTROL_CLEAR_COUNTERS = 1 << 1
-STATUS_BUSY = 1 << 0
 
 THRESHOLD_BITS = 16
 MAX_LISTS = 32
@@ -34,11 +30,27 @@ IMAGE_SPACE = 0x800000 // 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Field:
+    """Bits of a register, from bit `low` on."""
+
+    name: str
+    low: int
+    bits: int
+    meaning: str
+
+    @property
+    def mask(self) -> int:
+        """The field's bits in the register's word."""
+        return (1 << self.bits) - 1 << self.low
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Register:
     """One register, or an array of them at consecutive words.
 
     access: "RO", "RW" or "WO". words: 32-bit words per element, low word first.
     array: what one element belongs to ("list", "unit"), or "" for a single register.
+    fields: its bits, lowest first; none where the whole word is one number.
     """
 
     name: str
@@ -47,6 +59,7 @@ class Register:
     meaning: str
     words: int = 1
     array: str = ""
+    fields: tuple[Field, ...] = ()
 
     def at(self, index: int = 0) -> int:
         """Byte address of an element's low word."""
@@ -60,13 +73,25 @@ REGISTERS: tuple[Register, ...] = (
         name="CONTROL",
         address=0x08,
         access="WO",
-        meaning="bit 0: the next frame starts a new sequence; bit 1: clear all counters",
+        meaning="commands: each bit that is written as 1",
+        fields=(
+            Field(name="NEW_SEQUENCE", low=0, bits=1, meaning="next frame starts a new sequence"),
+            Field(name="CLEAR_COUNTERS", low=1, bits=1, meaning="all counters become 0"),
+        ),
     ),
     Register(
         name="STATUS",
         address=0x0C,
         access="RO",
-        meaning="bit 0: busy, a frame has begun to arrive and its outputs are not all delivered",
+        meaning="what it is doing",
+        fields=(
+            Field(
+                name="BUSY",
+                low=0,
+                bits=1,
+                meaning="a frame has begun to arrive and its outputs are not all delivered",
+            ),
+        ),
     ),
     Register(name="STEPS", address=0x10, access="RO", words=2, meaning="frames completed"),
     Register(name="CYCLES", address=0x18, access="RO", words=2, meaning="clock cycles while busy"),
@@ -109,6 +134,14 @@ REGISTERS: tuple[Register, ...] = (
         array="list",
         meaning="delta threshold in codes, 0..65535; taken when the coding of the path's source "
         "begins next: of frames, with the next one; of the layer's own h, a frame later",
+        fields=(
+            Field(
+                name="CODES",
+                low=0,
+                bits=THRESHOLD_BITS,
+                meaning="an element's largest change that does not fire",
+            ),
+        ),
     ),
     Register(
         name="EVENTS",
@@ -122,7 +155,11 @@ REGISTERS: tuple[Register, ...] = (
         address=0x400000,
         access="RO",
         array="unit",
-        meaning="state memory: c in bits 31..16, h in bits 15..0, both int16",
+        meaning="state memory, both int16",
+        fields=(
+            Field(name="H", low=0, bits=16, meaning="the unit's h"),
+            Field(name="C", low=16, bits=16, meaning="the unit's c"),
+        ),
     ),
     Register(
         name="IMAGE",
@@ -138,6 +175,15 @@ read of any counter's high word returns."""
 REGISTER = {register.name: register for register in REGISTERS}
 
 
+def _mask(register: str, field: str) -> int:
+    return next(each.mask for each in REGISTER[register].fields if each.name == field)
+
+
+CONTROL_NEW_SEQUENCE = _mask("CONTROL", "NEW_SEQUENCE")
+CONTROL_CLEAR_COUNTERS = _mask("CONTROL", "CLEAR_COUNTERS")
+STATUS_BUSY = _mask("STATUS", "BUSY")
+
+
 def register_map() -> list[dict[str, object]]:
     """The map as plain data, for the manifest and the documentation."""
     return [
@@ -148,6 +194,7 @@ def register_map() -> list[dict[str, object]]:
             "bits": 32 * r.words,
             "array": r.array,
             "meaning": r.meaning,
+            "fields": [asdict(field) for field in r.fields],
         }
         for r in REGISTERS
     ]

@@ -67,6 +67,7 @@ class Cell(wiring.Component):
     READS : set of str
         What the cell reads besides p, of "c", "h", "vectors", "skip" and "constants". What it does
         not read is not connected (c, h) or not there (vectors with vector_shift, skip, constants).
+        "norm": p is normalised over the layer's units; "norm_c": and sees c before that.
     VECTORS : tuple of str
         The vectors' names, where it reads them.
     CONSTANTS : mapping of str to int

@@ -57,7 +57,7 @@ def pipeline(stage: Stage) -> type[Pipeline]:
         "SCHEDULE": plan,
         "SIZE": plan.size,
         "GATES": len(stage.gates),
-        "READS": frozenset(reads | ({"constants"} if constants else set())),
+        "READS": frozenset(reads | stage.prepared | ({"constants"} if constants else set())),
         "VECTORS": stage.vectors,
         "CONSTANTS": constants,
         "LATENCY": plan.latency,

@@ -11,6 +11,7 @@ from .networks import AnyNetwork
 from .pack import (
     constant_word,
     network_word,
+    norm_words,
     program_words,
     reference_words,
     row_words,
@@ -57,6 +58,8 @@ def compile_plan(plan: Plan) -> Image:
         contents["vectors"] = [w for layer, count in layers for w in vector_words(layer, count)]
     if reads(config.cells, "constants"):
         contents["constants"] = [constant_word(plan, stage) for stage in plan.stages]
+    if reads(config.cells, "norm"):
+        contents["norm_values"], contents["norm_gates"] = norm_words(plan)
     lists = tuple(_list_info(users) for users in plan.lists)
     return Image(contents=contents, lists=lists, state_bases=plan.state_bases)
 

@@ -98,6 +98,7 @@ def derive_config(
         shifts=_shifts(paths, floats=False) or (UNSHIFTED, UNSHIFTED),
         float_shifts=_shifts(paths, floats=True),
         quantizer_shifts=_quantizer_shifts(paths),
+        norm_shifts=_norm_shifts(networks) or (0, 0),
     )
     needs = [_needs(outline.on(shape)) for outline in outlines]
     sizes: dict[str, Any] = {name: max(need[name] for need in needs) for name in needs[0]}
@@ -174,6 +175,8 @@ def _needs(plan: Plan) -> dict[str, int]:
         # The sum of one step's events spans twice the accumulator's range.
         "sum_bits": max(path.bound for path in paths).bit_length() + 2,
         "pre_bits": _pre_bits(network),
+        "norm_words": max(1, sum(_norm_values(plan))),
+        "norm_values": max(1, *_norm_values(plan)),
         "lists": len(plan.lists),
         "layers": len(plan.stages),
         "weight_words": sum(p.weight_words for p in plan.passes if not p.shares),
@@ -189,6 +192,28 @@ def _needs(plan: Plan) -> dict[str, int]:
         "input_references": max(1, *(use.reference_base + use.references for use in frames)),
         "states": sum(plan.state_words),
     }
+
+
+def _norm_values(plan: Plan) -> list[int]:
+    """Values of each stage that are normalised."""
+    return [
+        len(stage.gates) * plan.network.layers[stage.layer].units
+        if "norm" in CELLS[stage.cell].READS
+        else 0
+        for stage in plan.stages
+    ]
+
+
+def _norm_shifts(networks: Iterable[Network]) -> tuple[int, int] | tuple[()]:
+    """Of the layers whose gates are normalised; () if there are none."""
+    norms = (
+        layer.norm
+        for network in networks
+        for layer in network.layers
+        if isinstance(layer, integer_lstm.Layer)
+    )
+    seen = [int(shift) for norm in norms if norm for shift in norm.shift]
+    return _span(seen) if seen else ()
 
 
 def _pre_bits(network: Network) -> int:
@@ -331,6 +356,7 @@ def _check_sizes(plan: Plan) -> None:
         ("shifts", _shifts(paths, floats=False)),
         ("float_shifts", _shifts(paths, floats=True)),
         ("quantizer_shifts", _quantizer_shifts(paths)),
+        ("norm_shifts", _norm_shifts([plan.network])),
     ):
         there = getattr(config, name)
         if needed and not (there and there[0] <= needed[0] and needed[1] <= there[1]):

@@ -15,7 +15,7 @@ from ...golden.arithmetic import Ints
 from ...golden.cells.stages import Stage
 from ...golden.delta import EXACT
 from ...golden.errors import UserError
-from ...golden.integer_lstm.cells import MOST_SHIFT, linear_stage, lstm_stage
+from ...golden.integer_lstm.cells import MOST_SHIFT, linear_stage, lstm_stages
 from ...golden.integer_lstm.constants import (
     LstmConstants,
     Scaling,
@@ -26,6 +26,7 @@ from ...golden.integer_lstm.layers import CODE_BITS, LEAST_CELL, IntegerLinear, 
 from ...golden.integer_lstm.network import IntegerNetwork
 from ...golden.models.graph import width_of
 from ..words import INTEGER_LSTM
+from .integer_norm import Norm, norm_of, peepholes_of
 from .networks import AnyNetwork, Network
 
 PRE_BITS = 18
@@ -119,25 +120,18 @@ class Path:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
-    """A cell of one stage, see `networks.Cell`."""
+    """A cell of one stage or two, see `networks.Cell`."""
 
-    stage: Stage
-
-    @property
-    def gates(self) -> tuple[str, ...]:
-        return self.stage.gates
-
-    @property
-    def stages(self) -> tuple[Stage, ...]:
-        return (self.stage,)
+    gates: tuple[str, ...]
+    stages: tuple[Stage, ...]
 
     @property
     def vectors(self) -> tuple[str, ...]:
-        return self.stage.vectors
+        return self.stages[0].vectors
 
     @property
     def has_c(self) -> bool:
-        return "c" in self.stage.outputs
+        return "c" in self.stages[0].outputs
 
     @property
     def reads_input(self) -> bool:
@@ -156,6 +150,7 @@ class Layer:
     -------
     constants: by the names that the cell has for them.
     zero: codes of c and h that stand for zero.
+    norm: of its gates; None: they are not normalised.
     """
 
     name: str
@@ -164,6 +159,7 @@ class Layer:
     constants: Mapping[str, int]
     zero: Mapping[str, int]
     c_exponent: int = 0
+    norm: Norm | None = None
     vectors: Mapping[str, Ints] = field(default_factory=dict)
     vector_shift: int = 0
     skip_mult: int = 0
@@ -176,7 +172,7 @@ class Layer:
 
     @property
     def kind(self) -> str:
-        return self.cell.stage.name
+        return self.cell.stages[-1].name
 
     @property
     def units(self) -> int:
@@ -248,7 +244,7 @@ def lower(network: IntegerNetwork) -> Lowered:
             layers.append(_linear(layer))
             names.append((f"{layer.name}.x",))
             continue
-        _check_parts(layer)
+        _check_hidden(layer)
         layers.append(_lstm(layer, lstms))
         names.append((f"{layer.name}.x", f"{layer.name}.h"))
         if layer.projection is not None:
@@ -260,13 +256,8 @@ def lower(network: IntegerNetwork) -> Lowered:
     return Lowered(original=network, layers=tuple(layers), names=tuple(names))
 
 
-def _check_parts(layer: IntegerLstm) -> None:
-    """Raise UserError for what the hardware has not."""
-    if layer.norm is not None:
-        raise UserError(
-            f"{layer.name}: layer normalisation, which golden has and the accelerator does not "
-            "yet; use a network without, or quantize the float model with another scheme"
-        )
+def _check_hidden(layer: IntegerLstm) -> None:
+    """Raise UserError for a zero point that the hardware has not."""
     if layer.m is not None and not -128 <= lstm_constants(layer).hidden_zero <= 127:
         raise UserError(
             f"{layer.name} m zero point: {layer.m.zero_point} is not possible in the accelerator, "
@@ -280,30 +271,31 @@ def _lstm(layer: IntegerLstm, alike: Sequence[IntegerLstm]) -> Layer:
     k = lstm_constants(layer)
     variant = _variant(layer, k)
     exponents = {_c_exponent(o) for o in alike if _variant(o, lstm_constants(o)) == variant}
-    gates, peephole, clip = variant
-    stage = lstm_stage(gates, exponents=sorted(exponents), peephole=peephole, clip=clip)
+    gates, parts = variant
+    stages = lstm_stages(gates, exponents=sorted(exponents), **dict(parts))
     projects = layer.projection is not None
     constants = {
         **_rescaling(f"{layer.name} o * tanh(c)", "hidden", k.hidden),
         "layer_zero": k.hidden_zero,
         "layer_clip": k.cell_clip,
     }
-    if k.peephole is not None:
-        for n, gate in enumerate(layer.peephole_gates):
-            own = Scaling(k.peephole.mult[n], k.peephole.shift[n])
-            constants |= _rescaling(f"{layer.name} peephole of {gate}", gate, own)
+    peepholes = peepholes_of(layer, k)
+    for gate, (_, scaling) in peepholes.items():
+        constants |= _rescaling(f"{layer.name} peephole of {gate}", gate, scaling)
+    bias = layer.bias if layer.norm is None else _no_bias(layer)  # which is the norm's then
     own_initial = {name: codes for name, codes in layer.initial.items() if name == "c"}
     return Layer(
         name=layer.name,
-        cell=Cell(stage=stage),
+        cell=Cell(gates=gates, stages=stages),
         paths=(
-            _path("x", layer, layer.weights, layer.bias, k.x, layer.x.zero_point),
+            _path("x", layer, layer.weights, bias, k.x, layer.x.zero_point),
             _path("h", layer, layer.recurrent, _no_bias(layer), k.h, layer.y.zero_point),
         ),
         constants=constants,
         zero={"c": 0, "h": layer.y.zero_point},
         c_exponent=_c_exponent(layer),
-        vectors=_peepholes(layer, k.seen) if peephole else {},
+        norm=norm_of(layer, k, constants, peepholes),
+        vectors={f"v_{gate}": codes for gate, (codes, _) in peepholes.items()},
         initial=own_initial if projects else _initial_h(layer) | own_initial,
         h_from=_projection_name(layer) if projects else "",
     )
@@ -318,14 +310,6 @@ def _initial_h(layer: IntegerLstm) -> dict[str, Ints]:
     if not layer.initial:
         return {}
     return {"h": layer.initial.get("h", np.full(layer.outputs, layer.y.zero_point))}
-
-
-def _peepholes(layer: IntegerLstm, seen: int) -> dict[str, Ints]:
-    """The vectors of the gates; a cell without its peephole has 0."""
-    assert layer.peephole is not None
-    there = np.arange(layer.cells) < seen
-    pairs = zip(layer.peephole_gates, layer.peephole, strict=True)
-    return {f"v_{gate}": np.where(there, codes, 0) for gate, codes in pairs}
 
 
 def _projection_name(layer: IntegerLstm) -> str:
@@ -419,7 +403,7 @@ def _linear_layer(
 ) -> Layer:
     return Layer(
         name=name,
-        cell=Cell(stage=linear_stage()),
+        cell=Cell(gates=linear_stage().gates, stages=(linear_stage(),)),
         paths=(path,),
         constants={"layer_zero": zero, "layer_low": ends[0], "layer_high": ends[1]},
         zero={"h": zero},
@@ -427,8 +411,16 @@ def _linear_layer(
     )
 
 
-def _variant(layer: IntegerLstm, k: LstmConstants) -> tuple[tuple[str, ...], bool, bool]:
-    return layer.gates, layer.peephole is not None, k.cell_clip > 0
+def _variant(
+    layer: IntegerLstm, k: LstmConstants
+) -> tuple[tuple[str, ...], tuple[tuple[str, bool], ...]]:
+    """Gates, and what `lstm_stages` is told of the parts."""
+    parts = {
+        "peephole": layer.peephole is not None,
+        "norm": layer.norm is not None,
+        "clip": k.cell_clip > 0,
+    }
+    return layer.gates, tuple(parts.items())
 
 
 def _c_exponent(layer: IntegerLstm) -> int:

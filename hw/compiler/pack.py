@@ -19,7 +19,7 @@ from ...golden.models.layers import MULT_BITS
 from ...golden.models.layers import Layer as FixedLayer
 from ...golden.models.layers import Path as FixedPath
 from ..cells.base import constant_layout, vector_layout
-from ..cells.catalogue import CELLS
+from ..cells.catalogue import CELLS, reads
 from ..config import AcceleratorConfig
 from ..words import (
     SLOTS,
@@ -31,7 +31,7 @@ from ..words import (
     pack,
     sweep_record,
 )
-from . import integer_lstm
+from . import integer_lstm, integer_norm
 from .networks import Layer
 from .passes import PassPlan
 from .paths import INPUT, PathUse
@@ -242,6 +242,23 @@ def constant_word(plan: Plan, stage: Stage) -> int:
         return 0
     assert isinstance(layer, integer_lstm.Layer)
     return pack(constant_layout(constants), {name: layer.constants[name] for name in constants})
+
+
+def norm_words(plan: Plan) -> tuple[list[int], list[int]]:
+    """The memories of the layer normalisation: units' numbers, and those of each stage's gates."""
+    peephole = reads(plan.config.cells, "norm_c")
+    values: list[int] = []
+    gates: list[int] = []
+    for stage in plan.stages:
+        layer = plan.network.layers[stage.layer]
+        norm = layer.norm if isinstance(layer, integer_lstm.Layer) else None
+        if norm is None:
+            gates += [0] * SLOTS
+            continue
+        rows = [layer.cell.gates.index(gate) for gate in stage.gates]
+        gates += integer_norm.gate_words(norm, rows, len(values), peephole)
+        values += integer_norm.value_words(norm, rows, plan.config.unit_word, peephole)
+    return values, gates
 
 
 def state_words(layer: Layer, count: int) -> list[int]:

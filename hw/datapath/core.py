@@ -26,6 +26,7 @@ from .fetch.weight_store import BlockRamStore
 from .lanes.array import MacArray
 from .rows.accumulate import Accumulate
 from .rows.layer_table import LayerTable
+from .statistics.norm import NormUnit
 from .units.outputs import Outputs
 from .units.unit import CellUnit, unit_latency
 from .units.words import output_word
@@ -187,7 +188,10 @@ class Core(wiring.Component):
         m.submodules.cells = cells = self._cells(gap=state_detectors[0].recovery)
         self._passes(m, sequencer, fetch, accumulate)
         self._sums(m, array, fetch, accumulate)
-        wiring.connect(m, accumulate.o, cells.i)
+        if reads(config.cells, "norm"):
+            self._normalise(m, accumulate, cells)
+        else:
+            wiring.connect(m, accumulate.o, cells.i)
         m.d.comb += [cells.host_addr.eq(self.state_addr), self.state_data.eq(cells.host_data)]
 
         # Cells -> change detectors, and the outputs: as the layer has it.
@@ -277,6 +281,26 @@ class Core(wiring.Component):
             layers=config.layers,
             constants=contents.get("constants", []),
         )
+
+    def _normalise(self, m: Module, accumulate: Accumulate, cells: CellUnit) -> None:
+        """The layer normalisation between the accumulators and the cells."""
+        contents = self._contents
+        m.submodules.norm = norm = NormUnit(
+            self._config,
+            values=contents.get("norm_values", []),
+            gates=contents.get("norm_gates", []),
+        )
+        wiring.connect(m, accumulate.o, norm.i)
+        wiring.connect(m, norm.o, cells.i)
+        m.d.comb += norm.done.eq(cells.o.valid & cells.o.payload.end)
+        if reads(self._config.cells, "norm_c"):
+            m.d.comb += [
+                cells.seen_state.eq(norm.c_state),
+                cells.seen_first.eq(norm.c_first),
+                norm.c.eq(cells.seen_c),
+            ]
+        for name in ("norm_values", "norm_gates"):
+            wiring.connect(m, wiring.flipped(self.loads[name]), getattr(norm, f"load_{name}"))
 
     def _passes(
         self, m: Module, sequencer: Sequencer, fetch: Fetch, accumulate: Accumulate

@@ -43,7 +43,7 @@ class DetectModel:
 
     def __init__(self, plan: Plan, fired: Mapping[str, Sequence[int | Ints]]) -> None:
         config = plan.config
-        self.recovery = recovery(config.quantizer_shifts, config.delta_modes)
+        self.recovery = recovery(config.encoder_shifts, config.delta_modes)
         self.encoded = NEVER
         self._config = config
         # Of a frame of the sweep: its words, and the cycles from the first one to each of them.

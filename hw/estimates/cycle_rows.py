@@ -114,7 +114,8 @@ class RowsModel:
         self._entry += 1
         if completes:
             self._completed = cycle
-            self._units.accept(cycle + self._to_queue, begins=self._entry == 1)
+            came, last = cycle + self._to_queue, self._unit_word + 1 == p.unit_words
+            self._units.accept(p, came, begins=self._entry == 1, last=last)
         if self._entry == p.entries:
             self._entry = 0
             self._unit_word += 1

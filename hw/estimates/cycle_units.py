@@ -4,6 +4,7 @@
 from collections import deque
 from math import ceil
 
+from ..cells.catalogue import CELLS
 from ..compiler.plan import Plan
 from ..datapath.rows.accumulate import QUEUE_WORDS
 from ..datapath.units.collect import COLLECT_CYCLES
@@ -11,11 +12,12 @@ from ..datapath.units.outputs import output_words
 from ..datapath.units.unit import unit_latency
 from ..parts.queue import BUFFERED_CYCLES
 from .cycle_detect import DetectModel
+from .cycle_norm import NormModel
 from .cycle_parts import NEVER, OUTPUT_ROOM, QUEUE_ROOM, PassWork
 
 
 class UnitsModel:
-    """The queue to the cell unit, the cell unit, and the output stream.
+    """The queue to the cell unit, the layer normalisation, the cell unit, and the output stream.
 
     Members
     -------
@@ -33,6 +35,10 @@ class UnitsModel:
         self._to_load = COLLECT_CYCLES - 1
         self._to_h = unit_latency(config.cells) - self._to_load
         self._gap = max(detect.recovery, self._to_h)
+        # The stages whose gates are normalised; unit-words of one that are not yet through with it.
+        self._norm = NormModel(plan)
+        self._normalised = {s.index for s in plan.stages if "norm" in CELLS[s.cell].READS}
+        self._gathered: list[tuple[PassWork, bool]] = []
         # When the latest words for the cell unit were accepted, and those of the unit-word.
         self._accepted: deque[int] = deque([NEVER] * QUEUE_WORDS, maxlen=QUEUE_WORDS)
         # When the last unit-word began to run, and its cycles; the first h of the stage's.
@@ -51,23 +57,56 @@ class UnitsModel:
         if completed < cycle - 1 or self._accepted[0] + QUEUE_ROOM > cycle:
             cycle = max(cycle, self._accepted[1] + QUEUE_ROOM)
         if begins and p.stage == self._last_stage:
-            cycle = max(cycle, self._outputs[0] + OUTPUT_ROOM)
+            ahead = len(self._gathered)  # whose room is taken, and whose outputs are still to come
+            cycle = max(cycle, self._outputs[ahead] + OUTPUT_ROOM)
         return cycle
 
-    def accept(self, came: int, *, begins: bool) -> None:
-        """A word has come to the queue; begins: it is the first of its unit-word."""
-        free = self._load if begins else 0
+    def accept(self, p: PassWork, came: int, *, begins: bool, last: bool) -> None:
+        """A word has come to the queue.
+
+        begins: it is the first of its unit-word; last: that is its pass's last
+        """
+        if p.stage in self._normalised:
+            units = self._units(p, last)
+            self._accepted.append(self._norm.take(came, self._accepted[-1], units))
+            return
+        free = max(self._load if begins else 0, self._norm.free)
         if came < free or came <= self._accepted[-1]:
             came = max(came + BUFFERED_CYCLES, free, self._accepted[-1] + 1)
         self._accepted.append(came)
 
     def run(self, p: PassWork, t: int, *, last: bool) -> None:
         """A unit-word is complete, and runs through its cell; last: it is the pass's last."""
+        if p.stage not in self._normalised:
+            self._run(p, t, self._accepted[-1], last=last)
+            return
+        self._gathered.append((p, last))
+        if not (last and p.layer_end):
+            return
+        words = iter([(n, *one) for one in self._gathered for n in range(p.entries)])
+        self._gathered = []
+
+        def accept(there: int) -> int:
+            n, work, is_last = next(words)
+            if n == 0:
+                there = max(there, self._load)
+            if n == p.entries - 1:
+                self._run(work, t, there, last=is_last)
+            return there
+
+        self._norm.give(p.stage, accept)
+
+    def _units(self, p: PassWork, last: bool) -> int:
+        """Of a unit-word."""
+        return p.tail_units if last else self._config.unit_word
+
+    def _run(self, p: PassWork, t: int, accepted: int, *, last: bool) -> None:
+        """A unit-word runs, whose last word the cell unit has accepted."""
         config = self._config
-        load = max(self._accepted[-1] + self._to_load, self._load + self._runs)
+        load = max(accepted + self._to_load, self._load + self._runs)
         if not self._left:
             load = max(load, self._load + self._runs + self._gap - 1)
-        units = p.tail_units if last else config.unit_word
+        units = self._units(p, last)
         self._load, self._runs = load, ceil(units / config.cell_units)
         first = load + self._to_h
         self._left.append(first)
@@ -77,5 +116,6 @@ class UnitsModel:
             self.output = max(self.output + beats, first + BUFFERED_CYCLES + self._runs + each - 2)
             self._outputs.append(self.output)
         if last and p.layer_end:
-            self._detect.encode(p.stage, t, self._left, first + self._runs - 1)
+            self._norm.left = first + self._runs - 1
+            self._detect.encode(p.stage, t, self._left, self._norm.left)
             self._left = []

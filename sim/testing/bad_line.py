@@ -3,6 +3,7 @@
 
 import random
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from ...boards.link.frames import FLAG
 
@@ -98,6 +99,47 @@ class BadLine:
     def _delay(self, data: bytearray) -> bytes:
         self._late = bytes(data)
         return b""
+
+
+class DamagedLine:
+    """A line of whole frames, as the host driver's, that damages some of them both ways.
+
+    Parameters
+    ----------
+    line: what carries the bytes on; it has `read`, `write` and `close`.
+    rng, chance: as of `BadLine`.
+
+    Attributes
+    ----------
+    there, back: the `BadLine` of each way.
+    """
+
+    def __init__(self, line: Any, rng: random.Random, chance: float) -> None:
+        self.there, self.back = BadLine(rng, chance), BadLine(rng, chance)
+        self._line = line
+        self._begun = b""  # a frame whose end has not come
+
+    @property
+    def damaged(self) -> int:
+        """Frames, both ways."""
+        return self.there.damaged + self.back.damaged
+
+    def read(self, seconds: float) -> bytes:
+        """What has come within so many seconds, but a frame that has only begun."""
+        data = self._begun + self._line.read(seconds)
+        whole = 0
+        while (end := data.find(FLAG, whole + 1)) >= 0:
+            whole = end + 1
+        self._begun = data[whole:]
+        return self.back.carry(data[:whole])
+
+    def write(self, data: bytes) -> None:
+        """Send it."""
+        self._line.write(self.there.carry(data))
+
+    def close(self) -> None:
+        """Let go of the line."""
+        self._line.close()
 
 
 def _frames(data: bytes) -> Iterator[bytes]:

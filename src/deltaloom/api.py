@@ -193,6 +193,7 @@ def generate(
     longest: int = 128,
     drain_rows: int | None = None,
     baked: bool = True,
+    integration: bool = False,
 ) -> "Design":
     """Write the network's accelerator into `folder`: Verilog, memory files and a manifest.
 
@@ -203,11 +204,21 @@ def generate(
     longest: frames of the longest sequence, which only a network with backward layers keeps.
     drain_rows: rows rescaled per cycle, a divisor of the lanes; None: the largest up to 8.
     baked: the Verilog's memories hold the network; otherwise it is loaded over AXI4-Lite.
+    integration: also files for FuseSoC, Edalize, LiteX and PYNQ, and the registers as C header,
+        SystemRDL and SVD.
     """
-    from .hw.generate import generate
+    from .hw.generate import TOP, generate
+    from .sim.lint import waivers
 
     config = _accelerator(network, word_bits, lanes, longest, drain_rows)
-    return generate(network, Path(folder), config=config, baked=baked)
+    return generate(
+        network,
+        Path(folder),
+        config=config,
+        baked=baked,
+        more=waivers(TOP) if integration else None,
+        integration=integration,
+    )
 
 
 def simulate(

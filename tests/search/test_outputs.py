@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The front as data, the page, and schemes as files."""
 
+import html
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,6 +18,8 @@ from deltaloom.search.outputs import page, plain, scheme_text
 
 GOALS = Goals.of(["error", "size"])
 DRIVER = Path(__file__).with_name("page_driver.js")
+BROWSER = DRIVER.with_name("page_browser.js")
+CATCH = "<script>window.faults = []; onerror = (what) => { faults.push(String(what)); };</script>"
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +89,25 @@ def test_the_page_works(small, tmp_path, method):
     assert f"Solution {front - 1}: " in seen["chosen"] and seen["volume"] == 1
     assert seen["hidden"] == (method == "random")
     assert seen["genes"] == (6 if method == "sensitivity" else 0)
+
+
+def test_the_page_in_a_browser(found, tmp_path):
+    """Clicked through in headless Chromium, where it is installed."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("chromium is not installed")
+    search, problem = found
+    text = page(search, problem, "a search").replace("<head>", f"<head>{CATCH}", 1)
+    script = f"<script>{BROWSER.read_text(encoding='utf-8')}</script>"
+    file = tmp_path / "page.html"
+    file.write_text(text.replace("</body>", f"{script}</body>"), encoding="utf-8")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1280,900"]
+    options += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", file.as_uri()]
+    dom = subprocess.run([chromium, *options], capture_output=True, text=True, check=True).stdout
+    seen = json.loads(html.unescape(re.search(r'<pre id="seen">(.*?)</pre>', dom, re.S)[1]))
+    front = len(search.front)
+    assert seen.pop("faults") == []
+    assert seen.pop("rows") == seen.pop("dots") == seen.pop("unfiltered") == front
+    assert seen.pop("filtered") == 1 < front
+    assert seen.pop("tip").startswith(f"solution {front - 1}\nframe error, %: ")
+    assert all(seen.values()), [name for name, good in seen.items() if not good]

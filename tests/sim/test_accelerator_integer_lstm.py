@@ -16,7 +16,6 @@ from deltaloom.sim.simulate import simulate
 from deltaloom.sim.stimulus import Stimulus
 from deltaloom.sim.testing.accelerator import load_network
 
-WITHOUT_NORM = [name for name, parts in VARIANTS.items() if "norm" not in parts]
 SIZES = {"7 9": ((7, 9), 400), "13 24 12": ((13, 24, 12), 250)}
 """Layers' sizes, and frames that are run."""
 
@@ -49,12 +48,21 @@ def codes(rng, steps, inputs):
     return np.concatenate([part[: -(-steps // 3)] for part in parts])[:steps]
 
 
-def check(tmp_path, network, steps, simulator="verilator", loaded=False, units=1, **stimulus):
+def check(
+    tmp_path,
+    network,
+    steps,
+    simulator="verilator",
+    loaded=False,
+    units=1,
+    drain_rows=None,
+    **stimulus,
+):
     """Run two sequences and hold all against golden; the words that were compared.
 
     loaded: over the bus, and not baked in. units: whose cell is computed a cycle.
     """
-    config = derive_config(network, word_bits=64, cell_units=units)
+    config = derive_config(network, word_bits=64, cell_units=units, drain_rows=drain_rows)
     verilog = generate(network, tmp_path / "rtl", config=config, baked=not loaded)
     rng = np.random.default_rng(1)
     frames = [codes(rng, n, network.inputs) for n in (steps - steps // 3, steps // 3)]
@@ -85,15 +93,30 @@ def test_words_equal_golden(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sizes", SIZES)
-@pytest.mark.parametrize("variant", WITHOUT_NORM)
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_variants(tmp_path, variant, sizes):
     layers, steps = SIZES[sizes]
     network = make(variant, layers, seed=len(variant), threshold=3 * (sizes != "7 9"), classes=3)
-    if variant in ("plain", "projection"):
+    if variant in ("plain", "projection", "norm"):
         network = saturating(network)
     options = {"idle": 0.2, "backpressure": 0.4, "reset_after": 20} if sizes == "7 9" else {}
     options |= {"units": 2} if variant in ("peephole", "cell_clip") else {}
     check(tmp_path, network, steps, **options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cells", [1, 3, 37])
+def test_odd_sizes_with_layer_norm(tmp_path, cells):
+    check(tmp_path, make("all", (5, cells), seed=cells, classes=2), 120, backpressure=0.3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("drain_rows", [8, 2])
+def test_stacks_in_which_some_layers_are_normalised(tmp_path, drain_rows):
+    """The last one has more units than the output queue has places elsewhere."""
+    variants = ("all_but_coupled", "plain", "projection", "norm")
+    network = make(variants, (6, 9, 12, 10, 150), threshold=2)
+    check(tmp_path, network, 60, loaded=True, reset_after=20, drain_rows=drain_rows)
 
 
 @pytest.mark.slow

@@ -12,22 +12,32 @@ from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.generate import generate
 from deltaloom.sim.testing.accelerator import check_accelerator, load_network
 
-CHIP = "sdram_16mx16"
+X16, X32 = "sdram_16mx16", "sdram_2mx32"
 
 
 @pytest.fixture(autouse=True)
 def _powered(monkeypatch):
     """Power is on long before a test begins."""
-    chip = replace(sdram_chips.CHIPS[CHIP], power_up=3000.0)
-    monkeypatch.setitem(sdram_chips.CHIPS, CHIP, chip)
+    for name in (X16, X32):
+        chip = replace(sdram_chips.CHIPS[name], power_up=3000.0)
+        monkeypatch.setitem(sdram_chips.CHIPS, name, chip)
 
 
-@pytest.mark.parametrize("simulator", ["icarus", pytest.param("verilator", marks=pytest.mark.slow)])
-def test_weights_loaded_over_the_bus_and_another_network_after_it(simulator, tmp_path):
+@pytest.mark.parametrize(
+    ("chip", "simulator"),
+    [
+        (X16, "icarus"),
+        pytest.param(X32, "icarus", marks=pytest.mark.slow),
+        pytest.param(X16, "verilator", marks=pytest.mark.slow),
+        pytest.param(X32, "verilator", marks=pytest.mark.slow),
+    ],
+)
+def test_weights_loaded_over_the_bus_and_another_network_after_it(chip, simulator, tmp_path):
     networks = [
         make_network([("gru", 9), ("linear", 3)], 5, seed=seed, threshold=1) for seed in (1, 2)
     ]
-    config = derive_config(*networks, word_bits=32, weight_memory=CHIP)
+    config = derive_config(*networks, weight_memory=chip)
+    assert config.word_bits == 2 * config.sdram.dq_bits
     verilog = generate(networks[0], tmp_path / "rtl", config=config).verilog
     for n, network in enumerate(networks):
         frames = [make_frames(5, steps, seed=n + steps) for steps in (4, 2)]

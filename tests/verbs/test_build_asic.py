@@ -2,6 +2,7 @@
 """`deltaloom build --asic` with a build that asks nobody: its options, its report, its errors."""
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,8 @@ import pytest
 
 from deltaloom import cli
 from deltaloom.boards.asic.energy import PartEnergy
+from deltaloom.boards.asic.library import read_library
+from deltaloom.boards.asic.macros import Macro, MacroModel, liberty
 from deltaloom.boards.asic.netlist import PartArea
 from deltaloom.boards.asic.report import AsicReport
 from deltaloom.boards.asic.timing import Step, TimingPath
@@ -116,6 +119,20 @@ def test_without_data_nothing_is_simulated(network, builds, capsys):
     assert builds.options["gate_bits"] == 0
     assert "those of frames in which every element changes" in capsys.readouterr().out
     assert not (network.parent / "out" / "report.html").exists()
+
+
+def test_macros_of_a_liberty_file(network, builds, capsys, tmp_path):
+    file = tmp_path / "ram.lib"
+    model = MacroModel(node=65, voltage=1.2)
+    text = liberty([Macro(64, 8)], model, read_library(TINY))
+    power = 'internal_power () { rise_power (scalar) { values ("2.0"); } }'
+    file.write_text(text.replace("clock : true;", f"clock : true; {power}"))
+    builds.report = report(given_macros=(1, 3))
+    assert run(network, *LIBRARY, "--macros", str(file)) == 0
+    assert list(builds.options["macros"].cells) == ["deltaloom_ram_64x8"]
+    assert re.search(r"kinds of macros by --macros\W+1 of 3", capsys.readouterr().out)
+    assert run(network, *LIBRARY, "--macros", str(TINY)) == 2
+    assert "has no cell deltaloom_ram_WORDSxBITS" in capsys.readouterr().err
 
 
 def test_a_clock_that_is_not_reached_is_exit_code_1(network, builds, capsys):

@@ -53,6 +53,20 @@ def test_generate_never_replaces_a_file(files, run, error):
     assert error() == f"-o {data}: is a file; name a folder"
 
 
+def test_generate_for_other_systems(files, tmp_path, run, error):
+    net, data = files
+    out = tmp_path / "rtl"
+    words = ["generate", net, "-o", out, "--word-bits", 32, "--name", "asr", "--integration"]
+    assert run(*words, "--weight-memory", "sdram") == 2
+    assert error().startswith("integration: the wrappers do not connect an SDRAM's pins")
+    assert not out.exists()
+    assert run(*words, "--testbench", data) == 0
+    core = (out / "asr.core").read_text()
+    assert "asr.vlt" in core and "asr_tb.v" in core
+    names = {"asr.h", "asr.rdl", "asr.svd", "asr_dma.v", "asr_litex.py", "asr_pynq.py"}
+    assert names <= set(json.loads((out / "manifest.json").read_text())["more_files"])
+
+
 def test_generate_with_benches_and_then_without(files, tmp_path, run, capsys, error):
     net, data = files
     out = tmp_path / "rtl"

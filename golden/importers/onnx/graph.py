@@ -15,6 +15,7 @@ import numpy as np
 
 from ...errors import UserError
 from ...models.float_model import FloatModel
+from ..aside import Ended, aside
 from ..embedding import Embedding
 from ..limits import Budget
 from ..options import ImportOptions
@@ -28,6 +29,8 @@ from .region import Region, find_region, trace_of
 from .tokens import embedding_at
 
 SUFFIX = ".onnx"
+CHECK_SECONDS = 120
+"""Of a processor, that a runtime has for the graph and a few random frames."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,10 @@ class Part:
 
     def check(self, model: FloatModel) -> str:
         """`check.check` of the model that was made of this."""
-        return check(model, self.region, self.embedding)
+        try:
+            return aside(lambda: check(model, self.region, self.embedding), CHECK_SECONDS)
+        except Ended as error:
+            return f"not checked: the runtime cannot run this graph ({error})"
 
 
 def read_part(file: Path, options: ImportOptions, *, cut: bool) -> Part:

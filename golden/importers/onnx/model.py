@@ -80,6 +80,8 @@ class Graph:
             raise UserError("holds sparse constants, which are not supported; export it anew")
         self.constants = {t.name: self._array(t) for t in graph.initializer}
         self.inputs = {v.name: _shape(v) for v in graph.input if v.name not in self.constants}
+        for name, shape in self.inputs.items():
+            check_sizes(name, shape or ())
         self.outputs = [value.name for value in graph.output]
         self.nodes = list(graph.node)
         self.makers: dict[str, tuple[Any, int]] = {}
@@ -163,6 +165,11 @@ class Graph:
 
     def value_of(self, node: Any) -> np.ndarray | None:
         """What a Constant node holds, None where that is no numbers."""
+        if len(node.attribute) != 1:
+            raise UserError(
+                f"{title(node)}: has {len(node.attribute)} attributes, one is needed; export it "
+                "anew"
+            )
         (attribute,) = node.attribute
         value = self.onnx.helper.get_attribute_value(attribute)
         if attribute.name == "value":
@@ -201,6 +208,15 @@ def title(node: Any) -> str:
     return f"{kind} node {node.name or next(filter(None, node.output), '')!r}"
 
 
+def check_sizes(name: str, shape: Iterable[int | str | None]) -> None:
+    """Raise UserError where a value has an axis of size 0: there is nothing to compute."""
+    for k, size in enumerate(shape):
+        if size == 0:
+            raise UserError(
+                f"{name!r}: its axis {k} has size 0, at least 1 is needed; export it anew"
+            )
+
+
 def taken_by(node: Any) -> list[str]:
     """All values that a node takes, those that its inner graphs take from outside among them."""
     names = [name for name in node.input if name]
@@ -220,12 +236,16 @@ def _free(graph: Any) -> Iterator[str]:
 
 
 def _shape(value: Any) -> list[int | str | None] | None:
-    """A declared shape: a size, a symbol or None for each axis; None where there is none."""
+    """A declared shape: a size, a symbol or None for each axis; None where there is none.
+
+    A size below 0 is open, as runtimes take it.
+    """
     tensor = value.type.tensor_type
     if not tensor.HasField("shape"):
         return None
     return [
-        d.dim_value if d.HasField("dim_value") else (d.dim_param or None) for d in tensor.shape.dim
+        d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else (d.dim_param or None)
+        for d in tensor.shape.dim
     ]
 
 

@@ -9,7 +9,7 @@ from ...errors import UserError
 from ..options import ImportOptions
 from .axes import Axes, axis
 from .flow import Flow
-from .model import RECURRENT, Graph, inferred, title
+from .model import RECURRENT, Graph, check_sizes, inferred, title
 from .nodes import NODES
 from .tokens import embedding_at
 from .trace import KNOWN, LAYERS, Trace
@@ -269,7 +269,8 @@ def _feature_axes(graph: Graph, name: str, shape: Shape) -> list[tuple[int, Shap
     """
     if not shape:
         return []
-    found = [(k, shape) for k, n in enumerate(shape) if isinstance(n, int) and n > 0][::-1]
+    check_sizes(name, shape)
+    found = [(k, shape) for k, n in enumerate(shape) if isinstance(n, int)][::-1]
     if not isinstance(shape[-1], int):
         width = _width_behind(graph, name)
         found = ([(len(shape) - 1, [*shape[:-1], width])] if width else []) + found

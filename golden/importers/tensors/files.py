@@ -5,6 +5,7 @@ import importlib
 import pickle
 import zipfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ import safetensors
 from ... import storage
 from ...arrays import check_shape
 from ...errors import UserError
+from ..aside import Ended, aside
 from ..keras.config import Configured
 from ..keras.files import read_h5, read_keras
 from ..keras.names import check_cells, tensor_name
@@ -43,6 +45,10 @@ _NESTED = ("state_dict", "model_state_dict", "model", "model_par")  # the last: 
 _WRAPPERS = ("module.", "_orig_mod.")  # DataParallel and torch.compile put these before all names
 
 
+LEAST_SECONDS, BYTES_A_SECOND = 10, 10_000_000
+"""Of a processor, that reading a file of Keras takes at most: so many, and what its size takes."""
+
+
 def read_tensors(file: Path, most: int = MOST_BYTES, start: str = "", end: str = "") -> Stored:
     """All tensors of `file`, which make at most so many bytes.
 
@@ -54,8 +60,10 @@ def read_tensors(file: Path, most: int = MOST_BYTES, start: str = "", end: str =
     reader = _read_safetensors if file.name.endswith(INDEX) else _READERS.get(file.suffix.lower())
     if reader is None:
         raise UserError(f"{file}: files called {file.suffix or 'so'!r} are not read, only {KINDS}")
-    part = (start, end) if file.suffix.lower() in KERAS else ()
-    stored = Stored(*reader(file, Budget(most), *part))
+    is_keras = file.suffix.lower() in KERAS
+    part = (start, end) if is_keras else ()
+    read = partial(reader, file, Budget(most), *part)
+    stored = Stored(*(_aside(file, read) if is_keras else read()))
     tensors = stored.arrays
     if not tensors:
         raise UserError(f"{file}: holds no tensors; save the trained model's state_dict()")
@@ -63,6 +71,15 @@ def read_tensors(file: Path, most: int = MOST_BYTES, start: str = "", end: str =
         if all(name.startswith(wrapper) for name in tensors):
             tensors = {name.removeprefix(wrapper): array for name, array in tensors.items()}
     return stored._replace(arrays=tensors)
+
+
+def _aside(file: Path, read: Callable[[], Any]) -> Any:
+    """What libhdf5 reads, which turns in circles on some damaged files."""
+    seconds = LEAST_SECONDS + file.stat().st_size // BYTES_A_SECOND
+    try:
+        return aside(read, seconds)
+    except Ended as error:
+        raise UserError(f"{file}: not a whole file of Keras ({error}); save it anew") from error
 
 
 def _read_torch(file: Path, budget: Budget) -> tuple[Arrays, bool] | tuple[Arrays, bool, Program]:

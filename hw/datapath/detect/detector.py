@@ -88,7 +88,7 @@ class Detector(wiring.Component):
         options: dict[str, Any] = {
             "references": references,
             "code_bits": config.activation_bits,
-            "shifts": None if config.words_are_codes else config.quantizer_shifts,
+            "shifts": config.encoder_shifts,
             "modes": config.delta_modes,
             "thresholds": thresholds + [0] * (config.lists - len(thresholds)),
             "initial": initial,

@@ -41,7 +41,7 @@ def twice_rescaler(config: AcceleratorConfig) -> RescaleTwice:
     """The same in the arithmetic of integer-only LSTMs; the bias is in its value."""
     return RescaleTwice(
         value_bits=config.sum_bits,
-        shifts=_twice_shifts(config),
+        shifts=twice_shifts(config),
         out_bits=config.pre_bits,
         float_shifts=_float_shifts(config),
     )
@@ -54,7 +54,8 @@ def _float_shifts(config: AcceleratorConfig) -> tuple[int, int] | None:
     return low - UNSHIFTED, high - UNSHIFTED
 
 
-def _twice_shifts(config: AcceleratorConfig) -> tuple[int, int]:
+def twice_shifts(config: AcceleratorConfig) -> tuple[int, int]:
+    """The lowest and the highest shift of `twice_rescaler`, which are behind its multiplier's."""
     low, high = config.shifts
     return low - UNSHIFTED, high - UNSHIFTED
 
@@ -63,7 +64,7 @@ def rescale_cycles(config: AcceleratorConfig) -> int:
     """Cycles from M to its part, but for the last register, which adds or saturates."""
     if config.arithmetic != FIXED:
         return 1 + rescale_twice_latency(
-            config.sum_bits, _twice_shifts(config), _float_shifts(config)
+            config.sum_bits, twice_shifts(config), _float_shifts(config)
         )
     return rescale_latency(
         config.sum_bits, *config.shifts, stage_bits=SMALL_STAGE_BITS, rounds=False, plain=True

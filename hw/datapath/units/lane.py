@@ -71,6 +71,11 @@ class CellLane(wiring.Component):
     host_addr : in, range(depth)
     host_data : out, 32 bits
         {c[31:16], h[15:0]} of the word that host_addr named a cycle before.
+    seen_state, seen_first : in, range(depth), 1 bit
+        A unit whose c is asked for, and that it is the initial one; only where one of the cells
+        has its gates see it before they are normalised ("norm_c").
+    seen_c : out, signed(16)
+        That, STATE_LATENCY cycles later.
     load_vectors, load_initial : in, `MemoryWrite`
         Write the vectors and the initial states, while no unit is under way; each only with its
         memory.
@@ -102,6 +107,8 @@ class CellLane(wiring.Component):
             optional["skip"] = In(address)
         if reads(cells, "constants"):
             optional["constants"] = In(constant_bits(cells))
+        if reads(cells, "norm_c"):
+            optional |= {"seen_state": In(address), "seen_first": In(1), "seen_c": Out(signed(16))}
         super().__init__(
             {
                 "p": In(ArrayLayout(signed(16), slots)),
@@ -130,6 +137,9 @@ class CellLane(wiring.Component):
     h: Signal
     host_addr: Signal
     host_data: Signal
+    seen_state: Signal
+    seen_first: Signal
+    seen_c: Signal
     load_vectors: Any
     load_initial: Any
 
@@ -194,25 +204,38 @@ class CellLane(wiring.Component):
 
     def _states(self, m: Module, memories: dict[str, Any]) -> dict[str, Value]:
         """The unit's c and h, as far as a cell reads them, STATE_LATENCY cycles after p."""
-        start = self._start(m)
+        start = self._start(m, self.state, "initial")
         states: dict[str, Value] = {}
         for part, memory in memories.items():
             if reads(self.cells, part):
-                port = memory.read_port()
-                states[part] = Signal(signed(16), name=part, reset_less=True)
-                m.d.comb += port.addr.eq(self.state)
-                read = delay(m, port.data, STATE_LATENCY - 2, f"{part}_read")
-                m.d.sync += states[part].eq(Mux(self.starts, start[part], read))
+                states[part] = self._read(m, memory, self.state, self.starts, start[part], part)
+        if reads(self.cells, "norm_c"):
+            begins = delay(m, self.seen_first, STATE_LATENCY - 1, "seen_first")
+            before = self._start(m, self.seen_state, "seen_initial")["c"]
+            seen = self._read(m, memories["c"], self.seen_state, begins, before, "seen")
+            m.d.comb += self.seen_c.eq(seen)
         return states
 
-    def _start(self, m: Module) -> dict[str, Value]:
-        """The unit's state before the first step, STATE_LATENCY - 1 cycles after p."""
+    def _read(
+        self, m: Module, memory: Any, state: Value, starts: Value, start: Value, name: str
+    ) -> Value:
+        """A word of a state memory, STATE_LATENCY cycles after its address, or what it starts from;
+        `starts` and `start` come a cycle before."""
+        port = memory.read_port()
+        m.d.comb += port.addr.eq(state)
+        word = Signal(signed(16), name=name, reset_less=True)
+        read = delay(m, port.data, STATE_LATENCY - 2, f"{name}_read")
+        m.d.sync += word.eq(Mux(starts, start, read))
+        return word
+
+    def _start(self, m: Module, state: Value, name: str) -> dict[str, Value]:
+        """A unit's state before the first step, STATE_LATENCY - 1 cycles after its address."""
         if self._initial is None:
             return {"c": Const(0), "h": Const(0)}
-        m.submodules.initial = table = Table(32, depth=self.depth, init=self._initial)
+        m.submodules[name] = table = Table(32, depth=self.depth, init=self._initial)
         connect_write(m, self.load_initial, table.load)
-        m.d.comb += table.addr.eq(self.state)
-        word = delay(m, table.data, STATE_LATENCY - 2, "initial")
+        m.d.comb += table.addr.eq(state)
+        word = delay(m, table.data, STATE_LATENCY - 2, name)
         return {"c": word[16:], "h": word[:16]}
 
     def _vectors(self, m: Module) -> Value:

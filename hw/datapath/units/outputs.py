@@ -7,6 +7,7 @@ from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ...cells.catalogue import reads
 from ...config import AcceleratorConfig
 from ...parts.queue import Credits, Queue
 from ...parts.widths import Narrow, parts
@@ -20,8 +21,14 @@ UNIT_WORDS = 12
 
 
 def output_words(config: AcceleratorConfig) -> int:
-    """Outputs that the queue holds."""
-    return max(OUTPUT_WORDS, UNIT_WORDS * config.unit_word)
+    """Outputs that the queue holds.
+
+    A layer whose gates are normalised reserves places for all its units before the first one comes.
+    """
+    words = max(OUTPUT_WORDS, UNIT_WORDS * config.unit_word)
+    if reads(config.cells, "norm"):
+        words = max(words, config.states + 3 * config.unit_word)
+    return words
 
 
 class Outputs(wiring.Component):

@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Array, Module, Signal, Value
+from amaranth.hdl import Array, Module, Signal, Value, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
@@ -84,6 +84,9 @@ class CellUnit(wiring.Component):
     host_data : out, 32 bits
         {c[31:16], h[15:0]} of the state memory word that host_addr named a cycle before;
         undefined if that word was written in that cycle.
+    seen_state, seen_first, seen_c : in, in, out
+        As in `CellLane`: the c of a unit; no unit whose state is asked for is under way. Only where
+        one of the cells has its gates see it before they are normalised.
     load_vectors : in, `MemoryWrite(state_depth, vector_bits(cells))`
         Writes the vector memory, while no unit is under way; only with that memory.
     load_initial : in, `MemoryWrite(state_depth, 32)`
@@ -97,6 +100,9 @@ class CellUnit(wiring.Component):
     stall: Signal
     host_addr: Signal
     host_data: Signal
+    seen_state: Signal
+    seen_first: Signal
+    seen_c: Signal
     load_vectors: Any
     load_initial: Any
     load_constants: Any
@@ -137,7 +143,9 @@ class CellUnit(wiring.Component):
         self.initial = initial
         word = cell_word(drain_rows, cells=cells, state_depth=state_depth)
         address = ceil_log2(state_depth)
-        loads = {}
+        loads: dict[str, Any] = {}
+        if reads(cells, "norm_c"):
+            loads |= {"seen_state": In(address), "seen_first": In(1), "seen_c": Out(signed(16))}
         if reads(cells, "vectors"):
             loads["load_vectors"] = In(MemoryWrite(state_depth, vector_bits(cells)))
         if initial is not None:
@@ -229,6 +237,12 @@ class CellUnit(wiring.Component):
                 m.d.comb += lane.constants.eq(constants)
             if reads(self.cells, "skip"):
                 m.d.comb += lane.skip.eq(unit.skip[bits:])
+        if reads(self.cells, "norm_c"):
+            seen = delay(m, self.seen_state[:bits], STATE_LATENCY, "seen_bank")
+            m.d.comb += self.seen_c.eq(Array(lane.seen_c for lane in lanes)[seen])
+            for lane in lanes:
+                m.d.comb += lane.seen_state.eq(self.seen_state[bits:])
+                m.d.comb += lane.seen_first.eq(self.seen_first)
         asked = delay(m, self.host_addr[:bits], 1, "host_bank")
         m.d.comb += self.host_data.eq(Array(lane.host_data for lane in lanes)[asked])
         return m

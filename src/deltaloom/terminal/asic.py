@@ -22,7 +22,10 @@ NOT_MET = 1
 """Exit code of a build that is complete but does not reach its clock."""
 OF_BOARDS = ("board", "weight_memory", "hardwired", "synth_only", "simulated", "baud", "seed")
 """Options of the other kind. They have no default, so that they are there only where given."""
-OF_ASICS = ("liberty", "node", "cell_models", "macro_bits", "gate_bits", "data", "frames", "report")
+OF_ASICS = (
+    "liberty", "node", "cell_models", "macros", "macro_bits", "gate_bits", "data", "frames",
+    "report",
+)  # fmt: skip
 FRAMES = 40
 
 
@@ -55,6 +58,14 @@ def add_asic_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         default=argparse.SUPPRESS,
         help="the cells' Verilog (default: the library's, or as the Liberty file's functions say)",
+    )
+    group.add_argument(
+        "--macros",
+        type=Path,
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="Liberty file of memories with the macros' names and ports: their area, energy and "
+        "delay (default: a model)",
     )
     group.add_argument(
         "--macro-bits",
@@ -118,6 +129,7 @@ def build_asic(args: argparse.Namespace, clock_mhz: float | None, cycles: float 
     from ..boards.asic.build import CLOCK_MHZ, SDC, VERILOG, build_cells, check_tools
     from ..boards.asic.clock_gates import GATE_BITS
     from ..boards.asic.libraries import find_technology
+    from ..boards.asic.macro_library import read_macros
     from ..boards.asic.macros import MACRO_BITS
     from ..boards.asic.report import AsicReport
     from ..golden.data import Dataset
@@ -138,6 +150,7 @@ def build_asic(args: argparse.Namespace, clock_mhz: float | None, cycles: float 
         node=getattr(args, "node", None),
         models=getattr(args, "cell_models", None),
     )
+    macros = read_macros(args.macros) if "macros" in args else None
     check_tools(technology)
     data: Path | None = getattr(args, "data", None)
     if data is not None:
@@ -162,6 +175,7 @@ def build_asic(args: argparse.Namespace, clock_mhz: float | None, cycles: float 
             clock_mhz=clock_mhz or CLOCK_MHZ,
             macro_bits=macro_bits,
             gate_bits=getattr(args, "gate_bits", GATE_BITS),
+            macros=macros,
             progress=progress,
         )
         if frames is not None:

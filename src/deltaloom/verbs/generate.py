@@ -70,7 +70,14 @@ class Generate:
             help="leave the memories empty; the image is then loaded over AXI4-Lite "
             "(default: the Verilog holds the image)",
         )
-
+        parser.add_argument(
+            "--integration",
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help="write what other people's systems take, too: a FuseSoC core, an Edalize example, "
+            "the registers as C header, SystemRDL and SVD, a LiteX module, and a wrapper and a "
+            "PYNQ driver for an AXI DMA (docs/integration.md; default: none)",
+        )
         parser.add_argument(
             "--testbench",
             type=Path,
@@ -85,6 +92,7 @@ class Generate:
         from ..golden.evaluation.networks import load_network
         from ..hw.compiler.fit import derive_config
         from ..hw.generate import check_name, generate
+        from ..sim.lint import waivers
 
         check_name(args.name)
         check_folder("-o", args.output)
@@ -105,7 +113,8 @@ class Generate:
                 config=config,
                 baked="no_bake" not in args,
                 name=args.name,
-                more=benches,
+                more=benches | (waivers(args.name) if "integration" in args else {}),
+                integration="integration" in args,
             )
         _print(network, config, design)
         if benches:

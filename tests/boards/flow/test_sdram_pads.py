@@ -15,6 +15,7 @@ from deltaloom.golden.errors import UserError
 from deltaloom.golden.models.synthetic import make_network
 from deltaloom.hw.accelerator import Accelerator
 from deltaloom.hw.compiler.fit import derive_config
+from deltaloom.hw.sdram_chips import CHIPS
 
 UNUSED = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 NETWORK = make_network([("gru", 24)], 5, seed=1)
@@ -23,15 +24,17 @@ WITH_CHIP = [board for board in BOARDS.values() if any(m.chip for m in board.mem
 
 
 def test_boards_with_a_chip_are_those_whose_platform_has_it():
-    assert {board.series for board in WITH_CHIP} == {"ulx3s", "icepi_zero", "icesugar_pro"}
+    series = {"ulx3s", "icepi_zero", "icesugar_pro", "colorlight"}
+    assert {board.series for board in WITH_CHIP} == series
     for board in WITH_CHIP:
         (memory,) = board.memories
+        chip = CHIPS[board.sdram]
         resource = board.platform().lookup("sdram", 0)
         lines = next(part for part in resource.ios if part.name == "dq")
-        assert len(lines.ios[0].names) == memory.bits == CONFIG.sdram.dq_bits
+        assert len(lines.ios[0].names) == memory.bits == chip.dq_bits
         rows = next(part for part in resource.ios if part.name == "a")
-        assert len(rows.ios[0].names) == CONFIG.sdram.row_bits
-        assert memory.megabytes << 23 == CONFIG.sdram.bits
+        assert len(rows.ios[0].names) == chip.row_bits
+        assert memory.megabytes << 23 == chip.bits
 
 
 @pytest.mark.parametrize(
@@ -46,6 +49,17 @@ def test_pins_and_clocks(name):
     assert rtlil.count("cell \\IFS1P3DX") == 16
     assert rtlil.count("cell \\ODDRX1F") == 1
     assert not [memory for memory in memories_in(rtlil) if ".store.bank_" in memory.name]
+
+
+def test_a_module_with_32_data_lines():
+    """Clock enable, chip select and byte masks have no pins; no pin is used twice."""
+    board = BOARDS["colorlight_i5"]
+    config = derive_config(NETWORK, weight_memory=board.sdram)
+    rtlil, constraints = prepare(Accelerator(config), board, clock_mhz=90.0, baud=115_200)
+    # 11 address lines, 2 banks, 32 of data, ras, cas, we and the clock.
+    sites = re.findall(r'LOCATE COMP "sdram_0__.*" SITE "(\w+)"', constraints)
+    assert len(sites) == len(set(sites)) == 49
+    assert rtlil.count("cell \\IFS1P3DX") == 32 and rtlil.count("cell \\ODDRX1F") == 1
 
 
 @UNUSED

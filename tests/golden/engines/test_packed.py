@@ -58,6 +58,16 @@ def test_the_step_before_by_hand():
     assert block.before(first, rows)[:, 0].tolist() == [1, 2, 3, 10, 11, 20, 30]
 
 
+@given(st.lists(st.integers(0, 9), max_size=6), st.integers(1, 12))
+def test_changed_is_where_rows_differ_from_those_before(lengths, frames):
+    rng = np.random.default_rng(1)
+    for block in Packing.of(lengths).blocks(frames):
+        rows = rng.integers(0, 2, (block.frames, 3))
+        first = rng.integers(0, 2, (len(lengths), 3))
+        changed = block.changed(first, rows)
+        np.testing.assert_array_equal(changed, rows != block.before(first, rows))
+
+
 def test_beside():
     values = {-1: np.array([[1], [2]]), 3: np.array([[3, 4], [5, 6]])}
     assert beside(values, (3,)) is values[3]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from deltaloom.golden.data import Dataset
-from deltaloom.golden.integer_lstm.cells import lstm_stage
+from deltaloom.golden.integer_lstm.cells import find_stage, lstm_stages
 from deltaloom.golden.integer_lstm.constants import lstm_constants
 from deltaloom.golden.integer_lstm.lstm import step
 from deltaloom.golden.integer_lstm.recipe import quantize
@@ -60,7 +60,8 @@ def inputs_of(layer):
 
 def stage_of(layer, exponents):
     parts = {"peephole": layer.peephole is not None, "clip": layer.cell_clip > 0}
-    return lstm_stage(layer.gates, exponents=exponents, **parts)
+    (stage,) = lstm_stages(layer.gates, exponents=exponents, **parts)
+    return stage
 
 
 @pytest.mark.parametrize("cell_log2", range(-15, -8))
@@ -74,6 +75,25 @@ def test_description_is_the_step(variant, cell_log2):
     c_next, h = step(layer, lstm_constants(layer), p, c)
     np.testing.assert_array_equal(found["c"], c_next)
     np.testing.assert_array_equal(found["h"], h)
+
+
+@pytest.mark.parametrize("variant", ("plain", "coupled", "cell_clip"))
+def test_two_stages_are_the_step(variant):
+    """Those of normalised gates that have seen the cell state, found by their names."""
+    layer = make_layer(variant, -13)
+    clip = layer.cell_clip > 0
+    stages = lstm_stages(layer.gates, exponents=(0, 2), peephole=True, norm=True, clip=clip)
+    p, c = units(layer, 4_000)
+    state = {"c": c, "h": np.full_like(c, 99)}
+    given = {gate: p[:, n] for n, gate in enumerate(layer.gates)} | inputs_of(layer)
+    for stage, gates in zip(stages, (layer.gates[:-1], ("o",)), strict=True):
+        assert find_stage(stage.name).name == stage.name
+        assert stage.gates == gates
+        assert stage.prepared == {"norm", "norm_c"}
+        state = stage.run({**given, **state}, 2, 0)
+    c_next, h = step(layer, lstm_constants(layer), p, c)
+    np.testing.assert_array_equal(state["c"], c_next)
+    np.testing.assert_array_equal(state["h"], h)
 
 
 def simulated(cell, p, c, inputs, c_exponent):

@@ -118,18 +118,20 @@ def test_refuses_a_linear_layer_that_float32_would_round():
 @pytest.mark.parametrize(
     "change, line",
     [
-        ({"variant": "norm"}, "lstm.0: layer normalisation, which golden has and the accelerator"),
+        ({"norm_scale": 2.0**-4}, "lstm.0 norm of i: a scale of 0.0625 is not possible in the acc"),
         ({"m_zero": -128}, "lstm.0 m zero point: -128 is not possible in the accelerator"),
         ({"x_scale": 2.0**20}, "lstm.0.x: its sums may reach .*, where LiteRT's wrap"),
         ({"y_scale": 2.0**-31}, r"lstm.0 o \* tanh\(c\): a rescale factor of 1 and more"),
     ],
 )
 def test_refuses_by_name(change, line):
-    variant = change.get("variant", "projection" if "m_zero" in change else "plain")
+    variant = {"m_zero": "projection", "norm_scale": "norm"}.get(*change, "plain")
     network = make(variant, (3, 4))
     (layer,) = network.layers
     if "m_zero" in change:
         layer = replace(layer, m=replace(layer.m, zero_point=change["m_zero"]))
+    if "norm_scale" in change:
+        layer = replace(layer, norm_scale=np.full(4, change["norm_scale"]))
     for name in ("x", "y"):
         if f"{name}_scale" in change:
             part = replace(getattr(layer, name), scale=change[f"{name}_scale"])

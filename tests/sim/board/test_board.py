@@ -6,6 +6,7 @@ One build of a small network for the default tests; the shipped LSTM with `-m sl
 
 import importlib.util
 import os
+import random
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -25,10 +26,18 @@ from deltaloom.golden.models.network import Network
 from deltaloom.golden.models.synthetic import make_network
 from deltaloom.golden.quantization.quantize import quantize
 from deltaloom.host import Accelerator, LinkError
+from deltaloom.host.board_driver import BoardDriver
+from deltaloom.host.device import LinkedDevice
+from deltaloom.host.lines import SerialLine
+from deltaloom.host.opening import SIMULATED_BAUD
 from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.sim.board.build import SimulatedBoard, build_board
+from deltaloom.sim.testing.bad_line import DamagedLine
 
 SPEECH = Path(__file__).parents[3] / "src" / "deltaloom" / "data" / "speech"
+
+PATIENCE = 120.0
+"""Seconds of silence until the simulated board counts as gone."""
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("serial") is None, reason="pyserial is not installed"
@@ -144,6 +153,36 @@ def test_ten_thousand_damaged_bytes_are_survived(
             assert np.array_equal(accelerator.predict(real), wanted)
     figures = board.close()
     assert figures is not None and figures.damaged >= 10_000
+
+
+@pytest.mark.slow
+def test_ten_thousand_damaged_transmissions_are_survived(
+    program: Path, folder: Path, networks: list[Network]
+) -> None:
+    """Frames of the link lost, doubled, late, cut, changed in eleven ways, both ways; every output
+    is golden's, and no step is done twice or left out."""
+    network = networks[0]
+    real = features(network, 60)
+    wanted = golden(network, real)
+    lines: list[DamagedLine] = []
+    with SimulatedBoard(program) as board:
+
+        def connect() -> LinkedDevice:
+            port = SerialLine(board.port, SIMULATED_BAUD, patience=PATIENCE)
+            lines.append(DamagedLine(port, random.Random(len(lines)), 0.3))
+            return LinkedDevice(lines[-1], patience=PATIENCE, baud=100_000_000)
+
+        driver = BoardDriver(connect, BoardDesign.load(folder), network)
+        with Accelerator(driver) as accelerator:
+            accelerator.counters(clear=True)
+            runs = 0
+            while lines[0].damaged < 10_000:
+                assert np.array_equal(accelerator.predict(real), wanted)
+                runs += 1
+            counters = accelerator.counters()
+            assert counters.steps == runs * len(real) and counters.frame_errors == 0
+    (line,) = lines  # one session: it never broke
+    assert line.there.damaged > 1_000 and line.back.damaged > 1_000
 
 
 @pytest.mark.slow

@@ -395,6 +395,27 @@ def test_hidden_size_and_attributes_and_opset(read):
         assert f"its opset is {opset}, 7 to " in refused(read, graph.model(graph.lstm("x")))
 
 
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_constant_has_one_attribute(read, count):
+    graph = Graph()
+    value = graph.node("Constant", name="k", value_float=1.0)
+    model = graph.model(graph.node("Mul", graph.lstm("x"), value))
+    more = onnx.helper.make_attribute("value_int", 1)
+    model.graph.node[0].attribute.append(more)
+    del model.graph.node[0].attribute[count:]
+    line = refused(read, model)
+    assert line == f"Constant node 'k': has {count} attributes, one is needed; export it anew"
+
+
+def test_an_axis_without_elements(read):
+    """onnxruntime divides by its size, and ends the process."""
+    graph = Graph(Value("x", ("T", 0, INPUTS)))
+    line = refused(read, graph.model(graph.lstm("x")))
+    assert line == "'x': its axis 1 has size 0, at least 1 is needed; export it anew"
+    graph = Graph(Value("x", ("T", -1, INPUTS)))
+    assert read(graph.model(graph.lstm("x"))).model.inputs == INPUTS
+
+
 def test_axes_of_constants_that_no_array_has(read):
     graph = Graph()
     model = graph.model(graph.lstm("x"))

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parts of the layer normalisation against golden's: sums, moments, inverse roots, values."""
+
+import numpy as np
+import pytest
+
+from deltaloom.golden.integer_lstm.arithmetic import divide, high_product, rescale, wrap32
+from deltaloom.golden.integer_lstm.layer_norm import inverse_root
+from deltaloom.hw.datapath.statistics.gate_sums import LATENCY, GateSums
+from deltaloom.hw.datapath.statistics.inverse_root import InverseRoot, root_cycles
+from deltaloom.hw.datapath.statistics.moments import Moments, moments_cycles
+from deltaloom.hw.datapath.statistics.normalizer import (
+    Normalizer,
+    normalizer_latency,
+    scale_cycle,
+    unit_cycles,
+    weight_cycle,
+)
+from deltaloom.sim.testing.streams import run, set_value
+
+PRODUCT_CYCLES = 8
+ENDS = (-32768, -1, 0, 1, 32767)
+
+
+def test_sums_of_gates_in_any_order():
+    rng = np.random.default_rng(0)
+    values = np.where(rng.random(300) < 0.3, rng.choice(ENDS, 300), rng.integers(-999, 999, 300))
+    gates = rng.integers(0, 4, 300)
+    dut = GateSums()
+
+    async def bench(ctx):
+        seen = set()
+        for value, gate in zip(values.tolist(), gates.tolist(), strict=True):
+            ctx.set(dut.valid, 1)
+            ctx.set(dut.value, value)
+            ctx.set(dut.gate, gate)
+            ctx.set(dut.first, gate not in seen)
+            seen.add(gate)
+            await ctx.tick()
+        ctx.set(dut.valid, 0)
+        await ctx.tick().repeat(LATENCY - 1)
+        for gate in range(4):
+            ctx.set(dut.at, gate)
+            own = values[gates == gate]
+            assert (ctx.get(dut.total), ctx.get(dut.squares)) == (own.sum(), (own**2).sum())
+            await ctx.tick()
+
+    run(dut, bench, cycles=320)
+
+
+def moments_of(v):
+    units = len(v)
+    mean = divide(1024 * v.sum(), units)
+    return mean, divide((v * v).sum() * ((1 << 20) // units) - mean * mean, 1 << 20)
+
+
+@pytest.mark.parametrize("units", [1, 3, 37, 4096])
+def test_mean_and_variance(units):
+    rng = np.random.default_rng(units)
+    layer = [
+        rng.integers(-32768, 32768, units),
+        np.full(units, rng.choice([-32768, 32767])),
+        rng.integers(-3, 3, units),
+        rng.choice([-32768, 32767], units),
+    ]
+    layer = [layer[n] for n in rng.permutation(4)][: 1 + units % 4 or 4]
+    dut, found, guard = Moments(), [], 77
+
+    async def bench(ctx):
+        ctx.set(dut.gates, len(layer))
+        ctx.set(dut.units, units)
+        ctx.set(dut.reciprocal, (1 << 20) // units)
+        ctx.set(dut.guard, guard)
+        ctx.set(dut.start, 1)
+        for cycle in range(moments_cycles(len(layer)) + 1):
+            v = layer[min(ctx.get(dut.at), len(layer) - 1)]
+            ctx.set(dut.total, int(v.sum()))
+            ctx.set(dut.squares, int((v * v).sum()))
+            if ctx.get(dut.valid):
+                found.append((ctx.get(dut.gate), ctx.get(dut.variance)))
+                last = cycle == moments_cycles(len(layer))
+                assert ctx.get(dut.last) == last
+            await ctx.tick()
+            ctx.set(dut.start, 0)
+        for n, v in enumerate(layer):
+            ctx.set(dut.mean_at, n)
+            assert ctx.get(dut.mean) == moments_of(v)[0]
+
+    run(dut, bench, cycles=200)
+    wanted = [moments_of(v)[1] for v in layer]
+    assert found == [(n, v if v >= 1 else guard) for n, v in enumerate(wanted)]
+
+
+def test_inverse_roots():
+    rng = np.random.default_rng(0)
+    powers = [1 << n for n in range(31)]
+    edges = sorted({v + d for v in powers for d in (-1, 0, 1) if 1 <= v + d < 1 << 31})
+    values = [*edges, *(int(2**e) for e in rng.uniform(0, 31, 60))]
+    dut = InverseRoot(product_cycles=PRODUCT_CYCLES)
+    groups = [values[n : n + 4] for n in range(0, len(values), 4)]
+
+    async def bench(ctx):
+        products = [0] * PRODUCT_CYCLES
+        cycle = ended = 0
+
+        async def tick():
+            nonlocal cycle
+            asked = int(high_product(ctx.get(dut.value), ctx.get(dut.factor)))
+            products.append(asked)
+            await ctx.tick()
+            cycle += 1
+            ctx.set(dut.product, products[-PRODUCT_CYCLES])
+
+        for group in groups:
+            for n, v in enumerate(group):
+                ctx.set(dut.valid, 1)
+                ctx.set(dut.gate, n)
+                ctx.set(dut.last, n == len(group) - 1)
+                ctx.set(dut.variance, v)
+                ended = cycle
+                await tick()
+            ctx.set(dut.valid, 0)
+            while not ctx.get(dut.done):
+                await tick()
+            assert cycle - ended == root_cycles(PRODUCT_CYCLES)
+            for n, v in enumerate(group):
+                ctx.set(dut.at, n)
+                mult, shift = inverse_root(v)
+                assert (ctx.get(dut.mult), ctx.get(dut.shift)) == (mult, -shift), v
+
+    run(dut, bench, cycles=400 * len(groups))
+
+
+@pytest.mark.parametrize("shifts", [(2, 2), (-3, 9)])
+@pytest.mark.parametrize("peephole", [False, True])
+def test_values(peephole, shifts):
+    rng = np.random.default_rng(0)
+    count = 150
+    value = np.where(
+        rng.random(count) < 0.3, rng.choice(ENDS, count), rng.integers(-999, 999, count)
+    )
+    mean = rng.integers(-(1 << 25), 1 << 25, count)
+    mult, shift = inverse_root(np.exp2(rng.uniform(0, 31, count)).astype(np.int64))
+    gain = rng.choice([*ENDS, *rng.integers(-32768, 32768, 9)], count)
+    bias = rng.integers(-(1 << 31), 1 << 31, count) >> rng.integers(0, 31, count)
+    scale = rng.integers(1 << 30, 1 << 31, count), rng.integers(shifts[0], shifts[1] + 1, count)
+    scaled = wrap32(rescale(1024 * value - mean, mult, shift) * gain + bias)
+    scaled = divide(scaled + np.where(scaled > 0, 512, -512), 1024)
+    wanted = np.clip(rescale(scaled, scale[0], -scale[1]), -32768, 32767)
+    dut = Normalizer(peephole=peephole, shifts=shifts)
+    latency, found = normalizer_latency(peephole, shifts), []
+    inputs = [
+        (0, {"value": value, "mean": mean, "mult": mult, "shift": -shift}),
+        (weight_cycle(peephole), {"gain": gain, "bias": bias}),
+        (scale_cycle(peephole), {"scale_mult": scale[0], "scale_shift": scale[1]}),
+    ]
+
+    async def bench(ctx):
+        for n in range(count + latency):
+            for late, values in inputs:
+                if 0 <= n - late < count:
+                    for name, each in values.items():
+                        set_value(ctx, getattr(dut, name), int(each[n - late]))
+            if n >= latency:
+                found.append(ctx.get(dut.o))
+            await ctx.tick()
+
+    run(dut, bench, cycles=count + latency + 5)
+    np.testing.assert_array_equal(found, wanted)
+    assert unit_cycles(peephole) == weight_cycle(peephole)
