@@ -299,7 +299,7 @@ class Estimate:
 
 
 def estimate(
-    network: Network,
+    network: AnyNetwork,
     data: Dataset | None = None,
     *,
     word_bits: int = evaluation.WORD_BITS,
@@ -316,7 +316,6 @@ def estimate(
     from .boards.flow.fits import fit_boards
     from .hw.estimates.area import estimate_area
 
-    refuse_lstm("network", network, NETWORK)
     config = _accelerator(network, word_bits, lanes, longest)
     cycles = None if data is None else estimates.data_cycles(network, config, data)
     area = estimate_area(config)
@@ -332,7 +331,7 @@ def estimate(
 
 
 def build(
-    network: Network,
+    network: AnyNetwork,
     folder: AnyPath,
     *,
     board: str = "ulx3s_85f",
@@ -360,7 +359,6 @@ def build(
     """
     from .boards.flow.build import build
 
-    refuse_lstm("network", network, NETWORK)
     config = _accelerator(network, word_bits, lanes, longest)
     return build(
         network,

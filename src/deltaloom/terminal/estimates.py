@@ -9,7 +9,7 @@ from ..golden.errors import UserError
 if TYPE_CHECKING:
     from ..boards.flow.fits import BoardFit
     from ..golden.data import Dataset
-    from ..golden.models.network import Network
+    from ..golden.evaluation.networks import AnyNetwork
     from ..hw.compiler.plan import Plan
     from ..hw.config import AcceleratorConfig
     from ..hw.estimates.area import AreaEstimate
@@ -22,7 +22,7 @@ DENSE_STEPS = 4
 
 
 def estimated_cycles(
-    network: "Network", word_bits: int, data: "Dataset"
+    network: "AnyNetwork", word_bits: int, data: "Dataset"
 ) -> tuple[float, float] | None:
     """Cycles per step (dense, with the events of the data's first frames) on the accelerator that
     `network` would get; None where there is no hardware for it, or none that the estimate covers,
@@ -35,7 +35,9 @@ def estimated_cycles(
     return None if dense is None or delta is None else (dense, delta)
 
 
-def data_cycles(network: "Network", config: "AcceleratorConfig", data: "Dataset") -> float | None:
+def data_cycles(
+    network: "AnyNetwork", config: "AcceleratorConfig", data: "Dataset"
+) -> float | None:
     """Cycles per step with the events of the data's first frames; None where the estimate does not
     cover the accelerator.
     """
@@ -44,23 +46,23 @@ def data_cycles(network: "Network", config: "AcceleratorConfig", data: "Dataset"
     return _data_cycles(network, Plan.of(network, config), data)
 
 
-def _data_cycles(network: "Network", plan: "Plan", data: "Dataset") -> float | None:
-    from ..golden.engines.engine import quantize_frames, run
+def _data_cycles(network: "AnyNetwork", plan: "Plan", data: "Dataset") -> float | None:
+    from ..golden.evaluation.networks import input_words, run_words
     from ..hw.estimates.cycles import estimate_plan
 
     frames, left = [], STEPS
     for features in data.features:
         if left:
-            frames.append(quantize_frames(network, features[:left]))
+            frames.append(input_words(network, features[:left]))
             left -= len(frames[-1])
-    events = [result.events for result in run(network, frames)]
+    events = [result.events for result in run_words(network, frames)]
     try:
         return estimate_plan(plan, events).cycles_per_step
     except UserError:
         return None
 
 
-def _plan(network: "Network", word_bits: int) -> "Plan | None":
+def _plan(network: "AnyNetwork", word_bits: int) -> "Plan | None":
     """The plan of `network` on the accelerator that it would get; None where there is none."""
     if find_spec("amaranth") is None:
         return None
@@ -75,7 +77,7 @@ def _plan(network: "Network", word_bits: int) -> "Plan | None":
     return plan
 
 
-def estimated_area(network: "Network", word_bits: int) -> "AreaEstimate | None":
+def estimated_area(network: "AnyNetwork", word_bits: int) -> "AreaEstimate | None":
     """What the accelerator that `network` would get takes of an ECP5, buses included; None where
     there is no hardware for it, or Amaranth is not installed.
     """
@@ -87,7 +89,7 @@ def estimated_area(network: "Network", word_bits: int) -> "AreaEstimate | None":
     return estimate_area(plan.config)
 
 
-def board_fits(network: "Network", word_bits: int) -> "tuple[BoardFit, ...]":
+def board_fits(network: "AnyNetwork", word_bits: int) -> "tuple[BoardFit, ...]":
     """The accelerator that `network` would get on each board; none where there is no hardware for
     it, or Amaranth is not installed.
     """
@@ -99,7 +101,7 @@ def board_fits(network: "Network", word_bits: int) -> "tuple[BoardFit, ...]":
     return fit_boards(plan.config)
 
 
-def dense_cycles(network: "Network", config: "AcceleratorConfig") -> float | None:
+def dense_cycles(network: "AnyNetwork", config: "AcceleratorConfig") -> float | None:
     """Cycles of a step where every element changes in every step, a sequence's first ones apart;
     None where the estimate does not cover the accelerator.
     """
