@@ -48,6 +48,7 @@ FPGA: dict[str, Suite] = {
     "area-model": area_model.figures,
     "arrays": arrays.figures,
     "integer-lstm-area": integer_lstm_area.figures,
+    "integer-lstm-norm": integer_lstm_area.norm_figures,
     "lane-area": lanes.area,
     "largest": largest.figures,
 }

@@ -316,7 +316,7 @@ class Estimate:
 
 
 def estimate(
-    network: Network,
+    network: AnyNetwork,
     data: Dataset | None = None,
     *,
     word_bits: int = evaluation.WORD_BITS,
@@ -334,7 +334,6 @@ def estimate(
     from .hw.compiler.plan import Plan
     from .hw.estimates.area import estimate_area
 
-    refuse_lstm("network", network, NETWORK)
     config = _accelerator(network, word_bits, lanes, longest)
     cycles, energy = None, None
     if data is not None:
@@ -356,7 +355,7 @@ def estimate(
 
 
 def build(
-    network: Network,
+    network: AnyNetwork,
     folder: AnyPath,
     *,
     board: str = "ulx3s_85f",
@@ -384,7 +383,6 @@ def build(
     """
     from .boards.flow.build import build
 
-    refuse_lstm("network", network, NETWORK)
     config = _accelerator(network, word_bits, lanes, longest)
     return build(
         network,

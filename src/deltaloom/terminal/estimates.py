@@ -10,7 +10,7 @@ from ..golden.errors import UserError
 if TYPE_CHECKING:
     from ..boards.flow.fits import BoardFit
     from ..golden.data import Dataset
-    from ..golden.models.network import Network
+    from ..golden.evaluation.networks import AnyNetwork
     from ..hw.compiler.plan import Plan
     from ..hw.config import AcceleratorConfig
     from ..hw.estimates.area import AreaEstimate
@@ -24,22 +24,22 @@ DENSE_STEPS = 4
 """Steps until one takes as long as the next."""
 
 
-def data_events(network: "Network", data: "Dataset") -> "list[Events]":
+def data_events(network: "AnyNetwork", data: "Dataset") -> "list[Events]":
     """What fires in the data's first frames; none where Amaranth is not installed."""
     if find_spec("amaranth") is None:
         return []
-    from ..golden.engines.engine import quantize_frames, run
+    from ..golden.evaluation.networks import input_words, run_words
 
     frames, left = [], STEPS
     for features in data.features:
         if left:
-            frames.append(quantize_frames(network, features[:left]))
+            frames.append(input_words(network, features[:left]))
             left -= len(frames[-1])
-    return [result.events for result in run(network, frames)]
+    return [result.events for result in run_words(network, frames)]
 
 
 def estimated_cycles(
-    network: "Network", word_bits: int, events: "Sequence[Events]"
+    network: "AnyNetwork", word_bits: int, events: "Sequence[Events]"
 ) -> tuple[float, float] | None:
     """Cycles per step (dense, with these events) on the accelerator that `network` would get; None
     where there is no hardware for it, or none that the estimate covers, or Amaranth is not
@@ -53,7 +53,7 @@ def estimated_cycles(
 
 
 def estimated_energy(
-    network: "Network", word_bits: int, events: "Sequence[Events]"
+    network: "AnyNetwork", word_bits: int, events: "Sequence[Events]"
 ) -> "tuple[float, EnergyEstimate] | None":
     """Energy of a frame in standard cells: dense, J, and with these events; None as for cycles."""
     plan = _plan(network, word_bits)
@@ -91,7 +91,7 @@ def event_cycles(plan: "Plan", events: "Sequence[Events]") -> float | None:
         return None
 
 
-def _plan(network: "Network", word_bits: int) -> "Plan | None":
+def _plan(network: "AnyNetwork", word_bits: int) -> "Plan | None":
     """The plan of `network` on the accelerator that it would get; None where there is none."""
     if find_spec("amaranth") is None:
         return None
@@ -106,7 +106,7 @@ def _plan(network: "Network", word_bits: int) -> "Plan | None":
     return plan
 
 
-def estimated_area(network: "Network", word_bits: int) -> "AreaEstimate | None":
+def estimated_area(network: "AnyNetwork", word_bits: int) -> "AreaEstimate | None":
     """What the accelerator that `network` would get takes of an ECP5, buses included; None where
     there is no hardware for it, or Amaranth is not installed.
     """
@@ -118,7 +118,7 @@ def estimated_area(network: "Network", word_bits: int) -> "AreaEstimate | None":
     return estimate_area(plan.config)
 
 
-def board_fits(network: "Network", word_bits: int) -> "tuple[BoardFit, ...]":
+def board_fits(network: "AnyNetwork", word_bits: int) -> "tuple[BoardFit, ...]":
     """The accelerator that `network` would get on each board; none where there is no hardware for
     it, or Amaranth is not installed.
     """
@@ -130,7 +130,7 @@ def board_fits(network: "Network", word_bits: int) -> "tuple[BoardFit, ...]":
     return fit_boards(plan.config)
 
 
-def dense_cycles(network: "Network", config: "AcceleratorConfig") -> float | None:
+def dense_cycles(network: "AnyNetwork", config: "AcceleratorConfig") -> float | None:
     """Cycles of a step where every element changes in every step, a sequence's first ones apart;
     None where the estimate does not cover the accelerator.
     """
