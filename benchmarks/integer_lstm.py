@@ -88,23 +88,23 @@ def _errors(variant: str) -> tuple[float, float, tuple[int, int] | None]:
             errors.append(float(np.sqrt(np.mean((network.y.real(np.array(own)) - exact) ** 2))))
             errors[-1] /= float(exact.std())
             if LITERT and not corrected and lstm.normalized is not without_resolution:
-                theirs, _ = _by_litert(network, codes)
+                theirs, _ = litert_outputs(network, codes)
                 wrong += sum(int((a != b).sum()) for a, b in zip(own, theirs, strict=True))
                 words += sum(a.size for a in own)
     usual, corrected_error = (float(np.mean(found[c])) for c in (False, True))
     return usual, corrected_error, (wrong, words) if words else None
 
 
-def _by_litert(
+def litert_outputs(
     network: IntegerNetwork, sequences: Sequence[Ints]
 ) -> tuple[list[np.ndarray], float]:
     """LiteRT's outputs on one thread, and the seconds that it took without the first loading."""
     interpreter = importlib.import_module("ai_edge_litert.interpreter").Interpreter(
         model_content=to_tflite(network), num_threads=1
     )
-    start = time.perf_counter()
+    start = time.process_time()
     found = [outputs_of(interpreter, x.astype(np.int8)[None, None])[0, 0] for x in sequences]
-    return found, time.perf_counter() - start
+    return found, time.process_time() - start
 
 
 def _of_speech() -> Iterator[Figure]:
@@ -123,10 +123,10 @@ def _of_speech() -> Iterator[Figure]:
         command=COMMAND,
     )
     codes = [network.x.codes(x) for x in data.features]
-    start = time.perf_counter()
+    start = time.process_time()
     own = run(network, codes).outputs
-    seconds = time.perf_counter() - start
-    theirs, reference = _by_litert(network, codes) if LITERT else (own, None)
+    seconds = time.process_time() - start
+    theirs, reference = litert_outputs(network, codes) if LITERT else (own, None)
     yield Figure(
         name=f"{name}: frames per second of golden",
         value=round(data.frames / seconds),

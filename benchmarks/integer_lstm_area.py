@@ -2,18 +2,23 @@
 """What exactness costs: the speech LSTM in our own arithmetic and in that of LiteRT, on ECP5."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from amaranth.back import rtlil
+from amaranth.hdl import Value
 from figures import Figure
 from speech import DATA, speech_network
 
 from deltaloom.boards.ecp5.synthesis import synthesize
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.importers.checkpoint import import_checkpoint
-from deltaloom.golden.integer_lstm.float_network import from_model
+from deltaloom.golden.integer_lstm.float_layers import FloatAny
+from deltaloom.golden.integer_lstm.float_network import FloatNetwork, from_model
+from deltaloom.golden.integer_lstm.layers import IntegerLstm
 from deltaloom.golden.integer_lstm.network import IntegerNetwork
 from deltaloom.golden.integer_lstm.recipe import quantize
+from deltaloom.golden.integer_lstm.synthetic import make_frames, make_lstm, make_lstm_network
 from deltaloom.hw.accelerator import Accelerator
 from deltaloom.hw.bus.axi import flat_ports
 from deltaloom.hw.compiler.compile import compile_network
@@ -21,10 +26,12 @@ from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.compiler.networks import AnyNetwork
 from deltaloom.hw.compiler.plan import Plan
 from deltaloom.hw.config import AcceleratorConfig
+from deltaloom.hw.datapath.statistics.norm import NormUnit
 from deltaloom.hw.datapath.units.lane import cell_cycles
 from deltaloom.hw.estimates.cycles import dense_events, estimate_plan
 
 COMMAND = "make bench-fpga ARGS=integer-lstm-area"
+NORM_COMMAND = "make bench-fpga ARGS=integer-lstm-norm"
 WORD_BITS = 64
 STEPS = 4
 """Until one takes as long as the next."""
@@ -38,16 +45,46 @@ def figures(work: Path) -> Iterator[Figure]:
     yield from _measure("integer-lstm, 2 rows a cycle", integer, 2, work)
 
 
+def norm_figures(work: Path) -> Iterator[Figure]:
+    """Layer normalisation in layers of the same sizes: by itself, and in a whole accelerator."""
+    variants = ("norm", "norm peephole")
+    networks = {variant: integer_random(variant) for variant in variants}
+    for variant, network in networks.items():
+        stage = NormUnit(derive_config(network, word_bits=WORD_BITS))
+        ports = [Value.cast(port) for _, _, port in stage.signature.flatten(stage)]
+        source = rtlil.convert(stage, name="deltaloom", ports=ports, emit_src=False)
+        for figure in _synthesized(f"integer-lstm, the stage of {variant}", source, work):
+            yield replace(figure, command=NORM_COMMAND)
+    for variant, network in networks.items():
+        for figure in _measure(f"integer-lstm, {variant}", network, 8, work):
+            yield replace(figure, command=NORM_COMMAND)
+
+
 def integer_speech() -> IntegerNetwork:
     """The shipped LSTM by the recipe."""
     model = from_model(import_checkpoint(DATA / "lstm.safetensors"))
     return quantize(model, Dataset.load(DATA / "calibration.npz"))
 
 
-def dense_cycles(network: AnyNetwork, config: AcceleratorConfig) -> int:
-    """Cycles of a step in which every element changes."""
+def integer_random(parts: str) -> IntegerNetwork:
+    """Layers of the same sizes with such parts, and random weights."""
+    sizes = integer_speech().layers
+    layers: list[FloatAny] = [
+        make_lstm(lstm.name, parts.split(), lstm.inputs, lstm.cells, lstm.outputs, seed=n)
+        for n, lstm in enumerate(sizes)
+        if isinstance(lstm, IntegerLstm)
+    ]
+    width, classes = sizes[-1].inputs, sizes[-1].outputs
+    linear = make_lstm_network("plain", (1, width), classes=classes).layers[-1]
+    model = FloatNetwork(layers=(*layers, linear))
+    return quantize(model, Dataset(tuple(make_frames(model.inputs, [50] * 4))))
+
+
+def step_cycles(network: AnyNetwork, config: AcceleratorConfig, *, share: int) -> int:
+    """Cycles of a step in which 1 of `share` elements changes."""
     plan = Plan.of(network, config)
-    ends = estimate_plan(plan, [dense_events(plan.network, STEPS)]).ends
+    events = {name: n // share for name, n in dense_events(plan.network, STEPS).items()}
+    ends = estimate_plan(plan, [events]).ends
     return ends[-1] - ends[-2]
 
 
@@ -55,6 +92,11 @@ def _measure(what: str, network: AnyNetwork, rows: int, work: Path) -> Iterator[
     config = derive_config(network, word_bits=WORD_BITS, drain_rows=rows)
     top = Accelerator(config, compile_network(network, config))
     source = rtlil.convert(top, name="deltaloom", ports=flat_ports(top), emit_src=False)
+    yield from _synthesized(what, source, work)
+    yield from _cycles(what, network, config)
+
+
+def _synthesized(what: str, source: str, work: Path) -> Iterator[Figure]:
     netlist = synthesize(source, top="deltaloom", workdir=work / "area")
     for name, value in (
         ("LUT4s", netlist.luts),
@@ -63,11 +105,12 @@ def _measure(what: str, network: AnyNetwork, rows: int, work: Path) -> Iterator[
         ("block RAMs", netlist.brams),
     ):
         yield _figure(f"{what}: {name}", value)
-    yield from _cycles(what, network, config)
 
 
 def _cycles(what: str, network: AnyNetwork, config: AcceleratorConfig) -> Iterator[Figure]:
-    yield _figure(f"{what}: cycles of a dense step", dense_cycles(network, config))
+    for share, name in ((1, "a dense step"), (10, "a step with a tenth of the events")):
+        cycles = step_cycles(network, config, share=share)
+        yield _figure(f"{what}: cycles of {name}", cycles)
     yield _figure(f"{what}: cycles through the cell", cell_cycles(config.cells))
 
 

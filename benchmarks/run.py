@@ -13,6 +13,8 @@ import beacons
 import board_table
 import cells
 import energy
+import energy_lanes
+import energy_model
 import integer_lstm
 import integer_lstm_area
 import knee
@@ -46,6 +48,7 @@ FPGA: dict[str, Suite] = {
     "area-model": area_model.figures,
     "arrays": arrays.figures,
     "integer-lstm-area": integer_lstm_area.figures,
+    "integer-lstm-norm": integer_lstm_area.norm_figures,
     "lane-area": lanes.area,
     "largest": largest.figures,
 }
@@ -54,6 +57,8 @@ LONG: dict[str, Suite] = {
     "search-beacons": beacons.figures,
     "search-picks": picks.figures,
     "energy": energy.figures,
+    "energy-lanes": energy_lanes.figures,
+    "energy-model": energy_model.figures,
     "training": training.figures,
     "training-changes": training.changes,
     "sdram": lambda work: sdram.figures(work, dense_steps=4, smooth_steps=20),

@@ -34,7 +34,7 @@ ALLOWED = 0.5
 """Points of error that the thresholds may cost that are trained with."""
 PLAIN = TRAIN.parent / "plain"
 MORE_CHANGES = replace(FEWER_CHANGES, epochs=6, patience=6)
-FAR = 4.0
+FAR = 3.0
 """The same of a network that was never trained with deltas."""
 ALONE = tuple(n / 4 for n in range(1, 17))
 """Points that thresholds alone may cost, of the curve that training is held against."""

@@ -23,8 +23,8 @@ VERSION = 4
 digest, 3 no e_c of a GRU; files of all are read all the same."""
 INTEGER_LSTM, FLOAT_LSTM = "integer-only LSTM network", "float LSTM network"
 _WAYS_OUT = {
-    INTEGER_LSTM: "`deltaloom evaluate`, `tune`, `generate` and `simulate` take it; for all else, "
-    "quantize the float model with another scheme",
+    INTEGER_LSTM: "`deltaloom evaluate`, `tune`, `generate`, `simulate`, `build` and `run` take "
+    "it; for all else, quantize the float model with another scheme",
     FLOAT_LSTM: "no cell has all that its layers have, `deltaloom quantize --scheme integer-lstm` "
     "takes it",
 }

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 
@@ -14,9 +15,15 @@ import numpy.typing as npt
 
 from ..golden.arithmetic import Ints
 from ..golden.cells import State
-from ..golden.engines.engine import quantize_frames, real_outputs
 from ..golden.errors import UserError
-from ..golden.models.network import Network
+from ..golden.evaluation.networks import (
+    AnyNetwork,
+    input_words,
+    load_network,
+    needs_sequences,
+    real_outputs,
+    word_range,
+)
 from ..golden.storage import AnyPath
 from .driver import Counters, Driver
 
@@ -51,9 +58,9 @@ class Accelerator:
 
     Frames are arrays [inputs], sequences [steps, inputs]. Real features (floats) are divided by the
     network's input scales and rounded as golden does it, and outputs come as real values; integers
-    are the int16 words themselves, and outputs come as int16 words. Where frames are tokens, a
-    frame is an integer, a sequence [steps], and outputs come as real values; words are [1] and
-    [steps, 1].
+    are the int16 words themselves, and outputs come as int16 words; of an integer-only LSTM these
+    are int8 codes. Where frames are tokens, a frame is an integer, a sequence [steps], and outputs
+    come as real values; words are [1] and [steps, 1].
     """
 
     def __init__(self, driver: Driver, release: Callable[[], None] = lambda: None) -> None:
@@ -66,7 +73,7 @@ class Accelerator:
         port: str,
         *,
         build: AnyPath | None = None,
-        network: Network | AnyPath | None = None,
+        network: AnyNetwork | AnyPath | None = None,
         baud: int | None = None,
         patience: float | None = None,
         noise: float = 0.0,
@@ -112,11 +119,11 @@ class Accelerator:
         return cls(driver, release)
 
     @property
-    def network(self) -> Network:
+    def network(self) -> AnyNetwork:
         """What runs, with its thresholds as they are."""
         return self._driver.network
 
-    def load(self, network: Network | AnyPath) -> None:
+    def load(self, network: AnyNetwork | AnyPath) -> None:
         """Run another network from now on; it is written over the line and its sum is checked.
 
         Raises UserError where it does not fit the design that was built.
@@ -152,7 +159,7 @@ class Accelerator:
 
         Raises UserError for a network with backward layers, which needs whole sequences.
         """
-        if any(layer.backward for layer in self.network.layers):
+        if needs_sequences(self.network):
             raise UserError("stream: the network has backward layers; use predict on sequences")
         if under_way < 1:
             raise UserError(f"under_way: {under_way!r} is not possible, it must be at least 1")
@@ -198,8 +205,10 @@ class Accelerator:
         if self.network.tokens:
             words = rng.integers(0, self.network.inputs, (frames, 1))
         else:
-            walk = np.cumsum(rng.integers(-300, 301, (frames, self.network.inputs)), axis=0)
-            words = np.clip(walk, -32768, 32767)
+            low, high = word_range(self.network)
+            most = 300 * high // 32767  # of a step
+            walk = np.cumsum(rng.integers(-most, most + 1, (frames, self.network.inputs)), axis=0)
+            words = np.clip(walk, low, high)
         self._driver.clear_counters()
         self.reset()
         started = time.perf_counter()
@@ -237,11 +246,13 @@ class Accelerator:
     def _words(self, frames: np.ndarray) -> Ints:
         """Frames [steps, inputs], or tokens [steps], as int16 words."""
         if not self._are_words(frames):
-            return quantize_frames(self.network, frames)
+            return input_words(self.network, frames)
         if frames.ndim != 2 or frames.shape[1] != (count := self.network.frame_words):
             raise UserError(f"features: shape {frames.shape}, the network takes [steps, {count}]")
-        if frames.min(initial=0) < -32768 or frames.max(initial=0) > 32767:
-            raise UserError("features: an integer is beyond int16; real features must be floats")
+        low, high = word_range(self.network)
+        if frames.min(initial=0) < low or frames.max(initial=0) > high:
+            word = f"int{(high - low).bit_length()}"
+            raise UserError(f"features: an integer is beyond {word}; real features must be floats")
         return frames.astype(np.int64)
 
     def _are_words(self, frames: np.ndarray) -> bool:
@@ -257,7 +268,7 @@ class Accelerator:
         self, frames: Iterable[Ints], under_way: int = UNDER_WAY, *, ends: bool = True
     ) -> Iterator[Ints]:
         """Feed frames and give outputs in their order. ends: the last frame ends the sequence."""
-        whole = any(layer.backward for layer in self.network.layers)
+        whole = needs_sequences(self.network)
         waiting = 0
         for frame, last in _with_last(frames) if ends else ((f, False) for f in frames):
             self._driver.feed(frame, first=self._fresh, end=last)
@@ -270,8 +281,8 @@ class Accelerator:
             yield self._driver.outputs()
 
 
-def _network(network: Network | AnyPath) -> Network:
-    return network if isinstance(network, Network) else Network.load(network)
+def _network(network: AnyNetwork | AnyPath) -> AnyNetwork:
+    return load_network(network) if isinstance(network, str | PathLike) else network
 
 
 def _with_last(frames: Iterable[Ints]) -> Iterator[tuple[Ints, bool]]:
@@ -286,7 +297,7 @@ def _with_last(frames: Iterable[Ints]) -> Iterator[tuple[Ints, bool]]:
             frame = following
 
 
-def _golden(folder: Path | None, network: Network | None) -> Driver:
+def _golden(folder: Path | None, network: AnyNetwork | None) -> Driver:
     from .golden_driver import GoldenDriver
 
     if network is None:
@@ -294,5 +305,5 @@ def _golden(folder: Path | None, network: Network | None) -> Driver:
             raise UserError("port golden: a network is needed; give one, or a build's folder")
         from ..boards.flow.design import NETWORK
 
-        network = Network.load(folder / NETWORK)
+        network = load_network(folder / NETWORK)
     return GoldenDriver(network)

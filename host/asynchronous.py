@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..golden.cells import State
-from ..golden.models.network import Network
+from ..golden.evaluation.networks import AnyNetwork
 from ..golden.storage import AnyPath
 from .accelerator import UNDER_WAY, Accelerator, Throughput
 from .driver import Counters
@@ -41,11 +41,11 @@ class AsyncAccelerator:
             raise
 
     @property
-    def network(self) -> Network:
+    def network(self) -> AnyNetwork:
         """What runs."""
         return self._accelerator.network
 
-    async def load(self, network: Network | AnyPath) -> None:
+    async def load(self, network: AnyNetwork | AnyPath) -> None:
         """See `Accelerator.load`."""
         await self._call(self._accelerator.load, network)
 

@@ -11,7 +11,7 @@ from ..boards.flow.design import HARDWIRED, BoardDesign, hardwired_number, numbe
 from ..golden.arithmetic import Ints
 from ..golden.cells import State
 from ..golden.errors import UserError
-from ..golden.models.network import Network
+from ..golden.evaluation.networks import AnyNetwork, thresholds_of
 from ..hw.accelerator import windows
 from ..hw.bus.register_map import (
     CONTROL_CLEAR_COUNTERS,
@@ -23,6 +23,7 @@ from ..hw.bus.register_map import (
 from ..hw.compiler.compile import compile_plan
 from ..hw.compiler.plan import Plan
 from ..sim.job import batches
+from ..sim.states import Place, state_places
 from .device import LinkedDevice
 from .driver import Counters
 from .link import LinkError
@@ -57,16 +58,16 @@ class BoardDriver:
         self,
         connect: Callable[[], LinkedDevice],
         design: BoardDesign,
-        network: Network,
+        network: AnyNetwork,
         progress: Callable[[str], None] = lambda stage: None,
     ) -> None:
         self._connect, self._design, self._progress = connect, design, progress
-        self._network: Network
+        self._network: AnyNetwork
         self._adopt(network)
         self._device = self._opened()
 
     @property
-    def network(self) -> Network:
+    def network(self) -> AnyNetwork:
         return self._network
 
     @property
@@ -74,19 +75,19 @@ class BoardDriver:
         """The registers and streams."""
         return self._device
 
-    def load(self, network: Network) -> None:
+    def load(self, network: AnyNetwork) -> None:
         self._adopt(network)
         self._write_image(self._device)
 
     def set_thresholds(self, thresholds: Mapping[str, int]) -> None:
-        network: Network = self._network.with_thresholds(dict(thresholds))
-        paths = dict(network.paths())
+        network: AnyNetwork = self._network.with_thresholds(dict(thresholds))
+        own = thresholds_of(network)
         for first, *others in self._lists:
             for name in others:
-                if paths[name].threshold != paths[first].threshold:
+                if own[name] != own[first]:
                     raise UserError(
-                        f"threshold of {name!r}: {paths[name].threshold} is not possible, it must "
-                        f"be that of {first!r}, {paths[first].threshold}: they share their events"
+                        f"threshold of {name!r}: {own[name]} is not possible, it must be that of "
+                        f"{first!r}, {own[first]}: they share their events"
                     )
         self._network = network
         self._write_thresholds(self._device)
@@ -103,12 +104,18 @@ class BoardDriver:
     def state(self) -> dict[str, State]:
         self._idle(self._device)
         states = {}
-        for layer, base in zip(self._network.layers, self._image.state_bases, strict=True):
-            words = self._device.read(REGISTER["STATE"].at(base), layer.units)
-            packed = np.array(words, np.uint32)
-            c, h = ((packed >> shift).astype(np.uint16).astype(np.int16) for shift in (16, 0))
-            states[layer.name] = State(c.astype(np.int64), h.astype(np.int64))
+        for name, places in state_places(self._network, self._image.state_bases).items():
+            c, h = map(self._state_words, places)
+            states[name] = State(c[1], h[0])
         return states
+
+    def _state_words(self, place: Place) -> tuple[Ints, Ints]:
+        """h and c of a layer's units."""
+        at = REGISTER["STATE"].at(place.base)
+        words = self._device.read(at, place.units) if place.units else []
+        packed = np.array(words, np.uint32)
+        h, c = ((packed >> shift).astype(np.uint16).astype(np.int16) for shift in (0, 16))
+        return h.astype(np.int64), c.astype(np.int64)
 
     def counters(self) -> Counters:
         self._idle(self._device)
@@ -134,7 +141,7 @@ class BoardDriver:
     def close(self) -> None:
         self._device.close()
 
-    def _adopt(self, network: Network) -> None:
+    def _adopt(self, network: AnyNetwork) -> None:
         """What the network is on this design; UserError where it does not fit."""
         plan = Plan.of(network, self._design.config)
         image = compile_plan(plan)
@@ -185,8 +192,8 @@ class BoardDriver:
         self._write_thresholds(device)
 
     def _write_thresholds(self, device: LinkedDevice) -> None:
-        paths = dict(self._network.paths())
-        values = [paths[entry.path].threshold for entry in self._image.lists]
+        own = thresholds_of(self._network)
+        values = [own[entry.path] for entry in self._image.lists]
         device.write([(REGISTER["THRESHOLD"].at(0), values)])
 
     def _idle(self, device: LinkedDevice) -> None:

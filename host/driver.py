@@ -7,7 +7,7 @@ from typing import Protocol
 
 from ..golden.arithmetic import Ints
 from ..golden.cells import State
-from ..golden.models.network import Network
+from ..golden.evaluation.networks import AnyNetwork
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,10 +44,10 @@ class Driver(Protocol):
     """What `Accelerator` needs; all of it raises LinkError where nobody answers."""
 
     @property
-    def network(self) -> Network:
+    def network(self) -> AnyNetwork:
         """What runs, with its thresholds as they are."""
 
-    def load(self, network: Network) -> None:
+    def load(self, network: AnyNetwork) -> None:
         """Run another network from now on; UserError where it does not fit."""
 
     def set_thresholds(self, thresholds: Mapping[str, int]) -> None:

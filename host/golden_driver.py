@@ -3,13 +3,13 @@
 
 from collections import Counter, deque
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from ..golden.arithmetic import Ints
 from ..golden.cells import State
-from ..golden.engines.engine import StepModel, run
-from ..golden.models.network import Network
+from ..golden.evaluation.networks import AnyNetwork, needs_sequences, run_words, step_model
 from .driver import Counters
 from .link import LinkError
 
@@ -17,26 +17,25 @@ from .link import LinkError
 class GoldenDriver:
     """Runs frames in golden, one by one, or in whole sequences where layers are backward."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: AnyNetwork) -> None:
         self._outputs: deque[Ints] = deque()
         self._closed = False
         self.load(network)
 
     @property
-    def network(self) -> Network:
+    def network(self) -> AnyNetwork:
         return self._network
 
-    def load(self, network: Network) -> None:
+    def load(self, network: AnyNetwork) -> None:
         self._network = network
-        self._model = StepModel(network)
-        self._whole = any(layer.backward for layer in network.layers)
+        self._model: Any = step_model(network)
+        self._whole = needs_sequences(network)
         self._sequence: list[Ints] = []
         self._states: tuple[State, ...] = tuple(self._model.states)
         self.clear_counters()
 
     def set_thresholds(self, thresholds: Mapping[str, int]) -> None:
-        self._network = self._network.with_thresholds(dict(thresholds))
-        self._model.network = self._network
+        self._network = self._model.network = self._network.with_thresholds(dict(thresholds))
 
     def feed(self, frame: Ints, *, first: bool, end: bool) -> None:
         if self._closed:
@@ -50,7 +49,7 @@ class GoldenDriver:
             return
         self._sequence = [frame] if first else [*self._sequence, frame]
         if end:
-            (result,) = run(self._network, [np.array(self._sequence)])
+            (result,) = run_words(self._network, [np.array(self._sequence)])
             self._outputs.extend(result.outputs)
             self._count(result.steps, {name: int(n.sum()) for name, n in result.events.items()})
             self._states, self._sequence = result.states, []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..boards.flow.design import BoardDesign
 from ..golden.errors import UserError
-from ..golden.models.network import Network
+from ..golden.evaluation.networks import AnyNetwork
 from ..sim.board.build import SimulatedBoard, build_board
 from .board_driver import BoardDriver
 from .device import LinkedDevice
@@ -22,7 +22,7 @@ SIMULATED_BAUD = 1_000_000
 def open_board(
     port: str,
     folder: Path,
-    network: Network | None,
+    network: AnyNetwork | None,
     *,
     baud: int | None,
     patience: float | None,

@@ -2,7 +2,7 @@
 """Golden's states, as the hardware has its layers."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,6 +11,33 @@ from ..golden.evaluation.networks import AnyNetwork
 from ..golden.integer_lstm.layers import IntegerLstm
 from ..golden.integer_lstm.network import IntegerNetwork
 from .job import LayerState
+
+
+class Place(NamedTuple):
+    """Some units' words in the state memory: {c[31:16], h[15:0]} each."""
+
+    base: int
+    units: int
+
+
+def state_places(network: AnyNetwork, bases: Sequence[int]) -> dict[str, tuple[Place, Place]]:
+    """Where each layer's c is, and its h; none of a linear layer among integer-only LSTMs.
+
+    bases: of the layers as the hardware has them.
+    """
+    left = iter(bases)
+    if not isinstance(network, IntegerNetwork):
+        own = {layer.name: Place(next(left), layer.units) for layer in network.layers}
+        return {name: (place, place) for name, place in own.items()}
+    found = {}
+    for layer in network.layers:
+        base = next(left)
+        c = h = Place(base, 0)
+        if isinstance(layer, IntegerLstm):
+            c = Place(base, layer.cells)
+            h = Place(base if layer.projection is None else next(left), layer.outputs)
+        found[layer.name] = c, h
+    return found
 
 
 def layer_states(

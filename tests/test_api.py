@@ -78,6 +78,7 @@ def test_the_whole_chain(checkpoint, tmp_path):
     estimate = dl.estimate(network, data, word_bits=32)
     assert 0 < estimate.cycles_per_step < estimate.cycles_per_step_dense
     assert estimate.luts > 1000 and f"{estimate.luts:,}" in str(estimate)
+    assert estimate.energy_nj > 10 and estimate.energy_corner in str(estimate)
 
 
 def test_an_evaluation_is_a_table(network, data, model, capsys):
@@ -146,13 +147,11 @@ def test_integer_only_lstms_are_refused_by_name(model, network, data, tmp_path):
     floats = make_lstm_network("plain", (INPUTS, UNITS), classes=CLASSES)
     lstm = dl.quantize_integer_lstm(floats, data)
     wrong = "network: is an integer-only LSTM network, a quantized network is wanted; `delta"
-    for refused in (
-        lambda: dl.build(lstm, tmp_path / "none"),
-        lambda: dl.estimate(lstm),
-        lambda: dl.finetune(lstm, model, data, data),
-    ):
-        with pytest.raises(dl.UserError, match=f"^{wrong}"):
-            refused()
+    with pytest.raises(dl.UserError, match=f"^{wrong}"):
+        dl.finetune(lstm, model, data, data)
+    estimate = dl.estimate(lstm, data)
+    assert estimate.cycles_per_step > 0 and estimate.cycles_per_step_dense > 0
+    assert estimate.luts > 0 and estimate.boards["ulx3s_85f"]
     for runs in (lambda it: dl.run(it, data), dl.Stepper):
         for it, kind in ((lstm, "an integer-only"), (floats, "a float")):
             wrong = f"^model: is {kind} LSTM network, a float model or quantized network is"
@@ -165,7 +164,6 @@ def test_integer_only_lstms_are_refused_by_name(model, network, data, tmp_path):
     ):
         with pytest.raises(dl.UserError, match=f"^{wrong}"):
             refused()
-    assert not (tmp_path / "none").exists()
     assert dl.evaluate(lstm, data, floats).float_error is not None  # which takes both
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from amaranth.lib import wiring
 
 from ...golden.errors import UserError
-from ...golden.models.network import Network
+from ...golden.evaluation.networks import AnyNetwork
 from ...hw.accelerator import Accelerator
 from ...hw.compiler.compile import compile_network
 from ...hw.compiler.fit import derive_config
@@ -270,7 +270,7 @@ def _check_netlist(report: BuildReport) -> None:
 
 
 def build(
-    network: Network,
+    network: AnyNetwork,
     board: str | Board,
     *,
     workdir: Path,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...golden.errors import UserError
-from ...golden.models.network import Network
+from ...golden.evaluation.networks import AnyNetwork, load_network
 from ...golden.writing import replacing
 from ...hw.compiler.compile import compile_plan
 from ...hw.compiler.plan import Plan
@@ -64,7 +64,7 @@ class BoardDesign:
     @classmethod
     def of(
         cls,
-        network: Network,
+        network: AnyNetwork,
         config: AcceleratorConfig,
         board: Board,
         *,
@@ -100,7 +100,7 @@ class BoardDesign:
         fixed |= {key: self.manifest[key] for key in (HARDWIRED,) if key in self.manifest}
         return zlib.crc32(json.dumps(fixed, sort_keys=True).encode())
 
-    def save(self, folder: Path, network: Network) -> None:
+    def save(self, folder: Path, network: AnyNetwork) -> None:
         """Write it and the network into the build's folder."""
         folder.mkdir(parents=True, exist_ok=True)
         network.save(folder / NETWORK)
@@ -151,6 +151,6 @@ class BoardDesign:
             raise ValueError(f"design: {number!r} is not the number of what it is in the file")
 
     @staticmethod
-    def network(folder: Path) -> Network:
+    def network(folder: Path) -> AnyNetwork:
         """The network that it was built for."""
-        return Network.load(folder / NETWORK)
+        return load_network(folder / NETWORK)

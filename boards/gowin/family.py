@@ -13,7 +13,7 @@ from ..nextpnr.layout import Packer, lay_out
 from ..tools.process import Progress
 from .area import estimate
 from .pll import GowinPll, pll_settings
-from .synthesis import Netlist, synthesize
+from .synthesis import Netlist, lut_places, synthesize
 
 
 class Gowin:
@@ -92,4 +92,6 @@ class Gowin:
             progress=progress,
         )
         usage, used = layout.timing.usage, netlist.resources(board.device)
-        return layout.placed(luts=usage["LUT4"], ffs=usage["DFF"], brams=used.brams, dsps=used.dsps)
+        return layout.placed(
+            luts=lut_places(usage), ffs=usage["DFF"], brams=used.brams, dsps=used.dsps
+        )

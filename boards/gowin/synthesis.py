@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Synthesis for Gowin with Yosys: RTLIL in, a JSON netlist and its cell counts out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..family.results import Usage
 from ..nextpnr.yosys import SynthesizedDesign, reading, run_yosys
 from ..tools.process import Progress, silent
 
@@ -36,6 +38,15 @@ class Netlist(SynthesizedDesign):
     def brams(self) -> int:
         """18-kbit block RAMs."""
         return self.count("SP", "SPX9", "SDPB", "SDPX9B", "DPB", "DPX9B", "pROM", "pROMX9")
+
+
+def lut_places(usage: Mapping[str, Usage]) -> Usage:
+    """The same of a placed design: LUTs that pass a signal on are there, too.
+
+    usage: nextpnr's, by its names.
+    """
+    memories = LUT_RAM_LUTS * usage["RAM16SDP4"].used
+    return Usage(usage["LUT4"].used + usage["ALU"].used + memories, usage["LUT4"].available)
 
 
 def _script(source: str, top: str) -> str:

@@ -71,7 +71,7 @@ CELLS = {
     "sru": Cell(SRU, "sru.rnn_lst.{n}.{name}", layers=4, threshold_h=0.2, delta_l1=0.3),
     "lstm_norm": Cell(NormLSTM, "lstm.{n}.{name}", layers=2, threshold_h=0.1, delta_l1=1.0),
     "gru_norm": Cell(NormGRU, "gru.{n}.{name}", layers=2, threshold_h=0.1, delta_l1=1.0),
-    "sligru": Cell(SLiGRU, "rnn.{n}.{name}", layers=2, threshold_h=0.2, delta_l1=1.0),
+    "sligru": Cell(SLiGRU, "rnn.{n}.{name}", layers=2, threshold_h=0.1, delta_l1=0.3),
     "lstm_peephole": Cell(PeepholeLSTM, "lstm.{n}.{name}", 2, threshold_h=0.1, delta_l1=1.0),
     "lstm_coupled": Cell(CoupledLSTM, "lstm.{n}.{name}", 2, threshold_h=0.1, delta_l1=1.0),
     "lstm_projected": Cell(ProjectedLSTM, "lstm.{n}.{name}", 2, threshold_h=0.1, delta_l1=1.0),

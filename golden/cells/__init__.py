@@ -8,6 +8,7 @@ from . import (
     gru_norm,
     ind_rnn,
     janet,
+    layer_norm,
     ligru,
     ligru_norm,
     linear,
@@ -43,7 +44,7 @@ ONE = 1 << 15
 
 _FILES = (
     *(lstm, gru, ligru, sru, elman, min_gru, min_lstm, janet, ind_rnn, fast_grnn, qrnn),
-    *(linear, lstm_norm, gru_norm, ligru_norm),
+    *(linear, layer_norm, lstm_norm, gru_norm, ligru_norm),
 )
 
 for _file in _FILES:

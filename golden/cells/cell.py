@@ -91,8 +91,9 @@ class Cell:
     @cached_property
     def state(self) -> tuple[str, ...]:
         """Which of "c" and "h" a step needs of the step before; none: every step is on its own."""
-        needs_h = self.recurrent or "h" in _read(self.values.values())
-        return ("c",) * self.has_c + ("h",) * needs_h
+        read = _read(self.values.values())
+        needs_h = self.recurrent or "h" in read
+        return ("c",) * ("c" in read) + ("h",) * needs_h
 
     @cached_property
     def takes_means(self) -> bool:

@@ -171,11 +171,13 @@ class RunningLayer:
     def step_all(self) -> None:
         """All steps at once, where the layer is stateless."""
         everything = slice(0, self._block.frames)
-        _, h = self._cell(everything, self._inputs(everything))
+        c, h = self._cell(everything, self._inputs(everything))
         self.outputs[self._block.packed(everything)] = h
         for at, n in self._block.steps:
             self._keep(n)
             self.h = h[at]
+            if self._layer.cell.has_c:  # written, and never read
+                self._c = c[at]
 
     def end(self) -> None:
         """Count the events of these steps, and what saturated."""

@@ -19,6 +19,7 @@ from ..frames import checked_frames
 from ..integer_lstm import engine as integer_engine
 from ..integer_lstm.float_engine import run_float as run_float_network
 from ..integer_lstm.float_network import FloatNetwork
+from ..integer_lstm.frame_by_frame import IntegerStepModel
 from ..integer_lstm.layers import Path as IntegerPath
 from ..integer_lstm.network import IntegerNetwork
 from ..models import layers
@@ -102,6 +103,23 @@ def run_words(
         )
         for n, outputs in enumerate(result.outputs)
     ]
+
+
+def needs_sequences(network: AnyNetwork) -> bool:
+    """Whether frames cannot be run one by one, since layers are backward."""
+    return isinstance(network, Network) and any(layer.backward for layer in network.layers)
+
+
+def thresholds_of(network: AnyNetwork) -> dict[str, int]:
+    """Of each path, by its name."""
+    return {name: path.threshold for name, path in network.paths()}
+
+
+def step_model(network: AnyNetwork) -> engine.StepModel | IntegerStepModel:
+    """What runs the network's frames of words one by one."""
+    if isinstance(network, IntegerNetwork):
+        return IntegerStepModel(network)
+    return engine.StepModel(network)
 
 
 def word_range(network: AnyNetwork) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from .shape import COUPLED
 
 KIND = storage.FLOAT_LSTM
 _CELLS = (FloatLstm, FloatLinear)
-LSTMS = ("lstm", "lstm_cifg", "lstm_peephole", "lstm_clip")
+LSTMS = ("lstm", "lstm_cifg", "lstm_peephole", "lstm_clip", "lstm_norm")
 LINEAR = {"linear": "none", "linear_relu": "relu"}
 
 
@@ -156,12 +156,24 @@ def _lstm(layer: FloatLayer, projection: FloatLayer | None) -> FloatLstm:
         if (clips != clips[0]).any() or clips[0] <= 0:
             raise UserError(f"{layer.name} clip: integer-lstm has one above 0 for all cells")
         given["cell_clip"] = float(clips[0])
+    bias = layer.bias
+    if layer.kind == "lstm_norm":
+        if bias.any():
+            raise UserError(
+                f"{layer.name}: has a bias before its layer normalization, which integer-lstm has "
+                "after it alone; train it without, or choose another scheme"
+            )
+        given["norm"], bias = (
+            np.stack([layer.vectors[f"{what}_{gate}"] for gate in layer.cell.gates])
+            for what in ("gain", "bias")
+        )
+        given["norm"] = given["norm"].astype(np.float64)
     return FloatLstm(
         name=layer.name,
         gates=layer.cell.gates,
         weights=_matrices(layer, "x"),
         recurrent=recurrent,
-        bias=layer.bias.astype(np.float64),
+        bias=bias.astype(np.float64),
         initial={name: state.astype(np.float64) for name, state in initial.items()},
         **given,
     )

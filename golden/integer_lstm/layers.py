@@ -69,6 +69,11 @@ class Path:
         """Elements that can fire in one step: all."""
         return self.columns
 
+    @property
+    def tokens(self) -> bool:
+        """Never: what it reads are features."""
+        return False
+
     def check_threshold(self, threshold: int) -> None:
         """Raise UserError where the path cannot have it."""
         check_range("threshold", threshold, 0, MOST_CODE)

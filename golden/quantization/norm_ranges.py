@@ -17,11 +17,13 @@ from ..data import Dataset
 from ..engines.float_engine import run_float_batch
 from ..models import graph
 from ..models.float_model import FloatLayer, FloatModel, Trace
+from ..models.layers import Layer
+from ..models.network import Network
 from ..models.states import first_reals
 from .exponents import MARGIN
-from .input_ranges import balance_inputs
+from .input_ranges import balance_inputs, with_input_scale
 
-__all__ = ["balance", "balance_norms"]
+__all__ = ["balance", "balance_norms", "balanced_as"]
 
 Reach = dict[str, float]
 """By name of a norm, the largest magnitude of what it normalizes."""
@@ -33,6 +35,38 @@ MOST_EPSILON = 32767 * LEAST
 def balance(model: FloatModel, calibration: Dataset, rule: str = "auto") -> FloatModel:
     """The same function in ranges that quantize well: `balance_inputs`, by the rule, and norms."""
     return balance_norms(balance_inputs(model, calibration, rule), calibration)
+
+
+def balanced_as(model: FloatModel, network: Network) -> FloatModel:
+    """The model in the ranges of a network that was quantized from it, or trained since."""
+    model = with_input_scale(model, network.input_scale)
+    if not any(layer.cell.norms for layer in model.layers):
+        return model
+    pairs = zip(model.layers, network.layers, strict=True)
+    return replace(model, layers=tuple(_with_powers(a, _powers(a, b)) for a, b in pairs))
+
+
+def _powers(layer: FloatLayer, own: Layer) -> dict[str, int]:
+    """By name of a norm, how much larger the network's weights are; training moves them little."""
+    found = {}
+    for name, gates in layer.cell.norms.items():
+        sizes = [
+            (float(np.abs(own_path.weights[g] * step[g][:, None]).max(initial=0)), real)
+            for own_path in own.paths
+            for step in [np.broadcast_to(own_path.weight_scale, own_path.mult.shape)]
+            for g, gate in enumerate(own_path.gates)
+            if gate in gates
+            for real in [_largest(layer, own_path.source, gate)]
+        ]
+        here, there = max(a for a, _ in sizes or [(0.0, 0.0)]), max(b for _, b in sizes or [(0, 0)])
+        found[name] = int(np.round(np.log2(here / there))) if here > 0 and there > 0 else 0
+    return found
+
+
+def _largest(layer: FloatLayer, source: str, gate: str) -> float:
+    """Of the weights of a gate's path."""
+    path = next(p for p in layer.paths if p.source == source and gate in p.gates)
+    return float(np.abs(path.weights[path.gates.index(gate)]).max(initial=0))
 
 
 def balance_norms(model: FloatModel, calibration: Dataset) -> FloatModel:
@@ -68,11 +102,18 @@ def _sizes(layer: FloatLayer, trace: Trace) -> Iterator[tuple[str, float]]:
 
 
 def _scaled(layer: FloatLayer, reach: Mapping[str, float]) -> FloatLayer:
+    epsilons = {name: float(layer.vectors[f"{PREFIX}{name}"].max()) + LEAST for name in reach}
+    return _with_powers(layer, {n: _power(size, epsilons[n]) for n, size in reach.items()})
+
+
+def _with_powers(layer: FloatLayer, powers: Mapping[str, int]) -> FloatLayer:
+    """The layer with what its norms take times these powers of two."""
     rows = np.ones(len(layer.cell.gates), np.float32)
     vectors = dict(layer.vectors)
-    for name, size in reach.items():
+    for name, power in powers.items():
+        if layer.cell.norms[name] == ("c",):
+            continue
         epsilon = vectors[f"{PREFIX}{name}"].astype(np.float64) + LEAST
-        power = _power(size, float(epsilon.max()))
         rows[[layer.cell.gates.index(gate) for gate in layer.cell.norms[name]]] = 2.0**power
         vectors[f"{PREFIX}{name}"] = (epsilon * 4.0**power - LEAST).astype(np.float32)
     if (rows == 1).all():

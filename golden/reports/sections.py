@@ -14,7 +14,7 @@ from ..evaluation.tuning import Tuning
 from ..models.float_model import FloatModel
 from ..models.network import Network
 from ..quantization.calibration import Statistics, observe
-from ..quantization.input_ranges import with_input_scale
+from ..quantization.norm_ranges import balanced_as
 from . import charts
 from .charts import Dot
 from .diagnosis import PathHistograms, fired, histograms
@@ -52,7 +52,7 @@ def evaluate_sections(
     """
     sections = [evaluation_section(network, evaluation), events_section(network, dataset)]
     if isinstance(model, FloatModel) and isinstance(network, Network):
-        model = with_input_scale(model, network.input_scale)
+        model = balanced_as(model, network)
         statistics = observe(model, dataset)
         reports = describe(network, model, statistics)
         sections += quantize_sections(network, model, statistics, reports)

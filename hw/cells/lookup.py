@@ -60,6 +60,14 @@ class Lines:
         return len(self.correction)
 
 
+def corrected(words: Ints) -> int:
+    """For how many magnitudes a function of [65536] results has lines: beyond, it is at its end."""
+    count = 1 << 15
+    while count > SEGMENTS and (words[count >> 1 : 1 << 15] == MOST).all():
+        count >>= 1
+    return count
+
+
 def fit_lines(words: Ints) -> Lines:
     """The lines of [65536] int16 results, negative words at the end, where NumPy finds them.
 
@@ -69,9 +77,7 @@ def fit_lines(words: Ints) -> Lines:
     y = np.append(words[: 1 << 15], top - words[1 << 15])
     if (top - y[:0:-1] != words[1 << 15 :]).any():
         raise ValueError("a function's results for negative words do not mirror the others")
-    count = 1 << 15
-    while count > SEGMENTS and (y[count >> 1 :] == MOST).all():
-        count >>= 1
+    count = corrected(words)
     y = y[: count + 1]
     scale = next(n for n in (2, 1, 0) if not (y[y < MOST] & ((1 << n) - 1)).any())
     units = y + (y == MOST) >> scale  # 32767 stands for 32768

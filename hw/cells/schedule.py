@@ -14,8 +14,11 @@ any more.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from ...golden.arithmetic import Ints
+from ...golden.integer_lstm.cells import Lookup
 from ..parts.rescale_twice import rescale_multipliers
 from .base import CONSTANT, CONSTANT_LATENCY, STATE_LATENCY
+from .lookup import corrected
 from .operations import Op, Ref
 from .size import Size
 
@@ -60,6 +63,8 @@ class Schedule:
             added=sum(max(op.wide, op.bits) + 1 for op in sums),
             saturated=sum(op.bits for op in narrowed),
             shifted=sum(op.bits * op.latency for op in _of(ops, "shift")),
+            lookups=tuple(corrected(t) for op in _of(ops, "lookup") for t in _tables(op)),
+            rescaled=tuple(map(_rescaling, _of(ops, "rescale"))),
         )
 
 
@@ -179,7 +184,22 @@ def _multipliers(op: Op) -> int:
     if op.kind == "rescale":
         assert op.args[0].op is not None
         return rescale_multipliers(op.args[0].op.bits)
-    return int(op.kind in ("table", "lookup", "mul"))
+    if op.kind == "lookup":
+        return len(_tables(op))
+    return int(op.kind in ("table", "mul"))
+
+
+def _tables(op: Op) -> list[Ints]:
+    """Those of a lookup."""
+    assert op.node is not None and isinstance(op.node.attr, Lookup)
+    return [*op.node.attr.tables.values()]
+
+
+def _rescaling(op: Op) -> tuple[int, tuple[int, int], int]:
+    """Bits of the value, shifts, bits of the result."""
+    assert op.node is not None and op.args[0].op is not None
+    shift = op.node.args[2]
+    return op.args[0].op.bits, (shift.low, shift.high), op.bits
 
 
 def _of(ops: Iterable[Op], kind: str) -> list[Op]:

@@ -255,6 +255,8 @@ def norm_words(plan: Plan) -> tuple[list[int], list[int]]:
         if norm is None:
             gates += [0] * SLOTS
             continue
+        # Words come in the order of the stage's gates.
+        assert all(u.path.gates == stage.gates for u in plan.uses if u.stage == stage)
         rows = [layer.cell.gates.index(gate) for gate in stage.gates]
         gates += integer_norm.gate_words(norm, rows, len(values), peephole)
         values += integer_norm.value_words(norm, rows, plan.config.unit_word, peephole)

@@ -40,7 +40,8 @@ def plan_stages(network: Network, sweeps: Sequence[Sweep]) -> tuple[Stage, ...]:
             if layer.cell.takes_means:
                 raise UserError(
                     f"layer {layer.name}: {layer.kind!r} takes means over the layer's units, which "
-                    "golden does and the accelerator does not yet; use a cell without mean"
+                    "golden does and the accelerator does not yet; use a cell without mean, or for "
+                    "an LSTM with layer normalization of each gate, --scheme integer-lstm"
                 )
             for part in layer.cell.stages:
                 stages.append(

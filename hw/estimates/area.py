@@ -11,14 +11,15 @@ from dataclasses import dataclass
 
 from amaranth.utils import bits_for, ceil_log2
 
-from ...golden.errors import UserError
 from ..accelerator import windows
+from ..cells.catalogue import reads
 from ..config import AcceleratorConfig
 from ..datapath.core import drain_queue_words
 from ..datapath.units.outputs import output_words
 from ..datapath.units.words import output_word
-from ..words import FIXED, FetchPass, RowPass, layer_record, network_record, sweep_record
+from ..words import FetchPass, RowPass, layer_record, network_record, sweep_record
 from . import area_datapath
+from .area_integer import statistics
 from .ecp5 import Area, Part, fifo, memory, multiplexer, queue
 from .ecp5_measured import SRU_CELLS
 
@@ -60,11 +61,7 @@ def estimate_area(config: AcceleratorConfig) -> AreaEstimate:
 
 
 def components(config: AcceleratorConfig) -> dict[str, Part]:
-    """Every component by its name. Raises UserError for an arithmetic that is not counted."""
-    if config.arithmetic != FIXED:
-        raise UserError(
-            f"area: of the arithmetic {config.arithmetic} there is no estimate; let yosys count"
-        )
+    """Every component by its name."""
     builders: dict[str, Callable[[AcceleratorConfig], Part]] = {
         "interface": _interface,
         "sequence buffer": _sequence,
@@ -77,6 +74,8 @@ def components(config: AcceleratorConfig) -> dict[str, Part]:
         "accumulate": area_datapath.accumulate,
         "cell unit": area_datapath.cell_unit,
     }
+    if reads(config.cells, "norm"):
+        builders["statistics"] = statistics
     parts = {name: build(config) for name, build in builders.items()}
     others = [name for name in config.cells if name not in SRU_CELLS]
     parts |= {f"cell {name}": area_datapath.cell(config, name) for name in others}

@@ -19,7 +19,8 @@ from ..datapath.units.lane import cell_cycles
 from ..datapath.units.unit import unit_latency
 from ..datapath.units.words import gate_word
 from ..parts.memory import BANK_WORDS
-from ..words import COLUMN_BITS, SLOTS, TOKENS, UNIT_BITS, FetchPass, RowParameters, RowPass
+from ..words import COLUMN_BITS, FIXED, SLOTS, TOKENS, UNIT_BITS, FetchPass, RowParameters, RowPass
+from .area_integer import integer_row, of_integers
 from .ecp5 import Area, Part, adder, fifo, memory, multiplexer, queue, rescaler
 from .ecp5_measured import SRU_CELLS
 
@@ -51,7 +52,7 @@ def encoders(config: AcceleratorConfig) -> Part:
         if slices > 1:
             measured["encoder slice"] += (slices - 1) * count
             measured["encoder merge"] += count
-            room = under_way + recovery(config.quantizer_shifts, config.delta_modes) + 2 + 8
+            room = under_way + recovery(config.encoder_shifts, config.delta_modes) + 2 + 8
             one += fifo(1 << ceil_log2(room), UNIT_BITS + config.delta_bits + 1)
         total += one * (slices * count)
     return Part(counted=total, measured=measured)
@@ -59,9 +60,9 @@ def encoders(config: AcceleratorConfig) -> Part:
 
 def _encoder(config: AcceleratorConfig, references: int) -> Area:
     """One change detector."""
-    bits, shifts = config.activation_bits, config.quantizer_shifts
+    bits, shifts = config.activation_bits, config.encoder_shifts
     powers = POWER_OF_TWO in config.delta_modes
-    area = rescaler(16, shifts, max(32 - shifts[0], 2))
+    area = Area() if shifts is None else rescaler(16, shifts, max(32 - shifts[0], 2))
     area += memory(references, bits) + memory(config.lists, 17, asynchronous=True)
     # The element on its way, and where its reference is, until that is written; codes, references,
     # deltas and the threshold, and what compares them.
@@ -164,15 +165,9 @@ def accumulate(config: AcceleratorConfig) -> Part:
     """M, the row parameters, the rescalers and the pre-activations."""
     rows, sums, pre = config.unit_word, config.sum_bits, config.pre_bits
     latency = rescale_cycles(config)
-    bias = min(BIAS_BITS, pre)
-    one = rescaler(sums, config.shifts, pre + 1)
-    one += Area(
-        luts=adder(sums) + adder(pre + 1) + adder(pre) + (18 if pre > 16 else 0),
-        flip_flops=3 * sums + RowParameters.size - BIAS_BITS + (1 + latency) * bias + 2 * pre,
-    )
-    counted = one * rows
+    counted = (_fixed_row(config) if config.arithmetic == FIXED else integer_row(config)) * rows
     counted += memory(config.row_words, rows * sums)
-    counted += memory(config.row_words, rows * RowParameters.size)
+    counted += memory(config.row_words, config.row_parameters.size)
     counted += memory(SLOTS * config.chunk_words, rows * pre, asynchronous=True)
     counted += queue(QUEUE_WORDS, gate_word(config).size, straight=True)
     if config.initial:
@@ -184,6 +179,21 @@ def accumulate(config: AcceleratorConfig) -> Part:
     staging = max(place.width for place in windows(config))
     counted += Area(flip_flops=(5 + latency) * tag + ceil_log2(config.row_words) + staging)
     return Part(counted=counted, measured={"accumulate": 1, "row": rows})
+
+
+def _fixed_row(config: AcceleratorConfig) -> Area:
+    """What adds up and rescales a row in our own arithmetic."""
+    sums, pre = config.sum_bits, config.pre_bits
+    bias = min(BIAS_BITS, pre)
+    one = Area(
+        luts=adder(sums) + adder(pre + 1) + adder(pre) + (18 if pre > 16 else 0),
+        flip_flops=3 * sums
+        + RowParameters.size
+        - BIAS_BITS
+        + (1 + rescale_cycles(config)) * bias
+        + 2 * pre,
+    )
+    return one + rescaler(sums, config.shifts, pre + 1)
 
 
 def cell_unit(config: AcceleratorConfig) -> Part:
@@ -232,6 +242,7 @@ def cell(config: AcceleratorConfig, name: str) -> Part:
         "shifted LUTs": size.shifted,
     }
     used = {what: amount * units for what, amount in measured.items() if amount}
+    counted += of_integers(size)
     return Part(counted=counted * units, measured=used)
 
 

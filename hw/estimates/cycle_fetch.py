@@ -22,6 +22,7 @@ class FetchModel:
     Members
     -------
     beats: cycles in which the array has worked
+    drained: D-words that the rows have had, those of the rounds before a pass's last one, too
     through: when the last event of the pass before had its turn
     """
 
@@ -30,6 +31,7 @@ class FetchModel:
     ) -> None:
         config = plan.config
         self.beats = 0
+        self.drained = 0
         self.through = NEVER
         self._detect, self._rows = detect, rows
         self._starts = starts
@@ -100,6 +102,8 @@ class FetchModel:
 
     def _round(self, p: PassWork, t: int, issue: int, count: int, final: bool) -> None:
         """`count` events over all groups, from cycle `issue` on; where there are none, none is."""
+        if count or final:
+            self.drained += (p.groups - 1) * p.words + p.tail
         if not count:
             self._rows.begin(p, issue, final)
             self._rows.take_none(p, t, final)

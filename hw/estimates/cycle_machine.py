@@ -24,10 +24,12 @@ class Estimate:
     ends: cycle in which each frame's last output leaves [steps]; in cycle 0 the first frame's first
         word is taken
     beats: cycles in which the array works, exactly
+    drained: D-words that the rows have, of which some are of a part of a list only
     """
 
     ends: tuple[int, ...]
     beats: int
+    drained: int
 
     @property
     def cycles_per_step(self) -> float:
@@ -51,6 +53,11 @@ class Machine:
     def beats(self) -> int:
         """Cycles in which the array has worked."""
         return self._fetch.beats
+
+    @property
+    def drained(self) -> int:
+        """D-words that the rows have had."""
+        return self._fetch.drained
 
     def step(self, t: int) -> int:
         """One step: its frame, and its passes one after the other; when its last output leaves."""

@@ -34,7 +34,7 @@ NEXT_FRAME = 1
 def estimate_sweeps(plan: Plan, events: Sequence[Events]) -> Estimate:
     """See `cycles.estimate_plan`."""
     ends: list[int] = []
-    beats = cycle = 0
+    beats = drained = cycle = 0
     inputs = plan.network.frame_words
     for each in events:
         steps = len(next(iter(each.values())))
@@ -42,24 +42,26 @@ def estimate_sweeps(plan: Plan, events: Sequence[Events]) -> Estimate:
             continue
         cycle += steps * (inputs + NEXT_FRAME) - NEXT_FRAME + COMPLETE
         for sweep in plan.sweeps:
-            run, worked = _sweep(plan, sweep, each, steps)
-            started, beats = cycle + FIRST_WORD + TO_CORE * bool(sweep.layers), beats + worked
+            run, *worked = _sweep(plan, sweep, each, steps)
+            started = cycle + FIRST_WORD + TO_CORE * bool(sweep.layers)
+            beats, drained = beats + worked[0], drained + worked[1]
             cycle = started + run[-1]
         ends += [started + end for end in run]
         cycle += NEXT_SEQUENCE
-    return Estimate(ends=tuple(ends), beats=beats)
+    return Estimate(ends=tuple(ends), beats=beats, drained=drained)
 
 
-def _sweep(plan: Plan, sweep: Sweep, events: Events, steps: int) -> tuple[list[int], int]:
-    """Cycles from a sweep's first word to each frame's last output, and those of the array."""
+def _sweep(plan: Plan, sweep: Sweep, events: Events, steps: int) -> tuple[list[int], int, int]:
+    """Cycles from a sweep's first word to each frame's last output, those of the array, and the
+    D-words that the rows have."""
     if not sweep.layers:
         frame = int(words_coming(plan, sweep)[-1])
-        return [frame + n * (frame + 1 + NEXT_FRAME) for n in range(steps)], 0
+        return [frame + n * (frame + 1 + NEXT_FRAME) for n in range(steps)], 0, 0
     own = _alone(plan, sweep)
     turned = slice(None, None, -1 if sweep.backward else 1)
     fired = {use.name: [*events[use.name]][turned] for use in own.uses}
     machine = Machine(own, fired, {0})
-    return [machine.step(t) for t in range(steps)], machine.beats
+    return [machine.step(t) for t in range(steps)], machine.beats, machine.drained
 
 
 def _alone(plan: Plan, sweep: Sweep) -> Plan:

@@ -54,7 +54,7 @@ def estimate_plan(plan: Plan, events: Sequence[Events]) -> Estimate:
     fired = {name: [e for each in events for e in each[name]] for name, _ in plan.network.paths()}
     machine = Machine(plan, fired, {0, *accumulate(lengths)})
     ends = [machine.step(t) for t in range(steps)]
-    return Estimate(ends=tuple(ends), beats=machine.beats)
+    return Estimate(ends=tuple(ends), beats=machine.beats, drained=machine.drained)
 
 
 def dense_events(network: Network, steps: int) -> dict[str, Ints]:

@@ -19,7 +19,8 @@ DEEP_BITS = 4
 
 
 def of_macros(platform: object) -> bool:
-    """Whether memories are a chip's macros: each access takes energy, and depth costs no logic.
+    """Whether memories are a chip's macros, and logic its gates: each access takes energy, depth
+    costs no logic, and a multiplier is as large as its factors.
 
     In an FPGA an enable that could be left out costs logic and saves next to nothing.
     """

@@ -15,7 +15,7 @@ from ...boards.registry import find_board
 from ...boards.tools import toolchain
 from ...boards.tools.process import digest, fresh_folder, moved
 from ...golden.errors import UserError
-from ...golden.models.network import Network
+from ...golden.evaluation.networks import AnyNetwork
 from ...hw.bus.axi import flat_ports
 from ...hw.compiler.compile import compile_network
 from ...hw.verilog import to_verilog
@@ -66,7 +66,7 @@ def _inputs(folder: Path) -> list[str]:
     return [hashlib.blake2b(file.read_bytes()).hexdigest() for file in files]
 
 
-def _verilog(design: BoardDesign, network: Network, clocks_per_bit: int) -> str:
+def _verilog(design: BoardDesign, network: AnyNetwork, clocks_per_bit: int) -> str:
     """The board's top level with the network in it."""
     image = compile_network(network, design.config)
     board = find_board(design.board)

@@ -2,14 +2,14 @@
 """A board in Python, for tests of hosts: the link, the commands, and golden for an accelerator."""
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from ...boards.flow.design import BoardDesign, number_of
 from ...boards.uart.protocol import FLAG_END, FLAG_FIRST, FLAG_LAST, MAX_WORDS, VERSION, sum_of
-from ...golden.engines.engine import StepModel
-from ...golden.models.network import Network
+from ...golden.evaluation.networks import AnyNetwork, step_model
 from ...hw.bus.register_map import (
     CONTROL_CLEAR_COUNTERS,
     ID_VALUE,
@@ -17,6 +17,7 @@ from ...hw.bus.register_map import (
     REGISTER,
 )
 from ...hw.compiler.compile import compile_network
+from ..states import state_places
 from .board_link import BoardLink
 
 OKAY, SLVERR = 0, 2
@@ -43,7 +44,7 @@ class BoardModel:
     def __init__(
         self,
         design: BoardDesign,
-        networks: list[Network],
+        networks: Sequence[AnyNetwork],
         *,
         there: Callable[[bytes], bytes] = bytes,
         back: Callable[[bytes], bytes] = bytes,
@@ -72,7 +73,7 @@ class BoardModel:
     def _adopt(self) -> None:
         network = self._known.get(self.number)
         self._network = network
-        self._model = None if network is None else StepModel(network)
+        self._model = None if network is None else step_model(network)
 
     # A line.
 
@@ -183,11 +184,15 @@ class BoardModel:
         if self._network is None or self._model is None:
             return 0, SLVERR
         word = (address - REGISTER["STATE"].address) // 4
-        for entry, state in zip(self._design.manifest["layers"], self._model.states, strict=True):
-            unit = word - entry["state_base"]
-            if 0 <= unit < len(state.h):
-                return int(state.c[unit]) << 16 & 0xFFFF0000 | int(state.h[unit]) & 0xFFFF, OKAY
-        return 0, SLVERR
+        bases = [entry["state_base"] for entry in self._design.manifest["layers"]]
+        places = state_places(self._network, bases).values()
+        found = [
+            (int(codes[unit]) & 0xFFFF) << shift
+            for both, state in zip(places, self._model.states, strict=True)
+            for place, codes, shift in zip(both, (state.c, state.h), (16, 0), strict=True)
+            if 0 <= (unit := word - place.base) < min(place.units, len(codes))
+        ]
+        return (sum(found), OKAY) if found else (0, SLVERR)
 
     def _words(self, words: tuple[int, ...], flags: int) -> None:
         if flags & FLAG_FIRST and self._model is not None:
@@ -201,7 +206,7 @@ class BoardModel:
             return
         names = [entry["path"] for entry in self._design.manifest["lists"]]
         thresholds = {names[n]: value for n, value in self._thresholds.items()}
-        known = dict(self._network.paths())
+        known: dict[str, Any] = dict(self._network.paths())
         self._model.network = self._network.with_thresholds(
             {name: value for name, value in thresholds.items() if name in known}
         )

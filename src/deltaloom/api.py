@@ -280,6 +280,8 @@ class Estimate:
     cycles_per_step_dense: clock cycles of a frame in which every element changes; None where the
         estimate does not cover the accelerator.
     cycles_per_step: of an average frame of the data; None without data, or likewise.
+    energy_nj, energy_corner: of the same frame in standard cells, and the library and corner that
+        this is of (docs/asic.md); None and "" likewise.
     luts, flip_flops, multipliers, block_rams: of an ECP5, as yosys would find, buses included.
     boards: of each board by name, whether there is enough of everything.
     """
@@ -291,6 +293,8 @@ class Estimate:
     multipliers: int
     block_rams: int
     boards: Mapping[str, bool]
+    energy_nj: float | None = None
+    energy_corner: str = ""
 
     def __str__(self) -> str:
         def number(value: float | None, digits: int = 0) -> str:
@@ -300,6 +304,8 @@ class Estimate:
             [
                 ("cycles per step, dense", number(self.cycles_per_step_dense)),
                 ("cycles per step", number(self.cycles_per_step, 1)),
+                ("nJ per step in standard cells", number(self.energy_nj)),
+                ("library and corner of these", self.energy_corner or "-"),
                 ("LUTs (ECP5)", number(self.luts)),
                 ("flip-flops", number(self.flip_flops)),
                 ("18x18 multipliers", number(self.multipliers)),
@@ -310,14 +316,14 @@ class Estimate:
 
 
 def estimate(
-    network: Network,
+    network: AnyNetwork,
     data: Dataset | None = None,
     *,
     word_bits: int = evaluation.WORD_BITS,
     lanes: str = "multiplier",
     longest: int = 128,
 ) -> Estimate:
-    """Cycles and area of the accelerator that `generate` would write, in a second or two.
+    """Cycles, area and energy of the accelerator that `generate` would write, in a second or two.
 
     Parameters
     ----------
@@ -325,11 +331,15 @@ def estimate(
     word_bits, lanes, longest: as for `generate`.
     """
     from .boards.flow.fits import fit_boards
+    from .hw.compiler.plan import Plan
     from .hw.estimates.area import estimate_area
 
-    refuse_lstm("network", network, NETWORK)
     config = _accelerator(network, word_bits, lanes, longest)
-    cycles = None if data is None else estimates.data_cycles(network, config, data)
+    cycles, energy = None, None
+    if data is not None:
+        plan, events = Plan.of(network, config), estimates.data_events(network, data)
+        cycles = estimates.event_cycles(plan, events)
+        energy = estimates.event_energy(plan, events)
     area = estimate_area(config)
     return Estimate(
         cycles_per_step_dense=estimates.dense_cycles(network, config),
@@ -339,11 +349,13 @@ def estimate(
         multipliers=area.multipliers,
         block_rams=area.block_rams,
         boards={fit.board: fit.fits for fit in fit_boards(config)},
+        energy_nj=1e9 * energy.total if energy else None,
+        energy_corner=energy.corner if energy else "",
     )
 
 
 def build(
-    network: Network,
+    network: AnyNetwork,
     folder: AnyPath,
     *,
     board: str = "ulx3s_85f",
@@ -371,7 +383,6 @@ def build(
     """
     from .boards.flow.build import build
 
-    refuse_lstm("network", network, NETWORK)
     config = _accelerator(network, word_bits, lanes, longest)
     return build(
         network,

@@ -15,16 +15,22 @@ import numpy as np
 import pytest
 
 from deltaloom.boards.flow.design import BoardDesign
+from deltaloom.boards.registry import find_board
 from deltaloom.boards.uart.protocol import VERSION
+from deltaloom.golden.data import Dataset
 from deltaloom.golden.engines.engine import quantize_frames, real_outputs
 from deltaloom.golden.engines.engine import run as run_golden
 from deltaloom.golden.errors import UserError
+from deltaloom.golden.evaluation.networks import run_words
+from deltaloom.golden.integer_lstm.recipe import quantize
+from deltaloom.golden.integer_lstm.synthetic import make_lstm_network
 from deltaloom.golden.models.synthetic import Shape, make_network
 from deltaloom.host import Accelerator, AsyncAccelerator, LinkError
 from deltaloom.host import device as device_module
 from deltaloom.host.board_driver import BoardDriver
 from deltaloom.host.device import LinkedDevice
 from deltaloom.host.golden_driver import GoldenDriver
+from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.sim.testing.bad_line import BadLine
 from deltaloom.sim.testing.board_link import BoardLink
 from deltaloom.sim.testing.board_model import BoardModel
@@ -100,6 +106,37 @@ def test_thresholds(accelerator: Accelerator, walk: np.ndarray) -> None:
     assert np.array_equal(accelerator.predict(walk), real_outputs(network, wanted.outputs))
     with pytest.raises(UserError, match="threshold of 'nothing': no such path"):
         accelerator.set_thresholds({"nothing": 1})
+
+
+@pytest.mark.parametrize("port", ["board", "golden"])
+def test_an_integer_only_lstm(port: str, walk: np.ndarray) -> None:
+    """Its words are int8 codes; a projection's h is a layer of its own in the hardware."""
+    model = make_lstm_network("all", (5, 4, 3), classes=2)
+    network = quantize(model, Dataset((walk.astype(np.float32),)))
+    network = network.with_thresholds({name: 2 for name, _ in network.paths()})
+    if port == "golden":
+        made = Accelerator.open("golden", network=network)
+    else:
+        config = derive_config(network, word_bits=32)
+        design = BoardDesign.of(network, config, find_board("ulx3s_25f"))
+        board = BoardModel(design, [network])
+        made = Accelerator(BoardDriver(lambda: connected(board), design, network))
+    codes = network.x.codes(walk)
+    (wanted,) = run_words(network, [codes])
+    with made as accelerator:
+        assert np.array_equal(accelerator.predict(walk), network.y.real(wanted.outputs))
+        states = accelerator.state
+        for layer, state in zip(network.layers, wanted.states, strict=True):
+            assert np.array_equal(states[layer.name].c, state.c)
+            assert np.array_equal(states[layer.name].h, state.h)
+        assert np.array_equal(accelerator.predict(codes), wanted.outputs)
+        assert accelerator.counters().events.keys() == wanted.events.keys()
+        accelerator.set_thresholds(9)
+        (wanted,) = run_words(accelerator.network, [codes])
+        assert np.array_equal(list(accelerator.stream(codes)), wanted.outputs)
+        assert accelerator.throughput_test(5).frames == 5
+        with pytest.raises(UserError, match="features: an integer is beyond int8"):
+            accelerator.predict(codes + 200)
 
 
 def test_another_network(accelerator: Accelerator, project: Any, tmp_path: Path) -> None:

@@ -77,13 +77,15 @@ def test_three_objectives_and_more_genes(small):
 
 
 def test_costs_of_silicon(small):
-    goals = Goals.of(["nmse", "cycles", "luts"], board="ulx3s_85f")
+    limits = {"energy": 1e6}
+    goals = Goals.of(["nmse", "cycles", "luts"], limits, board="ulx3s_85f")
     settings = {"word_bits": (32, 64)}
     space = Space.of(small.model, thresholds=(0, 16), settings=settings)
     found = small.run(space=space, goals=goals, evaluations=14)
     assert all(one.values["board"] < 0 and one.values["cycles"] > 10 for one in found.solutions)
     top, bottom = found.solutions[:2]  # 64-bit words of 16 bits, 32-bit words of 2 bits
     assert bottom.values["cycles"] < top.values["cycles"]
+    assert 0 < bottom.values["energy"] < top.values["energy"]
     with pytest.raises(UserError, match="board 'none' is unknown"):
         small.run(goals=Goals.of(["nmse", "cycles"], board="none"), evaluations=3)
 

@@ -22,8 +22,10 @@ from deltaloom.golden.models.network import Network
 from deltaloom.golden.models.synthetic import make_network
 from deltaloom.golden.reports.warnings import warnings_of
 from deltaloom.hw.compiler.fit import derive_config
+from deltaloom.hw.compiler.plan import Plan
 from deltaloom.hw.estimates.area import estimate_area
 from deltaloom.hw.estimates.cycles import estimate_cycles
+from deltaloom.hw.estimates.energy import estimate_energy
 from deltaloom.terminal import options
 from deltaloom.terminal.boards import boards_json
 from deltaloom.terminal.options import set_thresholds
@@ -61,6 +63,7 @@ def test_numbers(files, tmp_path, capsys):
     fits = fit_boards(derive_config(network, word_bits=64))
     written = json.loads((tmp_path / "out.json").read_text())
     estimated = written.pop("estimated_cycles_per_step"), written.pop("estimated_area")
+    energy = written.pop("estimated_energy_nj")
     found = saturation(network, Dataset.load(files[1]))
     layers = written["saturation"].pop("layers")
     assert [layer["name"] for layer in layers] == ["lstm0", "linear1"]
@@ -92,9 +95,18 @@ def test_numbers(files, tmp_path, capsys):
     assert cycles == f"{expected.ideal_cycles_per_step_dense:,.0f}"
     config = derive_config(network, word_bits=64)
     frames = [quantize_frames(network, x) for x in Dataset.load(files[1]).features]
-    estimate = estimate_cycles(network, config, [r.events for r in run_golden(network, frames)])
+    events = [r.events for r in run_golden(network, frames)]
+    estimate = estimate_cycles(network, config, events)
     cycles = value(text, "estimated cycles per step, 64-bit words, delta")
     assert cycles == f"{estimate.cycles_per_step:,.1f}"
+    in_cells = estimate_energy(Plan.of(network, config), events)
+    assert energy["delta"] == 1e9 * in_cells.total < energy["dense"]
+    assert energy["delta"] == pytest.approx(sum(energy["parts"].values()) + energy["clock"])
+    what = "estimated energy per step, 64-bit words"
+    assert value(text, f"{what}, dense") == f"{energy['dense']:,.0f} nJ"
+    assert value(text, f"{what}, delta") == f"{energy['delta']:,.0f} nJ"
+    library = value(text, "library of the energy, before placement")
+    assert f"{library}, {value(text, 'its corner')}" == energy["corner"]
     area = estimate_area(config)
     assert estimated[0]["delta"] == estimate.cycles_per_step < estimated[0]["dense"]
     fields = ("luts", "flip_flops", "multipliers", "block_rams")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verbs on integer-only LSTMs; those of boards refuse them."""
+"""The verbs on integer-only LSTMs."""
 
 import json
 
@@ -8,6 +8,7 @@ import pytest
 
 import deltaloom as dl
 from deltaloom import cli
+from deltaloom.boards.flow.design import BoardDesign
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.integer_lstm.engine import run as run_golden
 from deltaloom.golden.integer_lstm.export import float_to_tflite, to_tflite
@@ -182,21 +183,41 @@ def test_simulate(run, place):
     assert runs[0]["words"] == 20 * IntegerNetwork.load(place / "net").outputs
 
 
-OTHERS = (
-    "build net --board ulx3s_85f -o out",
-    "run net --data data.npz --port golden",
-)
+def test_run(run, place):
+    """Golden in the accelerator's place; a board's design is as `build` leaves it for hosts."""
+    run(f"{QUANTIZE} --threshold 2")
+    code, out, _ = run("run net --data data.npz --port golden -o out.npz")
+    assert code == 0 and "words that differ" in out
+    network, data = IntegerNetwork.load(place / "net"), Dataset.load(place / "data.npz")
+    codes = np.concatenate(run_golden(network, [*map(network.x.codes, data.features)]).outputs)
+    with np.load(place / "out.npz") as written:
+        wanted = network.y.real(codes).astype(np.float32)
+        np.testing.assert_array_equal(written["outputs"], wanted)
+    assert run("build net --board ulx3s_85f --word-bits 64 --simulated -o built")[0] == 0
+    code, _, _ = run("run net --data data.npz --port golden --build built --frames 5")
+    assert code == 0
+    assert BoardDesign.load(place / "built").config.arithmetic == "integer-lstm"
+    assert BoardDesign.network(place / "built") == network
 
 
-@pytest.mark.parametrize("words", OTHERS)
-def test_verbs_of_boards_refuse_by_name(run, words):
+@pytest.mark.slow
+def test_run_on_a_simulated_board(run, place):
+    run("import normed.tflite -o floats --no-check")
+    run("quantize floats --data data.npz --scheme integer-lstm --threshold 2 -o net")
+    assert run("build net --board ulx3s_85f --word-bits 64 --simulated -o built")[0] == 0
+    assert run("run net --data data.npz --port sim --build built --frames 20 --json out")[0] == 0
+    figures = json.loads((place / "out").read_text())
+    assert figures["differ"] == 0 and figures["words"] > 0
+
+
+def test_finetuning_refuses_by_name(run):
     run(QUANTIZE)
-    code, out, err = run(words)
+    code, out, err = run("finetune net --model model --data data.npz --tune-data data.npz -o out")
     assert (code, out) == (2, "")
     assert err == (
         "deltaloom: net: holds an integer-only LSTM network, a quantized network is wanted; "
-        "`deltaloom evaluate`, `tune`, `generate` and `simulate` take it; for all else, quantize "
-        "the float model with another scheme\n"
+        "`deltaloom evaluate`, `tune`, `generate`, `simulate`, `build` and `run` take it; for all "
+        "else, quantize the float model with another scheme\n"
     )
 
 

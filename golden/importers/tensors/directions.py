@@ -8,6 +8,9 @@ from ...errors import printable
 from ...models.float_model import FloatLayer
 from ...models.graph import FRAMES_NAME
 
+INPUT = "(input)"
+"""Among what a layer of a chain reads: the stage's input."""
+
 Chain = tuple[FloatLayer, ...]
 """Layers of which each but the first reads the one before: a cell, with a linear layer before or
 after it where there is a projection."""
@@ -85,7 +88,15 @@ def with_names(stages: Iterable[Stage]) -> list[Stage]:
                 taken.add(name)
                 new[layer.name] = name
             chains.append(
-                tuple(replace(a, name=new[a.name], h_from=new.get(a.h_from, "")) for a in chain)
+                tuple(
+                    replace(
+                        layer,
+                        name=new[layer.name],
+                        h_from=new.get(layer.h_from, ""),
+                        reads=tuple(new.get(name, name) for name in layer.reads),
+                    )
+                    for layer in chain
+                )
             )
         named.append(Stage(tuple(chains)))
     return named
@@ -99,7 +110,9 @@ def link(stages: Iterable[Stage]) -> tuple[tuple[FloatLayer, ...], tuple[str, ..
         for chain in stage.chains:
             read = reads
             for layer in chain:
-                layers.append(replace(layer, reads=_or_default(read, layers)))
+                own = [reads if name == INPUT else (name,) for name in layer.reads]
+                names = tuple(name for part in own for name in part) or read
+                layers.append(replace(layer, reads=_or_default(names, layers)))
                 read = (layer.name,)
         reads = tuple(chain[-1].name for chain in stage.chains)
     return tuple(layers), _or_default(reads, layers)

@@ -74,8 +74,8 @@ class Layout:
     are, or several of one vector, are added up. epsilon: of its norms.
     weights: all needed. biases: all or none; the layer's bias is their sum over the gates that
     each covers. vectors: all or none, then zeros. norms: all or none, then without BatchNorm.
-    skip_scale, projection: names of what `tensor_sru` reads. h_projection: of [units, units] before
-    "h" and the output: the matrix of an LSTM's projection.
+    skip_scale, projection, norm: names of what `sru` reads; of the norm, a module's. h_projection:
+    of [units, units] before "h" and the output: the matrix of an LSTM's projection.
     reverse: what the names of a backward direction's tensors end in. shares: both directions, if
     there are two, have these tensors, and how many there are is not in the names.
     several: other layers may have such names, so that a tensor is a sign of it only beside two of
@@ -95,6 +95,7 @@ class Layout:
     idle: tuple[Idle, ...] = ()
     skip_scale: str = ""
     projection: str = ""
+    norm: str = ""
     h_projection: str = ""
     reverse: str = ""
     shares: bool = False
@@ -117,6 +118,7 @@ class Layout:
             self.skip_scale,
             self.projection,
             self.h_projection,
+            *((f"{self.norm}.weight", f"{self.norm}.bias") if self.norm else ()),
         ]
         return tuple(Tensor(name, ()) for name in names if name)
 

@@ -61,6 +61,7 @@ def _sru(kind: str, gates: tuple[str, ...]) -> Layout:
         vectors=(Tensor("rnn_lst.{n}.weight_c", ("v_f", "v_r")),),
         skip_scale="rnn_lst.{n}.scale_x",
         projection="rnn_lst.{n}.weight_proj",
+        norm="rnn_lst.{n}.layer_norm",
         family="sru",
         columns_first=True,
         interleaved=True,

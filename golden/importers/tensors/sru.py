@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ...cells import CELLS
+from ...cells.norm import epsilons
 from ...errors import UserError
 from ...models.float_model import FloatLayer, FloatPath, Floats
-from .directions import Stage, one, reversed_chain
+from .directions import INPUT, Stage, one, reversed_chain
 from .layers import Found, build_layer, float32, units_of
 from .layout import Layout
 
@@ -27,6 +29,8 @@ class _Stored:
     scale: float
     projection: Floats | None
     number: int
+    gain: Floats | None = None
+    offset: Floats | None = None
 
     @property
     def square(self) -> bool:
@@ -83,7 +87,39 @@ def build_sru(
             f"{odd.layer.name} has 3 matrices for {odd.inputs} inputs and {odd.layer.units} units, "
             f"so no skip term, but {four.layer.name} has one; a module has it in all layers"
         )
-    return [stage for s in stored for stage in _finish(s, without, both)]
+    after = _normalizes_after(stored)
+    return [stage for s in stored for stage in _with_norm(s, without, both, after)]
+
+
+def _with_norm(stored: _Stored, without_skip: bool, both: bool, after: bool) -> list[Stage]:
+    """A layer's stages, with its norm before it or after it."""
+    if stored.gain is None:
+        return _finish(stored, without_skip, both)
+    if both:
+        raise UserError(
+            f"{stored.layer.name}: bidirectional with layer_norm, which is over both directions; "
+            "sru.SRU is supported with one of the two"
+        )
+    if after:
+        norm = one(_norm_layer(stored, stored.layer.units))
+        return [*_finish(stored, without_skip, both), norm]
+    norm_layer = _norm_layer(stored, stored.inputs)
+    *front, stage = _finish(stored, without_skip, both)
+    layer = stage.first
+    if layer.kind != "sru":
+        return [one(norm_layer), *front, stage]
+    return [one(norm_layer, _beside_norm(layer, norm_layer.name))]
+
+
+def _beside_norm(layer: FloatLayer, norm: str) -> FloatLayer:
+    """Of kind "sru" as "sru4" that reads its normalized input, and for its skip the input."""
+    skips = without_input_skip(layer)
+    paths = []
+    for path in skips.paths:
+        zeros = np.zeros_like(path.weights)
+        halves = (zeros, path.weights) if path.gates == ("s",) else (path.weights, zeros)
+        paths.append(replace(path, weights=np.concatenate(halves, axis=2)))
+    return replace(skips, paths=tuple(paths), reads=(norm, INPUT))
 
 
 def without_input_skip(layer: FloatLayer) -> FloatLayer:
@@ -128,7 +164,54 @@ def _read(layout: Layout, found: Found, name: str) -> _Stored:
             raise UserError(f"{what}: sru.SRU expects [inputs, {layer.inputs}]")
         projection = float32(what, stored.T)
         inputs = stored.shape[0]
-    return _Stored(layer, inputs, scale, projection, found.number)
+    gain, offset = (_norm(layout, found, f"{layout.norm}.{part}") for part in ("weight", "bias"))
+    if gain is None and offset is not None:
+        raise UserError(
+            f"{found.full(f'{layout.norm}.weight', '.')} is missing; sru.SRU has it beside "
+            f"{found.shown(f'{layout.norm}.bias')}"
+        )
+    return _Stored(layer, inputs, scale, projection, found.number, gain, offset)
+
+
+def _norm(layout: Layout, found: Found, name: str) -> Floats | None:
+    """A tensor of the layer's norm, [inputs] or [units]; None where there is none."""
+    if name not in found.arrays:
+        return None
+    values = found.arrays[name]
+    if values.ndim != 1 or not values.size:
+        raise UserError(f"{found.shown(name)}: sru.SRU expects [inputs] or [units]")
+    return float32(found.shown(name), values)
+
+
+def _normalizes_after(stored: Sequence[_Stored]) -> bool:
+    """Whether outputs are normalized and not inputs: by the sizes where they tell."""
+    normed = [s for s in stored if s.gain is not None]
+    for s in normed:
+        assert s.gain is not None
+        for values in (s.gain, s.offset):
+            if values is not None and len(values) not in (s.inputs, s.layer.units):
+                raise UserError(
+                    f"{s.layer.name}: its layer_norm has {len(values)} elements, sru.SRU expects "
+                    f"{s.inputs}, the inputs, or {s.layer.units}, the units"
+                )
+    return any(s.gain is not None and len(s.gain) != s.inputs for s in normed)
+
+
+def _norm_layer(stored: _Stored, units: int) -> FloatLayer:
+    assert stored.gain is not None
+    if len(stored.gain) != units:
+        raise UserError(
+            f"{stored.layer.name}: its layer_norm has {len(stored.gain)} elements, those of other "
+            f"layers say that it must have {units}; a module has norms of one kind"
+        )
+    offset = np.zeros_like(stored.gain) if stored.offset is None else stored.offset
+    return FloatLayer(
+        name=f"{stored.layer.name}.norm",
+        kind="layer_norm",
+        paths=(FloatPath(source="x", gates=("y",), weights=np.eye(units, dtype=np.float32)[None]),),
+        bias=np.zeros((1, units), np.float32),
+        vectors={"gain_y": stored.gain, "bias_y": offset, **epsilons(CELLS["layer_norm"], units)},
+    )
 
 
 def _finish(stored: _Stored, without_skip: bool, both: bool) -> list[Stage]:

@@ -16,6 +16,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ...parts.memory import of_macros
 from ...parts.pipeline import select
 from ...words import WORD_COUNT_BITS
 from .block import LaneBlock
@@ -138,6 +139,7 @@ class MacArray(wiring.Component):
                     now=tag,
                     later=later[0],
                     add=valid[1],
+                    shared=not of_macros(platform),
                 )
             )
         self._drain(m, Value.cast(sums), load[1], later[1])

@@ -28,6 +28,9 @@ class LaneBlock:
         The beat's tag in three cycles that follow each other.
     add : in, 1 bit
         In `later`'s cycle: there is a beat.
+    shared : bool
+        Multipliers are there, and wide, so that lanes share them; of a chip's gates each lane has
+        one that is as narrow as its factors.
     """
 
     m: Module
@@ -39,6 +42,7 @@ class LaneBlock:
     now: data.View
     later: data.View
     add: Value
+    shared: bool = True
 
     def weights(self) -> list[Value]:
         """The digits with their sign; one bit more where they may have none."""

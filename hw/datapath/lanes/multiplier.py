@@ -4,7 +4,8 @@
 A multiplier of 18 x 18 bits takes the weights of several lanes side by side, s bits apart:
 (w0 + w1 * 2**s) * d = w0 * d + w1 * d * 2**s. A product of a b-bit digit and a delta of n bits fits
 s = b + n bits with its sign, so a lane's field is its product, less one where what lies below is
-negative: that sign is added again, as the carry into the lane's sum, which costs nothing.
+negative: that sign is added again, as the carry into the lane's sum, which costs nothing. In a
+chip, whose multipliers are gates, each lane has its own.
 
 A digit of two bits is two terms, d and 2d, and one adder: less than what its part of a multiplier
 would cost if multipliers were made of LUTs.
@@ -34,7 +35,7 @@ def multiplier_lanes(block: LaneBlock) -> None:
         _two_terms(block)
         return
     weights = block.weights()
-    together = lanes_per_multiplier(digit_bits, delta_bits)
+    together = lanes_per_multiplier(digit_bits, delta_bits) if block.shared else 1
     for n in range(0, len(weights), together):
         _one_multiplier(block, n, weights[n : n + together], spacing=digit_bits + delta_bits)
 

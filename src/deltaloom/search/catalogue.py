@@ -5,7 +5,7 @@ from ..golden.errors import UserError
 from .cost import Cost
 from .costs import COSTS, Own
 
-SILICON = ("cycles", "latency", "luts", "flip-flops", "multipliers", "block-rams")
+SILICON = ("cycles", "latency", "energy", "luts", "flip-flops", "multipliers", "block-rams")
 """Those of the accelerator that `deltaloom generate` would write; see `silicon`."""
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Costs of the accelerator that `deltaloom generate` would write, from the exact cycle model and
-the area model; and whether it fits a board.
+"""Costs of the accelerator that `deltaloom generate` would write, from the exact cycle model, the
+area model and the energy model; and whether it fits a board.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,6 +16,7 @@ from ..hw.compiler.plan import Plan
 from ..hw.config import AcceleratorConfig
 from ..hw.estimates.area import AreaEstimate, estimate_area
 from ..hw.estimates.cycles import estimate_plan
+from ..hw.estimates.energy import estimate_energy
 from .cost import NETWORK, RUN
 from .options import Options
 from .work import Events, Found
@@ -54,6 +55,16 @@ class Latency(Cycles):
     def __call__(self, found: Found) -> float:
         options: Options = found.options
         return super().__call__(found) / options.clock_mhz
+
+
+class Energy:
+    """Energy of an average frame in standard cells, with the same events."""
+
+    title, unit, more, needs = "energy", "nJ a frame", False, RUN
+
+    def __call__(self, found: Found) -> float:
+        plan = Plan.of(found.network, accelerator(found.network, found))
+        return 1e9 * estimate_energy(plan, _first(found.events, found.options.steps)).total
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +106,10 @@ def overuse(found: Found, board_name: str) -> float:
     return max(used / there for used, there in fit.resources.values()) - 1
 
 
-SILICON_COSTS: Mapping[str, Cycles | AreaCost] = {
+SILICON_COSTS: Mapping[str, Cycles | Energy | AreaCost] = {
     "cycles": Cycles(),
     "latency": Latency(),
+    "energy": Energy(),
     "luts": AreaCost("LUTs", lambda area: area.luts),
     "flip-flops": AreaCost("flip-flops", lambda area: area.flip_flops),
     "multipliers": AreaCost("multipliers", lambda area: area.multipliers),

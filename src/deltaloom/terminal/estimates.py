@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cycles per step and area that verbs estimate without building or simulating anything."""
+"""Cycles per step, area and energy that verbs estimate without building or simulating anything."""
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,12 @@ from ..golden.errors import UserError
 if TYPE_CHECKING:
     from ..boards.flow.fits import BoardFit
     from ..golden.data import Dataset
-    from ..golden.models.network import Network
+    from ..golden.evaluation.networks import AnyNetwork
     from ..hw.compiler.plan import Plan
     from ..hw.config import AcceleratorConfig
     from ..hw.estimates.area import AreaEstimate
+    from ..hw.estimates.cycle_machine import Events
+    from ..hw.estimates.energy import EnergyEstimate
 
 STEPS = 1000
 """Most frames of a data set that an estimate is over."""
@@ -21,46 +24,74 @@ DENSE_STEPS = 4
 """Steps until one takes as long as the next."""
 
 
-def estimated_cycles(
-    network: "Network", word_bits: int, data: "Dataset"
-) -> tuple[float, float] | None:
-    """Cycles per step (dense, with the events of the data's first frames) on the accelerator that
-    `network` would get; None where there is no hardware for it, or none that the estimate covers,
-    or Amaranth is not installed.
-    """
-    plan = _plan(network, word_bits)
-    if plan is None:
-        return None
-    dense, delta = _dense_cycles(plan), _data_cycles(network, plan, data)
-    return None if dense is None or delta is None else (dense, delta)
-
-
-def data_cycles(network: "Network", config: "AcceleratorConfig", data: "Dataset") -> float | None:
-    """Cycles per step with the events of the data's first frames; None where the estimate does not
-    cover the accelerator.
-    """
-    from ..hw.compiler.plan import Plan
-
-    return _data_cycles(network, Plan.of(network, config), data)
-
-
-def _data_cycles(network: "Network", plan: "Plan", data: "Dataset") -> float | None:
-    from ..golden.engines.engine import quantize_frames, run
-    from ..hw.estimates.cycles import estimate_plan
+def data_events(network: "AnyNetwork", data: "Dataset") -> "list[Events]":
+    """What fires in the data's first frames; none where Amaranth is not installed."""
+    if find_spec("amaranth") is None:
+        return []
+    from ..golden.evaluation.networks import input_words, run_words
 
     frames, left = [], STEPS
     for features in data.features:
         if left:
-            frames.append(quantize_frames(network, features[:left]))
+            frames.append(input_words(network, features[:left]))
             left -= len(frames[-1])
-    events = [result.events for result in run(network, frames)]
+    return [result.events for result in run_words(network, frames)]
+
+
+def estimated_cycles(
+    network: "AnyNetwork", word_bits: int, events: "Sequence[Events]"
+) -> tuple[float, float] | None:
+    """Cycles per step (dense, with these events) on the accelerator that `network` would get; None
+    where there is no hardware for it, or none that the estimate covers, or Amaranth is not
+    installed.
+    """
+    plan = _plan(network, word_bits)
+    if plan is None:
+        return None
+    dense, delta = _dense_cycles(plan), event_cycles(plan, events)
+    return None if dense is None or delta is None else (dense, delta)
+
+
+def estimated_energy(
+    network: "AnyNetwork", word_bits: int, events: "Sequence[Events]"
+) -> "tuple[float, EnergyEstimate] | None":
+    """Energy of a frame in standard cells: dense, J, and with these events; None as for cycles."""
+    plan = _plan(network, word_bits)
+    if plan is None:
+        return None
+    from ..hw.estimates.cycles import dense_events
+
+    def dense(steps: int) -> float:
+        found = event_energy(plan, [dense_events(plan.network, steps)])
+        return 0.0 if found is None else steps * found.total
+
+    delta = event_energy(plan, events)
+    if delta is None:
+        return None
+    return (dense(2 * DENSE_STEPS) - dense(DENSE_STEPS)) / DENSE_STEPS, delta
+
+
+def event_energy(plan: "Plan", events: "Sequence[Events]") -> "EnergyEstimate | None":
+    """Energy of a frame with these events; None where the estimate does not cover it."""
+    from ..hw.estimates.energy import estimate_energy
+
+    try:
+        return estimate_energy(plan, events)
+    except UserError:
+        return None
+
+
+def event_cycles(plan: "Plan", events: "Sequence[Events]") -> float | None:
+    """Cycles per step with these events; None where the estimate does not cover the accelerator."""
+    from ..hw.estimates.cycles import estimate_plan
+
     try:
         return estimate_plan(plan, events).cycles_per_step
     except UserError:
         return None
 
 
-def _plan(network: "Network", word_bits: int) -> "Plan | None":
+def _plan(network: "AnyNetwork", word_bits: int) -> "Plan | None":
     """The plan of `network` on the accelerator that it would get; None where there is none."""
     if find_spec("amaranth") is None:
         return None
@@ -75,7 +106,7 @@ def _plan(network: "Network", word_bits: int) -> "Plan | None":
     return plan
 
 
-def estimated_area(network: "Network", word_bits: int) -> "AreaEstimate | None":
+def estimated_area(network: "AnyNetwork", word_bits: int) -> "AreaEstimate | None":
     """What the accelerator that `network` would get takes of an ECP5, buses included; None where
     there is no hardware for it, or Amaranth is not installed.
     """
@@ -87,7 +118,7 @@ def estimated_area(network: "Network", word_bits: int) -> "AreaEstimate | None":
     return estimate_area(plan.config)
 
 
-def board_fits(network: "Network", word_bits: int) -> "tuple[BoardFit, ...]":
+def board_fits(network: "AnyNetwork", word_bits: int) -> "tuple[BoardFit, ...]":
     """The accelerator that `network` would get on each board; none where there is no hardware for
     it, or Amaranth is not installed.
     """
@@ -99,7 +130,7 @@ def board_fits(network: "Network", word_bits: int) -> "tuple[BoardFit, ...]":
     return fit_boards(plan.config)
 
 
-def dense_cycles(network: "Network", config: "AcceleratorConfig") -> float | None:
+def dense_cycles(network: "AnyNetwork", config: "AcceleratorConfig") -> float | None:
     """Cycles of a step where every element changes in every step, a sequence's first ones apart;
     None where the estimate does not cover the accelerator.
     """

@@ -54,13 +54,13 @@ def print_numbers(
 
     from ..golden.evaluation.saturation import saturation
     from ..golden.quantization.calibration import observe
-    from ..golden.quantization.input_ranges import with_input_scale
+    from ..golden.quantization.norm_ranges import balanced_as
     from ..golden.reports.paths import describe
     from ..golden.reports.warnings import warnings_of
 
     some = data.first(FRAMES)
     if model is not None and not reports and _alike(network, model):
-        model = with_input_scale(model, network.input_scale)
+        model = balanced_as(model, network)
         reports = describe(network, model, observe(model, some))
     found = saturation(network, some)
     head, *rows = found.rows()

@@ -11,9 +11,9 @@ from ..golden.errors import UserError
 METHODS = ("sensitivity", "nsga2", "random")
 OBJECTIVES = (
     "error, nmse (of the outputs to the float model's, in dB), size (kB), bit-operations (M), "
-    "eliminated (operations, percent), cycles, latency (us), luts, flip-flops, multipliers, "
-    "block-rams, silago-speedup, silago-true-speedup, silago-energy (uJ), bitfusion-speedup, "
-    "bitfusion-true-speedup, or FILE.py:FUNCTION"
+    "eliminated (operations, percent), cycles, latency (us), energy (nJ, in cells), luts, "
+    "flip-flops, multipliers, block-rams, silago-speedup, silago-true-speedup, silago-energy (uJ), "
+    "bitfusion-speedup, bitfusion-true-speedup, or FILE.py:FUNCTION"
 )
 NETWORK, SCHEME = "network.safetensors", "scheme.toml"
 BEACONS = "beacons"

@@ -23,7 +23,7 @@ from ..golden.evaluation.operations import eliminated
 from ..golden.models.float_model import FloatModel
 from ..golden.models.network import Network
 from ..golden.quantization.dequantize import dequantized
-from ..golden.quantization.input_ranges import with_input_scale
+from ..golden.quantization.norm_ranges import balanced_as
 from .batches import Batches, Piece
 from .checkpoint import Checkpoint
 from .checks import check_data
@@ -71,7 +71,7 @@ def finetune(
     options = options or Options()
     check_data(network, data, tuning)
     check_layers(network, model)
-    model = with_input_scale(model, network.input_scale)
+    model = balanced_as(model, network)
     run = _Run(network, model, data, tuning, metric, options)
     kept = Checkpoint(checkpoint, run.digest if checkpoint else "")
     state = kept.load()

@@ -125,7 +125,7 @@ class Build:
         from ..boards.flow.design import BoardDesign
         from ..boards.flow.fits import check_fit
         from ..boards.registry import find_board
-        from ..golden.models.network import Network
+        from ..golden.evaluation.networks import load_network
         from ..hw.compiler.fit import derive_config
 
         clock, cycles = _positive(args, "clock"), _positive(args, "cycles_per_step")
@@ -139,7 +139,7 @@ class Build:
         check_rates(board, clock_mhz=clock or board.clock_mhz, baud=baud or board.baud)
         if "simulated" not in args:
             check_tools(board, synth_only="synth_only" in args)
-        network = Network.load(args.network)
+        network = load_network(args.network)
         config = derive_config(
             network,
             lane_kind=args.lanes,

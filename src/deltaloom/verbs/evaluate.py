@@ -3,14 +3,20 @@
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..golden.writing import together
 from ..terminal.boards import boards_json, boards_section, print_boards
 from ..terminal.document import write_document
-from ..terminal.estimates import board_fits, estimated_area, estimated_cycles
+from ..terminal.estimates import (
+    board_fits,
+    data_events,
+    estimated_area,
+    estimated_cycles,
+    estimated_energy,
+)
 from ..terminal.fidelity import print_outputs
 from ..terminal.numbers import Numbers, print_numbers
 from ..terminal.options import (
@@ -30,12 +36,13 @@ if TYPE_CHECKING:
     from ..golden.evaluation.networks import AnyNetwork
     from ..golden.evaluation.result import Evaluation
     from ..hw.estimates.area import AreaEstimate
+    from ..hw.estimates.energy import EnergyEstimate
 
 
 class Evaluate:
     """Runs the float model, the quantized network and the delta network over the same data."""
 
-    help = "evaluate a quantized network: error, eliminated operations, size, cycles"
+    help = "evaluate a quantized network: error, eliminated operations, size, cycles, energy"
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         add_network(parser)
@@ -76,19 +83,23 @@ class Evaluate:
         with progress_bars() as progress:
             evaluation = evaluate(network, data, model, args.word_bits, progress, metrics)
         fits: Sequence[BoardFit] = ()
-        cycles = area = None
+        hardware = Hardware()
         if isinstance(network, Network):
             fits = board_fits(network, args.word_bits)
-            cycles = estimated_cycles(network, args.word_bits, data)
-            area = estimated_area(network, args.word_bits)
+            events = data_events(network, data)
+            hardware = Hardware(
+                cycles=estimated_cycles(network, args.word_bits, events),
+                energy=estimated_energy(network, args.word_bits, events),
+                area=estimated_area(network, args.word_bits),
+            )
         with together():
             if fits:
                 print_boards(fits)
             numbers: Numbers | None = None
             if isinstance(network, Network):
                 numbers = print_numbers(network, data, known)
-            _print(evaluation, network, cycles, area)
-            estimates = {"boards": boards_json(fits), **_estimates(cycles, area)}
+            _print(evaluation, network, hardware)
+            estimates = {"boards": boards_json(fits), **hardware.plain()}
             plain = {} if numbers is None else numbers.plain()
             write_document(args, asdict(evaluation) | estimates | plain)
             if page is not None:
@@ -96,46 +107,73 @@ class Evaluate:
                 if numbers is not None:
                     sections.insert(1, numbers.section())
                 if fits:
-                    sections.insert(
-                        1, boards_section(fits, _estimate_rows(evaluation, cycles, area))
-                    )
+                    sections.insert(1, boards_section(fits, hardware.rows(evaluation)))
                 write_report(page, "evaluate", sections, *inputs)
 
 
-def _estimates(
-    cycles: tuple[float, float] | None, area: "AreaEstimate | None"
-) -> dict[str, object]:
-    """What is estimated of the hardware, as plain data; None for what is not."""
-    names = ("luts", "flip_flops", "multipliers", "block_rams")
-    return {
-        "estimated_cycles_per_step": cycles and dict(zip(("dense", "delta"), cycles, strict=True)),
-        "estimated_area": area and {name: getattr(area, name) for name in names},
-    }
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hardware:
+    """What is estimated of the hardware; None for what is not.
+
+    Members
+    -------
+    cycles: per step, dense and with the data's events.
+    energy: of a frame in standard cells, dense, J, and with the data's events.
+    area: of an ECP5.
+    """
+
+    cycles: tuple[float, float] | None = None
+    energy: "tuple[float, EnergyEstimate] | None" = None
+    area: "AreaEstimate | None" = None
+
+    def plain(self) -> dict[str, object]:
+        """As plain data, energies in nJ."""
+        names = ("luts", "flip_flops", "multipliers", "block_rams")
+        energy = None
+        if self.energy is not None:
+            dense, delta = self.energy
+            energy = {
+                "corner": delta.corner,
+                "dense": 1e9 * dense,
+                "delta": 1e9 * delta.total,
+                "parts": {name: 1e9 * part for name, part in delta.parts.items()},
+                "clock": 1e9 * delta.clock,
+            }
+        return {
+            "estimated_cycles_per_step": self.cycles
+            and dict(zip(("dense", "delta"), self.cycles, strict=True)),
+            "estimated_energy_nj": energy,
+            "estimated_area": self.area and {name: getattr(self.area, name) for name in names},
+        }
+
+    def rows(self, evaluation: "Evaluation") -> list[tuple[str, str]]:
+        """The same in words."""
+        rows, words = [], f"{evaluation.word_bits}-bit words"
+        if self.cycles is not None:
+            what = f"estimated cycles per step, {words}"
+            rows.append((f"{what}, dense", f"{self.cycles[0]:,.0f}"))
+            rows.append((f"{what}, delta", f"{self.cycles[1]:,.1f}"))
+        if self.energy is not None:
+            dense, delta = self.energy
+            what = f"estimated energy per step, {words}"
+            rows.append((f"{what}, dense", f"{1e9 * dense:,.0f} nJ"))
+            rows.append((f"{what}, delta", f"{1e9 * delta.total:,.0f} nJ"))
+            library, corner = delta.corner.split(", ", 1)
+            rows.append(("library of the energy, before placement", library))
+            rows.append(("its corner", corner))
+        if self.area is not None:
+            blocks = f"{self.area.multipliers:,}, {self.area.block_rams:,}"
+            rows += [
+                (
+                    "estimated LUTs, flip-flops (ECP5)",
+                    f"{self.area.luts:,}, {self.area.flip_flops:,}",
+                ),
+                ("estimated multipliers, block RAMs (ECP5)", blocks),
+            ]
+        return rows
 
 
-def _estimate_rows(
-    evaluation: "Evaluation", cycles: tuple[float, float] | None, area: "AreaEstimate | None"
-) -> list[tuple[str, str]]:
-    """The same in words."""
-    rows = []
-    if cycles is not None:
-        what = f"estimated cycles per step, {evaluation.word_bits}-bit words"
-        rows += [(f"{what}, dense", f"{cycles[0]:,.0f}"), (f"{what}, delta", f"{cycles[1]:,.1f}")]
-    if area is not None:
-        blocks = f"{area.multipliers:,}, {area.block_rams:,}"
-        rows += [
-            ("estimated LUTs, flip-flops (ECP5)", f"{area.luts:,}, {area.flip_flops:,}"),
-            ("estimated multipliers, block RAMs (ECP5)", blocks),
-        ]
-    return rows
-
-
-def _print(
-    evaluation: "Evaluation",
-    network: "AnyNetwork",
-    cycles: tuple[float, float] | None,
-    area: "AreaEstimate | None",
-) -> None:
+def _print(evaluation: "Evaluation", network: "AnyNetwork", hardware: Hardware) -> None:
     from rich.markup import escape
     from rich.table import Table
 
@@ -166,7 +204,7 @@ def _print(
     totals = Table.grid(padding=(0, 2))
     totals.add_column()
     totals.add_column(justify="right")
-    for row in evaluation.rows() + _estimate_rows(evaluation, cycles, area):
+    for row in evaluation.rows() + hardware.rows(evaluation):
         totals.add_row(*map(escape, row))
     print_table(totals)
     if "delta" in evaluation.fidelity:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..golden.arithmetic import Ints
-    from ..golden.models.network import Network
+    from ..golden.evaluation.networks import AnyNetwork
     from ..host.accelerator import Accelerator
 
 MISMATCH = 1
@@ -81,11 +81,11 @@ class Run:
 
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.data import Dataset
-        from ..golden.models.network import Network
+        from ..golden.evaluation.networks import load_network
         from ..host.accelerator import Accelerator
 
         check_output(getattr(args, "output", None), args.network, args.data)
-        network = set_thresholds(Network.load(args.network), getattr(args, "threshold", []))
+        network = set_thresholds(load_network(args.network), getattr(args, "threshold", []))
         sequences = read_frames(args, network, Dataset.load(args.data))
         with (
             stage_lines() as progress,
@@ -111,19 +111,19 @@ class Run:
 
 
 def run_sequences(
-    accelerator: "Accelerator", network: "Network", sequences: "Sequence[Ints]"
+    accelerator: "Accelerator", network: "AnyNetwork", sequences: "Sequence[Ints]"
 ) -> "tuple[list[Ints], dict[str, Any]]":
     """The output words of each sequence, and the run's figures as plain data."""
     import numpy as np
 
-    from ..golden.engines import engine
+    from ..golden.evaluation.networks import run_words
 
     accelerator.counters(clear=True)
     started = time.perf_counter()
     outputs = [accelerator.predict(words).astype(np.int64) for words in sequences]
     seconds = time.perf_counter() - started
     counted = accelerator.counters()
-    wanted = [result.outputs for result in engine.run(network, sequences)]
+    wanted = [result.outputs for result in run_words(network, sequences)]
     return outputs, {
         "frames": sum(len(words) for words in sequences),
         "sequences": len(sequences),
@@ -135,10 +135,10 @@ def run_sequences(
     }
 
 
-def _write(network: "Network", outputs: "list[Ints]", file: Path) -> None:
+def _write(network: "AnyNetwork", outputs: "list[Ints]", file: Path) -> None:
     import numpy as np
 
-    from ..golden.engines.engine import real_outputs
+    from ..golden.evaluation.networks import real_outputs
     from ..golden.writing import replacing
 
     if file.suffix != ".npz":

@@ -235,5 +235,23 @@ def test_missing_bias_of_sru(load, read_case, refused):
 
 def test_layer_normalised_sru(load, read_case, refused):
     weights, _ = read_case("sru_vectors.npz", "k4")
-    found = refused(load, weights | {"rnn_lst.0.layer_norm.weight": np.ones(5)})
-    assert found.startswith("rnn_lst.0.layer_norm.weight [5] belongs to layer normalization; supp")
+    normed = weights | {"rnn_lst.0.layer_norm.weight": np.ones(5)}
+    assert "layer_norm" in [kind for _, kind in kinds(load(normed))]
+    found = refused(load, weights | {"rnn_lst.0.layer_norm.weight": np.ones(4)})
+    assert found.startswith("sru.0: its layer_norm has 4 elements, sru.SRU expects 5, the inputs, ")
+    found = refused(load, normed, bidirectional=True)
+    assert found.startswith("sru.0: bidirectional with layer_norm, which is over both directions; ")
+    found = refused(load, weights | {"rnn_lst.0.layer_norm.bias": np.ones(5)})
+    assert found.startswith("rnn_lst.0.layer_norm.weight is missing; sru.SRU has it beside rnn_lst")
+
+
+LAYER_NORM = ("ligru", "sligru", "sligru_batch", "sligru_affine", "sru", "sru_after")
+
+
+@pytest.mark.parametrize("case", LAYER_NORM)
+def test_layer_normalization_of_packages(case, load, read_case):
+    weights, arrays = read_case("layer_norm_vectors.npz", case)
+    bare = case in ("sligru", "sligru_batch")  # whose recurrent norms have no tensors
+    model = load(weights, recurrent_norm=bare)
+    assert any("norm" in kind for _, kind in kinds(model))
+    assert_gives(model, arrays["x"], arrays["h"], 1e-5 if "sru" in case else 1e-6)

@@ -7,9 +7,13 @@ Each is written once more here, with PyTorch's own layer_norm, and run over the 
 import numpy as np
 import pytest
 
+from deltaloom.golden.data import Dataset
+from deltaloom.golden.engines.engine import quantize_frames, real_outputs, run
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.importers.checkpoint import ImportOptions, import_checkpoint
 from deltaloom.golden.models.float_model import FloatModel, run_float
+from deltaloom.golden.quantization.quantize import quantize
+from deltaloom.golden.quantization.scheme import Scheme
 
 torch = pytest.importorskip("torch")
 norm = torch.nn.functional.layer_norm
@@ -269,3 +273,52 @@ def test_refused_by_name(name, tmp_path):
     shapes, message = WRONG[name]
     with pytest.raises(UserError, match=message):
         import_checkpoint(stored(tmp_path, tensors(0, shapes)))
+
+
+def run_sru(found, frames, n, after, skip=True):
+    """One layer, as sru.modules.SRUCell computes it."""
+    x = torch.from_numpy(frames)
+    p = f"sru.rnn_lst.{n}."
+    gain, offset = found[f"{p}layer_norm.weight"], found[f"{p}layer_norm.bias"]
+    inner = x if after else norm(x, x.shape[-1:], gain, offset)
+    units = found[f"{p}bias"].shape[0] // 2
+    u = (inner @ found[f"{p}weight"]).reshape(len(x), units, -1)
+    (v_f, v_r), (b_f, b_r) = found[f"{p}weight_c"].chunk(2), found[f"{p}bias"].chunk(2)
+    c, outputs = torch.zeros(units, dtype=torch.float64), []
+    for t in range(len(x)):
+        f = (u[t, :, 1] + v_f * c + b_f).sigmoid()
+        r = (u[t, :, 2] + v_r * c + b_r).sigmoid()
+        c = f * c + (1 - f) * u[t, :, 0]
+        residual = u[t, :, 3] if u.shape[2] == 4 else x[t] * found[f"{p}scale_x"] if skip else 0
+        outputs.append(r * c + (1 - r) * residual)
+    h = torch.stack(outputs)
+    return (norm(h, h.shape[-1:], gain, offset) if after else h).numpy()
+
+
+def sru_shapes(sizes, after):
+    shapes = {}
+    for n, (inputs, units) in enumerate(sizes):
+        p, count = f"sru.rnn_lst.{n}.", 3 if inputs == units else 4
+        size = (units if after else inputs,)
+        shapes |= {f"{p}weight": (inputs, count * units), f"{p}weight_c": (2 * units,)}
+        shapes |= {f"{p}bias": (2 * units,), f"{p}scale_x": (1,)}
+        shapes |= {f"{p}layer_norm.weight": size, f"{p}layer_norm.bias": size}
+    return shapes
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("sizes", [[(5, 9), (9, 9)], [(9, 9)]])
+def test_sru_normalizes_its_input_or_its_output(after, sizes, tmp_path):
+    if after and sizes == [(9, 9)]:
+        return  # no size tells that it is the output
+    found = tensors(5, sru_shapes(sizes, after))
+    model = import_checkpoint(stored(tmp_path, found))
+    frames = np.random.default_rng(1).normal(size=(STEPS, sizes[0][0]))
+    wanted = frames
+    for n in range(len(sizes)):
+        wanted = run_sru(found, wanted, n, after)
+    np.testing.assert_allclose(run_float(model, frames)[0], wanted, rtol=0, atol=2e-5)
+    data = Dataset((frames.astype(np.float32),))
+    network = quantize(model, data, Scheme(weight_bits=16, activation_bits=16))
+    (result,) = run(network, [quantize_frames(network, frames)])
+    assert np.abs(real_outputs(network, result.outputs) - wanted).max() < 0.02

@@ -10,7 +10,7 @@ from deltaloom.golden.cells.norm import LEAST
 from deltaloom.golden.engines.engine import quantize_frames, real_outputs, run
 from deltaloom.golden.engines.float_engine import run_float_batch
 from deltaloom.golden.models.float_model import run_float
-from deltaloom.golden.quantization.norm_ranges import balance_norms
+from deltaloom.golden.quantization.norm_ranges import balance_norms, balanced_as
 from deltaloom.golden.quantization.quantize import quantize
 from deltaloom.golden.quantization.scheme import Scheme
 
@@ -62,3 +62,14 @@ def test_large_sums_lose_nothing(make_model, make_dataset, kind):
 def test_models_without_norms_stay_the_same_object(make_model, make_dataset):
     model = make_model([("lstm", 4)], 3)
     assert balance_norms(model, make_dataset(3, [5])) is model
+
+
+@pytest.mark.parametrize("factor", [0.25, 32])
+def test_a_network_tells_its_powers(make_model, make_dataset, factor):
+    model, data = scaled(make_model([("lstm_norm_xh_out", 9)], 5), factor), make_dataset(5, [30])
+    network, wanted = quantize(model, data), balance_norms(model, data)
+    found = balanced_as(model, network)
+    for path, other in zip(found.layers[0].paths, wanted.layers[0].paths, strict=True):
+        np.testing.assert_array_equal(path.weights, other.weights)
+    for name, vector in wanted.layers[0].vectors.items():
+        np.testing.assert_array_equal(found.layers[0].vectors[name], vector)

@@ -7,7 +7,10 @@ import pytest
 from amaranth.back import rtlil
 
 from deltaloom.boards.ecp5.synthesis import synthesize
+from deltaloom.golden.data import Dataset
 from deltaloom.golden.delta import DELTA_MODES, POWER_OF_TWO
+from deltaloom.golden.integer_lstm.recipe import quantize
+from deltaloom.golden.integer_lstm.synthetic import make_frames, make_lstm_network
 from deltaloom.golden.models.synthetic import Shape, make_network
 from deltaloom.hw.accelerator import Accelerator
 from deltaloom.hw.bus.axi import flat_ports
@@ -82,6 +85,22 @@ def test_against_yosys(name):
     assert (estimate.multipliers, estimate.block_rams) == (multipliers, block_rams)
     assert estimate.luts == pytest.approx(luts, rel=MOST)
     assert estimate.flip_flops == pytest.approx(flip_flops, rel=MOST)
+
+
+# The same of layers of 5 cells behind 3 inputs, with 2 classes and 32-bit words, on 2026-11-29.
+INTEGER = {"plain": (6992, 7963, 24, 52), "all": (9983, 10266, 36, 45)}
+
+
+@pytest.mark.parametrize("variant", INTEGER)
+def test_integer_only_lstms_against_yosys(variant):
+    model = make_lstm_network(variant, (3, 5), classes=2)
+    network = quantize(model, Dataset(tuple(make_frames(3, [40] * 2))))
+    config, (luts, flip_flops, *others) = derive_config(network, word_bits=32), INTEGER[variant]
+    estimate = estimate_area(config)
+    assert [estimate.multipliers, estimate.block_rams] == others
+    assert estimate.luts == pytest.approx(luts, rel=MOST)
+    assert estimate.flip_flops == pytest.approx(flip_flops, rel=MOST)
+    assert ("statistics" in estimate.components) == (variant == "all")
 
 
 def test_synthesis_of_a_small_design(tmp_path):

@@ -6,18 +6,26 @@ from pathlib import Path
 
 import pytest
 
+import deltaloom
 from deltaloom.boards.asic import synthesis
 from deltaloom.boards.asic.build import VERILOG, build_cells
 from deltaloom.boards.asic.libraries import find_technology
 from deltaloom.boards.asic.report import AsicReport
+from deltaloom.golden.data import Dataset
+from deltaloom.golden.engines.engine import quantize_frames
 from deltaloom.golden.errors import UserError
+from deltaloom.golden.evaluation.thresholds import uniform_thresholds
+from deltaloom.golden.importers.checkpoint import import_checkpoint
 from deltaloom.golden.models.synthetic import make_frames, make_network
+from deltaloom.golden.quantization.quantize import Scheme, quantize
 from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.sim.gates.run import run_bench, simulate_gates
+from deltaloom.sim.testing.cut import cut
 
 TESTS = Path(__file__).parents[2]
 TINY = TESTS / "boards" / "asic" / "tiny.lib"
 OSU018 = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
+SPEECH = Path(deltaloom.__file__).parent / "data" / "speech"
 FRAMES = [make_frames(2, 3, seed=1), make_frames(2, 2, seed=2)]
 
 
@@ -130,3 +138,23 @@ def test_networks_in_osu018_are_golden(name, tmp_path):
     build = build_cells(config, technology, folder=tmp_path, macro_bits=128)
     frames = [make_frames(5, 8, seed=3, smooth=0.8), make_frames(5, 4, seed=5)]
     assert simulate_gates(build, network, frames).words == 36
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("cell", "bits", "layers"), [("lstm", 8, 1), ("gru", 4, 1), ("ligru", 2, 2)]
+)
+def test_speech_networks_in_osu018_are_golden(cell, bits, layers, tmp_path):
+    """Cut out of the shipped ones: 32 units of each layer, 16 outputs; threshold 8, on speech."""
+    if not OSU018.is_file():
+        pytest.skip("osu018 is not installed: apt-get install qflow-tech-osu018")
+    model = cut(
+        import_checkpoint(SPEECH / f"{cell}.safetensors"), units=32, layers=layers, outputs=16
+    )
+    calibration = Dataset.load(SPEECH / "calibration.npz")
+    network = uniform_thresholds(quantize(model, calibration, Scheme(weight_bits=bits)), 8)
+    frames = quantize_frames(network, Dataset.load(SPEECH / "test.npz").features[0][:4])
+    technology = find_technology("osu018", workdir=tmp_path)
+    config = derive_config(network, word_bits=64)
+    build = build_cells(config, technology, folder=tmp_path, macro_bits=256)
+    assert simulate_gates(build, network, [frames]).words == 4 * 16

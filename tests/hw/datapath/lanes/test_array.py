@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
+from amaranth.back import rtlil
+from amaranth.hdl import Elaboratable, Fragment, Value
 
+from deltaloom.boards.asic.macros import MacroPlatform
 from deltaloom.golden.arithmetic import code_range
 from deltaloom.hw.datapath.lanes.array import MacArray
 from deltaloom.sim.testing.streams import run, set_value
@@ -22,8 +25,27 @@ def lane_values(weights, digits, digit_bits, drain_rows):
     return ((split >> shifts) & ((1 << digit_bits) - 1)).reshape(len(weights), -1)
 
 
+class InCells(Elaboratable):
+    """A component as it is in a chip."""
+
+    def __init__(self, dut):
+        self._dut = dut
+
+    def elaborate(self, platform):
+        return Fragment.get(self._dut, MacroPlatform())
+
+
 def check(
-    groups, *, weight_bits, delta_bits, drain_rows, sum_bits, widths=None, words=None, gaps=0.0
+    groups,
+    *,
+    weight_bits,
+    delta_bits,
+    drain_rows,
+    sum_bits,
+    widths=None,
+    words=None,
+    gaps=0.0,
+    in_cells=False,
 ):
     """Groups of beats against the NumPy product; each drains as early as the caller may ask.
 
@@ -74,7 +96,7 @@ def check(
                 drained.append((cycle, [sums[n] for n in range(drain_rows)]))
             cycle += 1
 
-    run(dut, sink, source, cycles=20000)
+    run(InCells(dut) if in_cells else dut, sink, source, cycles=20000)
     expected = []
     for (weights, deltas), count in zip(groups, words, strict=True):
         expected += (deltas @ weights).reshape(-1, drain_rows)[:count].tolist()
@@ -99,6 +121,28 @@ def test_every_width(weight_bits, delta_bits):
         drain_rows=2,
         sum_bits=weight_bits + delta_bits + 2,
     )
+
+
+@pytest.mark.parametrize("widths", [[4], [8, 4]])
+def test_in_cells_each_lane_has_its_multiplier(widths):
+    rng = np.random.default_rng(4)
+    groups = [group(rng, 16 // width, width, 9, n) for width in widths for n in (1, 2, 5, 1)]
+    check(
+        groups,
+        weight_bits=4,
+        delta_bits=9,
+        drain_rows=2,
+        sum_bits=20,
+        widths=[width for width in widths for _ in range(4)],
+        in_cells=True,
+    )
+    array = MacArray(
+        lanes=8, weight_bits=(4,), delta_bits=9, drain_rows=2, lane_bits=20, sum_bits=20
+    )
+    ports = [array.valid, array.o.valid]
+    ports += [Value.cast(view) for view in (array.weights, array.tag, array.o.payload)]
+    texts = [rtlil.convert(array, ports=ports, platform=p) for p in (None, MacroPlatform())]
+    assert [text.count("cell $mul") for text in texts] == [4, 8]
 
 
 @pytest.mark.parametrize(("lanes", "drain_rows"), [(1, 1), (5, 1), (5, 5), (8, 4), (12, 3)])
