@@ -14,10 +14,9 @@ from amaranth.hdl import Elaboratable, Signal
 from ...hw.config import AcceleratorConfig
 from ...hw.estimates.area import AreaEstimate
 from ..board import Board, Device
-from ..nextpnr.yosys import SynthesizedDesign
 from ..tools.process import Progress
 from .memory import Memory
-from .results import Pace, Placed
+from .results import Pace, Placed, Resources
 
 
 class Pll(Protocol):
@@ -42,6 +41,15 @@ class Pll(Protocol):
 
     def elaborate(self, platform: Any) -> Elaboratable:
         """As Amaranth asks."""
+
+
+class Netlist(Protocol):
+    """A synthesized design."""
+
+    cached: bool
+
+    def resources(self, device: Device) -> Resources:
+        """What it takes of a device, before it is placed."""
 
 
 class Family(Protocol):
@@ -98,10 +106,8 @@ class Family(Protocol):
         ahead_ns: by how much `clk_ahead` is ahead; None: nothing uses it.
         """
 
-    def synthesize(
-        self, rtlil: str, *, top: str, workdir: Path, progress: Progress
-    ) -> SynthesizedDesign:
-        """RTLIL to a netlist, kept below `workdir`; what `place_and_route` takes."""
+    def synthesize(self, rtlil: str, *, top: str, workdir: Path, progress: Progress) -> Any:
+        """RTLIL to a `Netlist`, kept below `workdir`, of the kind that `place_and_route` takes."""
 
     def place_and_route(
         self,

@@ -110,8 +110,8 @@ def derive_config(
     if not 0 <= near < sizes["weight_words"]:
         most = sizes["weight_words"] * bits // 8
         raise UserError(
-            f"near_bytes: {near_bytes} is not possible, the weights are {most} bytes; name fewer, "
-            "or leave the SDRAM out"
+            f"near_bytes: {near_bytes} bytes of weights on the chip are not possible beside an "
+            f"SDRAM, it must be 0 to less than all {most}; name fewer, or leave the SDRAM out"
         )
     return replace(shape, **sizes, near_words=near)
 

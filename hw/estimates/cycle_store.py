@@ -17,6 +17,13 @@ _COMMANDS = 2
 """That a row takes, and that the data lines wait for where every cycle has one of theirs."""
 
 
+ARRIVED = 2
+"""Cycles from a group's last answer until the next group may end, besides its drain."""
+
+FREED = 3
+"""Cycles from an SDRAM's last answer until block RAM is asked: seen, counted, asked."""
+
+
 class StoreModel:
     """A store of block RAM: a word a cycle, at once.
 
@@ -85,7 +92,8 @@ class MixedModel(StoreModel):
         # Answers may come in every cycle, so that a group's end is waited for.
         at_once = config.group_words(config.digit_bits) == 1
         for store in (self._near, self._far):
-            store.waits = None if at_once else REQUEST_CYCLES + store.latency
+            store.waits = None if at_once else REQUEST_CYCLES + store.latency + ARRIVED
+        self._far.handover = self._far.latency + FREED
 
     def of(self, word: int) -> StoreModel:
         return self._near if word < self._words else self._far

@@ -37,6 +37,8 @@ def test_the_clock_that_nobody_names(files, tmp_path, run):
     [
         (["--memory-clock", 60], "--memory-clock: 60 is not possible, weights on the chip have"),
         (["--weight-memory", "block_ram", "--memory-clock", 90], "add --weight-memory sdram"),
+        (["--on-chip-weights", 9], "--on-chip-weights: 9 is not possible, all weights are on the"),
+        (["--weight-memory", "sdram", "--on-chip-weights", -1], "near_bytes: -1 bytes of weights"),
         (["--weight-memory", "sdram", "--memory-clock", 0], "0 is not possible, it must be a num"),
         (["--weight-memory", "sdram", "--memory-clock", -1], "-1 is not possible, it must be a n"),
         (["--weight-memory", "sdram", "--memory-clock", "nan"], "nan is not possible, it must be"),

@@ -20,7 +20,8 @@ WORD_BITS_HELP = (
 
 
 def add_weight_memory(parser: argparse.ArgumentParser, *, clock: bool) -> None:
-    """The option --weight-memory, and --word-bits with it; clock: --memory-clock, too.
+    """The options --weight-memory and --on-chip-weights, and --word-bits with them; clock:
+    --memory-clock, too.
 
     They are read by `memory_options`.
     """
@@ -37,6 +38,14 @@ def add_weight_memory(parser: argparse.ArgumentParser, *, clock: bool) -> None:
         default=argparse.SUPPRESS,
         help="where the weights are: on the chip, or in an SDRAM beside it, of the kind that the "
         "board has or of the one that is named; see docs/boards.md (default: on the chip)",
+    )
+    parser.add_argument(
+        "--on-chip-weights",
+        type=int,
+        metavar="BYTES",
+        default=argparse.SUPPRESS,
+        help="so many bytes of the weights, those of the first layers, are on the chip though the "
+        "others are in an SDRAM (default: none)",
     )
     if clock:
         parser.add_argument(
@@ -55,14 +64,21 @@ def memory_options(
 
     clock_mhz: of the board; None: --memory-clock, where it is given.
 
-    Raises UserError for a board without such an SDRAM, and for a --memory-clock of no use.
+    Raises UserError for a board without such an SDRAM, and for what is of no use without one.
     """
     memory: str = getattr(args, "weight_memory", BLOCK_RAM)
     options: dict[str, Any] = {"word_bits": getattr(args, "word_bits", None)}
     if "memory_clock" in args:
         clock_mhz = _memory_clock(args.memory_clock, memory)
+    near = getattr(args, "on_chip_weights", 0)
+    if near and memory == BLOCK_RAM:
+        raise UserError(
+            f"--on-chip-weights: {near} is not possible, all weights are on the chip; leave it "
+            f"out, or add --weight-memory {SDRAM}"
+        )
     if memory == BLOCK_RAM:
         return options
+    options["near_bytes"] = near
     if board is not None:
         if not board.sdram or memory not in (SDRAM, board.sdram):
             what = f"SDRAM of kind {board.sdram}" if board.sdram else "no SDRAM that designs use"

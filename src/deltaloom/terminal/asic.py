@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 REPORT = "report.json"
 NOT_MET = 1
 """Exit code of a build that is complete but does not reach its clock."""
-OF_BOARDS = ("board", "weight_memory", "hardwired", "synth_only", "simulated", "baud", "seed")
+OF_BOARDS = (
+    *("board", "weight_memory", "on_chip_weights", "hardwired"),
+    *("synth_only", "simulated", "baud", "seed"),
+)
 """Options of the other kind. They have no default, so that they are there only where given."""
 OF_ASICS = (
     "liberty", "node", "cell_models", "macros", "macro_bits", "gate_bits", "data", "frames",

@@ -53,9 +53,7 @@ def run(folder, near, accesses):
 def test_answers_come_in_order_whoever_has_them(near, tmp_path):
     rng = random.Random(near)
     addresses = [near - 1, near, *(rng.randrange(2 * near) for _ in range(40))]
-    accesses = [
-        Access(address=a, word=rng.getrandbits(WORD_BITS)) for a in sorted({*addresses, 0})
-    ]
+    accesses = [Access(address=a, word=rng.getrandbits(WORD_BITS)) for a in sorted({*addresses, 0})]
     for n in range(400):
         run_of = rng.choice(addresses)
         idle = LATER if not n else rng.choice((0, 0, 0, 0, 1, 2, 9))
@@ -85,8 +83,8 @@ def test_fewer_words_than_there_are():
     with pytest.raises(UserError) as caught:
         derive_config(network, weight_memory="sdram_16mx16", near_bytes=most)
     assert str(caught.value) == (
-        f"near_bytes: {most} is not possible, the weights are {most} bytes; name fewer, or leave "
-        "the SDRAM out"
+        f"near_bytes: {most} bytes of weights on the chip are not possible beside an SDRAM, it "
+        f"must be 0 to less than all {most}; name fewer, or leave the SDRAM out"
     )
     rule = "near_words: 3 is not possible, it must be fewer than weight_words with an SDRAM, else 0"
     with pytest.raises(UserError, match=rule):
