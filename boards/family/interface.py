@@ -14,9 +14,9 @@ from amaranth.hdl import Elaboratable, Signal
 from ...hw.config import AcceleratorConfig
 from ...hw.estimates.area import AreaEstimate
 from ..board import Board, Device
-from ..nextpnr.yosys import SynthesizedDesign
 from ..tools.process import Progress
 from .memory import Memory
+from .netlist import SynthesizedDesign
 from .results import Pace, Placed
 
 
