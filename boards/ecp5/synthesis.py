@@ -20,7 +20,8 @@ aborted on designs with many multipliers, so a run that it breaks is repeated wi
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..nextpnr.yosys import SynthesizedDesign, reading, run_yosys
+from ..family.netlist import SynthesizedDesign
+from ..nextpnr.yosys import reading, run_yosys
 from ..tools.process import Progress, silent
 from .netlist import IMPROVEMENTS, improve
 

@@ -16,7 +16,8 @@ from ...hw.estimates.area import AreaEstimate
 from ..board import Board, Device
 from ..tools.process import Progress
 from .memory import Memory
-from .results import Pace, Placed, Resources
+from .netlist import SynthesizedDesign
+from .results import Pace, Placed
 
 
 class Pll(Protocol):
@@ -41,15 +42,6 @@ class Pll(Protocol):
 
     def elaborate(self, platform: Any) -> Elaboratable:
         """As Amaranth asks."""
-
-
-class Netlist(Protocol):
-    """A synthesized design."""
-
-    cached: bool
-
-    def resources(self, device: Device) -> Resources:
-        """What it takes of a device, before it is placed."""
 
 
 class Family(Protocol):
@@ -106,8 +98,10 @@ class Family(Protocol):
         ahead_ns: by how much `clk_ahead` is ahead; None: nothing uses it.
         """
 
-    def synthesize(self, rtlil: str, *, top: str, workdir: Path, progress: Progress) -> Any:
-        """RTLIL to a `Netlist`, kept below `workdir`, of the kind that `place_and_route` takes."""
+    def synthesize(
+        self, rtlil: str, *, top: str, workdir: Path, progress: Progress
+    ) -> SynthesizedDesign:
+        """RTLIL to a netlist, kept below `workdir`; what `place_and_route` takes."""
 
     def place_and_route(
         self,

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..family.netlist import SynthesizedDesign
 from ..family.results import Usage
-from ..nextpnr.yosys import SynthesizedDesign, reading, run_yosys
+from ..nextpnr.yosys import reading, run_yosys
 from ..tools.process import Progress, silent
 
 LUT_RAM_LUTS = 8

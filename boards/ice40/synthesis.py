@@ -11,7 +11,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..nextpnr.yosys import SynthesizedDesign, reading, run_yosys
+from ..family.netlist import SynthesizedDesign
+from ..nextpnr.yosys import reading, run_yosys
 from ..tools.process import Progress, silent
 
 LATE_BITS = 56

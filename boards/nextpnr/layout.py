@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..family.netlist import SynthesizedDesign
 from ..family.results import Placed, Resources, Usage
 from ..tools.process import (
     Progress,
@@ -23,7 +24,6 @@ from ..tools.process import (
 )
 from ..tools.toolchain import Tool, require
 from .timing import Timing, parse_report
-from .yosys import SynthesizedDesign
 
 _LOG = "nextpnr.log"
 _STAGES = (
