@@ -45,6 +45,15 @@ CASES = (
     Case(cell="gru", units=16, weight_bits=8, lanes=8, trained=False, fitted=False),
     Case(cell="gru", units=8, weight_bits=4, lanes=2, fitted=False, stimuli=(DELTA,)),
     Case(
+        cell="gru",
+        units=32,
+        outputs=16,
+        weight_bits=4,
+        lanes=16,
+        fitted=False,
+        stimuli=(DELTA,),
+    ),
+    Case(
         cell="ligru",
         units=32,
         layers=2,

@@ -32,6 +32,7 @@ def planned(network, **options):
     ("cell", "size", "bits", "word_bits", "frames", "measured"),
     [
         ("gru", {"units": 8, "layers": 1}, 4, 8, 4, 177.4),
+        ("gru", {"units": 32, "layers": 1, "outputs": 16}, 4, 64, 4, 608.8),
         ("ligru", {"units": 32, "layers": 2, "outputs": 16}, 2, 64, 4, 455.0),
     ],
 )
