@@ -87,6 +87,7 @@ class Graph:
         self.makers: dict[str, tuple[Any, int]] = {}
         self.readers: dict[str, list[Any]] = {}
         for node in self.nodes:
+            self._check_inputs(node)
             for k, name in enumerate(node.output):
                 if name in self.makers or name in self.constants or name in self.inputs:
                     raise UserError(f"{title(node)}: makes {name!r}, which is there already")
@@ -142,6 +143,17 @@ class Graph:
                 "follows from it; export it anew"
             )
         return done
+
+    def _check_inputs(self, node: Any) -> None:
+        """Raise UserError where a node of onnx's own lacks inputs: whoever looks at it needs them."""
+        defs = self.onnx.defs
+        if node.domain in ("", "ai.onnx") and defs.has(node.op_type, self.opset, ""):
+            least = defs.get_schema(node.op_type, self.opset, "").min_input
+            if len(node.input) < least:
+                raise UserError(
+                    f"{title(node)}: takes {len(node.input)} inputs, at least {least} are needed; "
+                    "export it anew"
+                )
 
     def check_form(self, node: Any) -> None:
         """Raise UserError for attributes and inputs that the node's opset does not have."""

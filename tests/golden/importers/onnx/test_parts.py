@@ -407,6 +407,14 @@ def test_a_constant_has_one_attribute(read, count):
     assert line == f"Constant node 'k': has {count} attributes, one is needed; export it anew"
 
 
+@pytest.mark.parametrize(("kind", "least"), [("MatMul", 2), ("LSTM", 3), ("Add", 2)])
+def test_a_node_without_its_inputs(read, kind, least):
+    graph = Graph(Value("x", ("T", "N", None)))
+    y = graph.node(kind, "x", name="n")
+    line = refused(read, graph.model(y))
+    assert line == f"{kind} node 'n': takes 1 inputs, at least {least} are needed; export it anew"
+
+
 def test_an_axis_without_elements(read):
     """onnxruntime divides by its size, and ends the process."""
     graph = Graph(Value("x", ("T", 0, INPUTS)))
