@@ -87,7 +87,6 @@ class Graph:
         self.makers: dict[str, tuple[Any, int]] = {}
         self.readers: dict[str, list[Any]] = {}
         for node in self.nodes:
-            self._check_inputs(node)
             for k, name in enumerate(node.output):
                 if name in self.makers or name in self.constants or name in self.inputs:
                     raise UserError(f"{title(node)}: makes {name!r}, which is there already")
@@ -144,17 +143,6 @@ class Graph:
             )
         return done
 
-    def _check_inputs(self, node: Any) -> None:
-        """Raise UserError where a node of onnx's own lacks inputs: whoever looks at it needs them."""
-        defs = self.onnx.defs
-        if node.domain in ("", "ai.onnx") and defs.has(node.op_type, self.opset, ""):
-            least = defs.get_schema(node.op_type, self.opset, "").min_input
-            if len(node.input) < least:
-                raise UserError(
-                    f"{title(node)}: takes {len(node.input)} inputs, at least {least} are needed; "
-                    "export it anew"
-                )
-
     def check_form(self, node: Any) -> None:
         """Raise UserError for attributes and inputs that the node's opset does not have."""
         schema = self.onnx.defs.get_schema(node.op_type, self.opset, "")
@@ -167,6 +155,11 @@ class Graph:
                 )
         if len(node.input) > schema.max_input or len(node.output) > schema.max_output:
             raise UserError(f"{title(node)}: takes or makes more than {node.op_type} does")
+        if len(node.input) < schema.min_input and node.op_type not in RECURRENT:
+            raise UserError(
+                f"{title(node)}: takes {len(node.input)} inputs, at least {schema.min_input} are "
+                "needed; export it anew"
+            )
 
     def attributes(self, node: Any) -> dict[str, Any]:
         found = {a.name: self.onnx.helper.get_attribute_value(a) for a in node.attribute}
@@ -218,6 +211,11 @@ class Graph:
 def title(node: Any) -> str:
     kind = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
     return f"{kind} node {node.name or next(filter(None, node.output), '')!r}"
+
+
+def input_of(node: Any, place: int) -> str:
+    """The name of a node's input; "" where it is left out, whether it may be or not."""
+    return str(node.input[place]) if place < len(node.input) else ""
 
 
 def check_sizes(name: str, shape: Iterable[int | str | None]) -> None:

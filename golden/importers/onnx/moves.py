@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import UserError
 from .axes import DIRECTIONS
 from .flow import Flow
-from .model import title
+from .model import input_of, title
 from .nodes import NODES
 from .scope import MOVES, Scope
 
@@ -21,7 +21,7 @@ def torn(scope: Scope, node: Any, flow: Flow | None) -> str:
     """What a node says that tears an axis apart."""
     given = scope.graph.attributes(node).get("axes")
     if given is None and len(node.input) > 1:
-        given = scope.constants.get(node.input[1], np.zeros(0)).ravel().tolist()
+        given = scope.constants.get(input_of(node, 1), np.zeros(0)).ravel().tolist()
     if flow is not None and DIRECTIONS in flow.features and node.op_type == "Reshape":
         return _joining(node)
     return _moving(node, given)
@@ -58,7 +58,7 @@ def moved(scope: Scope, node: Any, flow: Flow) -> Flow:
 
 
 def gather(scope: Scope, node: Any, flow: Flow) -> Flow:
-    index = scope.constants.get(node.input[1])
+    index = scope.constants.get(input_of(node, 1))
     number = scope.graph.attributes(node).get("axis", 0)
     at = flow.axes.at(number)
     atoms, size = flow.axes.axes[at], flow.axes.shape[at]
@@ -108,7 +108,7 @@ def take_slice(scope: Scope, node: Any, flow: Flow) -> Flow:
 
 
 def dropout(scope: Scope, node: Any, flow: Flow) -> Flow:
-    mode = node.input[2] if len(node.input) > 2 else ""
+    mode = input_of(node, 2)
     if mode and (mode not in scope.constants or scope.constants[mode].any()):
         raise UserError(f"{title(node)}: is in training mode; export the graph for inference")
     return flow

@@ -14,7 +14,7 @@ from ..folding import MIDDLE, SLOPE, activated
 from ..tensors.directions import Stage
 from ..tensors.layers import build_layer, by_name, float32, shown
 from ..tensors.layouts import ONNX_LAYOUTS
-from .model import title
+from .model import input_of, title
 from .scope import Scope
 from .variants import variants
 
@@ -150,7 +150,7 @@ def linear(scope: Scope, node: Any, name: str) -> FloatLayer:
         if given.get("transA", 0):
             raise UserError(f"{what}: transA is {given['transA']}; only 0 is supported")
         weights = weights * np.float32(given.get("alpha", 1.0))
-        if len(node.input) > 2 and node.input[2]:
+        if input_of(node, 2):
             c = scope.constant(node, 2, "its bias")
             bias = _bias(what, c, len(weights)) * np.float32(given.get("beta", 1.0))
     path = FloatPath(source="x", gates=("y",), weights=weights[None])

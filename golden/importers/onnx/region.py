@@ -9,7 +9,7 @@ from ...errors import UserError
 from ..options import ImportOptions
 from .axes import Axes, axis
 from .flow import Flow
-from .model import RECURRENT, Graph, check_sizes, inferred, title
+from .model import RECURRENT, Graph, check_sizes, inferred, input_of, title
 from .nodes import NODES
 from .tokens import embedding_at
 from .trace import KNOWN, LAYERS, Trace
@@ -213,7 +213,7 @@ def _entries(graph: Graph, options: ImportOptions, *, cut: bool) -> Iterator[tup
         token = [name for name in node.output if embedding_at(graph, name) is not None]
         path = token or [_data(graph, node)]
     else:
-        last = recurrent[0].input[0] if recurrent else graph.outputs[0]
+        last = input_of(recurrent[0], 0) if recurrent else graph.outputs[0]
         path = _path(graph, last)
     shapes = inferred(graph)
     tried = 0
@@ -235,7 +235,7 @@ def _entries(graph: Graph, options: ImportOptions, *, cut: bool) -> Iterator[tup
 def _data(graph: Graph, node: Any) -> str:
     """The value that a node works on: its first one that depends on the graph's input."""
     depends = _dependents(graph)
-    return next((str(name) for name in node.input if name in depends), str(node.input[0]))
+    return next((str(name) for name in node.input if name in depends), input_of(node, 0))
 
 
 def _path(graph: Graph, name: str) -> list[str]:
@@ -290,7 +290,7 @@ def _width_behind(graph: Graph, name: str) -> int | None:
         if node is None:
             return None
         if node.op_type in LAYERS:
-            weights = graph.constants.get(node.input[1])
+            weights = graph.constants.get(input_of(node, 1))
             if weights is None or weights.ndim < 2:
                 return None
             flipped = node.op_type == "Gemm" and graph.attributes(node).get("transB", 0)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import UserError
-from .model import Graph, title
+from .model import Graph, input_of, title
 
 MOVES = ("Identity", "Cast", "Transpose", "Squeeze", "Unsqueeze", "Reshape", "Flatten")
 """Nodes that put values elsewhere and change none."""
@@ -100,7 +100,7 @@ class Scope:
         if node.op_type == "Concat":
             return all(self.is_zero(part, depth + 1) for part in node.input)
         if node.op_type in (*MOVES, *PICKS, "Expand", "Tile"):
-            return self.is_zero(node.input[0], depth + 1)
+            return self.is_zero(input_of(node, 0), depth + 1)
         return False
 
     def state_input(self, name: str) -> str | None:
@@ -111,7 +111,7 @@ class Scope:
             node, _output = self.graph.makers.get(name, (None, 0))
             if node is None or not self.graph.is_known(node, (*MOVES, *PICKS)):
                 return None
-            name = node.input[0]
+            name = input_of(node, 0)
         return None
 
     def is_put_out(self, name: str) -> bool:

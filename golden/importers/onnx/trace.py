@@ -17,7 +17,7 @@ from ..tensors.directions import one
 from ..tensors.layers import shown
 from .axes import DIRECTIONS, Axes, Axis, Moved, axis
 from .flow import Flow
-from .model import RECURRENT, Graph, taken_by, title
+from .model import RECURRENT, Graph, input_of, taken_by, title
 from .moves import MOVERS, torn
 from .nodes import ACTIVATIONS, NODES, activation, linear, recurrent
 from .scope import MOVES, PICKS, Scope
@@ -84,7 +84,7 @@ class Trace:
             except UserError as error:
                 problem = str(error)
             except Moved:
-                problem = torn(self.scope, node, self.flows.get(node.input[0]))
+                problem = torn(self.scope, node, self.flows.get(input_of(node, 0)))
             except (ValueError, IndexError, TypeError, KeyError, OverflowError) as error:
                 problem = f"{title(node)}: is not understood ({error}); export the graph anew"
         elif not flows:
@@ -120,7 +120,7 @@ class Trace:
 
     def _measures(self, node: Any) -> bool:
         """Shape and Size of a flow are constants."""
-        flow = self.flows.get(node.input[0])
+        flow = self.flows.get(input_of(node, 0))
         if flow is None or node.domain:
             return False
         given, shape = self.graph.attributes(node), np.array(flow.axes.shape, np.int64)
@@ -145,9 +145,9 @@ class Trace:
             raise UserError(
                 f"{title(node)}: takes {data[0]!r} and {data[1]!r}, both computed; {_CHAIN}"
             )
-        if kind not in ("Add", "Mul", "Sub", "Div") and node.input[0] in self.scope.constants:
+        if kind not in ("Add", "Mul", "Sub", "Div") and input_of(node, 0) in self.scope.constants:
             raise UserError(f"{title(node)}: its first input is a constant; only its others can be")
-        name = flows[0] if kind in ("Add", "Mul", "Sub", "Div") else node.input[0]
+        name = flows[0] if kind in ("Add", "Mul", "Sub", "Div") else input_of(node, 0)
         if name not in self.flows:
             raise UserError(f"{title(node)}: takes {flows[0]!r} beside its data; {_CHAIN}")
         flow = self.flows[name]
