@@ -101,7 +101,7 @@ def test_files_are_told_from_others(network, tmp_path):
     assert str(caught.value).endswith(
         "net: holds an integer-only LSTM network, a quantized network is wanted; "
         "`deltaloom evaluate`, `tune`, `generate`, `simulate`, `build` and `run` take it; for all "
-        "the float model with another scheme"
+        "else, quantize the float model with another scheme"
     )
     with pytest.raises(UserError, match="`deltaloom quantize --scheme integer-lstm` takes it"):
         FloatModel.load(tmp_path / "floats")
