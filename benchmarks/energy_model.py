@@ -115,8 +115,8 @@ def figures(work: Path) -> Iterator[Figure]:
         )
 
 
-def fit(found: list[Point]) -> tuple[dict[str, dict[str, tuple[float, float]]], float]:
-    """MEASURED and IDLE, in pJ: for each component least squares of relative errors, none below 0;
+def fit(found: list[Point]) -> dict[str, dict[str, tuple[float, float]]]:
+    """MEASURED, in pJ: for each component least squares of relative errors, none below 0;
     what it does, and its clock, each for itself."""
     counted = [amounts(point.plan, point.events) for point in found]
     measured = {}
@@ -137,8 +137,7 @@ def fit(found: list[Point]) -> tuple[dict[str, dict[str, tuple[float, float]]], 
             there = accesses > 0
             cost = _positive((accesses / (1e12 * macros))[there, None])
             measured[part][ACCESSES] = (round(float(cost[0]), 5), 0.0)
-    idle = [point.measured.idle_watts / 100e6 * 1e12 for point in found]
-    return measured, round(float(np.mean(idle)), 1)
+    return measured
 
 
 def _positive(matrix: np.ndarray) -> np.ndarray:
@@ -158,8 +157,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fit", action="store_true", required=True, help="print the constants")
     parser.parse_args()
-    measured, idle = fit([p for p in points(REPORT.parent / "work") if p.case.fitted])
-    print(f"IDLE = {idle}\nMEASURED = {measured}")
+    measured = fit([p for p in points(REPORT.parent / "work") if p.case.fitted])
+    print(f"MEASURED = {measured}")
 
 
 if __name__ == "__main__":

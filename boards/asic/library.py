@@ -19,6 +19,7 @@ from .liberty import Group, parse
 
 _PREFIX = {"a": 1e-18, "f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0}
 _STATES = ("ff", "ff_bank", "latch", "latch_bank", "statetable")
+_POWERS = ("rise_power", "fall_power", "power")
 _SLEW = ("input_transition_time", "input_net_transition", "related_pin_transition")
 
 
@@ -52,15 +53,23 @@ def _place(points: Sequence[float], at: float) -> tuple[int, float]:
 class InternalPower:
     """The energy (J) inside a cell of a transition of a pin.
 
-    related: the input whose slew the tables take; "": the pin itself.
+    related: the input whose slew the tables take; "": the pin itself. when: the condition, as it
+    stands. tables: by kind, "rise_power" and "fall_power", or "power" for both.
     """
 
     related: str
+    when: str
+    kinds: tuple[str, ...]
     tables: tuple[Table, ...]
 
     def energy(self, slew: float, load: float) -> float:
         """Of one transition: the mean of a rise and a fall."""
         return sum(table(slew, load) for table in self.tables) / len(self.tables)
+
+    def least_cycle(self) -> float:
+        """Of a rise and a fall together, at the least slew and load that its tables have."""
+        both = zip(self.kinds, self.tables, strict=True)
+        return sum((2 if kind == "power" else 1) * table.values[0][0] for kind, table in both)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +167,7 @@ def read_library(file: Path) -> Library:
     except OSError as error:
         raise UserError(f"--liberty {file}: {error.strerror}; name a Liberty file") from error
     top = parse(text, source=str(file))
-    reader = _Cells(top)
-    cells = {group.name: reader.cell(group) for group in top.every("cell")}
+    reader, cells = _read(top, f"--liberty {file}")
     condition = next(
         (
             group
@@ -184,10 +192,17 @@ def read_library(file: Path) -> Library:
     return library
 
 
-def cells_of(top: Group) -> dict[str, Cell]:
-    """All cells of a Liberty file, whatever it is a library of."""
-    reader = _Cells(top)
-    return {group.name: reader.cell(group) for group in top.every("cell")}
+def cells_of(top: Group, what: str) -> dict[str, Cell]:
+    """All cells of a Liberty file, whatever it is a library of; what: the file, in errors."""
+    return _read(top, what)[1]
+
+
+def _read(top: Group, what: str) -> tuple["_Cells", dict[str, Cell]]:
+    try:
+        reader = _Cells(top)
+        return reader, {group.name: reader.cell(group) for group in top.every("cell")}
+    except ValueError as error:
+        raise UserError(f"{what}: {error}, where a number must be; mend the file") from error
 
 
 class _Cells:
@@ -237,14 +252,17 @@ class _Cells:
         self.timed |= any(True for _ in group.every("timing"))
         powers = []
         for power in group.every("internal_power"):
-            tables = tuple(
-                self._table(table)
-                for kind in ("rise_power", "fall_power", "power")
-                for table in power.every(kind)
-            )
-            if tables:
+            found = [(kind, table) for kind in _POWERS for table in power.every(kind)]
+            if found:
                 related = power.attributes.get("related_pin", "").split()
-                powers.append(InternalPower(related[0] if related else "", tables))
+                powers.append(
+                    InternalPower(
+                        related=related[0] if related else "",
+                        when=power.attributes.get("when", ""),
+                        kinds=tuple(kind for kind, _ in found),
+                        tables=tuple(self._table(table) for _, table in found),
+                    )
+                )
         loads = [
             group.number(kind, self._default_load)
             for kind in ("capacitance", "rise_capacitance", "fall_capacitance")

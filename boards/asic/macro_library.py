@@ -4,9 +4,11 @@ model in `macros.py`.
 
 A cell stands for the macro of its name (`deltaloom_ram_512x64`), with its ports. Its area and
 leakage are the cell's; an access costs what its clock pin takes in a cycle, rise and fall, by the
-`internal_power` group that has the most: the one without an access has less. Delays are OpenSTA's.
+`internal_power` groups of the condition that has the most: the one without an access has less.
+Delays are OpenSTA's.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +44,7 @@ def read_macros(file: Path) -> MacroLibrary:
             f"--macros {file}: has no cell {PREFIX}WORDSxBITS; give the memories these names, "
             "with the ports of docs/asic.md"
         )
-    known = cells_of(top)
+    known = cells_of(top, f"--macros {file}")
     return MacroLibrary(
         file, {name: _macro(file, known[name], group) for name, group in groups.items()}
     )
@@ -55,13 +57,16 @@ def _macro(file: Path, cell: Cell, group: Group) -> MacroCell:
             f"--macros {file}: {cell.name} has no pin or bus {', '.join(missing)}; "
             f"a macro has {', '.join(PORTS)}"
         )
-    cycles = [2 * power.energy(0.0, 0.0) for power in cell.pins["clk"].powers]
+    clk = cell.pins.get("clk")
+    cycles: defaultdict[str, float] = defaultdict(float)
+    for power in clk.powers if clk is not None else ():
+        cycles[power.when] += power.least_cycle()
     if not cycles:
         raise UserError(
             f"--macros {file}: {cell.name} has no internal_power of clk, which says what an access "
             "costs; add it"
         )
-    return MacroCell(area=cell.area, access=max(cycles), leakage=cell.leakage)
+    return MacroCell(area=cell.area, access=max(cycles.values()), leakage=cell.leakage)
 
 
 def _ports(group: Group) -> Iterator[str]:

@@ -32,7 +32,8 @@ class AsicReport:
         of what leaks, at clock_mhz.
     cycles_per_step: clock cycles of a frame, measured or estimated.
     gates: clock gates.
-    given_macros: kinds of macros that a Liberty file of the user's describes, of all kinds.
+    given_macros: kinds of macros that a Liberty file of the user's describes, of all kinds; None
+        where there is no such file.
     words: output words of the netlist's simulation, each golden's; None without one, as is:
     energy: of a frame, J, by component.
     """
@@ -50,7 +51,7 @@ class AsicReport:
     cycles_per_step: float | None = None
     words: int | None = None
     gates: int = 0
-    given_macros: tuple[int, int] = (0, 0)
+    given_macros: tuple[int, int] | None = None
     energy: Mapping[str, PartEnergy] | None = None
 
     @classmethod
@@ -92,8 +93,9 @@ class AsicReport:
             words=words,
             gates=len(build.tree.gates),
             given_macros=(
-                sum(macro.name in build.model.known for macro in build.macros),
-                len(build.macros),
+                (sum(macro.name in known for macro in build.macros), len(build.macros))
+                if (known := build.model.known)
+                else None
             ),
             **facts,
         )
@@ -182,7 +184,7 @@ class AsicReport:
         if self.gates:
             of = sum(area.flip_flops for area in self.areas.values())
             found.append(("clock gates", f"{self.gates:,}, {gated:,} of {of:,} flip-flops"))
-        if self.given_macros[0]:
+        if self.given_macros is not None:
             found.append(("kinds of macros by --macros", "{:,} of {:,}".format(*self.given_macros)))
         if self.fmax_mhz is not None:
             verdict = "" if self.timing_met else ", NOT MET"

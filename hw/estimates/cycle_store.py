@@ -62,8 +62,8 @@ class SdramModel(StoreModel):
         super().__init__(config)
         timing = chip.at(config.memory_clock_mhz)
         store = SdramStore.figures(chip, config.memory_clock_mhz, config.word_bits)
-        self.latency = self.handover = store.latency
-        self._beats = store.spacing
+        self.latency, self._beats = store.latency, store.spacing
+        self.handover = store.latency + FREED
         self.ahead = store.waiting * store.spacing
         group = config.group_words(config.digit_bits)
         self.waits = None if store.spacing >= group else store.latency
@@ -93,7 +93,6 @@ class MixedModel(StoreModel):
         at_once = config.group_words(config.digit_bits) == 1
         for store in (self._near, self._far):
             store.waits = None if at_once else REQUEST_CYCLES + store.latency + ARRIVED
-        self._far.handover = self._far.latency + FREED
 
     def of(self, word: int) -> StoreModel:
         return self._near if word < self._words else self._far

@@ -20,7 +20,7 @@ from ..parts.memory import BANK_WORDS
 from ..words import FIXED, UNIT_BITS, RowParameters
 from .cycle_machine import Events
 from .cycles import estimate_plan
-from .energy_measured import CORNER, IDLE, MACRO_BITS, MEASURED
+from .energy_measured import CORNER, MACRO_BITS, MEASURED
 
 __all__ = ["CORNER", "EnergyEstimate", "amounts", "estimate_energy"]
 
@@ -38,14 +38,12 @@ class EnergyEstimate:
     cycles: of a frame.
     parts: of each component, its macros among it, without what the clock takes.
     clock: of all clock pins and clock gates.
-    idle_cycle: of a cycle in which nothing is to do; the clock's again.
     """
 
     corner: str
     cycles: float
     parts: Mapping[str, float]
     clock: float
-    idle_cycle: float
 
     @property
     def total(self) -> float:
@@ -74,7 +72,6 @@ def estimate_energy(plan: Plan, events: Sequence[Events]) -> EnergyEstimate:
         cycles=found["bus"]["cycles"],
         parts=parts,
         clock=clock,
-        idle_cycle=1e-12 * IDLE,
     )
 
 

@@ -2,7 +2,7 @@
 """What the energy model (`energy.py`) cannot count: what each thing that it counts costs in cells.
 
 MEASURED holds, by component and by what is counted, pJ of the component (its macros, where accesses
-are counted) and pJ of its clock; IDLE pJ of the whole clock in a cycle in which nothing is to do.
+are counted) and pJ of its clock.
 They are of mapped netlists of osu018 that ran on frames (`boards/asic`, before placement, memories
 above MACRO_BITS bits as modelled macros, with clock gates), printed by
 
@@ -13,7 +13,6 @@ by least squares of relative errors, component by component, over the cases ther
 
 CORNER = "osu018_stdcells, process 1, 1.8 V, 25 C"
 MACRO_BITS = 256
-IDLE = 237.9
 MEASURED = {
     "weight memory": {
         "bits": (0.06712, 0.22482),

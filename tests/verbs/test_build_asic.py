@@ -131,6 +131,9 @@ def test_macros_of_a_liberty_file(network, builds, capsys, tmp_path):
     assert run(network, *LIBRARY, "--macros", str(file)) == 0
     assert list(builds.options["macros"].cells) == ["deltaloom_ram_64x8"]
     assert re.search(r"kinds of macros by --macros\W+1 of 3", capsys.readouterr().out)
+    builds.report = report(given_macros=(0, 3))
+    assert run(network, *LIBRARY, "--macros", str(file)) == 0
+    assert re.search(r"kinds of macros by --macros\W+0 of 3", capsys.readouterr().out)
     assert run(network, *LIBRARY, "--macros", str(TINY)) == 2
     assert "has no cell deltaloom_ram_WORDSxBITS" in capsys.readouterr().err
 

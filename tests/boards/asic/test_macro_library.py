@@ -53,12 +53,43 @@ def test_timing_has_the_delays_of_both_files(cells, small, given, tmp_path, open
     assert 20 - timing.port_slack_ns > 5
 
 
+RISE = 'rise_power (scalar) { values ("1.5"); }'
+FALL = 'fall_power (scalar) { values ("0.25"); }'
+OVER_SLEWS = 'power (t) { index_1 ("0.1, 1.0"); values ("1.0, 20.0"); }'
+
+
+@pytest.mark.parametrize(
+    ("groups", "picojoules"),
+    [
+        ([RISE], 1.5),
+        ([RISE, FALL], 1.75),  # two groups of one condition
+        ([RISE + FALL], 1.75),
+        (['power (scalar) { values ("1.5"); }'], 3.0),
+        ([OVER_SLEWS], 2.0),  # at the least slew, and not beyond it
+    ],
+)
+def test_an_access_is_a_rise_and_a_fall(given, groups, picojoules):
+    text = given.read_text()
+    template = 'power_lut_template (t) { variable_1 : input_transition_time; index_1 ("1, 2"); }'
+    text = re.sub(r"(library \(\w+\) \{)", lambda m: f"{m[1]} {template}", text, count=1)
+    powers = "".join(f"internal_power () {{ {one} }}" for one in groups)
+    given.write_text(text.replace(POWER, powers))
+    (macro,) = read_macros(given).cells.values()
+    assert macro.access == pytest.approx(picojoules * 1e-12)
+
+
 @pytest.mark.parametrize(
     ("pattern", "by", "line"),
     [
         ("deltaloom_ram", "sram", "has no cell deltaloom_ram_WORDSxBITS; give the memories these"),
         (r"bus \(waddr\)", "bus (addr)", "deltaloom_ram_32x2 has no pin or bus waddr; a macro has"),
         ("internal_power", "other_power", "has no internal_power of clk, which says what an"),
+        (r"pin \(clk\)", "bus (clk)", "has no internal_power of clk, which says what an"),
+        (
+            r'"1\.5"',
+            '"abc"',
+            "--macros .*: could not convert string to float: 'abc', where a number",
+        ),
     ],
 )
 def test_what_is_no_file_of_macros_is_refused(given, pattern, by, line):

@@ -61,7 +61,6 @@ def test_fewer_events_and_fewer_bits_cost_less():
             assert few.parts[part] < every.parts[part]
         assert few.clock < every.clock
         assert every.total == pytest.approx(sum(every.parts.values()) + every.clock)
-        assert few.clock > few.idle_cycle * few.cycles / 2
         assert list(few.parts) == list(MEASURED)
         found.append((every, few))
     for part in ("weight memory", "lanes"):
