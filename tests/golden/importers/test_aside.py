@@ -49,7 +49,14 @@ def test_what_ends_the_process_ends_the_fork(end, said):
     assert str(caught.value) == said
 
 
-def test_no_fork_is_left_when_it_is_interrupted():
+def test_no_fork_is_left_when_it_is_interrupted(monkeypatch):
+    fork, children = os.fork, []
+
+    def kept():
+        children.append(fork())
+        return children[-1]
+
+    monkeypatch.setattr(os, "fork", kept)
     before = signal.signal(signal.SIGALRM, lambda *_: sys.exit(9))
     signal.setitimer(signal.ITIMER_REAL, 0.2)
     try:
@@ -57,5 +64,6 @@ def test_no_fork_is_left_when_it_is_interrupted():
             aside(signal.pause, 10)
     finally:
         signal.signal(signal.SIGALRM, before)
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    (child,) = children
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)

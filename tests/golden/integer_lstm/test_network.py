@@ -100,8 +100,8 @@ def test_files_are_told_from_others(network, tmp_path):
         Network.load(tmp_path / "net")
     assert str(caught.value).endswith(
         "net: holds an integer-only LSTM network, a quantized network is wanted; "
-        "`deltaloom evaluate`, `tune`, `generate` and `simulate` take it; for all else, quantize "
-        "the float model with another scheme"
+        "`deltaloom evaluate`, `tune`, `generate`, `simulate`, `build` and `run` take it; for all "
+        "else, quantize the float model with another scheme"
     )
     with pytest.raises(UserError, match="`deltaloom quantize --scheme integer-lstm` takes it"):
         FloatModel.load(tmp_path / "floats")
