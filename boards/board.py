@@ -51,7 +51,8 @@ class ExternalMemory:
         Data lines.
     chip
         A name of `hw.sdram_chips.CHIPS`: weights can be in it, and the platform has
-        a resource ``sdram`` 0. "": no design uses it.
+        a resource ``sdram`` 0, or ``in_package_sdram`` where the chip is in the FPGA's package.
+        "": no design uses it.
     """
 
     kind: str

@@ -2,7 +2,7 @@
 """The Tang Nano 9K and 20K of Sipeed: Gowin devices with memory in the package.
 
 amaranth-boards has the 9K. The 20K's pins are those of LiteX-Boards. Both have
-a USB serial port (BL702, BL616).
+a USB serial port (BL702, BL616). The 20K's SDRAM has no pins (`gowin.in_package`).
 """
 
 from typing import Any
@@ -17,6 +17,8 @@ def _nano_20k() -> Any:
     from amaranth.vendor import GowinPlatform
     from amaranth_boards.resources import LEDResources, UARTResource
 
+    from .gowin.in_package import InPackageSdram
+
     standard = Attrs(IO_TYPE="LVCMOS33")
     members = {
         "part": "GW2AR-LV18QN88C8/I7",
@@ -29,7 +31,7 @@ def _nano_20k() -> Any:
         ],
         "connectors": [],
     }
-    return type("TangNano20K", (GowinPlatform,), members)()
+    return type("TangNano20K", (InPackageSdram, GowinPlatform), members)()
 
 
 _LIGHTS = (Pin("led", 0), Pin("led", 1), Pin("led", 2))
@@ -69,7 +71,7 @@ BOARDS = (
         baud=115_200,
         serial=SerialPort(rx="70", tx="69", link="USB (BL616)", most_baud=115_200),
         lights=_LIGHTS,
-        memories=(ExternalMemory(kind="SDRAM", megabytes=8, bits=32),),
+        memories=(ExternalMemory(kind="SDRAM", megabytes=8, bits=32, chip="sdram_2mx32"),),
         program="openFPGALoader -b tangnano20k",
         suffix=".fs",
     ),

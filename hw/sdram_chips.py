@@ -136,7 +136,7 @@ CHIPS = {
         most_mhz=133.0,
     ),
     "sdram_2mx32": SdramChip(
-        title="64 Mbit SDRAM with 32 data lines (EM638325, M12L64322A)",
+        title="64 Mbit SDRAM with 32 data lines (EM638325, M12L64322A, GW2AR-18)",
         dq_bits=32,
         row_bits=11,
         column_bits=8,

@@ -33,10 +33,23 @@ _COMMANDS = (
 does, too."""
 
 
-class SdramPads(Elaboratable):
-    """One flip-flop in each pin's cell, as `SdramPins` has it, and the chip's clock.
+def sdram_ports(platform: Any) -> dict[str, Any]:
+    """The ports of a platform's SDRAM by the names of the resource's parts, which this requests.
 
-    The domain `sdram` is `AHEAD_NS` ahead of `sync`.
+    A chip in the FPGA's package is no resource: the platform's `in_package_sdram` has its ports.
+    """
+    if hasattr(platform, "in_package_sdram"):
+        made: dict[str, Any] = platform.in_package_sdram()
+        return made
+    parts = {part.name for part in platform.lookup(RESOURCE, 0).ios if hasattr(part, "name")}
+    port = platform.request(RESOURCE, 0, dir=dict.fromkeys(parts, "-"))
+    return {part: getattr(port, part) for part in parts}
+
+
+class SdramPads(Elaboratable):
+    """One flip-flop at each pin, as `SdramPins` has it, and the chip's clock.
+
+    The domain `sdram` is as nearly `AHEAD_NS` ahead of `sync` as the family's PLL can.
 
     Parameters
     ----------
@@ -49,22 +62,20 @@ class SdramPads(Elaboratable):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         pins: Any = self._pins
-        parts = {part.name for part in platform.lookup(RESOURCE, 0).ios if hasattr(part, "name")}
-        port = platform.request(RESOURCE, 0, dir=dict.fromkeys(parts, "-"))
-        clock: Any = io.DDRBuffer(io.Direction.Output, port.clk, o_domain=CLOCK)
+        ports = sdram_ports(platform)
+        clock: Any = io.DDRBuffer(io.Direction.Output, ports["clk"], o_domain=CLOCK)
         m.submodules.clock = clock
         m.d.comb += [clock.o[0].eq(1), clock.o[1].eq(0)]
         for part, name, inverted in _COMMANDS:
-            if part not in parts:
+            if part not in ports:
                 continue  # tied on the board
-            value = getattr(pins, name)
-            pad = getattr(port, part)
+            value, pad = getattr(pins, name), ports[part]
             if len(value) > len(pad):
                 raise UserError(f"sdram: {part} has {len(pad)} pins, the chip {len(value)}")
             buffer = io.FFBuffer(io.Direction.Output, pad)
             m.submodules[name] = buffer
             m.d.comb += buffer.o.eq(~value if inverted else value)
-        lines = io.FFBuffer(io.Direction.Bidir, port.dq)
+        lines = io.FFBuffer(io.Direction.Bidir, ports["dq"])
         m.submodules.dq = lines
         m.d.comb += [
             lines.o.eq(pins.dq_o),

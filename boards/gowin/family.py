@@ -49,9 +49,8 @@ class Gowin:
 
     def pll(self, board: Board, wanted_mhz: float, *, ahead_ns: float | None = None) -> GowinPll:
         """An rPLL."""
-        if ahead_ns is not None:
-            raise ValueError("ahead_ns: no board of this family tells of an SDRAM")
-        return GowinPll(pll_settings(board.device.name, board.clock_in_mhz, wanted_mhz))
+        settings = pll_settings(board.device.name, board.clock_in_mhz, wanted_mhz)
+        return GowinPll(settings, ahead_ns=ahead_ns)
 
     def synthesize(self, rtlil: str, *, top: str, workdir: Path, progress: Progress) -> Netlist:
         """See `synthesis`."""

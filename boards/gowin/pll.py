@@ -13,6 +13,8 @@ _OUT_DIVIDERS = (2, 4, 8, *range(16, 129, 16))
 _VCO_MHZ = {"GW1NR-9C": (400.0, 1200.0), "GW2AR-18C": (500.0, 1250.0)}
 _LEAST_DETECTOR_MHZ = 3.0
 _TOLERANCE = 1e-3  # of the wanted rate
+_STEPS = 16
+"""Phases of the second output: it lags by a multiple of 22.5 degrees."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +65,25 @@ class GowinPll(OneClock):
     ----------
     settings
         The dividers, see `pll_settings`.
+    ahead_ns
+        By how much `clk_ahead` is ahead of `clk_out`, to a sixteenth of the period; None: it is
+        not made.
     """
+
+    def __init__(self, settings: PllSettings, *, ahead_ns: float | None = None) -> None:
+        super().__init__(settings)
+        self._ahead_ns = ahead_ns
+
+    @property
+    def second_output(self) -> dict[str, Any]:
+        """Phase and port of the output that is ahead, which lags by the rest of a period.
+
+        The port is there only where it is used: nextpnr would look for a way for its clock.
+        """
+        if self._ahead_ns is None:
+            return {"p_PSDA_SEL": f"{0:04b}"}
+        ahead = round(_STEPS * self._ahead_ns * self.settings.output_mhz / 1000)
+        return {"p_PSDA_SEL": f"{-ahead % _STEPS:04b}", "o_CLKOUTP": self.clk_ahead}
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -79,8 +99,9 @@ class GowinPll(OneClock):
             p_DYN_FBDIV_SEL="false",
             p_DYN_ODIV_SEL="false",
             p_DYN_DA_EN="false",
-            p_PSDA_SEL="0000",
+            # high for half a period, whatever the phase
             p_DUTYDA_SEL="1000",
+            **self.second_output,
             p_CLKFB_SEL="internal",
             p_CLKOUT_BYPASS="false",
             p_CLKOUTP_BYPASS="false",

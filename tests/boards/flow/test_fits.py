@@ -50,7 +50,7 @@ def test_weights_in_an_sdram_fit_the_boards_that_have_it():
     assert fitting == ulx3s | {"icesugar_pro", "icepi_zero"}
     other = replace(config, weight_memory="sdram_2mx32", word_bits=32)
     wide = {fit.board for fit in fit_boards(other) if fit.fits}
-    assert wide == {"colorlight_i5", "colorlight_i9"}
+    assert wide == {"colorlight_i5", "colorlight_i9", "tang_nano_20k"}
     on_chip = replace(config, weight_memory="block_ram")
     assert {fit.board for fit in fit_boards(on_chip) if fit.fits} > fitting
 

@@ -10,6 +10,7 @@ import pytest
 from deltaloom.boards.ecp5.pll import Ecp5Pll, pll_settings
 from deltaloom.boards.flow.build import build, check_memory, memories_in, prepare
 from deltaloom.boards.flow.fits import fit_boards
+from deltaloom.boards.flow.sdram_pads import sdram_ports
 from deltaloom.boards.registry import BOARDS
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.models.synthetic import make_network
@@ -24,16 +25,14 @@ WITH_CHIP = [board for board in BOARDS.values() if any(m.chip for m in board.mem
 
 
 def test_boards_with_a_chip_are_those_whose_platform_has_it():
-    series = {"ulx3s", "icepi_zero", "icesugar_pro", "colorlight"}
+    series = {"ulx3s", "icepi_zero", "icesugar_pro", "colorlight", "tang_nano"}
     assert {board.series for board in WITH_CHIP} == series
     for board in WITH_CHIP:
         (memory,) = board.memories
         chip = CHIPS[board.sdram]
-        resource = board.platform().lookup("sdram", 0)
-        lines = next(part for part in resource.ios if part.name == "dq")
-        assert len(lines.ios[0].names) == memory.bits == chip.dq_bits
-        rows = next(part for part in resource.ios if part.name == "a")
-        assert len(rows.ios[0].names) == chip.row_bits
+        ports = sdram_ports(board.platform())
+        assert len(ports["dq"]) == memory.bits == chip.dq_bits
+        assert len(ports["a"]) == chip.row_bits
         assert memory.megabytes << 23 == chip.bits
 
 
