@@ -8,7 +8,9 @@ some seconds of a processor, and what comes of it is sent back.
 
 import os
 import pickle
+import select
 import signal
+import time
 import warnings
 from collections.abc import Callable
 from typing import TypeVar
@@ -16,6 +18,8 @@ from typing import TypeVar
 from ..supervisor import end_with_parent
 
 Made = TypeVar("Made")
+PATIENCE = 30
+"""Seconds by the clock to one of a processor: machines may be busy, a fork may wait for ever."""
 
 
 class Ended(Exception):
@@ -38,23 +42,36 @@ def aside(work: Callable[[], Made], seconds: int) -> Made:
         _work(work, seconds, writing)
     os.close(writing)
     try:
-        with os.fdopen(reading, "rb") as stream:
-            said = stream.read()
+        said = _read(reading, PATIENCE * seconds)
     except BaseException:
         os.kill(child, signal.SIGKILL)
         raise
     finally:
+        os.close(reading)
         _, status = os.waitpid(child, 0)
-    if not said:
-        code = os.waitstatus_to_exitcode(status)
-        if code == -signal.SIGXCPU:
-            raise Ended(f"it took more than {seconds} s of a processor")
+    code = os.waitstatus_to_exitcode(status)
+    if code == -signal.SIGXCPU:
+        raise Ended(f"it took more than {seconds} s of a processor")
+    if code:  # whatever part of an answer came before
         raise Ended(f"it was ended by {signal.Signals(-code).name}" if code < 0 else "it ended")
     returned, value = pickle.loads(said)
     if not returned:
         raise value
     made: Made = value
     return made
+
+
+def _read(pipe: int, seconds: float) -> bytes:
+    """All that comes; Ended where it is not at its end after some seconds by the clock."""
+    until = time.monotonic() + seconds
+    parts: list[bytes] = []
+    while time.monotonic() < until:
+        if select.select([pipe], [], [], min(until - time.monotonic(), 1.0))[0]:
+            part = os.read(pipe, 1 << 20)
+            if not part:
+                return b"".join(parts)
+            parts.append(part)
+    raise Ended(f"it did not end in {seconds:g} s")
 
 
 def _work(work: Callable[[], Made], seconds: int, writing: int) -> None:
@@ -72,12 +89,21 @@ def _work(work: Callable[[], Made], seconds: int, writing: int) -> None:
         try:
             answer = True, work()
         except Exception as error:
-            answer = False, error
+            answer = False, _sendable(error)
         with os.fdopen(writing, "wb") as pipe:
             pickle.dump(answer, pipe, pickle.HIGHEST_PROTOCOL)
         code = 0
     finally:
         os._exit(code)
+
+
+def _sendable(error: Exception) -> Exception:
+    """The error, or its words, where it does not come through a pipe as it is."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def _limit(seconds: int) -> None:

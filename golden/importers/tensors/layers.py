@@ -116,7 +116,7 @@ def build_layer(layout: Layout, found: Found, name: str) -> FloatLayer:
                 f"{found.full(tensor.name, layout.separator)} is missing; {layout.title} has it, "
                 f"shape {layout.rule(tensor, 'units')}, beside {beside}"
             )
-    for other in found.names.keys() - layout.names:
+    for other in sorted(found.names.keys() - layout.names):
         raise UserError(
             f"{found.shown(other)} belongs to no {layout.title}, which the others are of; --ignore "
             "PATTERN leaves it out of the network"

@@ -36,6 +36,29 @@ def test_what_turns_in_circles_is_ended():
         aside(turn, 1)
 
 
+def test_what_waits_for_ever_is_ended(monkeypatch):
+    monkeypatch.setattr("deltaloom.golden.importers.aside.PATIENCE", 0.2)
+    with pytest.raises(Ended, match=r"it did not end in 0\.2 s"):
+        aside(signal.pause, 1)
+
+
+def test_an_answer_that_breaks_off_is_none():
+    with pytest.raises(Ended, match="it ended"):
+        aside(lambda: [b"x" * 200_000, lambda: 1], 10)
+
+
+def test_an_error_that_no_pipe_takes_comes_in_words():
+    class Odd(Exception):
+        def __init__(self, first, second):
+            super().__init__(first)
+
+    def refuse():
+        raise Odd("why", 2)
+
+    with pytest.raises(RuntimeError, match="Odd: why"):
+        aside(refuse, 10)
+
+
 def _end():
     os.kill(os.getpid(), signal.SIGKILL)
 
