@@ -55,7 +55,7 @@ def _cell(lef: Path) -> Iterator[str]:
         yield "    pin (GCLK) { direction : output; clock_gate_out_pin : true; "
         yield 'function : "(CLK&IQ)"; }\n  }\n'
         return
-    inputs, functions = _functions(verilog.read_text("utf-8"))
+    inputs, functions = gates(verilog.read_text("utf-8"))
     if functions:
         yield head
         yield from (f"    pin ({pin}) {{ direction : input; }}\n" for pin in inputs)
@@ -64,8 +64,8 @@ def _cell(lef: Path) -> Iterator[str]:
         yield "  }\n"
 
 
-def _functions(verilog: str) -> tuple[list[str], Mapping[str, str]]:
-    """Inputs, and the outputs' functions; none where it is more than gates."""
+def gates(verilog: str) -> tuple[list[str], Mapping[str, str]]:
+    """Inputs and the outputs' functions, of functional Verilog; none where it is not of gates."""
     body = re.search(r"module\s+\w+\s*\(.*?\);(.*?)endmodule", verilog, re.DOTALL)
     if body is None:
         return [], {}
