@@ -110,4 +110,27 @@ def test_fewer_words_than_there_are():
     )
     rule = "near_words: 3 is not possible, it must be fewer than weight_words with an SDRAM, else 0"
     with pytest.raises(UserError, match=rule):
-        derive_config(network, near_bytes=100)
+        replace(derive_config(network), near_words=3)
+
+
+@pytest.mark.parametrize("near_bytes", [100, 1, -1])
+def test_no_bytes_beside_an_sdram_that_is_not_there(near_bytes):
+    with pytest.raises(UserError) as caught:
+        derive_config(make_network([("gru", 9)], 5, seed=1), near_bytes=near_bytes)
+    assert str(caught.value) == (
+        f"near_bytes: {near_bytes} is not possible, all weights are on the chip; leave it at 0, "
+        "or name an SDRAM as weight_memory"
+    )
+
+
+def test_no_less_than_a_word():
+    network = make_network([("gru", 9)], 5, seed=1)
+    for near_bytes, words in ((0, 0), (4, 1), (7, 1)):
+        config = derive_config(network, weight_memory="sdram_16mx16", near_bytes=near_bytes)
+        assert config.near_words == words
+    with pytest.raises(UserError) as caught:
+        derive_config(network, weight_memory="sdram_16mx16", near_bytes=3)
+    assert str(caught.value) == (
+        "near_bytes: 3 is not possible, it must be 0 or at least a weight word of 4 bytes; name "
+        "more, or leave it at 0"
+    )
