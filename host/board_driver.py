@@ -104,9 +104,9 @@ class BoardDriver:
     def state(self) -> dict[str, State]:
         self._idle(self._device)
         states = {}
-        for name, places in state_places(self._network, self._image.state_bases).items():
-            c, h = map(self._state_words, places)
-            states[name] = State(c[1], h[0])
+        for name, (c, h) in state_places(self._network, self._image.state_bases).items():
+            words = {place: self._state_words(place) for place in {c, h}}  # often one place
+            states[name] = State(words[c][1], words[h][0])
         return states
 
     def _state_words(self, place: Place) -> tuple[Ints, Ints]:

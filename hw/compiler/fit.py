@@ -55,7 +55,8 @@ def derive_config(
     word_bits: None picks 256, and two words of the chip where the weights are in an SDRAM
     drain_rows: None picks the largest divisor of the lanes up to 8
     frames: the longest sequence, for networks with backward layers
-    near_bytes: of weights that are on the chip though the others are in an SDRAM, in whole words
+    near_bytes: of weights that are on the chip though the others are in an SDRAM, in whole
+        words: at least one, or none
     lane_kind, cell_units, input_elements, output_elements, weight_memory, memory_clock_mhz: see
         `AcceleratorConfig`
     """
@@ -106,14 +107,30 @@ def derive_config(
     sizes: dict[str, Any] = {name: max(need[name] for need in needs) for name in needs[0]}
     if sizes["sequence_words"]:
         sizes["sequence_words"] *= frames
-    near = near_bytes * 8 // bits
-    if not 0 <= near < sizes["weight_words"]:
-        most = sizes["weight_words"] * bits // 8
+    near = _near_words(near_bytes, shape, sizes["weight_words"])
+    return replace(shape, **sizes, near_words=near)
+
+
+def _near_words(near_bytes: int, config: AcceleratorConfig, weight_words: int) -> int:
+    """The weight words that are on the chip though the others are in an SDRAM."""
+    if near_bytes and not config.sdram:
+        raise UserError(
+            f"near_bytes: {near_bytes} is not possible, all weights are on the chip; leave it at "
+            "0, or name an SDRAM as weight_memory"
+        )
+    near = near_bytes * 8 // config.word_bits
+    if near_bytes > 0 and not near:
+        raise UserError(
+            f"near_bytes: {near_bytes} is not possible, it must be 0 or at least a weight word of "
+            f"{ceil(config.word_bits / 8)} bytes; name more, or leave it at 0"
+        )
+    if config.sdram and not 0 <= near < weight_words:
+        most = weight_words * config.word_bits // 8
         raise UserError(
             f"near_bytes: {near_bytes} bytes of weights on the chip are not possible beside an "
             f"SDRAM, it must be 0 to less than all {most}; name fewer, or leave the SDRAM out"
         )
-    return replace(shape, **sizes, near_words=near)
+    return near
 
 
 def _word_bits(wanted: int | None, width: int) -> int:

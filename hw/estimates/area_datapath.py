@@ -216,7 +216,7 @@ def cell_unit(config: AcceleratorConfig) -> Part:
         if part == "h" or ports > 1:
             lane += memory(depth, 16, reads=ports)
     if config.initial:
-        lane += memory(depth, 32)
+        lane += memory(depth, 32) * (1 + reads(cells, "norm_c"))  # gates see it beside the cell
     if reads(cells, "vectors"):
         lane += memory(depth, vector_bits(cells))
     if reads(cells, "skip"):

@@ -5,6 +5,7 @@ What is not counted from the structure is what Yosys 0.70 made of the component 
 """
 
 from dataclasses import replace
+from math import ceil
 
 from ..cells.lookup import PER_WORD
 from ..cells.size import Size
@@ -89,5 +90,7 @@ def statistics(config: AcceleratorConfig) -> Part:
     counted += memory(SLOTS * config.layers, norm_gate(peephole).size)
     counted += fifo(queue_values(config), 16)
     if peephole:
-        counted += NORM_PEEPHOLE + memory(max(config.states, 2), 16)
+        lanes = config.cell_units  # each has its own copy of c
+        depth = max(ceil(config.states / lanes), 2)
+        counted += NORM_PEEPHOLE + memory(depth, 16) * lanes
     return Part(counted=counted)

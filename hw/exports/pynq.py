@@ -89,11 +89,14 @@ class Accelerator:
         words = np.asarray(words).astype(np.int16)
         if words.ndim != 2 or words.shape[1] != INPUTS or not len(words):
             raise ValueError(f"frames are {words.shape}, not (frames, {INPUTS})")
+        most, held = self.frames, MANIFEST["sequence_frames"]  # that the sequence buffer holds
+        if held is not None:
+            most = min(most, held)
+            if len(words) > most:
+                found = f"a sequence of {len(words)} frames"
+                raise ValueError(f"{found} is one packet, of {most} at most")
         if new:
             self.new_sequence()
-        most = self.frames
-        if MANIFEST["sequence_frames"] is not None and len(words) > most:
-            raise ValueError(f"a sequence of {len(words)} frames is one packet, of {most} at most")
         parts = [self._packet(words[n : n + most]) for n in range(0, len(words), most)]
         return np.concatenate(parts)
 

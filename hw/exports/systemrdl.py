@@ -14,7 +14,7 @@ def systemrdl(manifest: Mapping[str, Any]) -> str:
     """The text of NAME.rdl: one address map of the design's name, memories as IMAGE_NAME."""
     lines = [
         f"// {manifest['generator']}",
-        f"addrmap {manifest['top']} {{",
+        f"addrmap \\{manifest['top']} {{",  # escaped, as it may be a keyword
         f'  name = "{manifest["top"]}";',
         '  desc = "A delta-RNN accelerator: registers and image memories of its AXI4-Lite port.";',
         "  littleendian;",

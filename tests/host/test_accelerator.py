@@ -30,6 +30,7 @@ from deltaloom.host import device as device_module
 from deltaloom.host.board_driver import BoardDriver
 from deltaloom.host.device import LinkedDevice
 from deltaloom.host.golden_driver import GoldenDriver
+from deltaloom.hw.bus.register_map import REGISTER
 from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.sim.testing.bad_line import BadLine
 from deltaloom.sim.testing.board_link import BoardLink
@@ -84,6 +85,25 @@ def test_state_and_counters(accelerator: Accelerator, walk: np.ndarray) -> None:
     assert counted.events == {name: int(n.sum()) for name, n in wanted.events.items()}
     assert 0 < counted.eliminated < 1
     assert accelerator.counters().steps == 0 and accelerator.counters().eliminated is None
+
+
+def test_the_state_reads_each_units_word_once(
+    project: Any, walk: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = BoardModel(project.design, project.networks)
+    driver = BoardDriver(lambda: connected(model), project.design, project.networks[0])
+    read, counts = driver.device.read, []
+
+    def counting(address: int, count: int = 1) -> list[int]:
+        if address >= REGISTER["STATE"].address:
+            counts.append(count)
+        return read(address, count)
+
+    with Accelerator(driver) as accelerator:
+        accelerator.predict(walk)
+        monkeypatch.setattr(driver.device, "read", counting)
+        states = accelerator.state
+    assert counts == [len(state.h) for state in states.values()]
 
 
 def test_a_stream_goes_on_until_a_reset(accelerator: Accelerator, walk: np.ndarray) -> None:

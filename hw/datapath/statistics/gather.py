@@ -8,7 +8,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
 
-from ...words import SLOTS, WORD_COUNT_BITS
+from ...words import SLOTS
+from .words import UNIT_WORDS_BITS
 
 
 class Gather(wiring.Component):
@@ -88,7 +89,7 @@ class Gather(wiring.Component):
                 "index": Out(range(max(unit_word, 2))),
                 "base": Out(word),
                 "state": Out(word.members["state"]),
-                "unit_words": Out(WORD_COUNT_BITS),
+                "unit_words": Out(UNIT_WORDS_BITS),
                 "tail": Out(range(unit_word + 1)),
                 "gates": Out(range(SLOTS + 1)),
                 "order": Out(range(SLOTS)).array(SLOTS),

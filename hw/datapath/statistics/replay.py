@@ -7,7 +7,8 @@ from amaranth.lib.wiring import In, Out
 
 from ...parts.memory import block_ram
 from ...parts.pipeline import delay
-from ...words import NORM_BITS, SLOTS, WORD_COUNT_BITS
+from ...words import NORM_BITS, SLOTS
+from .words import UNIT_WORDS_BITS
 
 READ = 2
 """Cycles from a kept value's address to the value: read, registered."""
@@ -67,7 +68,7 @@ class Replay(wiring.Component):
                 "written": In(signed(16)),
                 "start": In(1),
                 "room": In(1),
-                "unit_words": In(WORD_COUNT_BITS),
+                "unit_words": In(UNIT_WORDS_BITS),
                 "tail": In(range(unit_word + 1)),
                 "gates": In(range(SLOTS + 1)),
                 "take": Out(1),
@@ -83,7 +84,7 @@ class Replay(wiring.Component):
         write, read = memory.write_port(), memory.read_port()
         at = Signal(NORM_BITS)
         runs, gate = Signal(), Signal(range(SLOTS))
-        index, unit_word = Signal(range(self.unit_word + 1)), Signal(WORD_COUNT_BITS)
+        index, unit_word = Signal(range(self.unit_word + 1)), Signal(UNIT_WORDS_BITS)
         count, ends = Signal(range(self.unit_word + 1)), Signal()
         m.d.comb += [
             write.addr.eq(at),

@@ -8,7 +8,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
 
-from ...words import SLOTS, WORD_COUNT_BITS
+from ...words import SLOTS
+from .words import UNIT_WORDS_BITS
 
 
 class Scatter(wiring.Component):
@@ -48,7 +49,7 @@ class Scatter(wiring.Component):
                 "start": In(1),
                 "i": In(stream.Signature(signed(16))),
                 "base": In(word),
-                "unit_words": In(WORD_COUNT_BITS),
+                "unit_words": In(UNIT_WORDS_BITS),
                 "tail": In(range(unit_word + 1)),
                 "gates": In(range(SLOTS + 1)),
                 "order": In(range(SLOTS)).array(SLOTS),
@@ -60,7 +61,7 @@ class Scatter(wiring.Component):
         m = Module()
         word: Any = self.o.payload
         full, index = Signal(), Signal(range(max(self.unit_word, 2)))
-        gate, unit_word = Signal(range(SLOTS)), Signal(WORD_COUNT_BITS)
+        gate, unit_word = Signal(range(SLOTS)), Signal(UNIT_WORDS_BITS)
         values = [Signal(signed(16), name=f"value_{n}") for n in range(self.unit_word)]
         step = {name: Signal.like(word[name], name=name) for name in _steps(word)}
         ends, count = Signal(), Signal(range(self.unit_word + 1))

@@ -11,3 +11,5 @@ TOTAL_BITS = 16 + UNIT_BITS
 SQUARES_BITS = 31 + UNIT_BITS
 """Of the sum of their squares."""
 RECIPROCAL_BITS = NORM_RECIPROCAL_BITS
+UNIT_WORDS_BITS = UNIT_BITS + 1
+"""Of a count of a layer's unit-words."""

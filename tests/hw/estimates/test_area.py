@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from amaranth.back import rtlil
+from amaranth.hdl import Signal
 
 from deltaloom.boards.ecp5.synthesis import synthesize
 from deltaloom.golden.data import Dataset
@@ -17,6 +18,7 @@ from deltaloom.hw.bus.axi import flat_ports
 from deltaloom.hw.cells.catalogue import CELLS
 from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.config import AcceleratorConfig
+from deltaloom.hw.datapath.units.unit import CellUnit
 from deltaloom.hw.estimates.area import components, estimate_area
 from deltaloom.hw.estimates.ecp5 import Area, memory, rescaler
 from deltaloom.hw.estimates.ecp5_measured import MEASURED
@@ -101,6 +103,32 @@ def test_integer_only_lstms_against_yosys(variant):
     assert estimate.luts == pytest.approx(luts, rel=MOST)
     assert estimate.flip_flops == pytest.approx(flip_flops, rel=MOST)
     assert ("statistics" in estimate.components) == (variant == "all")
+
+
+@pytest.mark.parametrize(
+    ("variant", "units", "tables"),
+    [("norm", 1, 1), ("all", 1, 2), pytest.param("all", 4, 8, marks=pytest.mark.slow)],
+)
+def test_every_table_of_initial_states_is_counted(variant, units, tables):
+    network = quantize(
+        make_lstm_network(variant, (3, 200)), Dataset(tuple(make_frames(3, [40] * 2)))
+    )
+    config = derive_config(network, word_bits=64, cell_units=units)
+    depth = config.states // units
+    unit = CellUnit(
+        config.unit_word,
+        cells=config.cells,
+        state_depth=config.states,
+        gap=9,
+        initial=[],
+        width=units,
+    )
+    ports = {name: port for name, port in flat_ports(unit).items() if isinstance(port[0], Signal)}
+    built = rtlil.convert(unit, ports=ports, emit_src=False).count(f"memory width 32 size {depth} ")
+    assert built == tables
+    with_them = components(replace(config, initial=True))["cell unit"].counted
+    without = components(config)["cell unit"].counted
+    assert with_them == without + memory(depth, 32) * built
 
 
 def test_synthesis_of_a_small_design(tmp_path):

@@ -96,8 +96,14 @@ def drive(board, sequences, empty):
     for sent, expected in zip(frames, wanted, strict=True):  # a packet a sequence
         np.testing.assert_array_equal(asr.run(sent), expected)
     assert board.dma.sendchannel.packets == sequences
-    buffered = MANIFEST["sequence_frames"] is not None
-    if not buffered:
+    most = MANIFEST["sequence_frames"]
+    buffered = most is not None
+    if buffered:
+        longer = np.resize(frames[0], (most + 1, INPUTS))
+        refused(asr, longer, f"a sequence of {most + 1} frames is one packet, of {most} at most")
+        small = Accelerator(board.dma, board.mmio, allocate, most_bytes=18)
+        refused(small, frames[0], "of 3 at most")
+    else:
         first, rest = asr.run(frames[0][:1]), asr.run(frames[0][1:], new=False)  # in two calls
         np.testing.assert_array_equal(np.concatenate([first, rest]), wanted[0])
         small = Accelerator(board.dma, board.mmio, allocate, most_bytes=10)
@@ -112,11 +118,19 @@ def drive(board, sequences, empty):
     assert board.mmio.read(0x38) == 0, "frames of the wrong length"
     assert Buffer.freed == 2 * len(board.dma.sendchannel.packets)
     for wrong in (frames[0][:, 1:], frames[0][0], frames[0][:0]):
-        try:
-            asr.run(wrong)
-        except ValueError:
-            continue
-        raise AssertionError("frames of another size were taken")
+        refused(asr, wrong, "frames are (")
+
+
+def refused(asr, words, message):
+    """These frames are, with a line that has the message, and nothing is sent."""
+    before = len(asr.dma.sendchannel.packets)
+    try:
+        asr.run(words)
+    except ValueError as error:
+        assert message in str(error), error
+    else:
+        raise AssertionError(f"taken: {words.shape}, not refused by {message!r}")
+    assert len(asr.dma.sendchannel.packets) == before
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")

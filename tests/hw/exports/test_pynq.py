@@ -19,7 +19,7 @@ OTHERS = {
         {"input_elements": 2, "cell_units": 2, "output_elements": 2},
         True,
     ),
-    "backward layers": (BOTH, {"frames": 8}, True),
+    "backward layers": (BOTH, {"frames": 4}, True),
 }
 
 

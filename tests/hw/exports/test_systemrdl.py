@@ -58,6 +58,15 @@ def test_memories(compiled, small):
     assert nodes == {}
 
 
+@pytest.mark.parametrize("name", ["mem", "field", "all", "signal", "property", "number"])
+def test_a_design_may_have_a_keyword_as_its_name(name, small, tmp_path):
+    file = tmp_path / "design.rdl"
+    file.write_text(systemrdl({**small.manifest, "top": name}))
+    compiler = systemrdl_compiler.RDLCompiler()
+    compiler.compile_file(str(file))
+    assert compiler.elaborate().top.inst_name == name
+
+
 def test_ip_xact(text, small, tool):
     """Offsets in bytes, of registers in address blocks or the map."""
     pytest.importorskip("peakrdl", reason="PeakRDL is not installed")

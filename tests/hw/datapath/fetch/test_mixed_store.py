@@ -3,6 +3,7 @@
 
 import random
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -21,23 +22,22 @@ DEPTH, WORD_BITS = 4096, 32
 LATER = 250
 
 
-def run(folder, near, accesses):
-    """The run, every answer compared with what was loaded last."""
-    store = MixedStore(
+SIZES = {"chip": CHIP, "clock_mhz": CLOCK_MHZ, "word_bits": WORD_BITS, "words": DEPTH}
+
+
+def store(near):
+    return MixedStore(
         near=BlockRamStore(depth=near, word_bits=WORD_BITS, init=[]),
         far=SdramStore(CHIP, clock_mhz=CLOCK_MHZ, depth=DEPTH, word_bits=WORD_BITS),
         depth=DEPTH,
         word_bits=WORD_BITS,
     )
-    done = run_store(
-        folder,
-        store,
-        accesses,
-        chip=CHIP,
-        clock_mhz=CLOCK_MHZ,
-        word_bits=WORD_BITS,
-        words=DEPTH,
-    )
+
+
+def run(folder, near, accesses):
+    """The run, every answer compared with what was loaded last."""
+    mixed = store(near)
+    done = run_store(folder, mixed, accesses, **SIZES)
     held, expected = {}, []
     for access in accesses:
         if access.word is None:
@@ -45,7 +45,7 @@ def run(folder, near, accesses):
         else:
             held[access.address] = access.word
     assert list(done.words) == expected
-    assert done.outstanding <= store.outstanding
+    assert done.outstanding <= mixed.outstanding
     return done
 
 
@@ -63,6 +63,28 @@ def test_answers_come_in_order_whoever_has_them(near, tmp_path):
             accesses.append(Access(address=run_of, word=word, idle=LATER))
             accesses.append(Access(address=run_of, idle=1))
     run(tmp_path, near, accesses)
+
+
+def test_resets_in_the_middle_lose_answers_and_no_words(tmp_path):
+    """From the cycle of the last request on to where all is answered."""
+    rng = random.Random(7)
+    addresses = [n for pair in zip(range(30, 60), range(7, 37), strict=True) for n in pair]
+    held = {a: rng.getrandbits(WORD_BITS) for a in sorted({*addresses})}
+    accesses = [Access(address=a, word=word) for a, word in held.items()]
+    asked = []
+    for idle in (*range(16), LATER):
+        asked.append(rng.sample(addresses, 9))
+        first, *others = asked[-1]
+        accesses.append(Access(address=first, idle=LATER))
+        accesses += [*(Access(address=a) for a in others), Access(address=-1, idle=idle)]
+    asked.append(addresses)
+    accesses += [Access(address=a, idle=0 if n else LATER) for n, a in enumerate(addresses)]
+    done = run_store(tmp_path, store(37), accesses, **SIZES)
+    resets = [-1, *(n for n, word in enumerate(done.words) if word is None), len(done.words)]
+    found = [list(done.words[a + 1 : b]) for a, b in pairwise(resets)]
+    wanted = [[held[a] for a in each] for each in asked]
+    assert [own[: len(got)] for own, got in zip(wanted, found, strict=True)] == found
+    assert len(found[0]) < len(wanted[0]) and found[-2:] == wanted[-2:]
 
 
 def test_a_word_a_cycle_from_the_chip_and_one_in_two_from_beside_it(tmp_path):
@@ -88,4 +110,27 @@ def test_fewer_words_than_there_are():
     )
     rule = "near_words: 3 is not possible, it must be fewer than weight_words with an SDRAM, else 0"
     with pytest.raises(UserError, match=rule):
-        derive_config(network, near_bytes=100)
+        replace(derive_config(network), near_words=3)
+
+
+@pytest.mark.parametrize("near_bytes", [100, 1, -1])
+def test_no_bytes_beside_an_sdram_that_is_not_there(near_bytes):
+    with pytest.raises(UserError) as caught:
+        derive_config(make_network([("gru", 9)], 5, seed=1), near_bytes=near_bytes)
+    assert str(caught.value) == (
+        f"near_bytes: {near_bytes} is not possible, all weights are on the chip; leave it at 0, "
+        "or name an SDRAM as weight_memory"
+    )
+
+
+def test_no_less_than_a_word():
+    network = make_network([("gru", 9)], 5, seed=1)
+    for near_bytes, words in ((0, 0), (4, 1), (7, 1)):
+        config = derive_config(network, weight_memory="sdram_16mx16", near_bytes=near_bytes)
+        assert config.near_words == words
+    with pytest.raises(UserError) as caught:
+        derive_config(network, weight_memory="sdram_16mx16", near_bytes=3)
+    assert str(caught.value) == (
+        "near_bytes: 3 is not possible, it must be 0 or at least a weight word of 4 bytes; name "
+        "more, or leave it at 0"
+    )

@@ -3,10 +3,12 @@
 
 import numpy as np
 import pytest
+from amaranth.hdl import Module, Value
 
 from deltaloom.golden.integer_lstm.arithmetic import divide, high_product, rescale, wrap32
 from deltaloom.golden.integer_lstm.layer_norm import inverse_root
 from deltaloom.hw.datapath.statistics.gate_sums import LATENCY, GateSums
+from deltaloom.hw.datapath.statistics.gather import Gather
 from deltaloom.hw.datapath.statistics.inverse_root import InverseRoot, root_cycles
 from deltaloom.hw.datapath.statistics.moments import Moments, moments_cycles
 from deltaloom.hw.datapath.statistics.normalizer import (
@@ -16,7 +18,10 @@ from deltaloom.hw.datapath.statistics.normalizer import (
     unit_cycles,
     weight_cycle,
 )
-from deltaloom.sim.testing.streams import run, set_value
+from deltaloom.hw.datapath.statistics.replay import Replay
+from deltaloom.hw.datapath.statistics.scatter import Scatter
+from deltaloom.hw.datapath.units.words import cell_word
+from deltaloom.sim.testing.streams import receive, run, send, set_value
 
 PRODUCT_CYCLES = 8
 ENDS = (-32768, -1, 0, 1, 32767)
@@ -168,3 +173,79 @@ def test_values(peephole, shifts):
     run(dut, bench, cycles=count + latency + 5)
     np.testing.assert_array_equal(found, wanted)
     assert unit_cycles(peephole) == weight_cycle(peephole)
+
+
+def gather_to_scatter(word, unit_word, depth):
+    """A layer's words taken apart, kept, and put together again; what each of the three is."""
+    m = Module()
+    m.submodules.gather = gather = Gather(word, unit_word=unit_word)
+    m.submodules.replay = replay = Replay(depth=depth, unit_word=unit_word)
+    m.submodules.scatter = scatter = Scatter(word, unit_word=unit_word)
+    for name in ("unit_words", "tail", "gates"):
+        m.d.comb += getattr(replay, name).eq(getattr(gather, name))
+        m.d.comb += getattr(scatter, name).eq(getattr(gather, name))
+    m.d.comb += [a.eq(b) for a, b in zip(scatter.order, gather.order, strict=True)]
+    m.d.comb += [
+        replay.write.eq(gather.valid),
+        replay.written.eq(gather.value),
+        scatter.start.eq(replay.start),
+        replay.room.eq(1),
+        scatter.i.valid.eq(replay.valid),
+        scatter.i.payload.eq(replay.value),
+        Value.cast(scatter.base).eq(Value.cast(gather.base)),
+    ]
+    return m, gather, replay, scatter
+
+
+@pytest.mark.parametrize(
+    ("units", "unit_word", "gates"),
+    [
+        (5, 2, 3),
+        (1025, 1, 1),
+        pytest.param(2049, 2, 1, marks=pytest.mark.slow),
+        pytest.param(4096, 1, 1, marks=pytest.mark.slow),
+    ],
+)
+def test_words_of_the_largest_layers_come_back(units, unit_word, gates):
+    rng = np.random.default_rng(units)
+    word = cell_word(unit_word, cells=("lstm",), state_depth=1 << 14)
+    firsts = range(0, units, unit_word)
+    words = [
+        dict.fromkeys(word.members, 0)
+        | {
+            "p": rng.integers(-32768, 32768, unit_word).tolist(),
+            "slot": gates - 1 - gate,
+            "last": int(gate == gates - 1),
+            "unit": first,
+            "state": 77 + first,
+            "count": min(unit_word, units - first),
+            "begin": int(first == 0),
+            "end": int(first == firsts[-1]),
+        }
+        for first in firsts
+        for gate in range(gates)
+    ]
+    dut, gather, replay, scatter = gather_to_scatter(word, unit_word, units * gates)
+    found = []
+
+    async def source(ctx):
+        ctx.set(replay.clear, 1)
+        await ctx.tick()
+        ctx.set(replay.clear, 0)
+        ctx.set(gather.open, 1)
+        await send(ctx, gather.i, words)
+        while not ctx.get(gather.final):
+            await ctx.tick()
+        await ctx.tick()
+        assert ctx.get(gather.unit_words) == len(firsts)
+        ctx.set(replay.start, 1)
+        await ctx.tick()
+        ctx.set(replay.start, 0)
+        for got in await receive(ctx, scatter.o, len(words)):
+            found.append({name: got[name] for name in word.members})
+
+    run(dut, source, cycles=3 * units * gates + 40)
+    for got, wanted in zip(found, words, strict=True):
+        valid = wanted["count"]
+        got["p"] = list(got["p"])[:valid]
+        assert got == wanted | {"p": wanted["p"][:valid]}
