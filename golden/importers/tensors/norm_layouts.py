@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from ...cells.norm import EPSILON
 from .layout import Idle, Layout, Norm, Tensor
 
-__all__ = ["HASTE", "NORMED", "SPEECHBRAIN"]
+__all__ = ["HASTE", "LIGRU_FAMILY", "NORMED", "SPEECHBRAIN"]
+
+LIGRU_FAMILY = "SpeechBrain LiGRU"
 
 
 def _gains(names: str) -> tuple[str, ...]:
@@ -203,7 +205,7 @@ def _ligru(
             Idle("rnn.{n}.h_init", "a first state", 0.0),
         ),
         shares=True,
-        family="SpeechBrain LiGRU",
+        family=LIGRU_FAMILY,
     )
 
 
