@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
+
 from ..arithmetic import Ints, Reals
 from ..errors import UserError
 from .graph import FORMATS, MOST_C_EXPONENT, MOST_WIDE, Graph, Node
@@ -151,7 +153,9 @@ class Cell:
         found = real_values(values, named_inputs(p, state, numbers))
         return State(*found) if self.has_c else State(state.c, found[0])
 
-    def float_candidates(self, p: Mapping[str, Reals], vectors: Mapping[str, Reals]) -> list[Reals]:
+    def float_candidates(
+        self, p: Mapping[str, Reals], vectors: Mapping[str, np.ndarray]
+    ) -> list[Reals]:
         """What a cell whose h is not bounded makes of them and mixes with its state, in float64.
 
         The state's words must hold it, however small its share. What is a pre-activation itself,

@@ -92,8 +92,8 @@ def observe(
                 largest[place][name] = max(largest[place][name], size)
         named = {gate: trace.p[:, g] for g, gate in enumerate(layer.cell.gates)}
         name = "c" if layer.cell.has_c else "h"
-        for values in layer.cell.float_candidates(named, layer.vectors):
-            size = reach(layer.name, "candidate", values)
+        for candidate in layer.cell.float_candidates(named, layer.vectors):
+            size = reach(layer.name, "candidate", candidate)
             largest[place][name] = max(largest[place][name], size)
 
     def reach(layer: str, name: str, values: Reals | Floats) -> float:
