@@ -175,6 +175,8 @@ class RunningLayer:
         everything = slice(0, self._block.frames)
         c, h = self._cell(everything, self._inputs(everything))
         self.outputs[self._block.packed(everything)] = h
+        if self._watch is not None:
+            self._watch.see_c(self._index, c)
         for at, n in self._block.steps:
             self._keep(n)
             self.h = h[at]
