@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
+
 from ..arithmetic import Ints, Reals
 from ..errors import UserError
 from .graph import FORMATS, MOST_C_EXPONENT, MOST_WIDE, Graph, Node
@@ -101,6 +103,14 @@ class Cell:
         return any(value.op == "mean" for value in _reached(self.values.values()))
 
     @cached_property
+    def _candidates(self) -> tuple[Value, ...]:
+        """What `mix` takes of vectors and several pre-activations, and no table holds in +-1."""
+        mixed = [value.args[0] for value in _reached(self.values.values()) if value.op == "mix"]
+        plain = ("table", "clip", "const", "input")
+        mixed = [value for value in mixed if _source(value).op not in plain]
+        return tuple(value for value in mixed if not _read([value]) & {*STATES, "skip"})
+
+    @cached_property
     def products(self) -> int:
         """Multiplications of a unit in a step, besides the matrix-vector products."""
         return count_products(tuple(self.values.values())) + self.reads_input
@@ -142,6 +152,16 @@ class Cell:
         values = [self.values[name] for name in STATES if name in self.values]
         found = real_values(values, named_inputs(p, state, numbers))
         return State(*found) if self.has_c else State(state.c, found[0])
+
+    def float_candidates(
+        self, p: Mapping[str, Reals], vectors: Mapping[str, np.ndarray]
+    ) -> list[Reals]:
+        """What a cell whose h is not bounded makes of them and mixes with its state, in float64.
+
+        The state's words must hold it, however small its share. What is a pre-activation itself,
+        or within +-1, is not among it.
+        """
+        return [] if self.bounded else real_values(self._candidates, {**vectors, **p})
 
     @property
     def middle(self) -> Callable[[Mapping[str, Ints], State], Ints] | None:
@@ -272,6 +292,13 @@ def _check_values(
 def _read(values: Iterable[Value]) -> set[object]:
     """Names of the inputs that these need."""
     return {value.attr for value in _reached(values) if value.op == "input"}
+
+
+def _source(value: Value) -> Value:
+    """What a value is before it was rounded, cut off or read in another format."""
+    while value.op in ("rshr", "sat", "relu", "reread"):
+        value = value.args[0]
+    return value
 
 
 def _reached(values: Iterable[Value]) -> Iterable[Value]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from .cell import describe
 from .lstm import Values, new_c, new_h
 from .norm import gained, normalized
-from .values import GATE, C, H, Value, reread, rshr, sat16, sigmoid, tanh
+from .values import GATE, C, Format, H, Value, reread, rshr, sat16, sigmoid, tanh
 
 __all__ = [
     "lstm_norm",
@@ -61,10 +61,10 @@ def _of_products(v: Named) -> list[Value]:
     return [tanh(p) if n == "g" else sigmoid(p) for n, p in zip("ifgo", sums, strict=True)]
 
 
-def _of_c(c: Value, v: Named) -> Value:
-    """The cell state normalized, in Q3.12."""
+def _of_c(c: Value, v: Named, to: Format) -> Value:
+    """The cell state normalized, in the format `to`."""
     (y,) = normalized(v["epsilon_c"], reread(c, GATE))
-    return gained([(v["gain_c"], y)], v["bias_c"])
+    return gained([(v["gain_c"], y)], v["bias_c"], to=to)
 
 
 @describe(
@@ -129,7 +129,7 @@ def lstm_norm_xh_out(**v: Value) -> Values:
     """Ba et al., equations 20 to 22: both products, and c on its way to the output."""
     i, f, g, o = _of_products(v)
     c = new_c(i, f, g, v["c"])
-    return {"c": c, "h": sat16(rshr(o * tanh(_of_c(c, v)), H))}
+    return {"c": c, "h": sat16(rshr(o * tanh(_of_c(c, v, GATE)), H))}
 
 
 @describe(
@@ -144,5 +144,5 @@ def lstm_norm_xh_out(**v: Value) -> Values:
 def lstm_norm_xh_c(**v: Value) -> Values:
     """The same, but that the next step has the normalized c, as in PyTorch's `custom_lstms.py`."""
     i, f, g, o = _of_products(v)
-    word = _of_c(new_c(i, f, g, v["c"]), v)
-    return {"c": sat16(rshr(word, C)), "h": sat16(rshr(o * tanh(word), H))}
+    c = _of_c(new_c(i, f, g, v["c"]), v, C)
+    return {"c": c, "h": new_h(o, c)}

@@ -62,11 +62,13 @@ class RunningLayer:
         self._order = self._narrow.order if self._narrow else tuple(range(gates))
         reaches = [[Reach.of(path) for path in each.paths] for each in layers]
         every = [reach for each in reaches for reach in each]
-        # Doubles hold the same integers as int64 while they stay below 2**53: much faster.
-        self._dtype: type = np.float64 if all(one.fits_double for one in every) else np.int64
         bias = _one_or_all([each.bias[list(self._order)] for each in layers]).swapaxes(0, 1)
         beyond = int(np.abs(bias).max(initial=0)) + OFFSET + 1
         beyond += max(sum(reach.words for reach in each) for each in reaches)
+        # Doubles hold the same numbers as int64, and `HALF` besides, while these and their
+        # products stay below 2**53: much faster.
+        doubles = 2 * beyond < 2**53 and all(one.fits_double for one in every)
+        self._dtype: type = np.float64 if doubles else np.int64
         self._bias = bias + (OFFSET + HALF if self._dtype is np.float64 else OFFSET)
         self._fits_word = self._dtype is np.float64 and beyond < 1 << WORD_BITS
         self.outputs = np.zeros((frames, layer.units), np.int16)
@@ -173,6 +175,8 @@ class RunningLayer:
         everything = slice(0, self._block.frames)
         c, h = self._cell(everything, self._inputs(everything))
         self.outputs[self._block.packed(everything)] = h
+        if self._watch is not None:
+            self._watch.see_c(self._index, c)
         for at, n in self._block.steps:
             self._keep(n)
             self.h = h[at]

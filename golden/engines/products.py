@@ -34,8 +34,12 @@ class Reach(NamedTuple):
 
     @property
     def fits_double(self) -> bool:
-        """Whether a rescale can be done in doubles: m * mult + 2**(shift-1) stays below 2**53."""
-        return self.sums * self.mult + (1 << MAX_SHIFT) < 2**53
+        """Whether a rescale can be done in doubles: m * mult + 2**(shift-1) stays below 2**53.
+
+        With shift 0 what is added is `HALF`, which the double of 2**52 has no place for.
+        """
+        largest = self.sums * self.mult
+        return largest + max(1 << MAX_SHIFT, 0 if self.low else largest) < 2**53
 
     @property
     def words(self) -> int:

@@ -82,6 +82,7 @@ def read_checkpoint(
         return _with_sides(file, model, part, options)
     if file.suffix.lower() == TFLITE_SUFFIX:
         _check_embedding(file, options)
+        _check_recurrent_norm(file, options)
         if order:
             raise UserError(f"{file}: order: a graph tells it; leave it out")
         found = read_tflite(file, labels, options)
@@ -124,6 +125,7 @@ def _checked(file: Path, model: FloatModel, stored: Stored, options: ImportOptio
 
 def _check_graph_options(file: Path, order: Sequence[str], options: ImportOptions) -> None:
     _check_embedding(file, options)
+    _check_recurrent_norm(file, options)
     if order:
         raise UserError(f"{file}: order: a graph tells it; leave --order out")
     if options.bidirectional:
@@ -140,6 +142,11 @@ def _check_embedding(file: Path, options: ImportOptions) -> None:
         raise UserError(f"{file}: embedding: the file tells it; leave --embedding out")
 
 
+def _check_recurrent_norm(file: Path, options: ImportOptions) -> None:
+    if options.recurrent_norm:
+        raise UserError(f"{file}: recurrent norm: a graph tells it; leave --recurrent-norm out")
+
+
 def _model(
     file: Path,
     stages: list[Stage],
@@ -148,8 +155,6 @@ def _model(
     embedding: Embedding | None = None,
 ) -> FloatModel:
     try:
-        if options.recurrent_norm:
-            stages = with_recurrent_norm(stages)
         stages = with_candidate_scale(stages, options.candidate_scale)
         if options.without_skip and not any(s.chains[0][-1].kind == "sru0" for s in stages):
             raise UserError("without skip: there is no SRU layer; leave --without-skip out")
@@ -207,6 +212,8 @@ def _stages_of_tensors(
             modules = [with_nonlinearity(module, said) for module in modules]
         else:
             modules, embedding = configured(config, stored.arrays, options)
+        if options.recurrent_norm:
+            modules = with_recurrent_norm(modules)
         modules = named_order(modules, order) if order else chain(modules, stored.ordered)
     except UserError as error:
         raise UserError(f"{file}: {error}") from error

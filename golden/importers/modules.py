@@ -28,11 +28,16 @@ MOST_LISTED = 12
 
 @dataclass(frozen=True)
 class Module:
-    """Stages that stay together. open: only what follows tells how many directions it has."""
+    """Stages that stay together.
+
+    open: only what follows tells how many directions it has. family: `Layout.family` of its
+    tensors, "" where a configuration tells what it is.
+    """
 
     name: str
     stages: tuple[Stage, ...]
     open: bool = False
+    family: str = ""
 
     @property
     def inputs(self) -> int:
@@ -165,7 +170,8 @@ def _module(group: _Group, taken: set[str], options: ImportOptions) -> Module:
     for a, b in pairwise(stages):
         if a.outputs != b.inputs:
             raise UserError(mismatch(a.chains[0][-1], b.first, a.outputs))
-    return Module(name, tuple(stages), is_open and len(stages) == 1)
+    family = group.layouts[0].family
+    return Module(name, tuple(stages), is_open and len(stages) == 1, family)
 
 
 def with_nonlinearity(module: Module, said: str) -> Module:

@@ -10,7 +10,8 @@ from ..cells import CELLS
 from ..cells.norm import epsilons
 from ..errors import UserError
 from ..models.float_model import FloatLayer
-from .tensors.directions import Stage
+from .modules import Module
+from .tensors.norm_layouts import LIGRU_FAMILY
 
 __all__ = ["with_recurrent_norm"]
 
@@ -19,17 +20,28 @@ KINDS = {"ligru": "ligru_norm_h", "ligru_norm": "ligru_norm_xh"}
 X, H = {"a": "ax", "z": "zx"}, {"a": "ah", "z": "zh"}
 
 
-def with_recurrent_norm(stages: Sequence[Stage]) -> list[Stage]:
-    """The stages with light GRUs that normalize their recurrent product.
+def with_recurrent_norm(modules: Sequence[Module]) -> list[Module]:
+    """The modules with SpeechBrain's light GRUs normalizing their recurrent product.
 
-    Raises UserError where there is none.
+    Raises UserError where there is none, or one of another source.
     """
-    if not any(layer.kind in KINDS for stage in stages for layer in stage.layers):
+    found = [(m, layer) for m in modules for stage in m.stages for layer in stage.layers]
+    light = [(module, layer) for module, layer in found if layer.kind in KINDS]
+    if not light:
         raise UserError(
             "recurrent norm: there is no LiGRU layer of SpeechBrain whose tensors lack it; leave "
             "--recurrent-norm out"
         )
-    return [stage.change(_normed) for stage in stages]
+    for module, layer in light:
+        if module.family != LIGRU_FAMILY:
+            raise UserError(
+                f"recurrent norm: {layer.name} is a LiGRU of {module.family or 'another source'}, "
+                "only SpeechBrain's may have such a norm; leave --recurrent-norm out"
+            )
+    return [
+        replace(module, stages=tuple(stage.change(_normed) for stage in module.stages))
+        for module in modules
+    ]
 
 
 def _normed(layer: FloatLayer) -> FloatLayer:

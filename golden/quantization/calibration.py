@@ -36,7 +36,8 @@ class LayerStatistics:
     samples: by source ("x", "h" and, where the cell has it, "rh"), some of its values [n], real; of
         tokens the value 1, of the element that is on.
     x, c, h: largest magnitudes over all frames, real; those of c and h count the pre-activations
-        that the cell takes in their format, too; c of a cell without one, its wide pre-activations.
+        and candidates that the cell takes in their format, too; c of a cell without one, its wide
+        pre-activations.
     sequences: by source, the samples sequence by sequence.
     frames: by source, some of its frames [n, columns], real; tokens [n, 1].
     c_errors: by exponent, what e_c costs in h, see `cell_formats`; empty where the format
@@ -89,6 +90,11 @@ def observe(
                 size = reach(layer.name, f"gate {gate}", trace.p[:, g])
                 name = "c" if name == "wide" else name
                 largest[place][name] = max(largest[place][name], size)
+        named = {gate: trace.p[:, g] for g, gate in enumerate(layer.cell.gates)}
+        name = "c" if layer.cell.has_c else "h"
+        for candidate in layer.cell.float_candidates(named, layer.vectors):
+            size = reach(layer.name, "candidate", candidate)
+            largest[place][name] = max(largest[place][name], size)
 
     def reach(layer: str, name: str, values: Reals | Floats) -> float:
         if not np.isfinite(values).all():

@@ -138,5 +138,6 @@ def quantize_vectors(layer: FloatLayer, c_exponent: int) -> dict[str, Any]:
     vectors = {name: to_fixed(vector, e) for name, vector in own.items()}
     for name, vector in epsilons.items():
         factor = c_factor(c_exponent) if name == f"{PREFIX}c" else 1.0
-        vectors[name] = sat16(np.floor(vector * (factor / LEAST) + 0.5).astype(np.int64))
+        whole = (vector.astype(np.float64) + LEAST) * (factor / LEAST)  # LEAST is added after it
+        vectors[name] = sat16(np.maximum(np.floor(whole - 1 + 0.5), 0).astype(np.int64))
     return {"vectors": vectors, "vector_shift": shift}

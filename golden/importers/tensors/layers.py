@@ -151,7 +151,7 @@ def build_layer(layout: Layout, found: Found, name: str) -> FloatLayer:
     for tensor in (*(layout.vectors if with_vectors else ()), *layout.gains, *offsets):
         rows = _checked(layout, found, tensor, units).reshape(len(tensor.gates), units)
         for each, row in zip(tensor.gates, rows, strict=True):  # offsets may add up
-            vectors[each] = vectors[each] + row
+            vectors[each] = vectors[each] + (-row if each in tensor.negated else row)
     return FloatLayer(
         name=name,
         kind=layout.kind,

@@ -19,6 +19,7 @@ class Tensor:
     source: of weights, the path that they make: "x" or "h"; "rh" is h after the reset gate.
     after_reset: gates among `gates` whose rows read "rh" and not `source`.
     rows: of biases, how many there are along a first axis.
+    negated: names among `gates` of a vector whose stored rows have the other sign.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Tensor:
     source: str = ""
     after_reset: tuple[str, ...] = ()
     rows: int = 1
+    negated: tuple[str, ...] = ()
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:

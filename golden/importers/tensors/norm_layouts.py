@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from ...cells.norm import EPSILON
 from .layout import Idle, Layout, Norm, Tensor
 
-__all__ = ["HASTE", "NORMED", "SPEECHBRAIN"]
+__all__ = ["HASTE", "LIGRU_FAMILY", "NORMED", "SPEECHBRAIN"]
+
+LIGRU_FAMILY = "SpeechBrain LiGRU"
 
 
 def _gains(names: str) -> tuple[str, ...]:
@@ -20,16 +22,19 @@ def _offsets(names: str) -> tuple[str, ...]:
     return tuple(f"bias_{name}" for name in names.split())
 
 
-def _norms(gates: Mapping[str, str]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+def _norms(
+    gates: Mapping[str, str], negated: tuple[str, ...] = ()
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Gains and offsets of `nn.LayerNorm` modules.
 
     gates: by the module's name what it normalizes, and after a ">" what its offsets add to.
+    negated: names of vectors whose rows have the other sign.
     """
     gains, offsets = [], []
     for name, text in gates.items():
         own, _, to = text.partition(">")
-        gains.append(Tensor(f"{name}.weight", _gains(own)))
-        offsets.append(Tensor(f"{name}.bias", _offsets(to or own)))
+        gains.append(Tensor(f"{name}.weight", _gains(own), negated=negated))
+        offsets.append(Tensor(f"{name}.bias", _offsets(to or own), negated=negated))
     return tuple(gains), tuple(offsets)
 
 
@@ -63,7 +68,8 @@ _X_IFGO, _H_IFGO = "ix fx gx ox", "ih fh gh oh"
 _X_IFOG, _H_IFOG = "ix fx ox gx", "ih fh oh gh"
 _X_RZN, _H_RZN = "rx zx nx", "rh zh nh"
 
-NEWVAL = _norms({"ln_reset": "r", "ln_update": "z", "ln_newval": "n"})
+NEWVAL = _norms({"ln_reset": "r", "ln_update": "z", "ln_newval": "n"}, negated=("gain_z", "bias_z"))
+"""Its update gate is the share of the new value, u = 1 - z: sigmoid(-p) is 1 - sigmoid(p)."""
 
 NORMED = (
     _hand_written(
@@ -199,7 +205,7 @@ def _ligru(
             Idle("rnn.{n}.h_init", "a first state", 0.0),
         ),
         shares=True,
-        family="SpeechBrain LiGRU",
+        family=LIGRU_FAMILY,
     )
 
 

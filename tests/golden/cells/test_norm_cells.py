@@ -46,6 +46,23 @@ def test_integer_steps_are_close_to_float_ones(kind, scale):
         np.testing.assert_allclose(found, wanted.c, rtol=0, atol=4e-3 / scale)
 
 
+def test_a_normalized_c_has_all_of_its_format():
+    """One unit's stands out, and ends beyond the +-8 of Q3.12."""
+    cell, rng = CELLS["lstm_norm_xh_c"], np.random.default_rng(1)
+    real, integer = numbers(cell, rng)
+    gain = np.full(UNITS, 2.5)
+    real.vectors["gain_c"], integer.vectors["gain_c"] = gain, to_fixed(gain, E_V)
+    p = {gate: rng.uniform(-3, 3, (STEPS, UNITS)) for gate in cell.gates}
+    codes = {gate: to_fixed(values, 3) for gate, values in p.items()}
+    c, h = rng.normal(size=(STEPS, UNITS)), np.zeros((STEPS, UNITS))
+    c[:, 0] = 14
+    wanted = cell.float_step(p, State(c, h), real)
+    after = cell.step(codes, State(to_fixed(c, E_C), to_fixed(h, 0)), integer)
+    assert 9 < wanted.c.max() < 15
+    np.testing.assert_allclose(from_fixed(after.c, E_C), wanted.c, rtol=0, atol=0.02)
+    np.testing.assert_allclose(from_fixed(after.h, 0), wanted.h, rtol=0, atol=4e-3)
+
+
 @pytest.mark.parametrize("kind", NORMED)
 def test_a_power_of_two_in_what_is_normalized_changes_nothing_but_roundings(kind):
     """With epsilon times its square: words twice as large, the same y up to its rounding."""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several settings of the thresholds at once: the same as one by one, and shared where possible."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -140,3 +142,31 @@ def test_a_state_that_no_path_reads(monkeypatch):
     frames = frames_for(network, [6, 9])
     for result, sequence in zip(run(network, frames), frames, strict=True):
         assert_same(result, StepModel(network).run(sequence))
+
+
+@pytest.mark.parametrize("units", [130, 240])
+def test_sums_for_which_doubles_have_no_half(units):
+    """Two paths of shift 0 that cancel: each fits a double, but not with the half of its rounding.
+
+    Of 240 units they are from 2**52 on, of 130 below.
+    """
+    network = make_network([("rnn_tanh", units)], units, weight_bits=16, activation_bits=16)
+    (layer,) = network.layers
+    rng = np.random.default_rng(0)
+    paths = tuple(
+        replace(
+            path,
+            weights=np.full_like(path.weights, 32767 if path.source == "x" else -32767),
+            mult=np.full_like(path.mult, 32767),
+            shift=np.zeros_like(path.shift),
+            quantizer=replace(path.quantizer, mult=1, shift=0),
+        )
+        for path in layer.paths
+    )
+    h = rng.integers(31000, 32767, units)
+    bias = rng.integers(-3000, 3000, layer.bias.shape)
+    layer = replace(layer, paths=paths, bias=bias, initial={"h": h})
+    network = replace(network, layers=(layer,))
+    frames = h[None].copy()
+    (found,) = run(network, [frames])
+    np.testing.assert_array_equal(found.outputs, StepModel(network).run(frames).outputs)

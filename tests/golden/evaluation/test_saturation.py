@@ -54,6 +54,20 @@ def test_states_and_products(kind):
     assert found.layers[1].c.tolist() == [0] * 8
 
 
+def test_the_c_of_a_layer_whose_steps_run_all_at_once():
+    """A layer_norm's gains take it out of its words; c is its output."""
+    network = make_network([("layer_norm", 6)], 4, c_exponent=0)
+    (layer,) = network.layers
+    vectors = layer.vectors | {"gain_y": np.full(6, 32767)}
+    network = replace(network, layers=(replace(layer, vectors=vectors),))
+    data = walks(4, 9, 14)
+    words = [quantize_frames(network, x) for x in data.features]
+    wanted = at_ends(np.concatenate([result.outputs for result in run(network, words)]))
+    (found,) = saturation(network, data).layers
+    assert found.c == pytest.approx(wanted) and wanted.max() > 0
+    assert found.h == pytest.approx(wanted)
+
+
 def test_features():
     """Words reach to 4; a scale of 2 takes the second feature back inside."""
     network = make_network([("linear", 2)], 2)

@@ -8,7 +8,9 @@ one line per equation, as in the papers (PyTorch-Kaldi itself is no installable 
 import numpy as np
 import pytest
 
+from deltaloom.golden.errors import UserError
 from deltaloom.golden.importers.checkpoint import import_checkpoint
+from deltaloom.golden.importers.options import ImportOptions
 from deltaloom.golden.models import graph
 from deltaloom.golden.models.float_model import run_float
 
@@ -213,3 +215,11 @@ def test_missing_tensor_of_kaldi(load, name, title, refused):
 def test_wrong_shape_in_kaldi(load, refused):
     tensors = state_dict("gru_before") | {"uz.0.weight": np.ones((UNITS, 6), np.float32)}
     assert refused(load, tensors) == "uz.0.weight [7, 6]: PyTorch-Kaldi GRU expects [7, 7]"
+
+
+def test_its_light_gru_has_no_recurrent_norm(tmp_path):
+    """`--recurrent-norm` is SpeechBrain's; the layer is named."""
+    np.savez(tmp_path / "m.npz", **state_dict("ligru"))
+    rule = r"recurrent norm: ligru\.0 is a LiGRU of PyTorch-Kaldi, only SpeechBrain's may"
+    with pytest.raises(UserError, match=rule):
+        import_checkpoint(tmp_path / "m.npz", options=ImportOptions(recurrent_norm=True))

@@ -96,17 +96,21 @@ def gru(t, x, h, c):
     return (1 - z) * (nx + r * nh).tanh() + z * h, c
 
 
-def gru_each_gate(t, x, h, c, names=("ln_r", "ln_z", "ln_n"), epsilon=1e-5):
+def gru_each_gate(t, x, h, c):
     wx, uh = products(t, x, h)
     (rx, zx, nx), (rh, zh, nh) = wx.chunk(3), uh.chunk(3)
-    r = n(rx + rh, t, names[0], epsilon).sigmoid()
-    z = n(zx + zh, t, names[1], epsilon).sigmoid()
-    return (1 - z) * n(nx + r * nh, t, names[2], epsilon).tanh() + z * h, c
+    r, z = n(rx + rh, t, "ln_r").sigmoid(), n(zx + zh, t, "ln_z").sigmoid()
+    return (1 - z) * n(nx + r * nh, t, "ln_n").tanh() + z * h, c
 
 
 def norm_gru_cell(t, x, h, c):
-    inner = {name: t[f"{name}.weight"] for name in ("weight_ih", "weight_hh")} | t
-    return gru_each_gate(inner, x, h, c, ("ln_reset", "ln_update", "ln_newval"), 1e-3)
+    """As pydreamer has it: its update gate is the new value's share."""
+    reset_i, update_i, newval_i = (x @ t["weight_ih.weight"].T).chunk(3)
+    reset_h, update_h, newval_h = (h @ t["weight_hh.weight"].T).chunk(3)
+    reset = n(reset_i + reset_h, t, "ln_reset", 1e-3).sigmoid()
+    update = n(update_i + update_h, t, "ln_update", 1e-3).sigmoid()
+    newval = n(newval_i + reset * newval_h, t, "ln_newval", 1e-3).tanh()
+    return update * newval + (1 - update) * h, c
 
 
 def haste_lstm(t, x, h, c):

@@ -12,6 +12,7 @@ from deltaloom.golden.errors import UserError
 from deltaloom.golden.models.float_model import FloatLayer, FloatModel, FloatPath
 from deltaloom.golden.quantization import calibration
 from deltaloom.golden.quantization.calibration import observe
+from deltaloom.golden.quantization.quantize import quantize_with
 
 SHAPE = [("lstm", 7), ("linear", 4)]
 
@@ -137,3 +138,22 @@ def test_model_that_is_not_finite(make_model, make_dataset):
         UserError, match="linear0: the float model's h is NaN or infinite; mend the checkpoint"
     ):
         observe(replace(model, layers=(layer,)), make_dataset(3, [4]))
+
+
+@pytest.mark.parametrize("kind", ["ligru_norm", "ligru_norm_h", "ligru_norm_xh"])
+def test_a_candidate_of_a_small_share_has_its_words(make_model, make_dataset, kind):
+    """z is all but 1, so h stays small, and the candidate, which counts with 1 - z, is not cut."""
+    model, data = make_model([(kind, 9)], 5), make_dataset(5, [30])
+    (layer,) = model.layers
+    vectors = layer.vectors | {
+        "bias_a": np.full(9, 11, np.float32),
+        "bias_z": np.full(9, 7, np.float32),
+    }
+    vectors |= {
+        name: vector * np.float32(0.1) for name, vector in vectors.items() if name[:4] == "gain"
+    }
+    model = replace(model, layers=(replace(layer, vectors=vectors),))
+    (seen,) = observe(model, data)
+    assert seen.h < 4 and seen.c > 8
+    network = quantize_with(model, (seen,))
+    assert network.layers[0].c_exponent == 4 == network.layers[0].h_exponent

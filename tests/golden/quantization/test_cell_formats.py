@@ -6,12 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from deltaloom.golden.cells import CELLS
+from deltaloom.golden.cells.norm import epsilons
 from deltaloom.golden.engines.engine import quantize_frames, real_outputs, run
 from deltaloom.golden.engines.float_engine import run_float_batch
 from deltaloom.golden.errors import UserError
+from deltaloom.golden.models.float_model import FloatLayer, FloatPath
 from deltaloom.golden.models.network import Network
 from deltaloom.golden.quantization.calibration import observe
-from deltaloom.golden.quantization.cell_formats import MAX_C_EXPONENT
+from deltaloom.golden.quantization.cell_formats import MAX_C_EXPONENT, quantize_vectors
 from deltaloom.golden.quantization.quantize import Scheme, quantize, quantize_with
 from deltaloom.hw.compiler.compile import compile_network
 from deltaloom.hw.compiler.fit import derive_config
@@ -136,3 +139,22 @@ def test_the_format_is_kept_in_the_file_and_bounded(make_model, make_dataset, tm
     assert Network.load(tmp_path / "net").layers[0].c_exponent == network.layers[0].c_exponent > 0
     with pytest.raises(UserError, match=r"c exponent of gru: 4 is not possible, it must be 0\.\.3"):
         replace(network.layers[0], c_exponent=4)
+
+
+def test_the_epsilon_of_a_cell_state_is_scaled_before_one_is_taken_off():
+    """e + 1 = epsilon * 2**24 * 4**(3 - e_c) is rounded, and e is not below 0."""
+    cell, units = CELLS["lstm_norm_xh_out"], 3
+    ones = np.ones((8, units, units), np.float32)
+    layer = FloatLayer(
+        name="a",
+        kind=cell.name,
+        paths=tuple(
+            FloatPath(source=source, gates=gates, weights=ones[: len(gates)])
+            for source, gates in cell.feeds.items()
+        ),
+        bias=np.zeros((8, units), np.float32),
+        vectors=dict.fromkeys(cell.vectors, ones[0, 0]) | epsilons(cell, units),
+    )
+    found = [int(quantize_vectors(layer, e)["vectors"]["epsilon_c"][0]) + 1 for e in range(8)]
+    assert found == [10737, 2684, 671, 168, 42, 10, 3, 1]
+    assert int(quantize_vectors(layer, 0)["vectors"]["epsilon_x"][0]) + 1 == 168
