@@ -2,6 +2,7 @@
 """The layer normalisation between the accumulators and the cells."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
@@ -53,6 +54,21 @@ def back_cycles(config: AcceleratorConfig) -> int:
 def queue_values(config: AcceleratorConfig) -> int:
     """Normalised values that may be on their way to a word."""
     return 1 << back_cycles(config).bit_length()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Parts:
+    """The parts of a `NormUnit`, in the order of a value's way through them; and its tables."""
+
+    gather: Gather
+    sums: GateSums
+    moments: Moments
+    root: InverseRoot
+    normalizer: Normalizer
+    replay: Replay
+    scatter: Scatter
+    values: Table
+    gates: Table
 
 
 class NormUnit(wiring.Component):
@@ -120,24 +136,11 @@ class NormUnit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        config, word = self._config, self._word
-        m.submodules.gather = gather = Gather(word, unit_word=config.unit_word)
-        m.submodules.sums = sums = GateSums()
-        m.submodules.moments = moments = Moments()
-        m.submodules.root = root = InverseRoot(product_cycles=unit_cycles(self._peephole))
-        m.submodules.normalizer = normalizer = Normalizer(
-            peephole=self._peephole, shifts=config.norm_shifts
-        )
-        m.submodules.replay = replay = Replay(depth=config.norm_values, unit_word=config.unit_word)
-        m.submodules.scatter = scatter = Scatter(word, unit_word=config.unit_word)
-        m.submodules.values = values = Table(
-            norm_value(self._peephole), depth=config.norm_words, init=self._values
-        )
-        m.submodules.gates = gates = Table(
-            norm_gate(self._peephole), depth=SLOTS * config.layers, init=self._gates
-        )
-        wiring.connect(m, wiring.flipped(self.load_norm_values), values.load)
-        wiring.connect(m, wiring.flipped(self.load_norm_gates), gates.load)
+        config = self._config
+        parts = self._parts(m)
+        gather, sums, moments, root = parts.gather, parts.sums, parts.moments, parts.root
+        normalizer, replay, scatter = parts.normalizer, parts.replay, parts.scatter
+        values, gates = parts.values, parts.gates
 
         # Words that pass, or are taken apart: a layer's, from its first one to its last one.
         normalised = [n for n, name in enumerate(config.cells) if "norm" in CELLS[name].READS]
@@ -248,6 +251,38 @@ class NormUnit(wiring.Component):
             normalizer.scale_shift.eq(delay(m, gates.data.shift, 1, "shift")),
         ]
         return m
+
+    def _parts(self, m: Module) -> _Parts:
+        """Its parts; the tables are loaded from outside."""
+        config, word = self._config, self._word
+        m.submodules.gather = gather = Gather(word, unit_word=config.unit_word)
+        m.submodules.sums = sums = GateSums()
+        m.submodules.moments = moments = Moments()
+        m.submodules.root = root = InverseRoot(product_cycles=unit_cycles(self._peephole))
+        m.submodules.normalizer = normalizer = Normalizer(
+            peephole=self._peephole, shifts=config.norm_shifts
+        )
+        m.submodules.replay = replay = Replay(depth=config.norm_values, unit_word=config.unit_word)
+        m.submodules.scatter = scatter = Scatter(word, unit_word=config.unit_word)
+        m.submodules.values = values = Table(
+            norm_value(self._peephole), depth=config.norm_words, init=self._values
+        )
+        m.submodules.gates = gates = Table(
+            norm_gate(self._peephole), depth=SLOTS * config.layers, init=self._gates
+        )
+        wiring.connect(m, wiring.flipped(self.load_norm_values), values.load)
+        wiring.connect(m, wiring.flipped(self.load_norm_gates), gates.load)
+        return _Parts(
+            gather=gather,
+            sums=sums,
+            moments=moments,
+            root=root,
+            normalizer=normalizer,
+            replay=replay,
+            scatter=scatter,
+            values=values,
+            gates=gates,
+        )
 
     def _may_begin(self, m: Module) -> Value:
         """Whether a layer may begin: a peephole's cell states must be written."""
