@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..arithmetic import Reals
 from ..cells import Q3_12
 from ..cells.norm import LEAST, PREFIX
 from ..data import Dataset
@@ -47,26 +48,42 @@ def balanced_as(model: FloatModel, network: Network) -> FloatModel:
 
 
 def _powers(layer: FloatLayer, own: Layer) -> dict[str, int]:
-    """By name of a norm, how much larger the network's weights are; training moves them little."""
+    """By name of a norm, how much larger what the network gives it is than what the model does.
+
+    Epsilon's word tells it, within a factor of 2 and so surely, unless it is 0 or the largest;
+    then the weights do.
+    """
     found = {}
     for name, gates in layer.cell.norms.items():
-        sizes = [
-            (float(np.abs(own_path.weights[g] * step[g][:, None]).max(initial=0)), real)
-            for own_path in own.paths
-            for step in [np.broadcast_to(own_path.weight_scale, own_path.mult.shape)]
-            for g, gate in enumerate(own_path.gates)
-            if gate in gates
-            for real in [_largest(layer, own_path.source, gate)]
-        ]
-        here, there = max(a for a, _ in sizes or [(0.0, 0.0)]), max(b for _, b in sizes or [(0, 0)])
-        found[name] = int(np.round(np.log2(here / there))) if here > 0 and there > 0 else 0
+        if gates == ("c",):
+            continue
+        word = int(own.vectors[f"{PREFIX}{name}"].max())
+        if 0 < word < 32767:
+            epsilon = float(layer.vectors[f"{PREFIX}{name}"].max()) + LEAST
+            found[name] = int(np.round(np.log2((word + 1) * LEAST / epsilon) / 2))
+        else:
+            found[name] = _power_of_weights(layer, own, gates)
     return found
 
 
-def _largest(layer: FloatLayer, source: str, gate: str) -> float:
-    """Of the weights of a gate's path."""
+def _power_of_weights(layer: FloatLayer, own: Layer, gates: tuple[str, ...]) -> int:
+    """By the factor of least squares: few weights are clipped, and training moves them little."""
+    both = power = 0.0
+    for path in own.paths:
+        scales = np.broadcast_to(path.weight_scale, path.mult.shape)
+        for g, gate in enumerate(path.gates):
+            if gate in gates:
+                real = _weights(layer, path.source, gate)
+                both += float(np.sum(path.weights[g] * scales[g][:, None] * real))
+                power += float(np.sum(real * real))
+    return int(np.round(np.log2(both / power))) if both > 0 and power > 0 else 0
+
+
+def _weights(layer: FloatLayer, source: str, gate: str) -> Reals:
+    """Of a gate's path, [units, columns]."""
     path = next(p for p in layer.paths if p.source == source and gate in p.gates)
-    return float(np.abs(path.weights[path.gates.index(gate)]).max(initial=0))
+    weights: Reals = path.weights[path.gates.index(gate)].astype(np.float64)
+    return weights
 
 
 def balance_norms(model: FloatModel, calibration: Dataset) -> FloatModel:

@@ -73,3 +73,25 @@ def test_a_network_tells_its_powers(make_model, make_dataset, factor):
         np.testing.assert_array_equal(path.weights, other.weights)
     for name, vector in wanted.layers[0].vectors.items():
         np.testing.assert_array_equal(found.layers[0].vectors[name], vector)
+
+
+@pytest.mark.parametrize("factor", [1, 100])
+@pytest.mark.parametrize("kind", KINDS)
+def test_clipped_weights_do_not_hide_them(make_model, make_dataset, kind, factor):
+    """Of 2 bits and few large weights; with a factor of 100, epsilon's word is 0."""
+    model, data = make_model([(kind, 24)], 10), make_dataset(10, [30])
+    (layer,) = model.layers
+    rng = np.random.default_rng(3)
+    paths = tuple(
+        replace(p, weights=(0.2 * rng.standard_t(3, p.weights.shape)).astype(np.float32))
+        for p in layer.paths
+    )
+    model = scaled(replace(model, layers=(replace(layer, paths=paths),)), factor)
+    wanted = balance_norms(model, data)
+    network = quantize(model, data, Scheme(weight_bits=2, activation_bits=8))
+    found = balanced_as(model, network)
+    words = network.layers[0].vectors
+    norms = [name for name, gates in layer.cell.norms.items() if gates != ("c",)]
+    assert all((words[f"epsilon_{name}"].max() == 0) == (factor == 100) for name in norms)
+    for path, other in zip(found.layers[0].paths, wanted.layers[0].paths, strict=True):
+        np.testing.assert_array_equal(path.weights, other.weights)

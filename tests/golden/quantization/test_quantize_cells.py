@@ -29,15 +29,25 @@ def change_paths(model, change):
     return replace(model, layers=tuple(layers))
 
 
-def worst_error(model: FloatModel, network: Network, data: Dataset, share: float = 1.0) -> float:
-    """The largest error of an output, over all frames or the better share of them."""
+def halve_vectors(model: FloatModel) -> FloatModel:
+    """The model with half of each vector, but not of epsilons and offsets."""
+    halved = (
+        {k: v if k.startswith(("epsilon", "bias")) else v / 2 for k, v in layer.vectors.items()}
+        for layer in model.layers
+    )
+    layers = (replace(a, vectors=v) for a, v in zip(model.layers, halved, strict=True))
+    return replace(model, layers=tuple(layers))
+
+
+def worst_error(model: FloatModel, network: Network, data: Dataset) -> float:
+    """The largest error of an output over all frames."""
     results = run(network, [quantize_frames(network, x) for x in data.features])
     floats = run_float_batch(model, data.features)
     errors = [
         np.abs(real_outputs(network, r.outputs) - y).max(axis=1, initial=0)
         for r, y in zip(results, floats, strict=True)
     ]
-    return float(np.quantile(np.concatenate(errors), share))
+    return float(np.concatenate(errors).max())
 
 
 @pytest.mark.parametrize("kind", normed_last(CELLS))
@@ -53,18 +63,22 @@ def test_16_bits_equal_float_in_every_cell(
 ):
     """Every state of 40 steps within 0.002, 1/500 of the largest, or 16 words of its format.
 
-    With layer normalization, of 37 units and in nine of ten frames: where there are few values, or
-    nearly all are 0, as after a ReLU, their roundings are scaled up as far as they are.
+    With layer normalization, of 37 units: where there are few values, or nearly all are 0, as after
+    a ReLU, their roundings are scaled up as far as they are. LSTMs and GRUs with it have half the
+    gains: with these up to 1.5 the step amplifies the roundings of Q3.12, and of this test's models
+    of seeds 0 to 26 up to four of a kind have frames beyond the bound, by a factor of up to 4.3;
+    with half of them none of seeds 0 to 59 is beyond 0.6 of it.
     """
     units = 37 if CELLS[kind].norms else units
     inputs = units if kind == "sru" else inputs
     model = make_model([(kind, units), (kind, units)], inputs, seed, scaled)
     # Where their own weights are too large, these states grow without end, or a tanh that no gate
     # holds amplifies every rounding.
-    if kind in ("ind_rnn", "fast_grnn"):
-        halved = ({k: v / 2 for k, v in layer.vectors.items()} for layer in model.layers)
-        layers = (replace(a, vectors=v) for a, v in zip(model.layers, halved, strict=True))
-        model = replace(model, layers=tuple(layers))
+    halved = {"ind_rnn", "fast_grnn"} | {
+        name for name, cell in CELLS.items() if cell.norms and cell.bounded
+    }
+    if kind in halved:
+        model = halve_vectors(model)
     if kind in ("ligru", "rnn_relu", "rnn_tanh", "janet", "fast_grnn"):
         model = change_paths(
             model,
@@ -74,8 +88,7 @@ def test_16_bits_equal_float_in_every_cell(
     network = quantize(model, data, Scheme(weight_bits=16, activation_bits=16))
     largest = max(np.abs(y).max(initial=0) for y in run_float_batch(model, data.features))
     word = 2.0 ** (network.y_exponent - 15)
-    share = 0.9 if CELLS[kind].norms else 1.0
-    assert worst_error(model, network, data, share) < max(2e-3, 2e-3 * largest, 16 * word)
+    assert worst_error(model, network, data) < max(2e-3, 2e-3 * largest, 16 * word)
 
 
 @pytest.mark.parametrize("kind", ["sru", "sru4", "sru0"])
