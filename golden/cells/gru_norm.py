@@ -2,7 +2,7 @@
 """The GRUs with layer normalization, whose reset gate comes after the product."""
 
 from .cell import describe
-from .norm import gained, normalized
+from .norm import gained, normalized, turns
 from .values import GATE, Value, mix, rshr, sat16, sigmoid, tanh
 
 __all__ = ["gru_norm", "gru_norm_xh"]
@@ -21,7 +21,7 @@ TURNS = ("mean", "variance", "n_mean", "n_variance", "update")
     bounded=True,
     candidate="nh",
     norms={"r": "r", "z": "z", "n": "nx nh"},
-    stages=tuple(f"gru_norm_{turn}" for turn in TURNS),
+    stages=turns("gru_norm", TURNS),
 )
 def gru_norm(**v: Value) -> Values:
     """Each gate's sum is normalized on its own, the candidate's with r in it."""
@@ -39,7 +39,7 @@ def gru_norm(**v: Value) -> Values:
     bounded=True,
     candidate="nh",
     norms={"x": X, "h": H_GATES},
-    stages=tuple(f"gru_norm_xh_{turn}" for turn in ("mean", "variance", "update")),
+    stages=turns("gru_norm_xh"),
 )
 def gru_norm_xh(**v: Value) -> Values:
     """Both products are normalized, each of all its gates together."""

@@ -6,7 +6,7 @@ and has its format.
 """
 
 from .cell import describe
-from .norm import gained, normalized
+from .norm import gained, normalized, turns
 from .values import C, Value, mix, relu, sigmoid
 
 Values = dict[str, Value]
@@ -24,7 +24,7 @@ def _new(a: Value, z: Value, h: Value) -> Values:
     c_like_h=True,
     candidate="ah",
     norms={"x": "ax zx"},
-    stages=tuple(f"ligru_norm_{turn}" for turn in ("mean", "variance", "update")),
+    stages=turns("ligru_norm"),
 )
 def ligru_norm(
     ax: Value,
@@ -51,7 +51,7 @@ def ligru_norm(
     c_like_h=True,
     candidate="ah",
     norms={"h": "ah zh"},
-    stages=tuple(f"ligru_norm_h_{turn}" for turn in ("mean", "variance", "update")),
+    stages=turns("ligru_norm_h"),
 )
 def ligru_norm_h(
     ax: Value,
@@ -77,7 +77,7 @@ def ligru_norm_h(
     c_like_h=True,
     candidate="ah",
     norms={"x": "ax zx", "h": "ah zh"},
-    stages=tuple(f"ligru_norm_xh_{turn}" for turn in ("mean", "variance", "update")),
+    stages=turns("ligru_norm_xh"),
 )
 def ligru_norm_xh(
     ax: Value,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from .cell import describe
 from .lstm import Values, new_c, new_h
-from .norm import gained, normalized
+from .norm import gained, normalized, turns
 from .values import GATE, C, Format, H, Value, reread, rshr, sat16, sigmoid, tanh
 
 __all__ = [
@@ -29,36 +29,36 @@ X, H_GATES = "ix fx gx ox", "ih fh gh oh"
 GAINS = "gain_ix gain_fx gain_gx gain_ox gain_ih gain_fh gain_gh gain_oh"
 PRODUCTS = f"{X} {H_GATES} c {GAINS} {OFFSETS} epsilon_x epsilon_h"
 
-TURNS = ("mean", "variance", "update")
-"""Over the units where gates alone are normalized; then where c is, too."""
 TURNS_WITH_C = ("mean", "variance", "state_mean", "state_variance", "update")
 
 
-def _turns(name: str, turns: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(f"{name}_{turn}" for turn in turns)
+def _together(v: Named, norm: str, names: str) -> dict[str, Value]:
+    """By name, what one norm takes together, normalized."""
+    each = names.split()
+    return dict(zip(each, normalized(v[f"epsilon_{norm}"], *(v[n] for n in each)), strict=True))
+
+
+def _activated(sums: Named) -> list[Value]:
+    """The gates i, f, g, o of their sums."""
+    return [tanh(sums[n]) if n == "g" else sigmoid(sums[n]) for n in "ifgo"]
 
 
 def _of_sums(v: Named, y: Named) -> list[Value]:
     """The gates i, f, g, o of normalized sums y."""
-    sums = [gained([(v[f"gain_{n}"], y[n])], v[f"bias_{n}"]) for n in "ifgo"]
-    return [tanh(p) if n == "g" else sigmoid(p) for n, p in zip("ifgo", sums, strict=True)]
+    return _activated({n: gained([(v[f"gain_{n}"], y[n])], v[f"bias_{n}"]) for n in "ifgo"})
 
 
 def _of_products(v: Named) -> list[Value]:
     """The gates i, f, g, o of both products, each normalized over all of its gates."""
-    y = dict(zip(X.split(), normalized(v["epsilon_x"], *(v[n] for n in X.split())), strict=True))
-    y |= dict(
-        zip(
-            H_GATES.split(),
-            normalized(v["epsilon_h"], *(v[n] for n in H_GATES.split())),
-            strict=True,
-        )
+    y = _together(v, "x", X) | _together(v, "h", H_GATES)
+    return _activated(
+        {
+            n: gained(
+                [(v[f"gain_{n}x"], y[f"{n}x"]), (v[f"gain_{n}h"], y[f"{n}h"])], v[f"bias_{n}"]
+            )
+            for n in "ifgo"
+        }
     )
-    sums = [
-        gained([(v[f"gain_{n}x"], y[f"{n}x"]), (v[f"gain_{n}h"], y[f"{n}h"])], v[f"bias_{n}"])
-        for n in "ifgo"
-    ]
-    return [tanh(p) if n == "g" else sigmoid(p) for n, p in zip("ifgo", sums, strict=True)]
 
 
 def _of_c(c: Value, v: Named, to: Format) -> Value:
@@ -74,7 +74,7 @@ def _of_c(c: Value, v: Named, to: Format) -> Value:
     bounded=True,
     candidate="g",
     norms={"i": "i", "f": "f", "g": "g", "o": "o"},
-    stages=_turns("lstm_norm", TURNS),
+    stages=turns("lstm_norm"),
 )
 def lstm_norm(**v: Value) -> Values:
     """Each gate's sum is normalized on its own, as in LiteRT."""
@@ -90,12 +90,11 @@ def lstm_norm(**v: Value) -> Values:
     bounded=True,
     candidate="g",
     norms={"all": GATES},
-    stages=_turns("lstm_norm_all", TURNS),
+    stages=turns("lstm_norm_all"),
 )
 def lstm_norm_all(**v: Value) -> Values:
     """The sums of all gates are normalized together."""
-    y = normalized(v["epsilon_all"], *(v[n] for n in "ifgo"))
-    i, f, g, o = _of_sums(v, dict(zip("ifgo", y, strict=True)))
+    i, f, g, o = _of_sums(v, _together(v, "all", GATES))
     c = new_c(i, f, g, v["c"])
     return {"c": c, "h": new_h(o, c)}
 
@@ -107,7 +106,7 @@ def lstm_norm_all(**v: Value) -> Values:
     bounded=True,
     candidate="gh",
     norms={"x": X, "h": H_GATES},
-    stages=_turns("lstm_norm_xh", TURNS),
+    stages=turns("lstm_norm_xh"),
 )
 def lstm_norm_xh(**v: Value) -> Values:
     """Both products are normalized, each of all its gates together."""
@@ -123,7 +122,7 @@ def lstm_norm_xh(**v: Value) -> Values:
     bounded=True,
     candidate="gh",
     norms={"x": X, "h": H_GATES, "c": "c"},
-    stages=_turns("lstm_norm_xh_out", TURNS_WITH_C),
+    stages=turns("lstm_norm_xh_out", TURNS_WITH_C),
 )
 def lstm_norm_xh_out(**v: Value) -> Values:
     """Ba et al., equations 20 to 22: both products, and c on its way to the output."""
@@ -139,7 +138,7 @@ def lstm_norm_xh_out(**v: Value) -> Values:
     bounded=True,
     candidate="gh",
     norms={"x": X, "h": H_GATES, "c": "c"},
-    stages=_turns("lstm_norm_xh_c", TURNS_WITH_C),
+    stages=turns("lstm_norm_xh_c", TURNS_WITH_C),
 )
 def lstm_norm_xh_c(**v: Value) -> Values:
     """The same, but that the next step has the normalized c, as in PyTorch's `custom_lstms.py`."""
