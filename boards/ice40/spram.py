@@ -7,10 +7,8 @@ from typing import Any
 from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
 
-from ...hw.datapath.fetch.words import weight_store_signature
-from ...hw.parts.memory import MemoryWrite
+from ...hw.datapath.fetch.words import store_members
 from ...hw.parts.pipeline import delay, select
 
 SPRAM_WORDS, SPRAM_BITS, NIBBLE = 1 << 14, 16, 4
@@ -68,15 +66,7 @@ class SpramStore(wiring.Component):
     def __init__(self, *, depth: int, word_bits: int) -> None:
         self._depth, self._word_bits = depth, word_bits
         self.address_bits = max(1, (depth - 1).bit_length())
-        super().__init__(
-            {
-                "store": Out(
-                    weight_store_signature(address_bits=self.address_bits, word_bits=word_bits)
-                ),
-                "load": In(MemoryWrite(depth, word_bits)),
-                "load_ready": Out(1),
-            }
-        )
+        super().__init__(store_members(depth=depth, word_bits=word_bits))
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

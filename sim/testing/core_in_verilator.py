@@ -18,7 +18,6 @@ import numpy as np
 from amaranth.back import verilog
 from amaranth.hdl import ClockSignal, Instance, Module, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
 from ...boards.tools import toolchain
 from ...boards.tools.process import digest, fresh_folder
@@ -31,9 +30,8 @@ from ...hw.compiler.compile import compile_network
 from ...hw.config import AcceleratorConfig
 from ...hw.datapath.core import Core
 from ...hw.datapath.fetch.weight_store import store_latency
-from ...hw.datapath.fetch.words import weight_store_signature
+from ...hw.datapath.fetch.words import store_members
 from ...hw.image import core_memories
-from ...hw.parts.memory import MemoryWrite
 from ..memory.chip import SOURCE, beat_lines
 from ..memory.store import store_with_chip
 from ..verilator import compile_model
@@ -173,14 +171,7 @@ class _Store(wiring.Component):
         self.outstanding = self.latency + 2
         self.address_bits = max(1, (config.weight_words - 1).bit_length())
         self._word_bits = config.word_bits
-        word = {"address_bits": self.address_bits, "word_bits": config.word_bits}
-        super().__init__(
-            {
-                "store": Out(weight_store_signature(**word)),
-                "load": In(MemoryWrite(config.weight_words, config.word_bits)),
-                "load_ready": Out(1),
-            }
-        )
+        super().__init__(store_members(depth=config.weight_words, word_bits=config.word_bits))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -5,11 +5,9 @@ from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
-from ...parts.memory import MemoryWrite
 from .weight_store import BlockRamStore
-from .words import weight_store_signature
+from .words import store_members
 
 __all__ = ["MixedStore"]
 
@@ -56,11 +54,7 @@ class MixedStore(wiring.Component):
         members = dict(far.signature.members.items())
         super().__init__(
             {
-                "store": Out(
-                    weight_store_signature(address_bits=self.address_bits, word_bits=word_bits)
-                ),
-                "load": In(MemoryWrite(depth, word_bits)),
-                "load_ready": Out(1),
+                **store_members(depth=depth, word_bits=word_bits),
                 **({"pins": members["pins"]} if "pins" in members else {}),
             }
         )

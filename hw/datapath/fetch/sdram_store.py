@@ -6,14 +6,13 @@ from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 
-from ...parts.memory import MemoryWrite
 from ...parts.queue import Queue
 from ...sdram_chips import SdramChip
 from .sdram_controller import SdramController, access_cycles, queue_words
 from .sdram_words import SdramPins, word_beats
-from .words import weight_store_signature
+from .words import store_members
 
 LOAD_WORDS = 8
 """Words that wait to be written."""
@@ -106,11 +105,7 @@ class SdramStore(wiring.Component):
             )
         super().__init__(
             {
-                "store": Out(
-                    weight_store_signature(address_bits=self.address_bits, word_bits=word_bits)
-                ),
-                "load": In(MemoryWrite(depth, word_bits)),
-                "load_ready": Out(1),
+                **store_members(depth=depth, word_bits=word_bits),
                 "pins": Out(SdramPins(chip)),
             }
         )

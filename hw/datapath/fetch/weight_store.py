@@ -9,11 +9,10 @@ from typing import Any
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
-from ...parts.memory import BANK_BITS, BANK_WORDS, MemoryWrite, block_ram, connect_write, of_macros
+from ...parts.memory import BANK_BITS, BANK_WORDS, block_ram, connect_write, of_macros
 from ...parts.pipeline import delay, select
-from .words import weight_store_signature
+from .words import store_members
 
 
 def store_latency(words: int) -> int:
@@ -67,15 +66,7 @@ class BlockRamStore(wiring.Component):
         self._word_bits = word_bits
         self._init = init
         self.address_bits = max(1, (depth - 1).bit_length())
-        super().__init__(
-            {
-                "store": Out(
-                    weight_store_signature(address_bits=self.address_bits, word_bits=word_bits)
-                ),
-                "load": In(MemoryWrite(depth, word_bits)),
-                "load_ready": Out(1),
-            }
-        )
+        super().__init__(store_members(depth=depth, word_bits=word_bits))
 
     store: Any
     load: Any

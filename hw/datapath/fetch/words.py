@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What travels into the fetch unit, between its parts, and on to the accumulators."""
 
+from typing import Any
+
 from amaranth.hdl import unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ...parts.memory import MemoryWrite
 from ...words import (
     COLUMN_BITS,
     EVENT_BITS,
@@ -89,6 +92,16 @@ def entry_use(levels: int | None) -> data.StructLayout:
             "products": unsigned(14),  # that the event stands for in this pass
         }
     )
+
+
+def store_members(*, depth: int, word_bits: int) -> dict[str, Any]:
+    """What every weight store of `depth` words has: `store`, `load` and `load_ready`."""
+    address_bits = max(1, (depth - 1).bit_length())
+    return {
+        "store": Out(weight_store_signature(address_bits=address_bits, word_bits=word_bits)),
+        "load": In(MemoryWrite(depth, word_bits)),
+        "load_ready": Out(1),
+    }
 
 
 def weight_store_signature(*, address_bits: int, word_bits: int) -> wiring.Signature:
