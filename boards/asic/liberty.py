@@ -4,6 +4,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ...golden.errors import UserError
 
@@ -41,6 +42,15 @@ class Group:
             return float(self.attributes[name].split()[0])
         except (KeyError, ValueError, IndexError):
             return default
+
+
+def read(file: Path, option: str) -> Group:
+    """The library group of the file that an option names. Raises UserError, as `parse` does."""
+    try:
+        text = file.read_text("utf-8", errors="replace")
+    except OSError as error:
+        raise UserError(f"{option} {file}: {error.strerror}; name a Liberty file") from error
+    return parse(text, source=str(file))
 
 
 def parse(text: str, *, source: str = "Liberty text") -> Group:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ...golden.errors import UserError
 from .latches import GatePins, Latch, gate_of, latch_of
-from .liberty import Group, parse
+from .liberty import Group, read
 
 _PREFIX = {"a": 1e-18, "f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0}
 _STATES = ("ff", "ff_bank", "latch", "latch_bank", "statetable")
@@ -162,11 +162,7 @@ class Library:
 
 def read_library(file: Path) -> Library:
     """Read a Liberty file. Raises UserError where it is none, or has no flip-flop or no gate."""
-    try:
-        text = file.read_text("utf-8", errors="replace")
-    except OSError as error:
-        raise UserError(f"--liberty {file}: {error.strerror}; name a Liberty file") from error
-    top = parse(text, source=str(file))
+    top = read(file, "--liberty")
     reader, cells = _read(top, f"--liberty {file}")
     condition = next(
         (

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...golden.errors import UserError
-from .liberty import Group, parse
+from .liberty import Group, read
 from .library import Cell, cells_of
 from .macros import PORTS, MacroCell
 
@@ -33,11 +33,7 @@ class MacroLibrary:
 
 def read_macros(file: Path) -> MacroLibrary:
     """Read a Liberty file; UserError where it is none, has no macro, or one that is not whole."""
-    try:
-        text = file.read_text("utf-8", errors="replace")
-    except OSError as error:
-        raise UserError(f"--macros {file}: {error.strerror}; name a Liberty file") from error
-    top = parse(text, source=str(file))
+    top = read(file, "--macros")
     groups = {group.name: group for group in top.every("cell") if group.name.startswith(PREFIX)}
     if not groups:
         raise UserError(
