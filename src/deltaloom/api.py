@@ -335,14 +335,14 @@ def estimate(
     from .hw.estimates.area import estimate_area
 
     config = _accelerator(network, word_bits, lanes, longest)
-    cycles, energy = None, None
+    plan, cycles, energy = Plan.of(network, config), None, None
     if data is not None:
-        plan, events = Plan.of(network, config), estimates.data_events(network, data)
+        events = estimates.data_events(network, data)
         cycles = estimates.event_cycles(plan, events)
         energy = estimates.event_energy(plan, events)
     area = estimate_area(config)
     return Estimate(
-        cycles_per_step_dense=estimates.dense_cycles(network, config),
+        cycles_per_step_dense=estimates.dense_plan_cycles(plan),
         cycles_per_step=cycles,
         luts=area.luts,
         flip_flops=area.flip_flops,

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 from ..golden.errors import UserError
 
 if TYPE_CHECKING:
-    from ..boards.flow.fits import BoardFit
     from ..golden.data import Dataset
     from ..golden.evaluation.networks import AnyNetwork
     from ..hw.compiler.plan import Plan
     from ..hw.config import AcceleratorConfig
-    from ..hw.estimates.area import AreaEstimate
     from ..hw.estimates.cycle_machine import Events
     from ..hw.estimates.energy import EnergyEstimate
 
@@ -25,9 +23,7 @@ DENSE_STEPS = 4
 
 
 def data_events(network: "AnyNetwork", data: "Dataset") -> "list[Events]":
-    """What fires in the data's first frames; none where Amaranth is not installed."""
-    if find_spec("amaranth") is None:
-        return []
+    """What fires in the data's first frames."""
     from ..golden.evaluation.networks import input_words, run_words
 
     frames, left = [], STEPS
@@ -38,27 +34,33 @@ def data_events(network: "AnyNetwork", data: "Dataset") -> "list[Events]":
     return [result.events for result in run_words(network, frames)]
 
 
-def estimated_cycles(
-    network: "AnyNetwork", word_bits: int, events: "Sequence[Events]"
-) -> tuple[float, float] | None:
-    """Cycles per step (dense, with these events) on the accelerator that `network` would get; None
-    where there is no hardware for it, or none that the estimate covers, or Amaranth is not
-    installed.
+def planned(network: "AnyNetwork", word_bits: int) -> "Plan | None":
+    """The network's plan on the accelerator that it would get; None where there is no hardware for
+    it, or Amaranth is not installed.
     """
-    plan = _plan(network, word_bits)
-    if plan is None:
+    if find_spec("amaranth") is None:
         return None
-    dense, delta = _dense_cycles(plan), event_cycles(plan, events)
+    from ..hw.compiler.fit import check_fits, derive_config
+    from ..hw.compiler.plan import Plan
+
+    try:
+        plan = Plan.of(network, derive_config(network, word_bits=word_bits))
+        check_fits(plan)
+    except UserError:
+        return None
+    return plan
+
+
+def estimated_cycles(plan: "Plan", events: "Sequence[Events]") -> tuple[float, float] | None:
+    """Cycles per step, dense and with these events; None where the estimate does not cover it."""
+    dense, delta = dense_plan_cycles(plan), event_cycles(plan, events)
     return None if dense is None or delta is None else (dense, delta)
 
 
 def estimated_energy(
-    network: "AnyNetwork", word_bits: int, events: "Sequence[Events]"
+    plan: "Plan", events: "Sequence[Events]"
 ) -> "tuple[float, EnergyEstimate] | None":
     """Energy of a frame in standard cells: dense, J, and with these events; None as for cycles."""
-    plan = _plan(network, word_bits)
-    if plan is None:
-        return None
     from ..hw.estimates.cycles import dense_events
 
     def dense(steps: int) -> float:
@@ -91,55 +93,17 @@ def event_cycles(plan: "Plan", events: "Sequence[Events]") -> float | None:
         return None
 
 
-def _plan(network: "AnyNetwork", word_bits: int) -> "Plan | None":
-    """The plan of `network` on the accelerator that it would get; None where there is none."""
-    if find_spec("amaranth") is None:
-        return None
-    from ..hw.compiler.fit import check_fits, derive_config
+def dense_cycles(network: "AnyNetwork", config: "AcceleratorConfig") -> float | None:
+    """`dense_plan_cycles` of the network on an accelerator."""
     from ..hw.compiler.plan import Plan
 
-    try:
-        plan = Plan.of(network, derive_config(network, word_bits=word_bits))
-        check_fits(plan)
-    except UserError:
-        return None
-    return plan
+    return dense_plan_cycles(Plan.of(network, config))
 
 
-def estimated_area(network: "AnyNetwork", word_bits: int) -> "AreaEstimate | None":
-    """What the accelerator that `network` would get takes of an ECP5, buses included; None where
-    there is no hardware for it, or Amaranth is not installed.
-    """
-    plan = _plan(network, word_bits)
-    if plan is None:
-        return None
-    from ..hw.estimates.area import estimate_area
-
-    return estimate_area(plan.config)
-
-
-def board_fits(network: "AnyNetwork", word_bits: int) -> "tuple[BoardFit, ...]":
-    """The accelerator that `network` would get on each board; none where there is no hardware for
-    it, or Amaranth is not installed.
-    """
-    plan = _plan(network, word_bits)
-    if plan is None:
-        return ()
-    from ..boards.flow.fits import fit_boards
-
-    return fit_boards(plan.config)
-
-
-def dense_cycles(network: "AnyNetwork", config: "AcceleratorConfig") -> float | None:
+def dense_plan_cycles(plan: "Plan") -> float | None:
     """Cycles of a step where every element changes in every step, a sequence's first ones apart;
     None where the estimate does not cover the accelerator.
     """
-    from ..hw.compiler.plan import Plan
-
-    return _dense_cycles(Plan.of(network, config))
-
-
-def _dense_cycles(plan: "Plan") -> float | None:
     from ..hw.estimates.cycles import dense_events, estimate_plan
 
     def ends(steps: int) -> tuple[int, ...]:

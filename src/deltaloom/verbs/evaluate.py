@@ -10,13 +10,7 @@ from typing import TYPE_CHECKING
 from ..golden.writing import together
 from ..terminal.boards import boards_json, boards_section, print_boards
 from ..terminal.document import write_document
-from ..terminal.estimates import (
-    board_fits,
-    data_events,
-    estimated_area,
-    estimated_cycles,
-    estimated_energy,
-)
+from ..terminal.estimates import data_events, estimated_cycles, estimated_energy, planned
 from ..terminal.fidelity import print_outputs
 from ..terminal.numbers import Numbers, print_numbers
 from ..terminal.options import (
@@ -84,13 +78,17 @@ class Evaluate:
             evaluation = evaluate(network, data, model, args.word_bits, progress, metrics)
         fits: Sequence[BoardFit] = ()
         hardware = Hardware()
-        if isinstance(network, Network):
-            fits = board_fits(network, args.word_bits)
+        plan = planned(network, args.word_bits) if isinstance(network, Network) else None
+        if plan is not None:
+            from ..boards.flow.fits import fit_boards
+            from ..hw.estimates.area import estimate_area
+
+            fits = fit_boards(plan.config)
             events = data_events(network, data)
             hardware = Hardware(
-                cycles=estimated_cycles(network, args.word_bits, events),
-                energy=estimated_energy(network, args.word_bits, events),
-                area=estimated_area(network, args.word_bits),
+                cycles=estimated_cycles(plan, events),
+                energy=estimated_energy(plan, events),
+                area=estimate_area(plan.config),
             )
         with together():
             if fits:
