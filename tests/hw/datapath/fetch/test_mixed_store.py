@@ -13,6 +13,7 @@ from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.datapath.fetch.mixed_store import MixedStore
 from deltaloom.hw.datapath.fetch.sdram_store import SdramStore
 from deltaloom.hw.datapath.fetch.weight_store import BlockRamStore
+from deltaloom.hw.estimates.cycles import dense_events, estimate_cycles
 from deltaloom.hw.sdram_chips import CHIPS
 from deltaloom.sim.testing.sdram import Access, run_store
 
@@ -134,3 +135,14 @@ def test_no_less_than_a_word():
         "near_bytes: 3 is not possible, it must be 0 or at least a weight word of 4 bytes; name "
         "more, or leave it at 0"
     )
+
+
+def test_what_it_saves():
+    """The figures of docs/boards.md: cycles of a dense step."""
+    network = make_network([("gru", 256)] * 2, 40, seed=1, weight_bits=8)
+    cycles = []
+    for near in (0, 250_000):
+        config = derive_config(network, weight_memory="sdram_16mx16", near_bytes=near)
+        ends = estimate_cycles(network, config, [dense_events(network, 4)]).ends
+        cycles.append(ends[-1] - ends[-2])
+    assert cycles == [316_577, 251_332]
