@@ -82,7 +82,7 @@ def read_checkpoint(
         return _with_sides(file, model, part, options)
     if file.suffix.lower() == TFLITE_SUFFIX:
         _check_embedding(file, options)
-        _check_recurrent_norm(file, options)
+        _check_norms(file, options)
         if order:
             raise UserError(f"{file}: order: a graph tells it; leave it out")
         found = read_tflite(file, labels, options)
@@ -125,7 +125,7 @@ def _checked(file: Path, model: FloatModel, stored: Stored, options: ImportOptio
 
 def _check_graph_options(file: Path, order: Sequence[str], options: ImportOptions) -> None:
     _check_embedding(file, options)
-    _check_recurrent_norm(file, options)
+    _check_norms(file, options)
     if order:
         raise UserError(f"{file}: order: a graph tells it; leave --order out")
     if options.bidirectional:
@@ -142,9 +142,14 @@ def _check_embedding(file: Path, options: ImportOptions) -> None:
         raise UserError(f"{file}: embedding: the file tells it; leave --embedding out")
 
 
-def _check_recurrent_norm(file: Path, options: ImportOptions) -> None:
-    if options.recurrent_norm:
-        raise UserError(f"{file}: recurrent norm: a graph tells it; leave --recurrent-norm out")
+def _check_norms(file: Path, options: ImportOptions) -> None:
+    for said, option in (
+        (options.recurrent_norm, "recurrent norm"),
+        (options.normalize_after, "normalize after"),
+    ):
+        if said:
+            way_out = f"leave --{option.replace(' ', '-')} out"
+            raise UserError(f"{file}: {option}: a graph tells it; {way_out}")
 
 
 def _model(

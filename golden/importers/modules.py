@@ -19,7 +19,7 @@ from .tensors.layers import Found, build, choose, shown
 from .tensors.layout import Layout
 from .tensors.layouts import LAYOUTS, SUPPORTED
 from .tensors.refusals import refusal
-from .tensors.sru import build_sru
+from .tensors.sru import NO_SRU_NORM, build_sru
 
 Tensors = Mapping[str, np.ndarray]
 MOST_LISTED = 12
@@ -108,6 +108,8 @@ def find_modules(tensors: Tensors, options: ImportOptions) -> list[Module]:
             "bidirectional: there is no layer for which the file does not tell it; leave "
             "--bidirectional out"
         )
+    if options.normalize_after and not any(a.layouts[0].family == "sru" for a in groups.values()):
+        raise UserError(NO_SRU_NORM)
     return modules
 
 
@@ -156,8 +158,7 @@ def _module(group: _Group, taken: set[str], options: ImportOptions) -> Module:
     name = _unique(printable(group.prefix) or plain, taken)
     names = [_unique(f"{name}.{n}", taken) if a.numbered else name for n, a in enumerate(layouts)]
     if group.layouts[0].family == "sru":
-        without, both = options.without_skip, options.bidirectional
-        stages = build_sru(group.layouts, founds, names, without_skip=without, both=both)
+        stages = build_sru(group.layouts, founds, names, options)
     else:
         stages = [one(*build(*each)) for each in zip(layouts, founds, names, strict=True)]
     for n, found in sorted(group.backward.items()):

@@ -19,6 +19,7 @@ class ImportOptions:
     candidate_scale: the factor of LiGRU's candidate at test time, PyTorch-Kaldi's 1 - dropout:
     one for all such layers or one for each; none: 1.
     without_skip: layers of the package `sru` were made with has_skip_term=False.
+    normalize_after: layers of `sru` with layer normalization were made with normalize_after=True.
     reset: "after" or "before", where a GRU's tensors fit both.
     recurrent_norm: LiGRU layers are SpeechBrain's SLiGRU, whose recurrent norm has no tensors.
     nonlinearity: "tanh" or "relu", of Elman networks where the file does not tell it.
@@ -36,6 +37,7 @@ class ImportOptions:
 
     candidate_scale: tuple[float, ...] = ()
     without_skip: bool = False
+    normalize_after: bool = False
     reset: str = ""
     recurrent_norm: bool = False
     nonlinearity: str = ""

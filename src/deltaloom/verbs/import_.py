@@ -82,6 +82,12 @@ class Import:
             "needed only where all have as many inputs as units",
         )
         parser.add_argument(
+            "--normalize-after",
+            action="store_true",
+            help="the layers of the package sru were made with normalize_after=True; needed only "
+            "where all have as many inputs as units",
+        )
+        parser.add_argument(
             "--bidirectional",
             action="store_true",
             help="the layers run in both directions, where the checkpoint does not tell: those of "
@@ -157,6 +163,7 @@ def _read_options(args: argparse.Namespace) -> "ImportOptions":
     return ImportOptions(
         candidate_scale=_read_scales(scales) if scales else (),
         without_skip=args.without_skip,
+        normalize_after=args.normalize_after,
         bidirectional=args.bidirectional,
         reset=getattr(args, "reset", ""),
         recurrent_norm=args.recurrent_norm,
