@@ -9,6 +9,7 @@ from itertools import pairwise
 from ..errors import UserError
 from ..models.float_model import FloatLayer
 from .modules import Module, mismatch
+from .norm_places import is_norm, with_norms_placed
 from .tensors.directions import Stage, both_ways
 
 SEARCH_STEPS = 100_000
@@ -24,8 +25,9 @@ def chain(modules: list[Module], ordered: bool) -> list[Module]:
     Where several fit, the file's own is taken if it is one of them and the file keeps an order.
     """
     _check_decoders(modules)
-    if ordered and all(b.inputs in a.widths for a, b in pairwise(modules)):
-        return modules
+    placed = with_norms_placed(modules) if ordered else None
+    if placed is not None and all(b.inputs in a.widths for a, b in pairwise(placed)):
+        return placed
     if not ordered:  # then an error had better not begin with what is last in most networks
         modules = sorted(modules, key=lambda module: module.last.kind == "linear")
     chains, longest = _search(modules)
@@ -79,13 +81,13 @@ def _search(modules: list[Module]) -> tuple[list[list[Module]], list[Module]]:
         if not left:
             chains.append(taken)
             return
-        widths = sorted((module.inputs, module.widths) for module in left)
-        state = (taken[-1].widths if taken else None, *widths)
+        widths = sorted((module.inputs, module.widths, is_norm(module)) for module in left)
+        state = ((taken[-1].widths, is_norm(taken[-1])) if taken else None, *widths)
         if state in dead:
             return
         before = len(chains)
         for k, module in enumerate(left):
-            if len(chains) < 2 and (not taken or module.inputs in taken[-1].widths):
+            if len(chains) < 2 and (not taken or _follows(taken[-1], module)):
                 extend([*taken, module], left[:k] + left[k + 1 :])
         if len(chains) == before:
             dead.add(state)
@@ -94,6 +96,11 @@ def _search(modules: list[Module]) -> tuple[list[list[Module]], list[Module]]:
         raise UserError(f"{len(modules)} modules, whose order the file does not keep; {_SAY}")
     extend([], modules)
     return chains, longest
+
+
+def _follows(first: Module, second: Module) -> bool:
+    """Whether one may take what another puts out; a norm of a norm does nothing."""
+    return second.inputs in first.widths and not (is_norm(first) and is_norm(second))
 
 
 def named_order(modules: list[Module], order: Sequence[str]) -> list[Module]:

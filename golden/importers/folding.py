@@ -9,7 +9,9 @@ import numpy as np
 from ..arithmetic import Reals
 from ..errors import UserError
 from ..models.float_model import FloatLayer
+from .tensors.directions import Stage, one
 from .tensors.layers import float32
+from .tensors.layout import NORM_KIND
 
 SLOPE, MIDDLE = 0.2, 0.5
 """The cells' own hard sigmoid: SLOPE * p + MIDDLE within 0..1."""
@@ -63,6 +65,35 @@ def before(layer: FloatLayer, affine: Affine) -> FloatLayer:
             path = replace(path, weights=scaled)
         paths.append(path)
     return replace(layer, paths=tuple(paths), bias=float32(f"{affine.what}: the bias", bias))
+
+
+def with_norms_folded(stages: Iterable[Stage]) -> list[Stage]:
+    """Stages in which a norm has the matrix of a linear layer before it in place of 1.
+
+    That is one layer and one rounding of activations less.
+    """
+    folded: list[Stage] = []
+    for stage in stages:
+        before_it = folded[-1].layers if folded else ()
+        if len(before_it) == len(stage.layers) == 1 and _is_norm_of(before_it[0], stage.first):
+            folded[-1] = one(_normed(before_it[0], stage.first))
+        else:
+            folded.append(stage)
+    return folded
+
+
+def _is_norm_of(linear: FloatLayer, norm: FloatLayer) -> bool:
+    plain = is_plain(linear) and all(path.scale is None for path in linear.paths)
+    return plain and norm.kind == NORM_KIND and len(linear.paths) == 1
+
+
+def _normed(linear: FloatLayer, norm: FloatLayer) -> FloatLayer:
+    """The norm of what a linear layer makes, under that one's name."""
+    (own,), (path,) = norm.paths, linear.paths
+    matrix, what = own.weights[0].astype(np.float64), f"{linear.name}, normalized"
+    weights = float32(f"{what}: the weights", matrix @ path.weights.astype(np.float64))
+    bias = float32(f"{what}: the bias", linear.bias.astype(np.float64) @ matrix.T + norm.bias)
+    return replace(norm, name=linear.name, paths=(replace(path, weights=weights),), bias=bias)
 
 
 def activated(

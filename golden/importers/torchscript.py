@@ -26,10 +26,10 @@ from .limits import Budget
 _KNOWN = """
     Bool Int Float ScalarImplicit __contains__ __getitem__ __is__ __isnot__ __not__ add addmm append
     cat chunk clone contiguous detach dim div dropout dropout_ embedding eq expand flatten format
-    ge gru gt
-    hardsigmoid hardsigmoid_ le len linear list log_softmax lstm lt matmul mm mul ne numel permute
-    relu relu_ reshape rnn_relu rnn_tanh select sigmoid sigmoid_ size slice softmax squeeze stack
-    sub t tanh tanh_ to transpose unsqueeze view warn zeros zeros_like
+    ge gru gt hardsigmoid hardsigmoid_ layer_norm le len linear list log_softmax lstm lt matmul mean
+    mm mul ne neg numel permute pow relu relu_ reshape rnn_relu rnn_tanh rsqrt rsub select sigmoid
+    sigmoid_ size slice softmax split sqrt squeeze stack std sub t tanh tanh_ to transpose unbind
+    unsqueeze var view warn zeros zeros_like
 """
 _ATEN = frozenset(_KNOWN.split())
 _UNSAFE = ("prim::PythonOp", "prim::fork", "prim::rpc_async", "prim::rpc_sync", "prim::rpc_remote")
@@ -42,6 +42,14 @@ class Program:
     torch: Any
     module: Any
     operations: frozenset[str]
+
+    @property
+    def epsilons(self) -> list[float]:
+        """Of its layer norms, in the order of the program; none where one is computed."""
+        nodes = _nodes(self.module.inlined_graph)
+        norms = [node for node in nodes if node.kind() == "aten::layer_norm"]
+        found = [list(node.inputs())[4].toIValue() for node in norms]
+        return found if all(isinstance(epsilon, float) for epsilon in found) else []
 
     @property
     def nonlinearity(self) -> str:
@@ -100,10 +108,14 @@ def _check_sources(file: Path, budget: Budget) -> None:
 
 
 def _operations(graph: Any) -> Iterator[str]:
+    yield from (node.kind() for node in _nodes(graph))
+
+
+def _nodes(graph: Any) -> Iterator[Any]:
     for node in graph.nodes():
-        yield node.kind()
+        yield node
         for block in node.blocks():
-            yield from _operations(block)
+            yield from _nodes(block)
 
 
 def _is_known(name: str) -> bool:

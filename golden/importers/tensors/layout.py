@@ -7,7 +7,10 @@ from functools import cached_property
 
 from ...cells.norm import EPSILON
 
-__all__ = ["Idle", "Layout", "Norm", "Tensor"]
+__all__ = ["NORM_KIND", "Idle", "Layout", "Norm", "Tensor"]
+
+NORM_KIND = "layer_norm"
+"""Of a layer that is a norm: gains and offsets, and a matrix of 1, which is not stored."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,9 @@ class Layout:
     layer is follows from which tensors there are and from their shapes.
     gains, offsets: of layer normalization, as vectors: all gains are needed; the offsets that there
     are, or several of one vector, are added up. epsilon: of its norms.
-    weights: all needed. biases: all or none; the layer's bias is their sum over the gates that
-    each covers. vectors: all or none, then zeros. norms: all or none, then without BatchNorm.
+    weights: all needed, none of a layer that is a norm. biases: all or none; the layer's bias is
+    their sum over the gates that each covers. vectors: all or none, then zeros. norms: all or
+    none, then without BatchNorm.
     skip_scale, projection, norm: names of what `sru` reads; of the norm, a module's. h_projection:
     of [units, units] before "h" and the output: the matrix of an LSTM's projection.
     reverse: what the names of a backward direction's tensors end in. shares: both directions, if
@@ -131,7 +135,7 @@ class Layout:
     @property
     def numbered(self) -> bool:
         """Whether one module holds several layers."""
-        return "{n}" in self.weights[0].name
+        return any("{n}" in weights.name for weights in self.weights)
 
     def place(self, name: str) -> tuple[str, int, str] | None:
         """Prefix of the module, layer's number and `Tensor.name` of a tensor called `name`."""

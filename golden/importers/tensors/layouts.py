@@ -8,7 +8,7 @@ To import another kind of layer, add an entry to `LAYOUTS` (and take it out of `
 from collections.abc import Mapping
 
 from .layout import Idle, Layout, Norm, Tensor
-from .norm_layouts import HASTE, NORMED, SPEECHBRAIN
+from .norm_layouts import HASTE, KERAS_NORM, NORM, NORMED, SPEECHBRAIN
 
 
 def _torch(cell: str, kind: str, x: tuple[str, ...], h: tuple[str, ...], n: str = "") -> Layout:
@@ -156,6 +156,8 @@ LAYOUTS = (
         columns_first=True,
         separator="/",
     ),
+    KERAS_NORM,
+    NORM,
     Layout(
         "PyTorch nn.Linear", "linear", (Tensor("weight", ("y",), "x"),), (Tensor("bias", ("y",)),)
     ),

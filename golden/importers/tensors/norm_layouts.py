@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The layouts of cells with layer normalization: hand-written PyTorch cells, haste, SpeechBrain.
+"""The layouts of layer normalization: layers of it, hand-written cells, haste, SpeechBrain.
 
 Hand-written cells have names that their authors chose; these are those that most of them have.
 """
@@ -7,9 +7,9 @@ Hand-written cells have names that their authors chose; these are those that mos
 from collections.abc import Mapping
 
 from ...cells.norm import EPSILON
-from .layout import Idle, Layout, Norm, Tensor
+from .layout import NORM_KIND, Idle, Layout, Norm, Tensor
 
-__all__ = ["HASTE", "LIGRU_FAMILY", "NORMED", "SPEECHBRAIN"]
+__all__ = ["HASTE", "KERAS_NORM", "LIGRU_FAMILY", "NORM", "NORMED", "SPEECHBRAIN"]
 
 LIGRU_FAMILY = "SpeechBrain LiGRU"
 
@@ -36,6 +36,23 @@ def _norms(
         gains.append(Tensor(f"{name}.weight", _gains(own), negated=negated))
         offsets.append(Tensor(f"{name}.bias", _offsets(to or own), negated=negated))
     return tuple(gains), tuple(offsets)
+
+
+def _norm_layer(title: str, gain: str, offset: str, epsilon: float, separator: str) -> Layout:
+    return Layout(
+        title,
+        NORM_KIND,
+        (),
+        gains=(Tensor(gain, ("gain_y",)),),
+        offsets=(Tensor(offset, ("bias_y",)),),
+        epsilon=epsilon,
+        several=True,
+        separator=separator,
+    )
+
+
+NORM = _norm_layer("PyTorch nn.LayerNorm", "weight", "bias", EPSILON, ".")
+KERAS_NORM = _norm_layer("Keras LayerNormalization", "gamma", "beta", 1e-3, "/")
 
 
 def _hand_written(

@@ -107,6 +107,14 @@ class Import:
             "parameters unless it was made with recurrent_elementwise_affine",
         )
         parser.add_argument(
+            "--norm-epsilon",
+            type=float,
+            metavar="E",
+            default=argparse.SUPPRESS,
+            help="what layer normalization adds to a variance, of files of tensors, which do not "
+            "tell it (default: 1e-5, as in PyTorch, or what docs/checkpoints.md lists)",
+        )
+        parser.add_argument(
             "--nonlinearity",
             choices=("tanh", "relu"),
             default=argparse.SUPPRESS,
@@ -167,6 +175,7 @@ def _read_options(args: argparse.Namespace) -> "ImportOptions":
         bidirectional=args.bidirectional,
         reset=getattr(args, "reset", ""),
         recurrent_norm=args.recurrent_norm,
+        norm_epsilon=getattr(args, "norm_epsilon", None),
         nonlinearity=getattr(args, "nonlinearity", ""),
         only=tuple(getattr(args, "only", ())),
         ignore=tuple(getattr(args, "ignore", ())),
