@@ -8,7 +8,7 @@ import numpy as np
 
 from ..arithmetic import Reals
 from ..errors import UserError
-from ..models.float_model import FloatLayer
+from ..models.float_model import FloatLayer, FloatPath
 from .tensors.directions import Stage, one
 from .tensors.layers import float32
 from .tensors.layout import NORM_KIND
@@ -46,8 +46,26 @@ def is_plain(layer: FloatLayer) -> bool:
     return layer.kind == "linear"
 
 
+def takes_scale(layer: FloatLayer) -> bool:
+    """Whether a scale and an offset of its outputs can be folded into a layer."""
+    return is_plain(layer) or layer.kind == NORM_KIND
+
+
+def identity(name: str, units: int) -> FloatLayer:
+    """A linear layer that changes nothing, for an activation where there is no layer."""
+    path = FloatPath(source="x", gates=("y",), weights=np.eye(units, dtype=np.float32)[None])
+    return FloatLayer(
+        name=name, kind="linear", paths=(path,), bias=np.zeros((1, units), np.float32)
+    )
+
+
 def after(layer: FloatLayer, affine: Affine) -> FloatLayer:
-    """A linear layer with its outputs scaled and offset."""
+    """A layer that takes a scale with its outputs scaled and offset."""
+    if layer.kind == NORM_KIND:
+        gain, offset = (layer.vectors[n].astype(np.float64) for n in ("gain_y", "bias_y"))
+        changed = {"gain_y": gain * affine.scale, "bias_y": offset * affine.scale + affine.offset}
+        own = {n: float32(f"{affine.what}: the norm's {n}", v) for n, v in changed.items()}
+        return replace(layer, vectors={**layer.vectors, **own})
     gates = layer.cell.gates
     return scaled_rows(layer, gates, affine.scale, affine.offset, affine.what)
 

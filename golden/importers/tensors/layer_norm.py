@@ -53,13 +53,12 @@ def norm_layer(
     gain: np.ndarray,
     offset: np.ndarray | None = None,
     epsilon: float = EPSILON,
-    what: str = "",
 ) -> FloatLayer:
-    """A layer that normalizes its input; gain, offset: [units], None: 0. what: it, for errors.
+    """A layer that normalizes its input; gain, offset: [units], None: 0.
 
     Raises UserError for an epsilon that no norm has.
     """
-    layout = replace(NORM, epsilon=checked_epsilon(what or name, epsilon))
+    layout = replace(NORM, epsilon=checked_epsilon(name, epsilon))
     tensors = {"weight": gain} | ({} if offset is None else {"bias": offset})
     return build_layer(layout, by_name(tensors), name)
 
