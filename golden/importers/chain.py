@@ -19,13 +19,14 @@ MOST_SEARCHED = 200
 _SAY = "say which with the modules' names: --order FIRST,SECOND,..."
 
 
-def chain(modules: list[Module], ordered: bool) -> list[Module]:
+def chain(modules: list[Module], *, ordered: bool, told: bool = False) -> list[Module]:
     """The one order in which every module takes what the one before puts out.
 
     Where several fit, the file's own is taken if it is one of them and the file keeps an order.
+    told: a configuration tells that this is the network's.
     """
     _check_decoders(modules)
-    placed = with_norms_placed(modules) if ordered else None
+    placed = modules if told else with_norms_placed(modules) if ordered else None
     if placed is not None and all(b.inputs in a.widths for a, b in pairwise(placed)):
         return placed
     if not ordered:  # then an error had better not begin with what is last in most networks
@@ -135,5 +136,5 @@ def settled(modules: Sequence[Module], backwards: Collection[str]) -> list[Stage
 
 
 def _turned(layer: FloatLayer) -> FloatLayer:
-    """The layer in the other direction; a linear layer has none."""
-    return layer if layer.kind == "linear" else replace(layer, backward=not layer.backward)
+    """The layer in the other direction; one without a state has none."""
+    return layer if not layer.cell.state else replace(layer, backward=not layer.backward)

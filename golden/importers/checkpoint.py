@@ -224,7 +224,10 @@ def _stages_of_tensors(
             modules, embedding = configured(config, stored.arrays, options)
         if options.recurrent_norm:
             modules = with_recurrent_norm(modules)
-        modules = named_order(modules, order) if order else chain(modules, stored.ordered)
+        if order:
+            modules = named_order(modules, order)
+        else:
+            modules = chain(modules, ordered=stored.ordered, told=config is not None)
         if isinstance(graph, Program) and options.norm_epsilon is None:
             modules = with_epsilons_in_order(modules, graph.epsilons)
         elif config is None:
