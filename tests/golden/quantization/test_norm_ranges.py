@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from deltaloom.golden.cells.norm import LEAST
+from deltaloom.golden.cells.norm import LEAST, epsilons
 from deltaloom.golden.engines.engine import quantize_frames, real_outputs, run
 from deltaloom.golden.engines.float_engine import run_float_batch
 from deltaloom.golden.models.float_model import FloatModel, FloatPath, run_float
@@ -72,6 +72,23 @@ def test_a_path_is_scaled_for_the_columns_that_it_reads(make_model, make_dataset
     model, data = FloatModel(layers=(norm, sru)), make_dataset(64, [200])
     data = replace(data, features=tuple(8 * x for x in data.features))
     assert nmse(model, data) < -39  # with one range for both it was -28.9
+
+
+@pytest.mark.parametrize(("epsilon", "exponent"), [(1e-5, 0), (1e-3, 3), (0.1, 6), (1.0, 8)])
+@pytest.mark.parametrize("kind", ["lstm_norm_xh_out", "lstm_norm_xh_c"])
+def test_a_small_cell_state_leaves_room_for_epsilon(
+    make_model, make_dataset, kind, epsilon, exponent
+):
+    """Where its own format has none, c's is wider: the norm of a small c is all epsilon."""
+    model, data = make_model([(kind, 16)], 8), make_dataset(8, [60])
+    (layer,) = model.layers
+    vectors = {**layer.vectors, **epsilons(layer.cell, 16, epsilon)}
+    vectors["bias_i"] = vectors["bias_i"] - 6
+    if kind == "lstm_norm_xh_c":  # whose c is the norm
+        vectors = {k: v / 4 if k in ("gain_c", "bias_c") else v for k, v in vectors.items()}
+    model = replace(model, layers=(replace(layer, vectors=vectors),))
+    assert quantize(model, data).layers[0].c_exponent >= exponent
+    assert nmse(model, data) < -38  # of 1e-3 and c's own format, -20.8 and -24.6
 
 
 def nmse(model, data):
