@@ -33,6 +33,7 @@ from .tflite.read import SUFFIX as TFLITE_SUFFIX
 from .tflite.read import read_tflite
 from .torchscript import Program
 from .torchscript import check as check_program
+from .unknown_cells import check_cells
 
 __all__ = ["ImportOptions", "Imported", "import_checkpoint", "read_checkpoint"]
 
@@ -219,6 +220,7 @@ def _stages_of_tensors(
         if config is None:
             tensors, embedding = take_embedding(options.wanted(stored.arrays), options)
             modules = find_modules(tensors, options)
+            check_cells(modules)
             modules = [with_nonlinearity(module, said) for module in modules]
         else:
             modules, embedding = configured(config, stored.arrays, options)

@@ -24,12 +24,12 @@ from .compare import outputs_of, random_sequences, softmax, verdict
 from .limits import Budget
 
 _KNOWN = """
-    Bool Int Float ScalarImplicit __contains__ __getitem__ __is__ __isnot__ __not__ add addmm append
-    cat chunk clone contiguous detach dim div dropout dropout_ embedding eq expand flatten format
-    ge gru gt hardsigmoid hardsigmoid_ layer_norm le len linear list log_softmax lstm lt matmul mean
-    mm mul ne neg numel permute pow relu relu_ reshape rnn_relu rnn_tanh rsqrt rsub select sigmoid
-    sigmoid_ size slice softmax split sqrt squeeze stack std sub t tanh tanh_ to transpose unbind
-    unsqueeze var view warn zeros zeros_like
+    Bool Int Float ScalarImplicit __contains__ __getitem__ __is__ __isnot__ __not__ add add_ addmm
+    append cat chunk clone contiguous detach dim div dropout dropout_ embedding eq expand flatten
+    format ge gru gt hardsigmoid hardsigmoid_ layer_norm le len linear list log_softmax lstm lt
+    matmul mean mm mul mul_ ne neg numel permute pow relu relu_ reshape reverse rnn_relu rnn_tanh
+    rsqrt rsub select sigmoid sigmoid_ size slice softmax split sqrt squeeze stack std sub t tanh
+    tanh_ to transpose unbind unsqueeze var view warn zeros zeros_like
 """
 _ATEN = frozenset(_KNOWN.split())
 _UNSAFE = ("prim::PythonOp", "prim::fork", "prim::rpc_async", "prim::rpc_sync", "prim::rpc_remote")
@@ -46,8 +46,8 @@ class Program:
     @property
     def epsilons(self) -> list[float]:
         """Of its layer norms, in the order of the program; none where one is computed."""
-        nodes = _nodes(self.module.inlined_graph)
-        norms = [node for node in nodes if node.kind() == "aten::layer_norm"]
+        graph = self.module.inlined_graph  # which its nodes do not keep
+        norms = [node for node in _nodes(graph) if node.kind() == "aten::layer_norm"]
         found = [list(node.inputs())[4].toIValue() for node in norms]
         return found if all(isinstance(epsilon, float) for epsilon in found) else []
 

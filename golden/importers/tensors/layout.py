@@ -155,12 +155,26 @@ class Layout:
         """
         if self.reverse and name.endswith(self.reverse):
             return name.removesuffix(self.reverse), True
+        half = _SCRIPTED_HALF.fullmatch(name) if self.separator == "." else None
+        if half is not None:
+            return f"{half['before']}{half['rest']}", half["direction"] == "1"
         *modules, layer, leaf = ["", *name.split("/")]
         half = _KERAS_HALF.fullmatch(layer) if self.separator == "/" else None
         if half is None:
             return name, None
         wrapper = "/".join(filter(None, modules)) or half["layer"]
         return f"{wrapper}/{leaf}", half["direction"] == "backward"
+
+    def beside(self, plain: str, name: str) -> str:
+        """The full name of a tensor that is called `plain` by `split`, in the direction of `name`.
+
+        Both are of one module.
+        """
+        half = _SCRIPTED_HALF.fullmatch(name) if self.separator == "." else None
+        if half is None:
+            return plain
+        before = half["before"]
+        return f"{before}directions.{half['direction']}.{plain.removeprefix(before)}"
 
     def rule(self, tensor: Tensor, units: str | int, h: str | int = "") -> str:
         """The expected shape in words or numbers: "[4*units, inputs]", "[12, 3]".
@@ -177,5 +191,7 @@ class Layout:
         return f"[{columns}, {rows}]" if self.columns_first else f"[{rows}, {columns}]"
 
 
+_SCRIPTED_HALF = re.compile(r"(?P<before>(.*\.)?)directions\.(?P<direction>[01])\.(?P<rest>.+)")
+"""What PyTorch's custom_lstms.py calls the cells of a layer's two directions."""
 _KERAS_HALF = re.compile(r"(?P<direction>forward|backward)_(?P<layer>.+)")
 """What Keras's Bidirectional calls its two layers."""

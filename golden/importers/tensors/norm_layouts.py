@@ -88,6 +88,10 @@ _X_RZN, _H_RZN = "rx zx nx", "rh zh nh"
 NEWVAL = _norms({"ln_reset": "r", "ln_update": "z", "ln_newval": "n"}, negated=("gain_z", "bias_z"))
 """Its update gate is the share of the new value, u = 1 - z: sigmoid(-p) is 1 - sigmoid(p)."""
 
+_BOTH = {"ln_i2h": f"{_X_IFOG}>i f o g", "ln_h2h": f"{_H_IFOG}>i f o g"}
+I2H = {"lstm_norm_xh_c": _norms(_BOTH | {"ln_cell": "c"}), "lstm_norm_xh": _norms(_BOTH)}
+"""By kind, the gains and offsets of cells whose matrices are linear layers."""
+
 NORMED = (
     _hand_written(
         "PyTorch LayerNormLSTMCell",
@@ -149,6 +153,25 @@ NORMED = (
         ln_r="r",
         ln_z="z",
         ln_n="n",
+    ),
+    *(
+        Layout(
+            "PyTorch LSTM of i2h and h2h with LayerNorm",
+            kind,
+            (
+                Tensor("i2h.weight", tuple(_X_IFOG.split()), "x"),
+                Tensor("h2h.weight", tuple(_H_IFOG.split()), "h"),
+            ),
+            (
+                Tensor("i2h.bias", tuple(_X_IFOG.split())),
+                Tensor("h2h.bias", tuple(_H_IFOG.split())),
+            ),
+            gains=gains,
+            offsets=offsets,
+            family="i2h",
+            several=True,
+        )
+        for kind, (gains, offsets) in I2H.items()
     ),
     Layout(
         "NormGRUCell",
