@@ -17,7 +17,7 @@ from .candidate import with_candidate_scale
 from .chain import chain, named_order, settled
 from .configured import configured
 from .embedding import Embedding, take_embedding, with_embedding
-from .epsilons import with_epsilon, with_epsilons_in_order
+from .epsilons import with_epsilon_of_all, with_epsilons_in_order
 from .folding import with_norms_folded
 from .keras.check import check as check_keras
 from .keras.config import Configured, notes_of
@@ -233,7 +233,7 @@ def _stages_of_tensors(
         if isinstance(graph, Program) and options.norm_epsilon is None:
             modules = with_epsilons_in_order(modules, graph.epsilons)
         elif config is None:
-            modules, note = with_epsilon(modules, options.norm_epsilon)
+            modules, note = with_epsilon_of_all(modules, options.norm_epsilon)
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
     stages = settled(modules, config.backwards if config else ())

@@ -27,7 +27,7 @@ from .keras.config import LAYER_NORM, NORMS, RECURRENT, Configured, Step, halves
 from .modules import Module, find_modules
 from .options import ImportOptions
 from .tensors.directions import one
-from .tensors.layer_norm import checked_epsilon, norm_layer
+from .tensors.layer_norm import checked_epsilon, norm_layer, with_epsilon
 from .tensors.norm_layouts import KERAS_NORM
 
 Arrays = Mapping[str, np.ndarray]
@@ -133,6 +133,9 @@ class _Chain:
         """A layer with the functions that its options tell."""
         if layer.kind == "rnn_tanh" and options.get("activation") == "relu":
             return replace(layer, kind="rnn_relu")
+        if "norm_epsilon" in options:
+            epsilon = checked_epsilon(layer.name, float(options["norm_epsilon"]))
+            return with_epsilon(layer, epsilon)
         if options.get("recurrent_activation") == "hard_sigmoid":
             return hardened(layer, *self._slope(layer.name))
         return layer

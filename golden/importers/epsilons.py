@@ -3,18 +3,20 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
-from ..cells.norm import LEAST, PREFIX, epsilons
+from ..cells.norm import LEAST, PREFIX
 from ..errors import UserError
-from ..models.float_model import FloatLayer
 from .modules import Module
 from .norm_places import is_norm
-from .tensors.layer_norm import checked_epsilon
+from .tensors.layer_norm import checked_epsilon, with_epsilon
 
-__all__ = ["with_epsilon", "with_epsilons_in_order"]
+__all__ = ["with_epsilon_of_all", "with_epsilons_in_order"]
 
 
-def with_epsilon(modules: Sequence[Module], epsilon: float | None) -> tuple[list[Module], str]:
+def with_epsilon_of_all(
+    modules: Sequence[Module], epsilon: float | None
+) -> tuple[list[Module], str]:
     """The modules with this epsilon in all norms, None: as they are; and a note on it, or "".
 
     Raises UserError where there is no norm, and for an epsilon that none has.
@@ -49,8 +51,9 @@ def _found(module: Module) -> Iterator[float]:
 
 
 def _with(module: Module, epsilon: float) -> Module:
-    def changed(layer: FloatLayer) -> FloatLayer:
-        own = epsilons(layer.cell, layer.units, epsilon)
-        return replace(layer, vectors={**layer.vectors, **own}) if own else layer
-
-    return replace(module, stages=tuple(stage.change(changed) for stage in module.stages))
+    return replace(
+        module,
+        stages=tuple(
+            stage.change(partial(with_epsilon, epsilon=epsilon)) for stage in module.stages
+        ),
+    )

@@ -78,8 +78,7 @@ def find_modules(tensors: Tensors, options: ImportOptions) -> list[Module]:
             ((a, at) for a in LAYOUTS if (at := _place(a, name, tensors))), (None, None)
         )
         what = None
-        plain = layout is not None and layout.kind != NORM_KIND
-        if layout is None or (plain and (layout.kind == "linear" or layout.separator == "/")):
+        if layout is None or place is None or not _is_sure(layout, place[2]):
             what = refusal(name, array.shape)
         if layout is None or place is None or what:
             why = f"belongs to {what}" if what else "is not a tensor of any known layer"
@@ -139,12 +138,18 @@ def _place(layout: Layout, name: str, tensors: Tensors) -> tuple[str, int, str, 
     return (*place, backward)
 
 
+def _is_sure(layout: Layout, tensor: str) -> bool:
+    """Whether a tensor of this name and shape is one of a layer of this layout, and no other."""
+    if layout.kind == NORM_KIND or any(gain.name == tensor for gain in layout.normed):
+        return True
+    return layout.kind != "linear" and layout.separator != "/"
+
+
 def _needed(layout: Layout, tensor: str) -> int:
     """How many weights must stand beside a tensor for it to be one of this layout's."""
     if layout.several:
         return 2
-    normed = (*layout.gains, *layout.offsets, *(t for norm in layout.norms for t in norm.tensors))
-    return int(layout.shares and any(each.name == tensor for each in normed))
+    return int(layout.shares and any(each.name == tensor for each in layout.normed))
 
 
 def _may_be_both(group: _Group) -> bool:

@@ -34,10 +34,13 @@ _ALLOWED: dict[str, dict[str, tuple[object, ...]]] = {
     "SpatialDropout1D": {},
     "GaussianDropout": {},
     "GaussianNoise": {},
+    "LayerNormLSTMCell": {"activation": ("tanh",), "recurrent_activation": ("sigmoid",)},
 }
 """Layers of a configuration that can be imported, and the options that they may have; where one is
 not said, it is the first."""
-RECURRENT = ("LSTM", "GRU", "SimpleRNN")
+NORMED_CELL = "LayerNormLSTMCell"
+"""Of TensorFlow Addons, in an RNN layer."""
+RECURRENT = ("LSTM", "GRU", "SimpleRNN", NORMED_CELL)
 NORMS = ("BatchNormalization", "Normalization")
 LAYER_NORM = "LayerNormalization"
 _A_FRAME = ("Dense", "Activation", "Dropout", LAYER_NORM)
@@ -45,6 +48,7 @@ _A_FRAME = ("Dense", "Activation", "Dropout", LAYER_NORM)
 _KNOWN = {
     "Masking": "holds the state over masked frames, which no layer here does; take it out of the "
     "model and give sequences of their own length",
+    "RNN": f"only one of TensorFlow Addons' {NORMED_CELL} is supported",
 }
 """Why some others are not supported, and the way out."""
 
@@ -114,6 +118,9 @@ def _problems(name: str, layer: Any, steps: list[Step], *, last: bool) -> list[s
             why = "runs an inner sequence for each step, which is not supported"
             rule = f"only {', '.join(_A_FRAME)} can be inside"
             return [f"TimeDistributed layer {name!r} of {kind}: {why}; {rule}"]
+    cell = options.get("cell", {}) if kind == "RNN" else {}
+    if str(cell.get("class_name")).rpartition(">")[2] == NORMED_CELL:
+        kind, options = NORMED_CELL, {**options, **cell["config"], "name": name}
     step = Step(name, kind, options)
     steps.append(step)
     problems = [*_options(kind, options, step.title, last=last)]

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...errors import UserError
 
-_CELL = re.compile(r"cell|(lstm|gru|simple_rnn)_cell(_\d+)?")
+_CELL = re.compile(r"cell|((layer_norm_)?lstm|gru|simple_rnn)_cell(_\d+)?")
 _ANY_CELL = re.compile(r"\w*_?cell(_\d+)?")
 _BY_NUMBER = {True: ("kernel", "recurrent_kernel", "bias"), False: ("kernel", "bias")}
 """Names of Keras 3's numbered variables, of a cell or of another layer."""

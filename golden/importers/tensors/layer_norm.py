@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...cells.norm import EPSILON
+from ...cells.norm import EPSILON, epsilons
 from ...errors import UserError
 from ...models.float_model import FloatLayer
 from .layers import build_layer, by_name
@@ -61,6 +61,12 @@ def norm_layer(
     layout = replace(NORM, epsilon=checked_epsilon(name, epsilon))
     tensors = {"weight": gain} | ({} if offset is None else {"bias": offset})
     return build_layer(layout, by_name(tensors), name)
+
+
+def with_epsilon(layer: FloatLayer, epsilon: float) -> FloatLayer:
+    """A layer with this epsilon in all of its norms, if it has any."""
+    own = epsilons(layer.cell, layer.units, epsilon)
+    return replace(layer, vectors={**layer.vectors, **own}) if own else layer
 
 
 def checked_epsilon(what: str, epsilon: float) -> float:

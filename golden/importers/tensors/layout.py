@@ -118,6 +118,12 @@ class Layout:
         return (*own, *norms)
 
     @cached_property
+    def normed(self) -> tuple[Tensor, ...]:
+        """Tensors of norms of either kind."""
+        batch = (tensor for norm in self.norms for tensor in norm.tensors)
+        return (*self.gains, *self.offsets, *batch)
+
+    @cached_property
     def others(self) -> tuple[Tensor, ...]:
         """Tensors without rows of gates, as far as their names go."""
         names = [idle.name for idle in self.idle] + [

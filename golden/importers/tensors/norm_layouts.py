@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from ...cells.norm import EPSILON
 from .layout import NORM_KIND, Idle, Layout, Norm, Tensor
 
-__all__ = ["HASTE", "KERAS_NORM", "LIGRU_FAMILY", "NORM", "NORMED", "SPEECHBRAIN"]
+__all__ = ["ADDONS", "HASTE", "KERAS_NORM", "LIGRU_FAMILY", "NORM", "NORMED", "SPEECHBRAIN"]
 
 LIGRU_FAMILY = "SpeechBrain LiGRU"
 
@@ -188,6 +188,27 @@ NORMED = (
     ),
 )
 
+_ADDONS_X, _ADDONS_H = ("ix", "fx", "gx", "ox"), ("ih", "fh", "gh", "oh")
+_ADDONS_NORMS = {"kernel": _ADDONS_X, "recurrent": _ADDONS_H, "state": ("c",)}
+ADDONS = Layout(
+    "TensorFlow Addons LayerNormLSTMCell",
+    "lstm_norm_xh_c",
+    (Tensor("kernel", _ADDONS_X, "x"), Tensor("recurrent_kernel", _ADDONS_H, "h")),
+    gains=tuple(
+        Tensor(f"{name}_norm/gamma", _gains(" ".join(gates)))
+        for name, gates in _ADDONS_NORMS.items()
+    ),
+    offsets=(
+        *(Tensor(name, _offsets("i f g o")) for name in ("bias", "kernel_norm/beta")),
+        Tensor("recurrent_norm/beta", _offsets("i f g o")),
+        Tensor("state_norm/beta", ("bias_c",)),
+    ),
+    epsilon=1e-3,
+    family="Keras",
+    columns_first=True,
+    separator="/",
+)
+"""Its bias is added after the norms."""
 
 HASTE = (
     Layout(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keras's LayerNormalization before, between and after layers, from whole models and weights."""
 
+import json
 import os
 import warnings
 from importlib.util import find_spec
@@ -204,3 +205,97 @@ def test_weights_that_are_no_whole_norm(name, message, tmp_path):
     with pytest.raises(UserError) as caught:
         read(tmp_path, arrays)
     assert str(caught.value).partition(".npz: ")[2].startswith(message)
+
+
+def addons(seed=0):
+    """The weights of TensorFlow Addons' LayerNormLSTMCell, by its variables' names."""
+    rng = np.random.default_rng(seed)
+    columns = 4 * UNITS
+    shapes = {"kernel": (INPUTS, columns), "recurrent_kernel": (UNITS, columns), "bias": (columns,)}
+    for name, size in (("kernel", columns), ("recurrent", columns), ("state", UNITS)):
+        shapes |= {f"{name}_norm/gamma": (size,), f"{name}_norm/beta": (size,)}
+    return {
+        name: (rng.normal(size=shape) * 0.5 + name.endswith("gamma")).astype(np.float32)
+        for name, shape in shapes.items()
+    }
+
+
+def run_addons(w, x, epsilon):
+    """Its equations: the bias comes after both norms, and the state is normalized itself."""
+
+    def norm(v, name):
+        centred = v - v.mean()
+        normed = centred / np.sqrt(v.var() + epsilon)
+        return normed * w[f"{name}_norm/gamma"] + w[f"{name}_norm/beta"]
+
+    def sigmoid(v):
+        return 1 / (1 + np.exp(-v))
+
+    h, c, outputs = np.zeros(UNITS), np.zeros(UNITS), []
+    for frame in x:
+        z = norm(frame @ w["kernel"], "kernel") + norm(h @ w["recurrent_kernel"], "recurrent")
+        i, f, g, o = np.split(z + w["bias"], 4)
+        c = norm(sigmoid(f) * c + sigmoid(i) * np.tanh(g), "state")
+        h = sigmoid(o) * np.tanh(c)
+        outputs.append(h)
+    return np.array(outputs)
+
+
+def save_addons(h5py, file, w, cell="Addons>LayerNormLSTMCell", **options):
+    """A whole model as Keras 2 writes it."""
+    own = {"units": UNITS, "activation": "tanh", "recurrent_activation": "sigmoid"} | options
+    layer = {"name": "rnn", "return_sequences": True, "cell": {"class_name": cell, "config": own}}
+    config = {
+        "class_name": "Sequential",
+        "config": {"layers": [{"class_name": "RNN", "config": layer}]},
+    }
+    with h5py.File(file, "w") as archive:
+        archive.attrs["model_config"] = json.dumps(config)
+        archive.attrs["keras_version"] = "2.11.0"
+        root = archive.create_group("model_weights")
+        root.attrs["layer_names"] = ["rnn"]
+        names = [f"rnn/layer_norm_lstm_cell/{name}:0" for name in w]
+        group = root.create_group("rnn")
+        group.attrs["weight_names"] = names
+        for name, array in zip(names, w.values(), strict=True):
+            group[name] = array
+    return read_checkpoint(file)
+
+
+@pytest.mark.parametrize("epsilon", [1e-3, 1e-5])
+def test_the_cell_of_tensorflow_addons(epsilon, tmp_path):
+    h5py = pytest.importorskip("h5py")
+    w, x = addons(), np.random.default_rng(1).normal(size=(12, INPUTS))
+    models = [read(tmp_path, {f"rnn/{k}": v for k, v in w.items()}, norm_epsilon=epsilon).model]
+    models.append(save_addons(h5py, tmp_path / "net.h5", w, norm_epsilon=epsilon).model)
+    for model in models:
+        assert [layer.kind for layer in model.layers] == ["lstm_norm_xh_c"]
+        wanted = run_addons(w, x, epsilon)
+        np.testing.assert_allclose(run_float(model, x)[0], wanted, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("cell", "options", "message"),
+    [
+        (
+            "Addons>LayerNormSimpleRNNCell",
+            {},
+            "RNN layer 'rnn': only one of TensorFlow Addons' LayerNormLSTMCell is supported; ",
+        ),
+        (
+            "Addons>LayerNormLSTMCell",
+            {"activation": "relu"},
+            "LayerNormLSTMCell layer 'rnn': activation is relu; only tanh is supported",
+        ),
+        (
+            "Addons>LayerNormLSTMCell",
+            {"norm_epsilon": -1.0},
+            "rnn: epsilon -1 is not possible, it must be 0..1; 1e-05 is PyTorch's",
+        ),
+    ],
+)
+def test_other_cells_of_tensorflow_addons(cell, options, message, tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with pytest.raises(UserError) as caught:
+        save_addons(h5py, tmp_path / "net.h5", addons(), cell, **options)
+    assert str(caught.value).partition(".h5: ")[2].startswith(message)
