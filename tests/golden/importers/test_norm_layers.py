@@ -14,6 +14,7 @@ from deltaloom.golden.errors import UserError
 from deltaloom.golden.importers.checkpoint import ImportOptions, import_checkpoint
 from deltaloom.golden.models.float_model import run_float
 from deltaloom.golden.quantization.quantize import quantize
+from deltaloom.golden.quantization.scheme import Scheme
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -304,9 +305,9 @@ def test_other_floats(dtype, load):
     assert_equal(load(network), network)
 
 
-def nmse(model, data):
-    """In dB, of the network by the default scheme."""
-    network = quantize(model, data)
+def nmse(model, data, scheme=None):
+    """In dB, of the network by the default scheme or another."""
+    network = quantize(model, data, scheme)
     results = run(network, [quantize_frames(network, x) for x in data.features])
     floats = run_float_batch(model, data.features)
     pairs = [(real_outputs(network, r.outputs), y) for r, y in zip(results, floats, strict=True)]
@@ -318,6 +319,14 @@ def nmse(model, data):
 def test_quantizes_well(form, load):
     data = Dataset(tuple(frames(steps=60, seed=seed) for seed in range(4)))
     assert nmse(load(made(form)), data) < (-31 if form == "between and after" else -34)
+
+
+def test_small_outputs_are_worth_16_bits_before_a_norm(load):
+    """It scales them up, with the errors of their codes."""
+    model = load(made("between and after"))
+    data = Dataset(tuple(frames(steps=60, seed=seed) for seed in range(4)))
+    paths = {f"{a.name}.x": (8, 16) for a in model.layers if a.kind == "layer_norm"}
+    assert nmse(model, data, Scheme(overrides=paths)) < nmse(model, data) - 3
 
 
 ODD = {"zeros": 0.0, "constant": 1.0, "constant and large": 1000.0}
