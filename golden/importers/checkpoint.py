@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..models.float_model import FloatModel
+from .bare_norms import with_bare_norms
 from .candidate import with_candidate_scale
 from .chain import chain, named_order, settled
 from .configured import configured
@@ -230,6 +231,8 @@ def _stages_of_tensors(
             modules = named_order(modules, order)
         else:
             modules = chain(modules, ordered=stored.ordered, told=config is not None)
+        if isinstance(graph, Program):
+            modules = with_bare_norms(modules, graph.calls)
         if isinstance(graph, Program) and options.norm_epsilon is None:
             modules = with_epsilons_in_order(modules, graph.epsilons)
         elif config is None:

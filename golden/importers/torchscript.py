@@ -20,6 +20,7 @@ import numpy as np
 from ..arithmetic import Reals
 from ..errors import UserError
 from ..models.float_model import FloatModel
+from .bare_norms import BARE, LINEAR, NORM, RECURRENT
 from .compare import outputs_of, random_sequences, softmax, verdict
 from .limits import Budget
 
@@ -31,6 +32,11 @@ _KNOWN = """
     rsqrt rsub select sigmoid sigmoid_ size slice softmax split sqrt squeeze stack std sub t tanh
     tanh_ to transpose unbind unsqueeze var view warn zeros zeros_like
 """
+_CALLS = {
+    **dict.fromkeys(("aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu"), RECURRENT),
+    **dict.fromkeys(("aten::linear", "aten::addmm"), LINEAR),
+    "aten::layer_norm": NORM,
+}
 _ATEN = frozenset(_KNOWN.split())
 _UNSAFE = ("prim::PythonOp", "prim::fork", "prim::rpc_async", "prim::rpc_sync", "prim::rpc_remote")
 
@@ -50,6 +56,17 @@ class Program:
         norms = [node for node in _nodes(graph) if node.kind() == "aten::layer_norm"]
         found = [list(node.inputs())[4].toIValue() for node in norms]
         return found if all(isinstance(epsilon, float) for epsilon in found) else []
+
+    @property
+    def calls(self) -> list[str]:
+        """Which layers it calls, one after the other, in the words of `bare_norms`."""
+        graph = self.module.inlined_graph
+        found = ((node, _CALLS.get(node.kind())) for node in _nodes(graph))
+        return [
+            BARE if call == NORM and list(node.inputs())[2].type().kind() == "NoneType" else call
+            for node, call in found
+            if call is not None
+        ]
 
     @property
     def nonlinearity(self) -> str:

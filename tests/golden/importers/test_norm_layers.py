@@ -217,11 +217,32 @@ def test_epsilons_of_either_end(epsilon, allowed, load):
     assert_equal(load(network, norm_epsilon=epsilon), network, allowed=allowed)
 
 
-def test_a_norm_without_parameters_has_no_tensors(load, refused_line):
-    network = made("between and after")
-    network["ln2"] = norm(elementwise_affine=False)
-    assert len(load(network).layers) == 4  # nothing in the file tells
-    found = refused_line(load, network, "script")
+def test_norms_without_parameters_are_told_by_programs_alone(load):
+    network = Chain(
+        ln0=norm(INPUTS, elementwise_affine=False),
+        rnn=recurrent("LSTM", bidirectional=True, num_layers=2),
+        ln1=norm(2 * UNITS, elementwise_affine=False, eps=1e-3),
+        fc=nn.Linear(2 * UNITS, 4),
+        ln2=norm(4),
+        fc2=nn.Linear(4, 3),
+        ln3=norm(3, elementwise_affine=False, eps=1e-4),
+    ).eval()
+    assert len(load(network).layers) == 6  # nothing in the file tells
+    model = load(network, "script")
+    kinds = "layer_norm lstm lstm lstm lstm layer_norm layer_norm layer_norm"
+    assert [layer.kind for layer in model.layers] == kinds.split()
+    assert model.notes[0].startswith("equals PyTorch")
+    assert_equal(model, network)
+
+
+def test_programs_whose_calls_are_not_the_modules(load, refused_line):
+    network = Chain(
+        "rnn fc fc ln",  # one of them twice
+        rnn=recurrent("LSTM"),
+        fc=nn.Linear(UNITS, UNITS),
+        ln=norm(elementwise_affine=False),
+    )
+    found = refused_line(load, network.eval(), "script")
     assert "the weights alone do not tell what the program does" in found
     assert "layer_norm" in found and "export it to ONNX" in found
 
@@ -237,66 +258,6 @@ def test_lists_that_fit_before_and_behind_need_an_order(load, refused_line):
     assert "fit in either order; say which with the modules' names" in refused_line(load, network)
     model = load(network, order=["n0", "r0", "n1", "r1"])
     assert_equal(model, network)
-
-
-def state(**arrays):
-    torch.manual_seed(0)
-    tensors = recurrent("LSTM").state_dict(prefix="rnn.")
-    return tensors | {name.replace("__", "."): torch.ones(shape) for name, shape in arrays.items()}
-
-
-WRONG = {
-    "a gain of another size": (
-        {"norm__weight": (7,), "norm__bias": (7,)},
-        "norm takes 7 values, but rnn.0 before it puts out 9",
-    ),
-    "an offset of another size": (
-        {"norm__weight": (9,), "norm__bias": (7,)},
-        "norm.bias [7]: PyTorch nn.LayerNorm expects [9]",
-    ),
-    "two axes": (
-        {"norm__weight": (9, 2), "norm__bias": (9, 2)},
-        "norm.bias [9, 2] belongs to a norm over several axes: only over the last one, the units",
-    ),
-    "an offset alone": ({"norm__bias": (9,)}, "norm.weight is missing; PyTorch nn.Linear has it"),
-    "a gain alone": (
-        {"norm__weight": (9,)},
-        "norm.weight [9] belongs to LayerNorm without a bias,",
-    ),
-    "RMSNorm": ({"rms_norm__weight": (9,)}, "rms_norm.weight [9] belongs to RMS normalization, "),
-    "GroupNorm": (
-        {"group_norm__weight": (9,), "group_norm__bias": (9,)},
-        "group_norm.weight [9] belongs to a norm over groups or time",
-    ),
-    "BatchNorm": (
-        {
-            "norm__weight": (9,),
-            "norm__bias": (9,),
-            "norm__running_mean": (9,),
-            "norm__running_var": (9,),
-        },
-        "norm.weight [9] belongs to LayerNorm without a bias, RMSNorm, BatchNorm",
-    ),
-    "a transformer's gain and offset": ({"a_2": (9,), "b_2": (9,)}, "a_2 [9] is not a tensor of"),
-    "an empty one": (
-        {"norm__weight": (0,), "norm__bias": (0,)},
-        "norm.weight [0]: PyTorch nn.LayerNorm expects [units], none of them 0",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_refused_by_name(name, load, refused_line):
-    shapes, message = WRONG[name]
-    assert refused_line(load, state(**shapes)).startswith(message)
-
-
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_gains_that_are_not_finite(bad, load, refused_line):
-    found = state(norm__weight=(9,), norm__bias=(9,))
-    found["norm.weight"][3] = bad
-    message = f"norm.weight [9]: 1 of 9 values cannot be used: the one at [3] is {bad:g}"
-    assert refused_line(load, found).startswith(message)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
