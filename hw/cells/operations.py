@@ -18,7 +18,7 @@ from ..parts.arithmetic import SHIFT_STAGE_BITS
 from ..parts.rescale_twice import rescale_twice_latency
 from ..words import VECTOR_SHIFT_BITS
 from .activation import Activation
-from .base import CONSTANT, SKIP_LATENCY, STATE_LATENCY
+from .base import CONSTANT, SKIP_LATENCY, STATE_LATENCY, STEADY
 from .lookup import LookupTable
 
 __all__ = ["Op", "Ref", "lower"]
@@ -81,8 +81,8 @@ def lower(stage: Stage) -> dict[str, Ref]:
 class _Lowering:
     def __init__(self, stage: Stage) -> None:
         self._most = stage.most_c_exponent
-        at_once = (*stage.gates, *stage.means)
-        self._ready = dict.fromkeys(at_once, 0) | {"skip": SKIP_LATENCY}
+        self._constants = stage.constants
+        self._ready = dict.fromkeys(stage.gates, 0) | {"skip": SKIP_LATENCY}
         self._ops: dict[object, Op] = {}
         self._found: dict[Op, int] = {}
 
@@ -154,7 +154,10 @@ class _Lowering:
         raise TypeError(f"{node.operation.name}: no component does this operation")
 
     def _source(self, name: str, bits: int) -> Op:
-        ready = 0 if name.startswith(CONSTANT) else self._ready.get(name, STATE_LATENCY)
+        if name in self._constants:
+            name = f"{CONSTANT}{name}"
+        steady = name.startswith(STEADY)
+        ready = 0 if steady else self._ready.get(name, STATE_LATENCY)
         return self._ops.setdefault(name, Op("source", (), bits, ready, name=name))
 
     def _sum(self, node: Node, bits: int) -> Op:

@@ -6,9 +6,8 @@ python -m deltaloom.hw.cells.picture > docs/cells/schedules.md
 
 import sys
 
-from ...golden.cells import Stage
+from ...golden.cells import CELLS, Stage
 from ...golden.cells.text import equations
-from .catalogue import in_hardware
 from .pipeline import pipeline
 
 __all__ = ["page", "picture"]
@@ -48,7 +47,7 @@ def picture(stage: Stage) -> str:
 def page() -> str:
     """docs/cells/schedules.md."""
     parts = [HEAD]
-    for cell in in_hardware().values():
+    for cell in CELLS.values():
         parts.append(f"\n## {cell.name}\n\n" + _indented("\n".join(equations(cell))))
         for stage in cell.stages:
             size, latency = pipeline(stage).SIZE, pipeline(stage).LATENCY

@@ -13,14 +13,18 @@ from ...golden.cells.stages import Stage
 from ...golden.integer_lstm.cells import Lookup
 from ..parts.arithmetic import SHIFT_STAGE_BITS, add_halves, sat
 from ..parts.rescale_twice import RescaleTwice
+from ..words import MULT_BITS, SHIFT_BITS
 from .activation import Activation
-from .base import CONSTANT, Cell
+from .base import CONSTANT, Cell, over
 from .curve import CurveTable
 from .lookup import LookupTable
 from .operations import Op, Ref, lower
-from .schedule import Schedule, schedule
+from .schedule import SUM, Schedule, schedule
 
 __all__ = ["Pipeline", "pipeline"]
+
+AMOUNTS = ("c_exponent", "vector_shift")
+"""Sources that say how far something is shifted, of which a cell may need the low bits only."""
 
 
 class Pipeline(Cell):
@@ -37,8 +41,8 @@ class Pipeline(Cell):
         build = _Build(m, self)
         ports = {"c": "c_next", "h": "h_next"}
         m.d.comb += [
-            getattr(self, ports.get(name, name)).eq(build.output(ref))
-            for name, ref in self.SCHEDULE.outputs.items()
+            getattr(self, ports.get(name, name)).eq(build.output(name))
+            for name in self.SCHEDULE.outputs
         ]
         return m
 
@@ -49,6 +53,10 @@ def pipeline(stage: Stage) -> type[Pipeline]:
     plan = schedule(lower(stage))
     reads = stage.inputs & {"c", "h", "skip"} | ({"vectors"} if stage.vectors else set())
     constants = {op.name: op.bits for op in plan.start if op.name.startswith(CONSTANT)}
+    for count in {count for turn in stage.turns for count in turn.values()}:
+        constants |= dict(zip(over(count), (MULT_BITS + 1, SHIFT_BITS + 1), strict=True))
+    nodes = {str(node.attr): node for node in walk(stage.outputs.values()) if node.op == "input"}
+    numbers = sorted(n for turn in stage.turns for n in turn)
     shifts = any(op.name == "c_exponent" for op in plan.start)
     attributes: dict[str, Any] = {
         "__doc__": f"The stage {stage.name!r}: {plan.size.multipliers} multipliers, "
@@ -65,8 +73,10 @@ def pipeline(stage: Stage) -> type[Pipeline]:
         "CONTINUES": not stage.first,
         "HAS_OUT": "out" in stage.outputs,
         "SETTLES": plan.settles,
-        "MEANS": {n.attr: n.bits for n in walk(stage.outputs.values()) if n.attr in stage.means},
-        "SUMS": {name: stage.outputs[name].bits for name in stage.sums},
+        "TURNS": stage.turns,
+        "MEANS": {n: nodes[f"mean_{n}"].bits for n in numbers},
+        "SUMS": {n: stage.outputs[f"{SUM}{n}"].bits for n in numbers},
+        "SUM_CYCLES": {n: plan.holds(f"{SUM}{n}") for n in numbers},
     }
     return type(f"{stage.name}_cell", (Pipeline,), attributes)
 
@@ -80,11 +90,12 @@ class _Build:
         self._held: dict[tuple[Op, int], Value] = {}
         self._open: dict[Op, Value] = {}
 
-    def output(self, ref: Ref) -> Value:
+    def output(self, name: str) -> Value:
+        ref = self._plan.outputs[name]
         op = ref.op
-        if op is not None and self._plan.opens(op):
+        if op is not None and self._plan.opens(op) and not name.startswith(SUM):
             return _wired(self._result(op), ref)
-        return self._operand(ref, self._plan.latency)
+        return self._operand(ref, self._plan.holds(name))
 
     def _operand(self, ref: Ref, cycle: int) -> Value:
         if ref.op is None:
@@ -126,9 +137,8 @@ class _Build:
             return Value.cast(cell.vectors[name])
         if name in cell.CONSTANTS:
             return Value.cast(cell.constants[name])
-        if name in cell.MEANS:
-            return Value.cast(getattr(cell, name))
-        return Value.cast(getattr(cell, name))[: op.bits] if op.bits < 16 else getattr(cell, name)
+        port = Value.cast(getattr(cell, name))
+        return port[: op.bits] if name in AMOUNTS else port
 
     def _table(self, op: Op, p: Value) -> Value:
         assert op.node is not None

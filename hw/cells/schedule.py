@@ -4,7 +4,7 @@ fewest registers.
 
 What comes of means over a layer's units alone, or of its constants, is steady: it is the same for
 all units of the layer, and is made once, before the first of them. Whoever takes it needs not wait,
-nor it a register.
+nor it a register. A value whose mean is taken leaves as soon as it is there.
 
 A value is delayed once, for all who take it. So moving an operation later saves its operands' or
 costs their registers, and spares its result's: each is tried, one after the other, until none saves
@@ -17,12 +17,15 @@ from dataclasses import dataclass
 from ...golden.arithmetic import Ints
 from ...golden.integer_lstm.cells import Lookup
 from ..parts.rescale_twice import rescale_multipliers
-from .base import CONSTANT, CONSTANT_LATENCY, STATE_LATENCY
+from .base import CONSTANT, CONSTANT_LATENCY, STATE_LATENCY, STEADY
 from .lookup import corrected
 from .operations import Op, Ref
 from .size import Size
 
-__all__ = ["Schedule", "schedule"]
+__all__ = ["SUM", "Schedule", "schedule"]
+
+SUM = "sum_"
+"""What the names of outputs begin with whose mean over the units is taken."""
 
 OPEN = ("sum", "round", "relu", "clip")
 """What may stand behind a cell's last registers: the cell unit registers it."""
@@ -31,9 +34,10 @@ OPEN = ("sum", "round", "relu", "clip")
 @dataclass(frozen=True, eq=False, slots=True)
 class Schedule:
     """outputs: by name. start: the cycle that each operation takes its operands in, in an order in
-    which these come first. latency: the cycle in which the outputs hold. registers: flip-flops that
-    hold results, and those inside shifters. steady: the operations whose results are the same for
-    all units of a layer; their cycles are counted from when the means hold.
+    which these come first. latency: the cycle in which the outputs hold, but for sums, which do
+    when they are made. registers: flip-flops that hold results, and those inside shifters. steady:
+    the operations whose results are the same for all units of a layer; their cycles are counted
+    from when the means hold.
     """
 
     outputs: Mapping[str, Ref]
@@ -46,6 +50,14 @@ class Schedule:
     def settles(self) -> int:
         """Cycles from the means to the first unit."""
         return max((self.start[op] + op.latency for op in self.steady), default=0)
+
+    def holds(self, name: str) -> int:
+        """The cycle in which an output holds."""
+        op = self.outputs[name].op
+        if not name.startswith(SUM):
+            return self.latency
+        assert op is not None  # the mean of a constant is none
+        return self.start[op] + op.latency
 
     def opens(self, op: Op) -> bool:
         """Whether the outputs take it before its registers."""
@@ -83,7 +95,8 @@ class _Search:
     """All operations that some outputs need, arguments first, and who takes their results."""
 
     def __init__(self, outputs: Mapping[str, Ref]) -> None:
-        self.held = {ref.op for ref in outputs.values() if ref.op}
+        self.held = {ref.op for n, ref in outputs.items() if ref.op and not n.startswith(SUM)}
+        self.summed = {ref.op for n, ref in outputs.items() if ref.op and n.startswith(SUM)}
         order: dict[Op, None] = {}
 
         def visit(op: Op) -> None:
@@ -98,20 +111,23 @@ class _Search:
                 visit(ref.op)
         self.ops = [*order]
         self.steady: set[Op] = set()
-        self.of_constants: set[Op] = set()  # those of them that the first unit has to wait for
+        # Those of them that come of constants alone, which the layer's first unit has to wait for;
+        # the means are later.
+        self.of_constants: set[Op] = set()
         for op in self.ops:
-            source = op.kind == "source" and op.name.startswith(("mean_", CONSTANT))
+            source = op.kind == "source"
             args = [arg.op for arg in op.args if arg.op]
-            if source or (args and self.steady.issuperset(args)):
+            if (source and op.name.startswith(STEADY)) or (args and self.steady.issuperset(args)):
                 self.steady.add(op)
-                if op.name.startswith(CONSTANT) or self.of_constants.intersection(args):
+                constant = op.name.startswith(CONSTANT) if source else None
+                if self.of_constants.issuperset(args) if constant is None else constant:
                     self.of_constants.add(op)
         self.users: dict[Op, list[Op]] = {op: [] for op in self.ops}
         for op in self.ops:
             for arg in op.args:
                 if arg.op:
                     self.users[arg.op].append(op)
-        start = self.earliest()
+        start = self._first = self.earliest()
         self.latency = max([STATE_LATENCY, *(start[op] + self._to_output(op) for op in self.held)])
 
     def earliest(self) -> dict[Op, int]:
@@ -165,7 +181,7 @@ class _Search:
         ends = [start[user] - op.latency for user in self.users[op]]
         if op in self.held:
             ends.append(self.latency - self._to_output(op))
-        return min(ends)
+        return min(ends) if ends else self._first[op]  # a sum, which nothing else takes
 
     def _to_output(self, op: Op) -> int:
         return 0 if op.kind in OPEN else op.latency
@@ -176,6 +192,8 @@ class _Search:
         ends = [start[user] for user in self.users[op]]
         if op in self.held:
             ends.append(self.latency)
+        if op in self.summed:
+            ends.append(start[op] + op.latency)
         return op.bits * (max(ends) - start[op] - op.last)
 
 

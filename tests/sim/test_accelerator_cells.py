@@ -9,7 +9,6 @@ import pytest
 
 from deltaloom.golden.cells import CELLS
 from deltaloom.golden.models.synthetic import Shape, make_frames, make_network, make_path
-from deltaloom.hw.cells.catalogue import in_hardware
 from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.generate import generate
 from deltaloom.sim import execute
@@ -63,7 +62,7 @@ def make(kind, layers, skipped):
 
 NETWORKS = {
     f"{kind}-{layers}-{'skipped' if skipped else 'uniform'}": make(kind, layers, skipped)
-    for kind in in_hardware()
+    for kind in CELLS
     for layers in SIZES
     for skipped in (False, True)
 }
@@ -87,7 +86,7 @@ NETWORKS["bidirectional-outputs"] = make_network(
     seed=11,
 )
 SPECIAL = ("all", "bidirectional", "bidirectional-outputs")
-KINDS = {"few": FEW, "all": [*in_hardware()]}
+KINDS = {"few": FEW, "all": [*CELLS]}
 QUICK = [f"{kind}-2-skipped" for kind in FEW] + [*SPECIAL]
 """What runs in it: each of its cells in two layers with wide paths, and all that is special."""
 

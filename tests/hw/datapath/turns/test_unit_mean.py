@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from deltaloom.golden.cells.steps import mean, one_over
-from deltaloom.hw.cells.mean import UnitMean
+from deltaloom.hw.datapath.turns.unit_mean import UnitMean
 from deltaloom.sim.testing.streams import run, set_value
 
 

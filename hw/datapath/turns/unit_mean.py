@@ -1,23 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mean of a value over the units of a layer, as a cell's stages take it."""
+"""The mean of a value over the units of a layer."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..words import SHIFT_BITS, UNIT_BITS
+from ...words import MULT_BITS, SHIFT_BITS, UNIT_BITS
 
-__all__ = ["MULT_BITS", "UnitMean"]
-
-MULT_BITS = 15
-"""Of the multiplier that stands for 1 / units: it is a positive int16."""
+__all__ = ["UnitMean"]
 
 
 class UnitMean(wiring.Component):
     """rshr(sum * mult, shift) of a value over units: `golden.cells.steps.mean`.
 
     The product is made a bit of mult a cycle, which takes no multiplier: there is one mean in a
-    layer's turn.
+    layer's turn, and the next turn waits for it.
 
     LATENCY: `shift` + 3 cycles from the last units to `done`. THROUGHPUT: `width` units a cycle.
 
