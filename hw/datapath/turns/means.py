@@ -10,15 +10,24 @@ from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.wiring import In, Out
 
+from ....golden.cells.steps import one_over
 from ...cells.base import constant_layout, over
 from ...cells.catalogue import CELLS, constant_bits
 from ...parts.pipeline import history
 from .unit_mean import UnitMean
 
-__all__ = ["Means", "accumulators", "means_layout", "most_turns", "settle_cycles", "sums_layout"]
+__all__ = [
+    "Means",
+    "accumulators",
+    "means_cycles",
+    "means_layout",
+    "most_turns",
+    "settle_cycles",
+    "sums_layout",
+]
 
-MEAN_CYCLES = 3
-"""From a turn's last sum to its mean, besides the shift behind the multiplier: see `UnitMean`."""
+MEAN_CYCLES = 4
+"""From a turn's last sum to where its mean is held, besides the shift behind the multiplier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +87,21 @@ def settle_cycles(cells: Sequence[str]) -> int:
     return max(1, *(CELLS[name].SETTLES for name in cells))
 
 
+def means_cycles(cells: Sequence[str], cell: str, turn: int, units: int) -> int:
+    """Cycles from where the last of a layer's units go into a cell to `done`, in a turn of it."""
+    kind = CELLS[cell]
+    last = max(
+        kind.SUM_CYCLES[n] + one_over(units * count)[1] for n, count in kind.TURNS[turn].items()
+    )
+    return last + MEAN_CYCLES + settle_cycles(cells)
+
+
 class Means(wiring.Component):
     """Sum over the units of a turn, divide by their number, and hold the means for the next turns.
 
     A turn's sums have an accumulator each, which those of the next turn use again.
 
-    LATENCY: from the turn's last units to `done`: the cycles of its latest sum, the shift of
-    1 / units, MEAN_CYCLES and `settle_cycles`. THROUGHPUT: `width` units a cycle.
+    LATENCY: `means_cycles` from the turn's last units to `done`. THROUGHPUT: `width` units a cycle.
 
     Parameters
     ----------
