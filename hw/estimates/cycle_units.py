@@ -112,8 +112,8 @@ class UnitsModel:
         self._left.append(first)
         if p.stage == self._last_stage:
             beats = ceil(units / config.output_elements)
-            each = config.cell_units // config.output_elements
-            self.output = max(self.output + beats, first + BUFFERED_CYCLES + self._runs + each - 2)
+            # Units come as fast as beats leave, or faster.
+            self.output = max(self.output, first + BUFFERED_CYCLES - 1) + beats
             self._outputs.append(self.output)
         if last and p.layer_end:
             self._norm.left = first + self._runs - 1
