@@ -12,7 +12,7 @@ from ..datapath.turns.means import means_cycles
 from ..datapath.turns.turns import AGAIN
 from ..datapath.units.collect import COLLECT_CYCLES
 from ..datapath.units.outputs import output_words
-from ..datapath.units.unit import unit_latency
+from ..datapath.units.unit import state_distance, unit_latency
 from ..parts.queue import BUFFERED_CYCLES
 from .cycle_detect import DetectModel
 from .cycle_norm import NormModel
@@ -38,7 +38,7 @@ class UnitsModel:
         # between two stages.
         self._to_load = COLLECT_CYCLES - 1
         self._to_h = unit_latency(config.cells) - self._to_load
-        self._gap = max(detect.recovery, self._to_h)
+        self._gap = max(detect.recovery, state_distance(config.cells))
         # The stages whose gates are normalised; unit-words of one that are not yet through with it.
         self._norm = NormModel(plan)
         self._normalised = {s.index for s in plan.stages if "norm" in CELLS[s.cell].READS}

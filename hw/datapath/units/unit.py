@@ -20,7 +20,7 @@ from .collect import COLLECT_CYCLES, Collect
 from .lane import RESULT_CYCLES, CellLane, cell_cycles
 from .words import cell_output, cell_word
 
-__all__ = ["CellUnit", "unit_latency"]
+__all__ = ["CellUnit", "state_distance", "unit_latency"]
 
 
 def unit_latency(cells: Sequence[str]) -> int:
@@ -28,6 +28,11 @@ def unit_latency(cells: Sequence[str]) -> int:
     turn."""
     turns = TURN_CYCLES if takes_turns(cells) else 0
     return COLLECT_CYCLES + turns + cell_cycles(cells) + RESULT_CYCLES
+
+
+def state_distance(cells: Sequence[str]) -> int:
+    """Least cycles from a unit that runs to one that runs on the same state."""
+    return cell_cycles(cells) + RESULT_CYCLES + 1
 
 
 class CellUnit(wiring.Component):
@@ -150,7 +155,7 @@ class CellUnit(wiring.Component):
         self.constants = tuple(constants)
         self.cells = tuple(cells)
         self.state_depth = state_depth
-        self.gap = max(gap, self.state_distance) if gap else 0
+        self.gap = max(gap, state_distance(cells)) if gap else 0
         self.vectors = tuple(vectors)
         self.initial = initial
         word = cell_word(drain_rows, cells=cells, state_depth=state_depth)
@@ -189,11 +194,6 @@ class CellUnit(wiring.Component):
     def reuse_distance(self) -> int:
         """Least cycles between the last words of two unit-words with the same state address."""
         return self.latency - 1 + self.drain_rows - 1
-
-    @property
-    def state_distance(self) -> int:
-        """Least cycles from a unit that runs to one that runs on the same state."""
-        return cell_cycles(self.cells) + RESULT_CYCLES + 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
