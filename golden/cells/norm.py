@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from .cell import Cell
 from .stages import ALIKE
-from .values import GATE, Format, Value, mean, over_root, relu, reread, rshr, sat16
+from .values import GATE, Format, V, Value, mean, over_root, relu, reread, rshr, sat16
 
 __all__ = ["EPSILON", "LEAST", "PREFIX", "SQUARE", "epsilons", "gained", "normalized"]
 
@@ -42,13 +42,12 @@ def gained(
 ) -> Value:
     """sat16 of the sum of gain * y over the terms (gain, y), the offset, and what is plain.
 
-    to: the format of what is plain, and of the sum. The products are added before they are rounded.
+    to: the format of what is plain, and of the sum. Products and offset are rounded together.
     """
-    (gain, y), *others = terms
-    total = gain * y
-    for gain, y in others:
+    total = rshr(offset, V + GATE)
+    for gain, y in terms:
         total = total + gain * y
-    result = rshr(total, to) + rshr(offset, to)
+    result = rshr(total, to)
     for value in plain:
         result = result + value
     return sat16(result)

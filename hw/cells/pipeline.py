@@ -2,7 +2,6 @@
 """A golden cell's stage as hardware: its operations as scheduled, one unit a cycle."""
 
 from functools import cache
-from itertools import pairwise
 from typing import Any, ClassVar
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
@@ -18,7 +17,8 @@ from .activation import Activation
 from .base import CONSTANT, Cell, over
 from .curve import CurveTable
 from .lookup import LookupTable
-from .operations import Op, Ref, lower
+from .operations import Op, Ref, lower, most_power
+from .roots import Roots, floor_log4
 from .schedule import SUM, Schedule, schedule
 
 __all__ = ["Pipeline", "pipeline"]
@@ -89,6 +89,7 @@ class _Build:
         self._names = {op: f"{op.name or op.kind}_{n}" for n, op in enumerate(self._plan.start)}
         self._held: dict[tuple[Op, int], Value] = {}
         self._open: dict[Op, Value] = {}
+        self._shared: list[tuple[Value, Value]] = []
 
     def output(self, name: str) -> Value:
         ref = self._plan.outputs[name]
@@ -191,13 +192,28 @@ class _Build:
     def _log4(self, op: Op, v: Value) -> Value:
         """How many powers of 4 from 4 on it reaches."""
         assert op.node is not None
-        reaches = [v[2 * n : -1].any() for n in range(op.node.high + 1)]
-        ends = [a & ~b for a, b in pairwise([*reaches, Const(0)])]
-        places = [
-            Cat(*(end for n, end in enumerate(ends) if n >> bit & 1)).any()
-            for bit in range(op.bits - 1)
-        ]
-        return Cat(*places, 0).as_signed()
+        return floor_log4(v, op.node.high, op.bits)
+
+    def _power(self, op: Op, v: Value) -> Value:
+        return Cat(self._roots(op)[0], 0).as_signed()
+
+    def _root(self, op: Op, v: Value) -> Value:
+        return self._roots(op)[1]
+
+    def _roots(self, op: Op) -> tuple[Value, Value]:
+        """The power and the root of what the operation takes, of all that are steady."""
+        ops = [each for each in self._plan.start if each.kind == "root"]
+        values = [each.args[0] for each in ops]
+        if not self._shared:
+            contents = ops[0].node.function.table if ops[0].node else None
+            assert isinstance(contents, Curve)
+            bits = max(ref.op.bits for ref in values if ref.op)
+            roots = Roots(count=len(ops), value_bits=bits, most=most_power(ops), table=contents)
+            self._m.submodules.roots = roots
+            for n, ref in enumerate(values):
+                self._m.d.comb += roots.values[n].eq(self._operand(ref, 0))
+            self._shared = [*zip(roots.powers, roots.roots, strict=True)]
+        return self._shared[values.index(op.args[0])]
 
     def _clip(self, op: Op, v: Value) -> Value:
         return sat(v[: op.wide].as_signed(), op.bits)

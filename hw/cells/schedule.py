@@ -11,7 +11,7 @@ costs their registers, and spares its result's: each is tried, one after the oth
 any more.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...golden.arithmetic import Ints
@@ -19,7 +19,8 @@ from ...golden.integer_lstm.cells import Lookup
 from ..parts.rescale_twice import rescale_multipliers
 from .base import CONSTANT, CONSTANT_LATENCY, STATE_LATENCY, STEADY
 from .lookup import corrected
-from .operations import Op, Ref
+from .operations import Op, Ref, most_power
+from .roots import roots_registers
 from .size import Size
 
 __all__ = ["SUM", "Schedule", "schedule"]
@@ -66,15 +67,16 @@ class Schedule:
     @property
     def size(self) -> Size:
         ops = [*self.start]
+        roots = _of(ops, "root")
         sums = [op for op in ops if op.kind in ("sum", "round")]
         narrowed = [op for op in [*sums, *_of(ops, "clip")] if op.wide > op.bits]
         return Size(
-            tables=len(_of(ops, "table")),
-            multipliers=sum(map(_multipliers, ops)),
+            tables=len(_of(ops, "table")) + bool(roots),
+            multipliers=sum(map(_multipliers, ops)) + bool(roots),
             registers=self.registers,
             added=sum(max(op.wide, op.bits) + 1 for op in sums),
             saturated=sum(op.bits for op in narrowed),
-            shifted=sum(op.bits * op.latency for op in _of(ops, "shift")),
+            shifted=sum(op.bits * op.latency for op in _of(ops, "shift")) + _of_roots(roots)[1],
             lookups=tuple(corrected(t) for op in _of(ops, "lookup") for t in _tables(op)),
             rescaled=tuple(map(_rescaling, _of(ops, "rescale"))),
         )
@@ -86,6 +88,7 @@ def schedule(outputs: Mapping[str, Ref]) -> Schedule:
     found = [search.fewest(start) for start in (search.earliest(), search.latest())]
     start = min(found, key=search.cost)
     inside = sum(op.bits * (op.latency - 1) for op in _of(search.ops, "shift"))
+    inside += _of_roots(_of(search.ops, "root"))[0]
     own = sum(op.bits for op in _of(search.ops, "mul"))
     registers = search.cost(start) + inside - own
     return Schedule(outputs, start, search.latency, registers, frozenset(search.steady))
@@ -218,6 +221,14 @@ def _rescaling(op: Op) -> tuple[int, tuple[int, int], int]:
     assert op.node is not None and op.args[0].op is not None
     shift = op.node.args[2]
     return op.args[0].op.bits, (shift.low, shift.high), op.bits
+
+
+def _of_roots(roots: Sequence[Op]) -> tuple[int, int]:
+    """Flip-flops of the circuit that they share, and bits of its shifters."""
+    if not roots:
+        return 0, 0
+    bits = max(root.args[0].op.bits for root in roots if root.args[0].op)
+    return roots_registers(len(roots), bits, most_power(roots))
 
 
 def _of(ops: Iterable[Op], kind: str) -> list[Op]:

@@ -14,11 +14,12 @@ from ....golden.cells.steps import one_over
 from ...cells.base import constant_layout, over
 from ...cells.catalogue import CELLS, constant_bits
 from ...parts.pipeline import history
-from .unit_mean import UnitMean
+from .unit_mean import Reciprocal, UnitMean, division_cycles
 
 __all__ = [
     "Means",
     "accumulators",
+    "divided_alike",
     "means_cycles",
     "means_layout",
     "most_turns",
@@ -26,8 +27,8 @@ __all__ = [
     "sums_layout",
 ]
 
-MEAN_CYCLES = 4
-"""From a turn's last sum to where its mean is held, besides the shift behind the multiplier."""
+MEAN_CYCLES = 1
+"""From a turn's last sum to where its division starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,21 @@ def accumulators(cells: Sequence[str]) -> list[list[Use]]:
     return uses
 
 
+def divided_alike(every: Sequence[Sequence[Use]]) -> list[list[int]]:
+    """Indices of accumulators whose sums are divided by the same number in each turn."""
+    groups: list[tuple[list[int], dict[tuple[int, int], int]]] = []
+    for n, uses in enumerate(every):
+        counts = {(use.cell, use.turn): use.count for use in uses}
+        for group, others in groups:
+            if all(others.get(turn, count) == count for turn, count in counts.items()):
+                group.append(n)
+                others |= counts
+                break
+        else:
+            groups.append(([n], counts))
+    return [group for group, _ in groups]
+
+
 def most_turns(cells: Sequence[str]) -> int:
     """Turns of the cell that has most of them."""
     return 1 + max(len(CELLS[name].TURNS) for name in cells)
@@ -90,10 +106,10 @@ def settle_cycles(cells: Sequence[str]) -> int:
 def means_cycles(cells: Sequence[str], cell: str, turn: int, units: int) -> int:
     """Cycles from where the last of a layer's units go into a cell to `done`, in a turn of it."""
     kind = CELLS[cell]
-    last = max(
-        kind.SUM_CYCLES[n] + one_over(units * count)[1] for n, count in kind.TURNS[turn].items()
-    )
-    return last + MEAN_CYCLES + settle_cycles(cells)
+    counts = kind.TURNS[turn]
+    last = max(kind.SUM_CYCLES[n] for n in counts)
+    division = max(division_cycles(one_over(units * count)[1]) for count in counts.values())
+    return last + MEAN_CYCLES + division + settle_cycles(cells)
 
 
 class Means(wiring.Component):
@@ -160,37 +176,79 @@ class Means(wiring.Component):
         latest = max(use.cycle for uses in every for use in uses)
         control = history(m, Cat(self.there, self.first, self.last), latest, "units", reset=True)
 
-        waits: list[Value] = []  # for an accumulator that the turn uses
-        for n, uses in enumerate(every):
-            mean = self._accumulator(m, n, uses, control)
-            was_done, made = Signal(name=f"was_done_{n}"), Signal(name=f"made_{n}")
-            rises = mean.done & ~was_done
-            m.d.sync += was_done.eq(mean.done)
-            with m.If(self.there.any() & self.first):
-                m.d.sync += made.eq(0)
-            with m.Elif(rises):
-                m.d.sync += made.eq(1)
+        # The turn's last sums are there when the latest of them is; then its divisions start.
+        turns = {(use.cell, use.turn): use.cycle for uses in every for use in uses}
+        for uses in every:
             for use in uses:
-                with m.If(rises & self._is(use)):
-                    m.d.sync += self.means[use.key].eq(mean.mean)
-            used = Cat(*(self._is(use) for use in uses)).any()
-            waits.append(used & ~made)
+                turns[use.cell, use.turn] = max(turns[use.cell, use.turn], use.cycle)
+        ends: Value = Const(0)
+        for (cell, turn), cycle in turns.items():
+            there, last = control[cycle][: self._width].any(), control[cycle][-1]
+            ends = Mux(self._is(cell, turn), there & last, ends)
+        starts = Signal()
+        m.d.sync += starts.eq(ends)
+
+        made = Signal()
+        waits: list[Value] = []
+        for n, group in enumerate(divided_alike(every)):
+            m.submodules[f"reciprocal_{n}"] = reciprocal = Reciprocal()
+            uses = [use for accumulator in group for use in every[accumulator]]
+            mult, shift = self._over(uses)
+            m.d.comb += [
+                reciprocal.start.eq(starts),
+                reciprocal.mult.eq(mult),
+                reciprocal.shift.eq(shift),
+            ]
+            for accumulator in group:
+                self._accumulator(m, accumulator, every[accumulator], control, reciprocal)
+            waits.append(reciprocal.runs)
         left = Signal(range(settle_cycles(self._cells) + 1))
-        all_made = ~Cat(*waits).any()
-        with m.If(~all_made):
+        busy = starts | Cat(*waits).any()
+        with m.If(self.there.any() & self.first):
+            m.d.sync += made.eq(0)
+        with m.Elif(starts):
+            m.d.sync += made.eq(1)
+        with m.If(busy):
             m.d.sync += left.eq(settle_cycles(self._cells))
         with m.Elif(left != 0):
             m.d.sync += left.eq(left - 1)
-        m.d.comb += self.done.eq(all_made & (left == 0))
+        m.d.comb += self.done.eq(made & ~busy & (left == 0))
         return m
 
-    def _is(self, use: Use) -> Value:
-        return (self.cell == use.cell) & (self.turn == use.turn)
+    def _is(self, cell: int, turn: int) -> Value:
+        return (self.cell == cell) & (self.turn == turn)
+
+    def _chosen(self, uses: Sequence[Use], values: Sequence[Value]) -> Value:
+        """The value of the use that it is the turn of; any where it is of none."""
+        chosen = values[0]
+        for use, value in zip(uses[1:], values[1:], strict=True):
+            chosen = Mux(self._is(use.cell, use.turn), value, chosen)
+        return chosen
+
+    def _over(self, uses: Sequence[Use]) -> tuple[Value, Value]:
+        """mult and shift of the turn's division."""
+        found: dict[tuple[int, int], Use] = {(use.cell, use.count): use for use in uses}
+        if len(found) == 1:
+            uses = [*found.values()]
+        both = []
+        for which in range(2):
+            values = []
+            for use in uses:
+                layout = constant_layout(CELLS[self._cells[use.cell]].CONSTANTS)
+                word: Any = layout(self.constants[: layout.size])
+                values.append(Value.cast(word[over(use.count)[which]]))
+            both.append(self._chosen(uses, values))
+        return both[0], both[1]
 
     def _accumulator(
-        self, m: Module, n: int, uses: Sequence[Use], control: Sequence[Value]
-    ) -> UnitMean:
-        """The nth accumulator, fed in the turns that use it."""
+        self,
+        m: Module,
+        n: int,
+        uses: Sequence[Use],
+        control: Sequence[Value],
+        reciprocal: Reciprocal,
+    ) -> None:
+        """The nth accumulator, fed in the turns that use it, and its means."""
         sums, means = sums_layout(self._cells), means_layout(self._cells)
         bits = max(sums[use.key].width for use in uses)
         mean = UnitMean(
@@ -199,28 +257,18 @@ class Means(wiring.Component):
             width=self._width,
         )
         m.submodules[f"mean_{n}"] = mean
-        chosen = Mux(self._is(uses[0]), control[uses[0].cycle], 0)
-        mult: Value = Const(0)
-        shift: Value = Const(0)
-        values: list[Value] = [Const(0)] * self._width
-        for use in uses:
-            if use is not uses[0]:
-                chosen = Mux(self._is(use), control[use.cycle], chosen)
-            layout = constant_layout(CELLS[self._cells[use.cell]].CONSTANTS)
-            constants: Any = layout(self.constants[: layout.size])
-            names = over(use.count)
-            mult = Mux(self._is(use), Value.cast(constants[names[0]]), mult)
-            shift = Mux(self._is(use), Value.cast(constants[names[1]]), shift)
-            values = [
-                Mux(self._is(use), Value.cast(unit[use.key]), value)
-                for unit, value in zip(self.sums, values, strict=True)
+        used = Cat(*(self._is(use.cell, use.turn) for use in uses)).any()
+        chosen = self._chosen(uses, [control[use.cycle] for use in uses])
+        there, first = chosen[: self._width], chosen[self._width]
+        for k, unit in enumerate(self.sums):
+            value = Signal(signed(bits), name=f"value_{n}_{k}")
+            m.d.comb += [
+                value.eq(self._chosen(uses, [Value.cast(unit[use.key]) for use in uses])),
+                mean.values.word_select(k, bits).eq(value),
             ]
-        wide = [Signal(signed(bits), name=f"value_{n}_{k}") for k in range(self._width)]
-        m.d.comb += [
-            *(signal.eq(value) for signal, value in zip(wide, values, strict=True)),
-            Cat(mean.there, mean.first, mean.last).eq(chosen),
-            mean.values.eq(Cat(*wide)),
-            mean.mult.eq(mult),
-            mean.shift.eq(shift),
-        ]
-        return mean
+        m.d.comb += [mean.there.eq(Mux(used, there, 0)), mean.first.eq(first)]
+        for name in ("start", "runs", "bit", "rounds"):
+            m.d.comb += getattr(mean, name).eq(getattr(reciprocal, name))
+        for use in uses:
+            with m.If(reciprocal.done & self._is(use.cell, use.turn)):
+                m.d.sync += self.means[use.key].eq(mean.mean)

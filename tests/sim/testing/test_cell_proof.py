@@ -11,7 +11,7 @@ from deltaloom.golden.cells import CELLS, describe
 from deltaloom.golden.cells.graph import walk
 from deltaloom.golden.cells.lstm_norm import lstm_norm
 from deltaloom.golden.cells.values import C, mix, rshr, sat16, sigmoid, tanh
-from deltaloom.sim.testing.cell_proof import prove, refute
+from deltaloom.sim.testing.cell_proof import means_of, prove, refute
 
 LEFT_OUT = {
     "lstm": 1, "lstm_cifg": 1, "lstm_peephole": 1, "lstm_hard": 1, "lstm_clip": 1,
@@ -34,15 +34,14 @@ def test_every_claim_on_a_shipped_cell_is_proved(kind):
 def test_means_and_roots_are_proved_and_false_claims_on_them_found():
     found = prove(lstm_norm)
     assert found.saturations == 1  # of h
-    update = lstm_norm.stages[-1]
-    nodes = [*walk(update.outputs.values())]
-    before = {name: node for stage in lstm_norm.stages for name, node in stage.outputs.items()}
+    (stage,) = lstm_norm.stages
+    nodes = [*walk(stage.outputs.values())]
     for op in ("log4", "normal", "scale"):
         node = next(node for node in nodes if node.op == op)
         assert refute(replace(node, high=node.high // 2)) is not None, op
     (mean,) = [node for node in nodes if node.attr == "mean_0"]
-    assert refute(replace(mean, low=mean.low + 5), before) == {"value": -32769}
-    square = before["sum_1"]
+    assert refute(replace(mean, low=mean.low + 5), means_of(stage)) == {"value": -32769}
+    square = stage.outputs["sum_1"]
     assert refute(replace(square, low=1)) is not None
 
 
