@@ -101,8 +101,8 @@ class Cell(wiring.Component):
         By n, the bits of the nth mean over a layer's units, and of the value that it is of.
     SUM_CYCLES : mapping of int to int
         Cycles from p to sum_n.
-    SETTLES : int
-        Cycles that the means must hold before cycle 0 of a turn's first unit.
+    SETTLES : tuple of int
+        Of each turn but the last: cycles that its means must hold before the next one's first unit.
 
     Members
     -------
@@ -125,7 +125,7 @@ class Cell(wiring.Component):
     out : Out(signed(16))
         Only with HAS_OUT; holds in cycle LATENCY.
     mean_n : In(signed(MEANS[n]))
-        From SETTLES cycles before the first unit on of the turns after that which made it.
+        From SETTLES cycles before the first unit of the turn after that which made it on.
     sum_n : Out(signed(SUMS[n]))
         Holds in cycle SUM_CYCLES[n].
     """
@@ -142,7 +142,7 @@ class Cell(wiring.Component):
     MEANS: ClassVar[Mapping[int, int]] = {}
     SUMS: ClassVar[Mapping[int, int]] = {}
     SUM_CYCLES: ClassVar[Mapping[int, int]] = {}
-    SETTLES: ClassVar[int] = 0
+    SETTLES: ClassVar[Sequence[int]] = ()
     SIZE: ClassVar[Size]
 
     p: Any

@@ -36,11 +36,12 @@ WIDE_BITS = 20
 class Op:
     """An operation, or a source of values.
 
-    kind: source; table, lookup, rescale, power and root (of a steady value), mul, sum, relu, down, shift (by an amount that is no
-    constant, its result twice as large), amount (of a shift), round (half of what is twice as
-    large, rounded) or clip. args: what it takes. bits: width of its signed result. latency: cycles;
-    of a source, the cycle in which it comes. wide: bits before it saturates to `bits`. node: what
-    it computes, a source's name or a shift.
+    kind: source; table, lookup, rescale, mul, sum, relu, down, power and root (of a value that is
+    the same for all units), shift (by an amount that is no constant, its result twice as large),
+    amount (of a shift), round (half of what is twice as large, rounded) or clip. args: what it
+    takes. bits: width of its signed result. latency: cycles; of a source, the cycle in which it
+    comes. wide: bits before it saturates to `bits`. node: what it computes, a source's name or a
+    shift.
     """
 
     kind: str

@@ -72,7 +72,7 @@ def pipeline(stage: Stage) -> type[Pipeline]:
         "MAX_C_EXPONENT": stage.most_c_exponent if shifts else Cell.MAX_C_EXPONENT,
         "CONTINUES": not stage.first,
         "HAS_OUT": "out" in stage.outputs,
-        "SETTLES": plan.settles,
+        "SETTLES": plan.settles(stage.turns),
         "TURNS": stage.turns,
         "MEANS": {n: nodes[f"mean_{n}"].bits for n in numbers},
         "SUMS": {n: stage.outputs[f"{SUM}{n}"].bits for n in numbers},

@@ -17,7 +17,7 @@ __all__ = ["Roots", "floor_log4", "roots_cycles", "roots_registers"]
 
 
 def floor_log4(value: Value, most: int, bits: int) -> Value:
-    """floor(log4(value)) of a positive value, at most `most`, as a signed number of so many bits."""
+    """floor(log4(value)) of a positive value, at most `most`, as a signed number of `bits` bits."""
     reaches = [value[2 * n : -1].any() for n in range(most + 1)]
     ends = [a & ~b for a, b in pairwise([*reaches, Const(0)])]
     places = [

@@ -13,6 +13,7 @@ any more.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from ...golden.arithmetic import Ints
 from ...golden.integer_lstm.cells import Lookup
@@ -47,10 +48,20 @@ class Schedule:
     registers: int
     steady: frozenset[Op] = frozenset()
 
-    @property
-    def settles(self) -> int:
-        """Cycles from the means to the first unit."""
-        return max((self.start[op] + op.latency for op in self.steady), default=0)
+    def settles(self, turns: Sequence[Iterable[int]]) -> tuple[int, ...]:
+        """Cycles from the means of each turn to the next one's first unit; turns: their means."""
+        made_in = {f"mean_{n}": turn for turn, means in enumerate(turns) for n in means}
+        found = [0] * len(turns)
+
+        @cache
+        def waits_for(op: Op) -> int:  # the turn whose means it needs, -1 where it needs none
+            args = [waits_for(arg.op) for arg in op.args if arg.op]
+            return max([made_in.get(op.name, -1), *args])
+
+        for op in self.steady:
+            if (turn := waits_for(op)) >= 0:
+                found[turn] = max(found[turn], self.start[op] + op.latency)
+        return tuple(found)
 
     def holds(self, name: str) -> int:
         """The cycle in which an output holds."""

@@ -129,11 +129,10 @@ class UnitsModel:
 
     def _take_turns(self, p: PassWork, stage: Stage) -> None:
         """A stage's units go through the cell again, in turn after turn, and leave in the last."""
-        cells = self._config.cells
         cycles = [self._cycles(units) for units in self._kept]
         for turn in range(len(CELLS[stage.cell].TURNS)):
             last = self._free - 1
-            first = last + means_cycles(cells, stage.cell, turn, sum(self._kept)) + AGAIN
+            first = last + means_cycles(stage.cell, turn, sum(self._kept)) + AGAIN
             self._free = first + sum(cycles)
         load = self._free - sum(cycles)
         kept, self._kept = self._kept, []

@@ -86,9 +86,21 @@ NETWORKS["bidirectional-outputs"] = make_network(
     seed=11,
 )
 SPECIAL = ("all", "bidirectional", "bidirectional-outputs")
-KINDS = {"few": FEW, "all": [*CELLS]}
-QUICK = [f"{kind}-2-skipped" for kind in FEW] + [*SPECIAL]
-"""What runs in it: each of its cells in two layers with wide paths, and all that is special."""
+KINDS = {
+    "few": FEW,
+    "all": [kind for kind in CELLS if not CELLS[kind].takes_means],
+    "means": [kind for kind in CELLS if CELLS[kind].takes_means],
+}
+KINDS["two means"] = ["gru_norm_xh", "layer_norm"]
+QUICK = [("few", f"{kind}-2-skipped") for kind in FEW] + [("few", name) for name in SPECIAL]
+QUICK += [("two means", f"{kind}-2-skipped") for kind in KINDS["two means"]]
+"""What runs in small designs: each cell in two layers with wide paths, and all that is special."""
+SLOW = [
+    (design, name)
+    for design in ("all", "means")
+    for name in NETWORKS
+    if name.split("-")[0] in KINDS[design] or (name in SPECIAL and design == "all")
+]
 
 
 @pytest.fixture(scope="module")
@@ -100,10 +112,11 @@ def design(tmp_path_factory, request):
     folder = tmp_path_factory.getbasetemp()
     if hasattr(request.config, "workerinput"):
         folder = folder.parent
-    folder = folder / f"cells-{request.param}"
+    folder = folder / f"cells-{request.param.replace(' ', '-')}"
     folder.mkdir(exist_ok=True)
     kinds = KINDS[request.param]
-    held = [net for name, net in NETWORKS.items() if name in SPECIAL or name.split("-")[0] in kinds]
+    special = SPECIAL if "means" not in request.param else ()
+    held = [net for name, net in NETWORKS.items() if name in special or name.split("-")[0] in kinds]
     config = derive_config(*held, word_bits=48)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -116,8 +129,7 @@ def design(tmp_path_factory, request):
 
 @pytest.mark.parametrize(
     ("design", "name"),
-    [("few", name) for name in QUICK]
-    + [pytest.param("all", name, marks=pytest.mark.slow) for name in NETWORKS],
+    QUICK + [pytest.param(*each, marks=pytest.mark.slow) for each in SLOW],
     indirect=["design"],
 )
 def test_cells(design, name):
@@ -137,11 +149,17 @@ def test_cells(design, name):
 
 
 @pytest.mark.parametrize(
-    "design", ["few", pytest.param("all", marks=pytest.mark.slow)], indirect=True
+    "design",
+    [
+        "few",
+        "two means",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("all", "means")),
+    ],
+    indirect=True,
 )
 def test_the_design_has_its_cells_and_no_number_that_is_round(design):
     _, config, folder = design
-    kinds = KINDS[folder.name.removeprefix("cells-")]
+    kinds = KINDS[folder.name.removeprefix("cells-").replace("-", " ")]
     assert sorted(config.cells) == sorted(s.name for kind in kinds for s in CELLS[kind].stages)
     assert config.weight_bits == (8, 16)
     assert (config.lanes, config.drain_rows) == (6, 3)

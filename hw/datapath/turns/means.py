@@ -98,18 +98,18 @@ def most_turns(cells: Sequence[str]) -> int:
     return 1 + max(len(CELLS[name].TURNS) for name in cells)
 
 
-def settle_cycles(cells: Sequence[str]) -> int:
-    """Cycles from the turn's last mean until what comes of means alone holds, in any cell."""
-    return max(1, *(CELLS[name].SETTLES for name in cells))
+def settle_cycles(cell: str, turn: int) -> int:
+    """Cycles from the turn's last mean until what comes of means alone holds."""
+    return CELLS[cell].SETTLES[turn]
 
 
-def means_cycles(cells: Sequence[str], cell: str, turn: int, units: int) -> int:
+def means_cycles(cell: str, turn: int, units: int) -> int:
     """Cycles from where the last of a layer's units go into a cell to `done`, in a turn of it."""
     kind = CELLS[cell]
     counts = kind.TURNS[turn]
     last = max(kind.SUM_CYCLES[n] for n in counts)
     division = max(division_cycles(one_over(units * count)[1]) for count in counts.values())
-    return last + MEAN_CYCLES + division + settle_cycles(cells)
+    return last + MEAN_CYCLES + division + settle_cycles(cell, turn)
 
 
 class Means(wiring.Component):
@@ -202,14 +202,17 @@ class Means(wiring.Component):
             for accumulator in group:
                 self._accumulator(m, accumulator, every[accumulator], control, reciprocal)
             waits.append(reciprocal.runs)
-        left = Signal(range(settle_cycles(self._cells) + 1))
+        settles = {key: settle_cycles(self._cells[key[0]], key[1]) for key in turns}
+        left = Signal(range(max(settles.values()) + 1))
         busy = starts | Cat(*waits).any()
         with m.If(self.there.any() & self.first):
             m.d.sync += made.eq(0)
         with m.Elif(starts):
             m.d.sync += made.eq(1)
         with m.If(busy):
-            m.d.sync += left.eq(settle_cycles(self._cells))
+            for key, cycles in settles.items():
+                with m.If(self._is(*key)):
+                    m.d.sync += left.eq(cycles)
         with m.Elif(left != 0):
             m.d.sync += left.eq(left - 1)
         m.d.comb += self.done.eq(made & ~busy & (left == 0))

@@ -32,7 +32,7 @@ def turn_in_hardware(cell, inputs, means, c_exponent, vector_shift):
             set_value(ctx, getattr(dut, f"mean_{n}"), value)
         for name in stage.constants:
             set_value(ctx, dut.constants[f"layer_{name}"], int(inputs[name][0]))
-        for _ in range(dut.SETTLES):
+        for _ in range(max(dut.SETTLES)):
             await ctx.tick()
         for n in range(units + last):
             if n < units:
@@ -49,7 +49,7 @@ def turn_in_hardware(cell, inputs, means, c_exponent, vector_shift):
                     found[name].append(ctx.get(getattr(dut, name)))
             await ctx.tick()
 
-    run(dut, testbench, cycles=units + dut.SETTLES + last + 5)
+    run(dut, testbench, cycles=units + max(dut.SETTLES) + last + 5)
     return {name: np.array(values) for name, values in found.items()}
 
 

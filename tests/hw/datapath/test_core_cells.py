@@ -288,9 +288,10 @@ def test_without_vectors_there_is_no_memory_for_them():
 
 
 def test_states_of_a_network_without_vectors_have_words_where_others_do():
-    """A network that needs no vectors runs on an accelerator that has them, and any cell."""
+    """A network that needs no vectors runs on an accelerator that has them, and many a cell."""
     network = make_network([("gru", 4), ("linear", 2)], 3)
-    config = replace(derive_config(network, word_bits=32), cells=tuple(HARDWARE))
+    many = tuple(name for name in HARDWARE if "_norm_" not in name)  # 32 fit at most
+    config = replace(derive_config(network, word_bits=32), cells=many)
     check_core(network, sequences(network, 3, 1), config=config)
 
 
