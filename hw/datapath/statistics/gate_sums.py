@@ -5,7 +5,6 @@ from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
-from amaranth.lib.data import StructLayout
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -30,19 +29,19 @@ class GateSums(wiring.Component):
     first : in, 1 bit
         The gate's sums start anew with it.
     value : in, signed(16)
-    at : in, range(SLOTS)
-        Which gate's sums are read, in a cycle in which no value was added: LATENCY cycles and more
-        after the last one.
+    total_at, squares_at : in, range(SLOTS)
+        Which gate's sums are read: LATENCY cycles and more after its last value.
     total : out, signed(TOTAL_BITS)
     squares : out, unsigned(SQUARES_BITS)
-        In the same cycle as `at`.
+        In the same cycle.
     """
 
     valid: Signal
     gate: Signal
     first: Signal
     value: Signal
-    at: Signal
+    total_at: Signal
+    squares_at: Signal
     total: Signal
     squares: Signal
 
@@ -53,7 +52,8 @@ class GateSums(wiring.Component):
                 "gate": In(range(SLOTS)),
                 "first": In(1),
                 "value": In(signed(16)),
-                "at": In(range(SLOTS)),
+                "total_at": In(range(SLOTS)),
+                "squares_at": In(range(SLOTS)),
                 "total": Out(signed(TOTAL_BITS)),
                 "squares": Out(unsigned(SQUARES_BITS)),
             }
@@ -61,11 +61,6 @@ class GateSums(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        sums = StructLayout({"total": signed(TOTAL_BITS), "squares": unsigned(SQUARES_BITS)})
-        memory: Any = Memory(shape=sums, depth=SLOTS, init=[])
-        m.submodules.memory = memory
-        read, write = memory.read_port(domain="comb"), memory.write_port()
-
         valid, gate, first = Signal(), Signal.like(self.gate), Signal()
         value = Signal(signed(16), reset_less=True)
         square = Signal(signed(32), reset_less=True)
@@ -76,14 +71,20 @@ class GateSums(wiring.Component):
             value.eq(self.value),
             square.eq(self.value * self.value),
         ]
-        old: Any = read.data
-        m.d.comb += [
-            read.addr.eq(Mux(valid, gate, self.at)),
-            write.addr.eq(gate),
-            write.en.eq(valid),
-            write.data.total.eq(Mux(first, 0, old.total) + value),
-            write.data.squares.eq(Mux(first, 0, old.squares) + square.as_unsigned()),
-            self.total.eq(old.total),
-            self.squares.eq(old.squares),
-        ]
+        for name, shape, added in (
+            ("total", signed(TOTAL_BITS), value),
+            ("squares", unsigned(SQUARES_BITS), square.as_unsigned()),
+        ):
+            memory: Any = Memory(shape=shape, depth=SLOTS, init=[])
+            m.submodules[name] = memory
+            old, found = memory.read_port(domain="comb"), memory.read_port(domain="comb")
+            write = memory.write_port()
+            m.d.comb += [
+                old.addr.eq(gate),
+                write.addr.eq(gate),
+                write.en.eq(valid),
+                write.data.eq(Mux(first, 0, old.data) + added),
+                found.addr.eq(getattr(self, f"{name}_at")),
+                getattr(self, name).eq(found.data),
+            ]
         return m

@@ -41,7 +41,9 @@ class Gather(wiring.Component):
     begins : out, 1 bit
         With valid: the gate's first value in the layer.
     final : out, 1 bit
-        With valid: the layer's last value.
+        With valid: the gate's last value in the layer.
+    closes : out, 1 bit
+        With final: the gate is the layer's last one.
     index : out, range(unit_word)
         Of its unit in the unit-word.
     base : out, word
@@ -66,6 +68,7 @@ class Gather(wiring.Component):
     gate: Signal
     begins: Signal
     final: Signal
+    closes: Signal
     index: Signal
     base: Any
     state: Signal
@@ -86,6 +89,7 @@ class Gather(wiring.Component):
                 "gate": Out(range(SLOTS)),
                 "begins": Out(1),
                 "final": Out(1),
+                "closes": Out(1),
                 "index": Out(range(max(unit_word, 2))),
                 "base": Out(word),
                 "state": Out(word.members["state"]),
@@ -124,7 +128,8 @@ class Gather(wiring.Component):
                 self.gate.eq(next_gate),
                 next_gate.eq(Mux(word.last, 0, next_gate + 1)),
                 begun.eq(word.begin),
-                ended.eq(self.ends),
+                ended.eq(word.end),
+                self.closes.eq(word.last),
                 self.tail.eq(word.count),
             ]
             with m.If(word.begin):

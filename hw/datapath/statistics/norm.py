@@ -7,6 +7,7 @@ from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ...cells.base import STATE_LATENCY
@@ -21,7 +22,13 @@ from .gate_sums import GateSums
 from .gather import Gather
 from .inverse_root import InverseRoot, root_cycles
 from .moments import Moments, moments_cycles
-from .normalizer import Normalizer, normalizer_latency, scale_cycle, unit_cycles, weight_cycle
+from .normalizer import (
+    PRODUCT_CYCLES,
+    Normalizer,
+    normalizer_latency,
+    scale_cycle,
+    weight_cycle,
+)
 from .peephole import PRODUCT, Peephole, peephole_latency
 from .replay import READ, Replay
 from .scatter import Scatter
@@ -40,10 +47,16 @@ def front_cycles(config: AcceleratorConfig) -> int:
     return peephole_latency() if has_peephole(config) else 0
 
 
-def turn_cycles(config: AcceleratorConfig, gates: int) -> int:
-    """Cycles from a layer's last value, of so many gates, to where its first one is read again."""
-    rescaler = unit_cycles(has_peephole(config))
-    return front_cycles(config) + 1 + moments_cycles(gates) + root_cycles(rescaler) + 1
+def turns(config: AcceleratorConfig, finals: Sequence[int]) -> int:
+    """The cycle in which a layer's first value is read again, from those of its gates' last ones.
+
+    Gates that see the cell state share the rescaler with the inverse roots, which so wait for all.
+    """
+    if has_peephole(config):
+        finals = [finals[-1]] * len(finals)
+    behind = front_cycles(config) + 1
+    variances = moments_cycles([final + behind for final in finals])
+    return root_cycles(PRODUCT_CYCLES, variances) + 1
 
 
 def back_cycles(config: AcceleratorConfig) -> int:
@@ -81,8 +94,8 @@ class NormUnit(wiring.Component):
 
     One rescaler serves the inverse roots, the normalisation, and where cells have peepholes these.
 
-    LATENCY: a layer's last word comes to the cell unit
-    `turn_cycles` + its values + `back_cycles` later than its last word is taken apart.
+    LATENCY: values are read again from `turns` on, one a cycle, and a word comes to the cell unit
+    `back_cycles` after its last value is read.
 
     Parameters
     ----------
@@ -174,27 +187,34 @@ class NormUnit(wiring.Component):
         value, front = self._front(m, gather, normalizer, values.data)
         late = {name: delay(m, getattr(gather, name), front, name) for name in ("gate", "begins")}
         there = delay(m, gather.valid, front, "there", reset=True)
+        summed = delay(m, gather.final, front + 1, "summed", reset=True)
+        closes = delay(m, gather.closes, front + 1, "closes")
+        memory: Any = Memory(shape=gates.data.guard.shape(), depth=SLOTS, init=[])
+        m.submodules.guards = memory
+        guard, keep = memory.read_port(domain="comb"), memory.write_port()
         m.d.comb += [
             sums.valid.eq(there),
             sums.gate.eq(late["gate"]),
             sums.first.eq(late["begins"]),
             sums.value.eq(value),
-            sums.at.eq(moments.at),
+            sums.total_at.eq(moments.total_at),
+            sums.squares_at.eq(moments.squares_at),
             replay.clear.eq(begins),
             replay.write.eq(there),
             replay.written.eq(value),
-            moments.start.eq(delay(m, gather.final, front + 1, "final", reset=True)),
-            moments.gates.eq(gather.gates),
+            moments.start.eq(summed),
+            moments.last.eq(closes),
             moments.total.eq(sums.total),
             moments.squares.eq(sums.squares),
-            moments.guard.eq(gates.data.guard),
+            moments.guard.eq(guard.data),
             moments.units.eq(gates.data.units),  # the same for each gate
             moments.reciprocal.eq(gates.data.reciprocal),
+            guard.addr.eq(moments.gate),
             root.valid.eq(moments.valid),
             root.gate.eq(moments.gate),
-            root.last.eq(moments.last),
+            root.last.eq(moments.ends),
             root.variance.eq(moments.variance),
-            root.product.eq(normalizer.unit),
+            root.product.eq(normalizer.product),
         ]
 
         # Values again -> normalised -> words again.
@@ -223,17 +243,23 @@ class NormUnit(wiring.Component):
         ]
         wiring.connect(m, queue.o, scatter.i)
 
-        # What holds for the gate, and for the unit, at each of these places.
+        # What holds for the gate, and for the unit, at each of these places. Guards are kept, as
+        # the statistics need them while values of other gates pass.
         again = Signal()
         with m.If(begins | root.done):
             m.d.sync += again.eq(root.done)
+        look_up = PRODUCT - READ if self._peephole else 0
         scaled = delay(m, replay.gate, scale_cycle(self._peephole) - READ, "scaled")
-        seen = delay(m, gather.gate, PRODUCT - READ, "seen")
-        counts = Signal()
-        with m.If(begins | moments.start):
-            m.d.sync += counts.eq(moments.start)
-        counted = Mux(counts, moments.at, seen) if self._peephole else moments.at
-        m.d.comb += gates.addr.eq(Cat(Mux(again, scaled, counted), layer))
+        passing = [
+            delay(m, getattr(gather, name), look_up, f"passing_{name}", reset=name == "valid")
+            for name in ("valid", "gate")
+        ]
+        m.d.comb += [
+            gates.addr.eq(Cat(Mux(again, scaled, passing[1]), layer)),
+            keep.en.eq(delay(m, passing[0], 1, "keeps", reset=True)),
+            keep.addr.eq(delay(m, passing[1], 1, "kept")),
+            keep.data.eq(gates.data.guard),
+        ]
         number = Signal(NORM_BITS)
         weighs = delay(m, replay.valid, weight_cycle(self._peephole) - READ, "weighs", reset=True)
         m.d.comb += values.addr.eq(number)
@@ -241,6 +267,11 @@ class NormUnit(wiring.Component):
             m.d.sync += number.eq(gates.data.base)
         with m.Elif(weighs | (gather.valid if self._peephole else 0)):
             m.d.sync += number.eq(number + 1)
+        if self._peephole:  # the rescaler is free when all values have passed
+            passed = Signal()
+            with m.If(begins | (summed & closes)):
+                m.d.sync += passed.eq(~begins)
+            m.d.comb += moments.hold.eq(~passed)
         spare_shift = Mux(root.runs, 0, self._seen(m, root, normalizer, gates.data))
         m.d.comb += [
             normalizer.spare.eq(~again),
@@ -258,7 +289,7 @@ class NormUnit(wiring.Component):
         m.submodules.gather = gather = Gather(word, unit_word=config.unit_word)
         m.submodules.sums = sums = GateSums()
         m.submodules.moments = moments = Moments()
-        m.submodules.root = root = InverseRoot(product_cycles=unit_cycles(self._peephole))
+        m.submodules.root = root = InverseRoot(product_cycles=PRODUCT_CYCLES)
         m.submodules.normalizer = normalizer = Normalizer(
             peephole=self._peephole, shifts=config.norm_shifts
         )
