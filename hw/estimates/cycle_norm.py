@@ -2,9 +2,10 @@
 """Cycle model of datapath/statistics: a layer's gates gather, and go on when all have come."""
 
 from collections.abc import Callable
+from math import ceil
 
 from ..compiler.plan import Plan
-from ..datapath.statistics.norm import SETUP, back_cycles, has_peephole, turns
+from ..datapath.statistics.timing import SETUP, back_cycles, has_peephole, turns
 from ..parts.queue import BUFFERED_CYCLES
 from .cycle_parts import NEVER
 
@@ -22,7 +23,8 @@ class NormModel:
         self.free = self.left = NEVER
         self._plan = plan
         self._waits = has_peephole(plan.config)
-        # Of the layer that is gathered: all words' units, and when their last values have come.
+        self._lanes = plan.config.norm_lanes
+        # Of the layer that is gathered: all words' cycles, and when their last values have come.
         self._words: list[int] = []
         self._finals: list[int] = []
 
@@ -34,8 +36,8 @@ class NormModel:
         if came < free or came <= last_taken:
             came = max(came + BUFFERED_CYCLES, free, last_taken + 1)
         taken = came if self._words else came + SETUP
-        self._words.append(units)
-        self._finals.append(taken + units)
+        self._words.append(ceil(units / self._lanes))
+        self._finals.append(taken + self._words[-1])
         return taken
 
     def give(self, stage: int, accept: Callable[[int], int]) -> None:
@@ -46,7 +48,7 @@ class NormModel:
         config, gates = self._plan.config, len(self._plan.stages[stage].gates)
         there = turns(config, self._finals[-gates:]) + back_cycles(config) - 1
         accepted = NEVER
-        for units in self._words:
-            there += units
-            accepted = accept(max(there, accepted + units))
+        for cycles in self._words:
+            there += cycles
+            accepted = accept(max(there, accepted + cycles))
         self.free, self._words, self._finals = accepted + 1, [], []

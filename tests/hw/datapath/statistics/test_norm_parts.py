@@ -7,7 +7,7 @@ from amaranth.hdl import Module, Value
 
 from deltaloom.golden.integer_lstm.arithmetic import divide, high_product, rescale, wrap32
 from deltaloom.golden.integer_lstm.layer_norm import inverse_root
-from deltaloom.hw.datapath.statistics.gate_sums import LATENCY, GateSums
+from deltaloom.hw.datapath.statistics.gate_sums import GateSums, sums_cycles
 from deltaloom.hw.datapath.statistics.gather import Gather
 from deltaloom.hw.datapath.statistics.inverse_root import NORMALISED, InverseRoot, root_cycles
 from deltaloom.hw.datapath.statistics.moments import Moments, moments_cycles
@@ -27,27 +27,33 @@ from deltaloom.sim.testing.streams import receive, run, send, set_value
 ENDS = (-32768, -1, 0, 1, 32767)
 
 
-def test_sums_of_gates_in_any_order():
+@pytest.mark.parametrize("lanes", [1, 2, 4])
+def test_sums_of_gates_in_any_order(lanes):
     rng = np.random.default_rng(0)
-    values = np.where(rng.random(300) < 0.3, rng.choice(ENDS, 300), rng.integers(-999, 999, 300))
+    shape = 300, lanes
+    values = np.where(rng.random(shape) < 0.3, rng.choice(ENDS, shape), rng.integers(-9, 9, shape))
+    values[:30] = -32768
+    there = np.arange(lanes) < rng.integers(1, lanes + 1, (300, 1))
     gates = rng.integers(0, 4, 300)
-    dut = GateSums()
+    dut = GateSums(lanes=lanes)
 
     async def bench(ctx):
         seen = set()
-        for value, gate in zip(values.tolist(), gates.tolist(), strict=True):
+        for value, mask, gate in zip(values.tolist(), there, gates.tolist(), strict=True):
             ctx.set(dut.valid, 1)
             ctx.set(dut.value, value)
+            ctx.set(dut.mask, sum(1 << n for n in range(lanes) if mask[n]))
             ctx.set(dut.gate, gate)
             ctx.set(dut.first, gate not in seen)
             seen.add(gate)
             await ctx.tick()
         ctx.set(dut.valid, 0)
-        await ctx.tick().repeat(LATENCY - 1)
+        await ctx.tick().repeat(sums_cycles(lanes) - 1)
+        masked = np.where(there, values, 0)
         for gate in range(4):
             ctx.set(dut.total_at, gate)
             ctx.set(dut.squares_at, 3 - gate)
-            total, squares = values[gates == gate], values[gates == 3 - gate]
+            total, squares = masked[gates == gate], masked[gates == 3 - gate]
             assert (ctx.get(dut.total), ctx.get(dut.squares)) == (total.sum(), (squares**2).sum())
             await ctx.tick()
 
@@ -189,38 +195,42 @@ def test_values(peephole, shifts):
     assert unit_cycles(peephole) == weight_cycle(peephole)
 
 
-def gather_to_scatter(word, unit_word, depth):
+def gather_to_scatter(word, unit_word, depth, lanes):
     """A layer's words taken apart, kept, and put together again; what each of the three is."""
     m = Module()
-    m.submodules.gather = gather = Gather(word, unit_word=unit_word)
-    m.submodules.replay = replay = Replay(depth=depth, unit_word=unit_word)
-    m.submodules.scatter = scatter = Scatter(word, unit_word=unit_word)
+    m.submodules.gather = gather = Gather(word, unit_word=unit_word, lanes=lanes)
+    m.submodules.replay = replay = Replay(depth=depth, unit_word=unit_word, lanes=lanes)
+    m.submodules.scatter = scatter = Scatter(word, unit_word=unit_word, lanes=lanes)
     for name in ("unit_words", "tail", "gates"):
         m.d.comb += getattr(replay, name).eq(getattr(gather, name))
         m.d.comb += getattr(scatter, name).eq(getattr(gather, name))
     m.d.comb += [a.eq(b) for a, b in zip(scatter.order, gather.order, strict=True)]
     m.d.comb += [
         replay.write.eq(gather.valid),
-        replay.written.eq(gather.value),
+        Value.cast(replay.written).eq(Value.cast(gather.value)),
         scatter.start.eq(replay.start),
         replay.room.eq(1),
         scatter.i.valid.eq(replay.valid),
-        scatter.i.payload.eq(replay.value),
+        Value.cast(scatter.i.payload).eq(Value.cast(replay.value)),
         Value.cast(scatter.base).eq(Value.cast(gather.base)),
     ]
     return m, gather, replay, scatter
 
 
 @pytest.mark.parametrize(
-    ("units", "unit_word", "gates"),
+    ("units", "unit_word", "gates", "lanes"),
     [
-        (5, 2, 3),
-        (1025, 1, 1),
-        pytest.param(2049, 2, 1, marks=pytest.mark.slow),
-        pytest.param(4096, 1, 1, marks=pytest.mark.slow),
+        (5, 2, 3, 1),
+        (5, 4, 3, 2),
+        (13, 8, 4, 4),
+        (16, 8, 1, 4),
+        (7, 2, 2, 2),
+        (1025, 1, 1, 1),
+        pytest.param(2049, 2, 1, 1, marks=pytest.mark.slow),
+        pytest.param(4096, 1, 1, 1, marks=pytest.mark.slow),
     ],
 )
-def test_words_of_the_largest_layers_come_back(units, unit_word, gates):
+def test_words_of_the_largest_layers_come_back(units, unit_word, gates, lanes):
     rng = np.random.default_rng(units)
     word = cell_word(unit_word, cells=("lstm",), state_depth=1 << 14)
     firsts = range(0, units, unit_word)
@@ -239,7 +249,9 @@ def test_words_of_the_largest_layers_come_back(units, unit_word, gates):
         for first in firsts
         for gate in range(gates)
     ]
-    dut, gather, replay, scatter = gather_to_scatter(word, unit_word, units * gates)
+    dut, gather, replay, scatter = gather_to_scatter(
+        word, unit_word, (units + lanes) * gates, lanes
+    )
     found = []
 
     async def source(ctx):
