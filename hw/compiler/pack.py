@@ -281,7 +281,7 @@ def norm_words(plan: Plan) -> tuple[list[int], list[int]]:
         assert all(u.path.gates == stage.gates for u in plan.uses if u.stage == stage)
         rows = [layer.cell.gates.index(gate) for gate in stage.gates]
         gates += integer_norm.gate_words(norm, rows, len(values), peephole)
-        values += integer_norm.value_words(norm, rows, plan.config.unit_word, peephole)
+        values += integer_norm.value_words(norm, rows, plan.config, peephole)
     return values, gates
 
 

@@ -304,7 +304,7 @@ class Core(wiring.Component):
             m.d.comb += [
                 cells.seen_state.eq(norm.c_state),
                 cells.seen_first.eq(norm.c_first),
-                norm.c.eq(cells.seen_c),
+                Value.cast(norm.c).eq(Value.cast(cells.seen_c)),
             ]
         for name in ("norm_values", "norm_gates"):
             wiring.connect(m, wiring.flipped(self.loads[name]), getattr(norm, f"load_{name}"))

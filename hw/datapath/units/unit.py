@@ -6,7 +6,7 @@ from typing import Any
 
 from amaranth.hdl import Array, Module, Mux, Signal, Value, signed
 from amaranth.lib import stream, wiring
-from amaranth.lib.data import StructLayout
+from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
@@ -100,8 +100,9 @@ class CellUnit(wiring.Component):
         {c[31:16], h[15:0]} of the state memory word that host_addr named a cycle before;
         undefined if that word was written in that cycle.
     seen_state, seen_first, seen_c : in, in, out
-        As in `CellLane`: the c of a unit; no unit whose state is asked for is under way. Only where
-        one of the cells has its gates see it before they are normalised.
+        As in `CellLane`, seen_c of each lane: the c of a row of units, of which seen_state names
+        any one; none of these units is under way. Only where one of the cells has its gates see it
+        before they are normalised.
     load_vectors : in, `MemoryWrite(state_depth, vector_bits(cells))`
         Writes the vector memory, while no unit is under way; only with that memory.
     load_initial : in, `MemoryWrite(state_depth, 32)`
@@ -117,7 +118,7 @@ class CellUnit(wiring.Component):
     host_data: Signal
     seen_state: Signal
     seen_first: Signal
-    seen_c: Signal
+    seen_c: Any
     load_vectors: Any
     load_initial: Any
     load_constants: Any
@@ -162,7 +163,8 @@ class CellUnit(wiring.Component):
         address = ceil_log2(state_depth)
         loads: dict[str, Any] = {}
         if reads(cells, "norm_c"):
-            loads |= {"seen_state": In(address), "seen_first": In(1), "seen_c": Out(signed(16))}
+            loads |= {"seen_state": In(address), "seen_first": In(1)}
+            loads["seen_c"] = Out(ArrayLayout(signed(16), width))
         if reads(cells, "vectors"):
             loads["load_vectors"] = In(MemoryWrite(state_depth, vector_bits(cells)))
         if initial is not None:
@@ -258,9 +260,8 @@ class CellUnit(wiring.Component):
             if reads(self.cells, "skip"):
                 m.d.comb += lane.skip.eq(unit.skip[bits:])
         if reads(self.cells, "norm_c"):
-            seen = delay(m, self.seen_state[:bits], STATE_LATENCY, "seen_bank")
-            m.d.comb += self.seen_c.eq(Array(lane.seen_c for lane in lanes)[seen])
-            for lane in lanes:
+            for n, lane in enumerate(lanes):
+                m.d.comb += self.seen_c[n].eq(lane.seen_c)
                 m.d.comb += lane.seen_state.eq(self.seen_state[bits:])
                 m.d.comb += lane.seen_first.eq(self.seen_first)
         asked = delay(m, self.host_addr[:bits], 1, "host_bank")

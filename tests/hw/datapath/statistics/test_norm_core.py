@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from deltaloom.golden.data import Dataset
+from deltaloom.golden.errors import UserError
 from deltaloom.golden.integer_lstm.engine import run
 from deltaloom.golden.integer_lstm.recipe import quantize
 from deltaloom.golden.integer_lstm.steps import Running, first_state
@@ -85,9 +86,26 @@ def check(network, lengths=LENGTHS, idle=0.0, stall=0.0, **options):
     return found
 
 
-def test_words_and_cycles():
+@pytest.mark.parametrize("cell_units", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_words_and_cycles(cell_units):
     network = make("all_but_coupled", "norm", sizes=(2, 3, 2), threshold=9)
-    check(network, (2, 1))
+    check(network, (2, 1), cell_units=cell_units)
+
+
+def test_several_values_a_cycle():
+    """As many as the cells take without being told; the last word is not a whole cycle's."""
+    network = make("norm", sizes=(2, 7))
+    assert derive_config(network, word_bits=64, cell_units=2).norm_lanes == 2
+    check(network, (2, 1), drain_rows=4, norm_lanes=4)
+
+
+def test_lanes_that_are_not_possible():
+    rule = "norm_lanes: {} is not possible, it must be a power of two up to {}"
+    for lanes in (3, 8):
+        with pytest.raises(UserError, match=rule.format(lanes, 4)):
+            derive_config(make("norm", sizes=(2, 3)), word_bits=64, norm_lanes=lanes, drain_rows=4)
+    with pytest.raises(UserError, match=rule.format(2, 1)):
+        derive_config(make("all", sizes=(2, 3)), word_bits=64, norm_lanes=2)
 
 
 @pytest.mark.slow
@@ -114,11 +132,20 @@ def test_more_words_and_cycles(variants, sizes, options, cell_units):
         {"word_bits": 8},
         {"word_bits": 32, "drain_rows": 2},
         {"cell_units": 4, "input_elements": 2, "output_elements": 2},
+        {"cell_units": 4, "drain_rows": 2, "norm_lanes": 2},
+        {"cell_units": 2, "norm_lanes": 1},
     ],
 )
 @pytest.mark.parametrize("variant", ["norm", "all"])
 def test_other_accelerators(variant, options):
     check(make(variant, sizes=(3, 11)), (2, 2), **options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{"norm_lanes": 4}, {"norm_lanes": 2, "drain_rows": 2}])
+@pytest.mark.parametrize("sizes", [(3, 11), (5, 37), (2, 6)])
+def test_more_values_than_the_cells_take(sizes, options):
+    check(make("norm", sizes=sizes, threshold=5), (2, 2), **options)
 
 
 @pytest.mark.slow
