@@ -62,7 +62,7 @@ def run_settings(
     settings: as for `engine.run_settings`.
     """
     if isinstance(network, IntegerNetwork):
-        _check_stateless(data)
+        check_stateless(data)
         codes = [network.x.codes(x) for x in data.features]
         for setting in settings:
             chosen = network.dense() if setting is None else network.with_thresholds(setting)
@@ -137,12 +137,12 @@ def real_outputs(network: AnyNetwork, outputs: Ints) -> Reals:
 def run_floats(model: AnyFloat, data: Dataset) -> list[Reals]:
     """The float model's outputs [steps, outputs] of each sequence, all at once."""
     if isinstance(model, FloatNetwork):
-        _check_stateless(data)
+        check_stateless(data)
         return run_float_network(model, data.features)
     return run_float_batch(model, data.features, first=first_reals(model, data.states, len(data)))
 
 
-def _check_stateless(data: Dataset) -> None:
+def check_stateless(data: Dataset) -> None:
     if data.states:
         raise UserError(
             f"data set: first state {next(iter(data.states))} is given, but an integer-only LSTM "

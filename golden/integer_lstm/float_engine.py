@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,29 @@ from ..errors import UserError
 from ..quantization.calibration import Progress, ignore_progress
 from .float_layers import FloatAny, FloatLinear, FloatLstm, FloatStep, float_step
 from .float_network import FloatNetwork
+
+
+class Seer(Protocol):
+    """Takes a layer's values as they come; what: their name, for errors."""
+
+    def see(self, what: str, values: np.ndarray) -> None: ...
+
+
+class Observer(Protocol):
+    """Takes a layer's input and output and, of an LSTM's, the cell state, what is projected, and
+    each gate's sums before their normalisation, where there are takers.
+    """
+
+    @property
+    def x(self) -> Seer: ...
+    @property
+    def y(self) -> Seer: ...
+    @property
+    def c(self) -> Seer: ...
+    @property
+    def m(self) -> Seer: ...
+    @property
+    def gates(self) -> Sequence[Seer]: ...
 
 
 @dataclass(slots=True)
@@ -43,9 +67,7 @@ class Range:
 
 @dataclass(slots=True)
 class Ranges:
-    """Of a layer's input, its output and, of an LSTM's, the cell state, what is projected, and each
-    gate's sums before their normalisation.
-    """
+    """The `Observer` of a calibration."""
 
     x: Range = field(default_factory=Range)
     y: Range = field(default_factory=Range)
@@ -57,13 +79,13 @@ class Ranges:
 def run_float(
     network: FloatNetwork,
     sequences: Sequence[npt.ArrayLike],
-    ranges: Sequence[Ranges] = (),
+    observers: Sequence[Observer] = (),
 ) -> list[Reals]:
     """Outputs [steps, outputs] of each sequence of real features [steps, inputs], in float64.
 
     Parameters
     ----------
-    ranges: of each layer, what sees its values; none: nothing does.
+    observers: of each layer, what sees its values; none: nothing does.
 
     Raises UserError for another shape, and for a value that is not finite.
     """
@@ -76,7 +98,7 @@ def run_float(
     packing = Packing.of([len(x) for x in frames])
     values: Reals = packing.pack(frames, network.inputs)
     for n, layer in enumerate(network.layers):
-        seen = ranges[n] if ranges else None
+        seen = observers[n] if observers else None
         before, values = values, _outputs(layer, values, packing, seen)
         if seen is not None:
             seen.x.see(f"{layer.name} x", before)
@@ -84,7 +106,7 @@ def run_float(
     return packing.unpack(values)
 
 
-def _outputs(layer: FloatAny, x: Reals, packing: Packing, seen: Ranges | None) -> Reals:
+def _outputs(layer: FloatAny, x: Reals, packing: Packing, seen: Observer | None) -> Reals:
     if isinstance(layer, FloatLinear):
         return layer.step(x)
     count = len(packing.lengths)
@@ -105,7 +127,7 @@ def _outputs(layer: FloatAny, x: Reals, packing: Packing, seen: Ranges | None) -
     return y
 
 
-def _see(layer: FloatLstm, seen: Ranges, step: FloatStep) -> None:
+def _see(layer: FloatLstm, seen: Observer, step: FloatStep) -> None:
     seen.c.see(f"{layer.name} c", step.c)
     if layer.projection is not None:
         seen.m.see(f"{layer.name} m", step.m)

@@ -17,6 +17,7 @@ from deltaloom.golden.integer_lstm.network import IntegerNetwork
 from deltaloom.golden.integer_lstm.recipe import quantize
 from deltaloom.golden.integer_lstm.synthetic import make_frames, make_lstm_network
 from deltaloom.golden.models.float_model import FloatModel
+from deltaloom.golden.reports.lstm_paths import describe_lstm
 
 
 @pytest.fixture
@@ -42,9 +43,11 @@ def run(place, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
 
     def of(words):
+        """Warnings, which random networks get, are left out of the errors."""
         code = cli.main(words.split())
         out = capsys.readouterr()
-        return code, out.out, out.err
+        lines = out.err.splitlines(keepends=True)
+        return code, out.out, "".join(line for line in lines if not line.startswith("warning: "))
 
     return of
 
@@ -65,6 +68,33 @@ def test_quantize_writes_the_network_and_a_file_for_litert(run, place):
     assert "for LiteRT -> net.tflite" in out
     cell = f"Q{15 + network.layers[0].cell_log2}.{-network.layers[0].cell_log2}"
     assert cell in out and f"{network.size_bits / 8000:.1f} kB -> net" in out
+
+
+def test_quantize_tells_each_path_and_writes_a_page(run, place):
+    words = "quantize normed --data data.npz --scheme integer-lstm -o net --report page.html"
+    code, out, err = run(f"{words} --json out.json")
+    assert (code, err) == (0, "") and "report -> page.html" in out
+    network, numbers = (
+        IntegerNetwork.load(place / "net"),
+        json.loads((place / "out.json").read_text()),
+    )
+    reports = describe_lstm(
+        network, FloatNetwork.load(place / "normed"), Dataset.load(place / "data.npz")
+    )
+    assert [(path["name"], path["product_sqnr"]) for path in numbers["paths"]] == [
+        (report.name, report.product_sqnr) for report in reports
+    ]
+    assert {"lstm.0.m", "linear.0.x"} <= {path["name"] for path in numbers["paths"]}
+    layers = [layer["name"] for layer in numbers["saturation"]["layers"]]
+    assert layers == ["lstm.0", "lstm.0.projection", "linear.0"]
+    titles = ["Paths", "Codes and scales", "Saturation", "Weights and activations"]
+    text = (place / "page.html").read_text()
+    places = [text.index(f"<h2>{title}") for title in titles]
+    assert places == sorted(places)
+    assert f"{network.x.scale:.4g}, {network.x.zero_point}" in text
+    run(QUANTIZE)
+    assert (place / "net.report.html").is_file()  # as of other schemes
+    assert run(f"{QUANTIZE} --report none")[1].count("report -> ") == 0
 
 
 def test_what_quantize_wrote_is_imported_again(run, place):
@@ -138,7 +168,19 @@ def test_evaluate_with_other_thresholds_and_a_report(run, place):
     assert code == 0 and "report -> page.html" in out
     numbers = json.loads((place / "out.json").read_text())
     assert numbers["thresholds"] == {"lstm.0.x": 0, "lstm.0.h": 9, "linear.0.x": 2}
-    assert "lstm.0.h" in (place / "page.html").read_text()
+    network = IntegerNetwork.load(place / "net")
+    area = dl.estimate(network)
+    assert numbers["estimated_area"]["luts"] == area.luts
+    assert numbers["estimated_cycles_per_step"]["dense"] == area.cycles_per_step_dense
+    assert numbers["boards"]["ulx3s_85f"]["fits"] and numbers["estimated_energy_nj"] is None
+    text = (place / "page.html").read_text()
+    titles = ("Error and cost", "Hardware, estimated", "Saturation", "Codes and scales")
+    for title in (*titles, "Events over time"):
+        assert f"<h2>{title}" in text
+    assert "<h2>Paths" not in text
+    assert run(f"{words} --model model --report page.html")[0] == 0
+    text = (place / "page.html").read_text()
+    assert "<h2>Paths" in text and "histogram of lstm.0.h activations" in text
     code, _, err = run("evaluate net --data data.npz --threshold lstm.0.z=9")
     assert code == 2 and "no such path; paths: lstm.0.x, lstm.0.h, linear.0.x" in err
 
@@ -148,6 +190,7 @@ def test_tune(run, place, method):
     run(QUANTIZE)
     words = f"tune net --data data.npz --method {method} --allowed 5 --workers 1 -o tuned"
     code, _, err = run(f"{words} --candidates 0,8,32 --model model")
+    assert "<h2>Saturation" in (place / "tuned.report.html").read_text()
     assert (code, err) == (0, "")
     tuned = IntegerNetwork.load(place / "tuned")
     thresholds = {name: path.threshold for name, path in tuned.paths()}
@@ -235,7 +278,7 @@ def test_verbs_of_float_models_refuse_by_name(run, words):
     [
         (f"{QUANTIZE} --weight-bits 4", "--weight-bits: --scheme integer-lstm settles it; leave"),
         (f"{QUANTIZE} --path lstm.0.x=4/8", "--path: --scheme integer-lstm settles it; leave it"),
-        (f"{QUANTIZE} --report page.html", "--report: --scheme integer-lstm has none; leave it"),
+        (f"{QUANTIZE} --report model", "--report model: is another file of this run"),
         (f"{QUANTIZE} --tflite model", "--tflite model: "),
         (f"{QUANTIZE} --threshold 256", "threshold: 256 is not possible, it must be 0..255"),
         (

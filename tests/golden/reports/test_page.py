@@ -20,14 +20,13 @@ from deltaloom.golden.quantization.quantize import Scheme, quantize_with
 from deltaloom.golden.reports import page
 from deltaloom.golden.reports.diagnosis import histograms
 from deltaloom.golden.reports.page import Figures, Section, Table
+from deltaloom.golden.reports.path_sections import histograms_section, paths_section
 from deltaloom.golden.reports.paths import describe
 from deltaloom.golden.reports.sections import (
     SchemeResult,
     evaluate_sections,
     evaluation_section,
     events_section,
-    histograms_section,
-    paths_section,
     quantize_sections,
     schemes_section,
     sweep_sections,
