@@ -14,10 +14,11 @@ from ..cells import State
 from ..data import Dataset
 from ..engines import engine
 from ..engines.float_engine import run_float_batch
-from ..errors import UserError
 from ..frames import checked_frames
 from ..integer_lstm import engine as integer_engine
-from ..integer_lstm.float_engine import run_float as run_float_network
+from ..integer_lstm import float_states
+from ..integer_lstm import states as integer_states
+from ..integer_lstm.float_engine import run_float_states
 from ..integer_lstm.float_network import FloatNetwork
 from ..integer_lstm.frame_by_frame import IntegerStepModel
 from ..integer_lstm.layers import Path as IntegerPath
@@ -62,11 +63,11 @@ def run_settings(
     settings: as for `engine.run_settings`.
     """
     if isinstance(network, IntegerNetwork):
-        check_stateless(data)
         codes = [network.x.codes(x) for x in data.features]
+        start = integer_states.first_codes(network, data.states, len(data))
         for setting in settings:
             chosen = network.dense() if setting is None else network.with_thresholds(setting)
-            result = integer_engine.run(chosen, codes)
+            result = integer_engine.run(chosen, codes, start)
             yield [
                 Outcome(y, {name: counts[n] for name, counts in result.events.items()})
                 for n, y in enumerate(result.outputs)
@@ -137,17 +138,9 @@ def real_outputs(network: AnyNetwork, outputs: Ints) -> Reals:
 def run_floats(model: AnyFloat, data: Dataset) -> list[Reals]:
     """The float model's outputs [steps, outputs] of each sequence, all at once."""
     if isinstance(model, FloatNetwork):
-        check_stateless(data)
-        return run_float_network(model, data.features)
+        first = float_states.first_reals(model, data.states, len(data))
+        return run_float_states(model, data.features, first)[0]
     return run_float_batch(model, data.features, first=first_reals(model, data.states, len(data)))
-
-
-def check_stateless(data: Dataset) -> None:
-    if data.states:
-        raise UserError(
-            f"data set: first state {next(iter(data.states))} is given, but an integer-only LSTM "
-            "starts each sequence from its own; leave it out"
-        )
 
 
 def activation_bits(path: AnyPath) -> int:

@@ -14,13 +14,14 @@ from ..engines.engine import quantize_frames
 from ..engines.watch import Watch
 from ..errors import UserError
 from ..integer_lstm import engine as integer_engine
+from ..integer_lstm import states as integer_states
 from ..integer_lstm.layers import IntegerLinear
 from ..integer_lstm.layers import Layer as IntegerLayer
 from ..integer_lstm.network import IntegerNetwork
 from ..integer_lstm.watch import Watch as IntegerWatch
 from ..models.network import Network
 from ..models.states import first_codes
-from .networks import AnyNetwork, check_stateless
+from .networks import AnyNetwork
 from .result import columns
 
 __all__ = ["FRAMES", "LayerSaturation", "Saturation", "saturation"]
@@ -127,10 +128,10 @@ def _of(network: Network, some: Dataset) -> Saturation:
 
 def _of_codes(network: IntegerNetwork, some: Dataset) -> Saturation:
     """Of an integer-only LSTM network."""
-    check_stateless(some)
     watches = [IntegerWatch(layer) for layer in network.layers]
     codes = [network.x.codes(x) for x in some.features]
-    integer_engine.run(network.dense(), codes, sees=[watch.see for watch in watches])
+    start = integer_states.first_codes(network, some.states, len(some))
+    integer_engine.run(network.dense(), codes, start, [watch.see for watch in watches])
     real = np.concatenate(some.features).astype(np.float64)
     low, high = network.x.real(np.array([-128, 127]))
     half = network.x.scale / 2

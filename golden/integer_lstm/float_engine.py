@@ -15,6 +15,7 @@ from ..errors import UserError
 from ..quantization.calibration import Progress, ignore_progress
 from .float_layers import FloatAny, FloatLinear, FloatLstm, FloatStep, float_step
 from .float_network import FloatNetwork
+from .float_states import FloatState, first_float_state, first_reals
 
 
 class Seer(Protocol):
@@ -89,6 +90,20 @@ def run_float(
 
     Raises UserError for another shape, and for a value that is not finite.
     """
+    return run_float_states(network, sequences, observers=observers)[0]
+
+
+def run_float_states(
+    network: FloatNetwork,
+    sequences: Sequence[npt.ArrayLike],
+    first: Sequence[FloatState] | None = None,
+    *,
+    observers: Sequence[Observer] = (),
+) -> tuple[list[Reals], tuple[FloatState, ...]]:
+    """The same from other first states, with those of each layer after the last frames.
+
+    first: of each layer; None: the network's own.
+    """
     frames = [np.asarray(s, np.float64) for s in sequences]
     for x in frames:
         if x.ndim != 2 or x.shape[1] != network.inputs:
@@ -96,22 +111,28 @@ def run_float(
         if not np.isfinite(x).all():
             raise UserError("features: a value is NaN or infinite; clean the data first")
     packing = Packing.of([len(x) for x in frames])
+    back = np.argsort(packing.order)
     values: Reals = packing.pack(frames, network.inputs)
+    left = []
     for n, layer in enumerate(network.layers):
         seen = observers[n] if observers else None
-        before, values = values, _outputs(layer, values, packing, seen)
+        state = first_float_state(layer, len(frames)) if first is None else first[n]
+        state = state.of(packing.order)
+        before, values = values, _outputs(layer, values, packing, state, seen)
+        left.append(state.of(back))
         if seen is not None:
             seen.x.see(f"{layer.name} x", before)
             seen.y.see(f"{layer.name} y", values)
-    return packing.unpack(values)
+    return packing.unpack(values), tuple(left)
 
 
-def _outputs(layer: FloatAny, x: Reals, packing: Packing, seen: Observer | None) -> Reals:
+def _outputs(
+    layer: FloatAny, x: Reals, packing: Packing, state: FloatState, seen: Observer | None
+) -> Reals:
+    """The outputs of packed inputs; the state is taken on."""
     if isinstance(layer, FloatLinear):
         return layer.step(x)
-    count = len(packing.lengths)
-    c = np.tile(layer.initial.get("c", np.zeros(layer.cells)), (count, 1))
-    h = np.tile(layer.initial.get("h", np.zeros(layer.outputs)), (count, 1))
+    c, h = state.c, state.h
     p = (x @ layer.weights.reshape(-1, layer.inputs).T).reshape(-1, *layer.bias.shape)
     if layer.norm is None:
         p += layer.bias
@@ -138,7 +159,7 @@ def _see(layer: FloatLstm, seen: Observer, step: FloatStep) -> None:
 def observe(
     network: FloatNetwork, data: Dataset, progress: Progress = ignore_progress
 ) -> tuple[Ranges, ...]:
-    """The ranges of each layer over typical sequences, each from the initial state.
+    """The ranges of each layer over typical sequences, each from its first state.
 
     LiteRT's own calibrator goes on from sequence to sequence unless it is reset before each.
     """
@@ -158,7 +179,12 @@ def observe(
     done = 0
     for places in data.chunks():
         chunk = data.subset(places)
-        run_float(network, chunk.features, ranges)
+        first = first_reals(network, chunk.states, len(chunk))
+        for layer, seen, start in zip(network.layers, ranges, first, strict=True):
+            if chunk.states and isinstance(layer, FloatLstm):
+                seen.c.see(f"{layer.name} first c", start.c)
+                seen.y.see(f"{layer.name} first h", start.h)
+        run_float_states(network, chunk.features, first, observers=ranges)
         done += chunk.frames
         progress("float network on calibration data", done / data.frames)
     return ranges

@@ -9,9 +9,10 @@ import numpy as np
 from ..arithmetic import Ints, Reals
 from ..data import Dataset
 from ..integer_lstm.constants import lstm_constants
-from ..integer_lstm.float_engine import run_float
+from ..integer_lstm.float_engine import run_float_states
 from ..integer_lstm.float_layers import FloatLinear, FloatLstm
 from ..integer_lstm.float_network import FloatNetwork
+from ..integer_lstm.float_states import first_reals
 from ..integer_lstm.layers import CODE_BITS, Affine, IntegerLstm, Layer
 from ..integer_lstm.network import IntegerNetwork
 from ..quantization.rounding import Moments
@@ -76,7 +77,9 @@ def coded_lstm_paths(
     data's first frames.
     """
     values = [_Values() for _ in network.layers]
-    run_float(floats, data.first(FRAMES).features, values)
+    some = data.first(FRAMES)
+    first = first_reals(floats, some.states, len(some))
+    run_float_states(floats, some.features, first, observers=values)
     thresholds = {name: path.threshold for name, path in network.paths()}
     for layer, own, seen in zip(network.layers, floats.layers, values, strict=True):
         for source, matrix, affine, kept in _paths_of(layer, own, seen):
