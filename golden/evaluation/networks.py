@@ -14,6 +14,7 @@ from ..cells import State
 from ..data import Dataset
 from ..engines import engine
 from ..engines.float_engine import run_float_batch
+from ..errors import UserError
 from ..frames import checked_frames
 from ..integer_lstm import engine as integer_engine
 from ..integer_lstm import float_states
@@ -23,7 +24,8 @@ from ..integer_lstm.float_network import FloatNetwork
 from ..integer_lstm.frame_by_frame import IntegerStepModel
 from ..integer_lstm.layers import Path as IntegerPath
 from ..integer_lstm.network import IntegerNetwork
-from ..models import layers
+from ..models import float_model, layers
+from ..models import network as network_file
 from ..models.float_model import FloatModel
 from ..models.network import Network
 from ..models.states import first_codes, first_reals
@@ -53,6 +55,20 @@ def load_float(file: AnyPlace) -> AnyFloat:
     """A float model of either kind from its file. Raises UserError where it is anything else."""
     network = Path(file).is_file() and storage.kind_of(file) == storage.FLOAT_LSTM
     return FloatNetwork.load(file) if network else FloatModel.load(file)
+
+
+def load_any(file: AnyPlace) -> AnyFloat | AnyNetwork:
+    """A float model or a network of either kind from its file.
+
+    Raises UserError where it is anything else.
+    """
+    kind = storage.kind_of(file)
+    if kind in (network_file.KIND, storage.INTEGER_LSTM):
+        return load_network(file)
+    if kind in (float_model.KIND, storage.FLOAT_LSTM):
+        return load_float(file)
+    wanted = f"a {float_model.KIND} or a {network_file.KIND} is wanted"
+    raise UserError(f"{file}: holds a {kind}, {wanted}; name another file")
 
 
 def run_settings(

@@ -2,13 +2,11 @@
 """The sections of the HTML reports of quantize, tune and evaluate."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from ..data import Dataset
 from ..evaluation.fidelity import Fidelity
 from ..evaluation.networks import AnyFloat, AnyNetwork, bits_text
 from ..evaluation.result import Evaluation
-from ..evaluation.sweep import Sweep
 from ..evaluation.trials import Trial
 from ..evaluation.tuning import Tuning
 from ..integer_lstm.network import IntegerNetwork
@@ -19,22 +17,10 @@ from . import charts
 from .charts import Dot
 from .diagnosis import fired, histograms, histograms_of
 from .lstm_sections import lstm_layers_section
-from .page import Figures, Section, Table
+from .page import Figures, Section, Table, with_unit
 from .pairs import coded_pair
 from .path_sections import histograms_section, paths_section
 from .paths import CodedPath, PathReport
-
-
-@dataclass(frozen=True, slots=True)
-class SchemeResult:
-    """A network of one scheme: its error, its size in 1000 bytes, and the percent of operations
-    that it eliminates, None where that was not measured.
-    """
-
-    error: float
-    kilobytes: float
-    eliminated: float | None = None
-
 
 FRAMES = 600
 """How many of a sequence are shown at most."""
@@ -72,17 +58,6 @@ def pair_sections(paths: Sequence[CodedPath]) -> list[Section]:
 def tune_sections(tuning: Tuning, dataset: Dataset) -> list[Section]:
     """Of a search for thresholds on a data set."""
     return [tuning_section(tuning), events_section(tuning.network, dataset)]
-
-
-def sweep_sections(sweep: Sweep) -> list[Section]:
-    """Of networks of several widths."""
-    results = {
-        f"W{point.weight_bits} A{point.activation_bits}": SchemeResult(
-            point.error, point.size_bits / 8000
-        )
-        for point in sweep.points
-    }
-    return [schemes_section(results, _with_unit(*sweep.metric), base=sweep.float_error)]
 
 
 def evaluation_section(network: AnyNetwork, evaluation: Evaluation) -> Section:
@@ -199,7 +174,7 @@ def events_section(network: AnyNetwork, dataset: Dataset) -> Section:
 
 def tuning_section(tuning: Tuning) -> Section:
     """All trials of a search for thresholds: error against eliminated operations."""
-    error = _with_unit(tuning.metric, tuning.unit)
+    error = with_unit(tuning.metric, tuning.unit)
     chart = charts.front(
         [_dot(trial) for trial in tuning.trials],
         [_dot(trial) for trial in tuning.front],
@@ -230,33 +205,7 @@ def tuning_section(tuning: Tuning) -> Section:
     return Section("Delta thresholds", [Figures([chart]), table], note)
 
 
-def schemes_section(
-    results: Mapping[str, SchemeResult], error_name: str, *, base: float | None = None
-) -> Section:
-    """Error, eliminated operations and size by scheme; base: the float model's error."""
-    chart = charts.bars({name: r.error for name, r in results.items()}, error_name, base=base)
-    table = Table(
-        ("scheme", error_name, "more than\nfloat", "eliminated\n%", "kB"),
-        [
-            (
-                name,
-                f"{r.error:.2f}",
-                "-" if base is None else f"{r.error - base:+.2f}",
-                "-" if r.eliminated is None else f"{r.eliminated:.1f}",
-                f"{r.kilobytes:,.1f}",
-            )
-            for name, r in results.items()
-        ],
-    )
-    note = "" if base is None else f"The dashed line is the float model's, {base:.2f}."
-    return Section("Schemes", [Figures([chart]), table], note)
-
-
 def _dot(trial: Trial) -> Dot:
     codes = ", ".join(f"{name} {code}" for name, code in trial.thresholds.items())
     words = f"error {trial.error:.2f}, {trial.eliminated:.1f} % eliminated; {codes}"
     return Dot(trial.eliminated, trial.error, words)
-
-
-def _with_unit(title: str, unit: str) -> str:
-    return f"{title}, {unit}" if unit else title

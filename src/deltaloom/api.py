@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .golden import storage
 from .golden.data import Dataset
 from .golden.errors import UserError
 from .golden.evaluation import evaluate as evaluation
 from .golden.evaluation import tuning
 from .golden.evaluation.metrics import Metric, find_metric, metric_of
-from .golden.evaluation.networks import AnyFloat, AnyNetwork, N, load_float, load_network
+from .golden.evaluation.networks import AnyFloat, AnyNetwork, N, load_any
 from .golden.evaluation.result import Evaluation, columns
 from .golden.evaluation.trials import Trials
 from .golden.evaluation.whole import Run, run_whole
@@ -47,13 +46,7 @@ def load(file: AnyPath) -> AnyFloat | AnyNetwork:
 
     Raises UserError where it is anything else; checkpoints are for `import_model`.
     """
-    kind = storage.kind_of(file)
-    if kind in (network.KIND, storage.INTEGER_LSTM):
-        return load_network(file)
-    if kind in (float_model.KIND, storage.FLOAT_LSTM):
-        return load_float(file)
-    wanted = f"a {float_model.KIND} or a {network.KIND} is wanted"
-    raise UserError(f"{file}: holds a {kind}, {wanted}; name another file")
+    return load_any(file)
 
 
 def import_model(

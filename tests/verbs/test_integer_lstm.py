@@ -10,6 +10,7 @@ import deltaloom as dl
 from deltaloom import cli
 from deltaloom.boards.flow.design import BoardDesign
 from deltaloom.golden.data import Dataset
+from deltaloom.golden.evaluation.thresholds import uniform_thresholds
 from deltaloom.golden.integer_lstm.engine import run as run_golden
 from deltaloom.golden.integer_lstm.export import float_to_tflite, to_tflite
 from deltaloom.golden.integer_lstm.float_network import FloatNetwork, to_model
@@ -266,11 +267,42 @@ def test_finetuning_refuses_by_name(run):
     )
 
 
-@pytest.mark.parametrize("words", ["sweep floats --data data.npz --test data.npz"])
-def test_verbs_of_float_models_refuse_by_name(run, words):
+def test_sweep_beside_our_own_arithmetic(run, place):
+    words = "sweep model --data data.npz --test data.npz --weights 8 --activations 8"
+    words += " --scheme integer-lstm --scheme 4-bit --thresholds 8,0,8 --report page.html"
+    code, out, err = run(f"{words} --json out.json -o out.csv")
+    assert (code, err) == (0, "") and "integer-lstm" in out
+    found = json.loads((place / "out.json").read_text())
+    names = ["", "", "integer-lstm", "integer-lstm", "4-bit", "4-bit"]
+    by_name = {(p["scheme"], p["threshold"]): p for p in found["points"]}
+    assert sorted(p["scheme"] for p in found["points"]) == sorted(names)
+    assert by_name["4-bit", 0]["weight_bits"] is None  # 16 of the candidate's path
+    run(QUANTIZE)
+    network, data = IntegerNetwork.load(place / "net"), Dataset.load(place / "data.npz")
+    for threshold in (0, 8):
+        point = by_name["integer-lstm", threshold]
+        own = dl.evaluate(uniform_thresholds(network, threshold), data, dl.load(place / "model"))
+        assert (point["error"], point["eliminated"]) == (own.delta_error, own.eliminated_operations)
+        assert point["size_bits"] == network.size_bits and point["weight_bits"] == 8
+        assert found["float_error"] == own.float_error
+    text = (place / "page.html").read_text()
+    assert "<h2>Delta thresholds" in text and "<h2>Schemes, threshold 0" in text
+    assert (place / "out.csv").read_text().count("\n") == 7
+
+
+def test_sweep_of_float_networks_and_of_networks(run, place):
     run("import normed.tflite -o floats --no-check")
-    code, _, err = run(words)
-    assert code == 2 and "no cell has all that its layers have" in err
+    run("quantize floats --data data.npz --scheme integer-lstm -o net")
+    sweep = "--test data.npz --thresholds 0,4 --json"
+    assert run(f"sweep floats --data data.npz {sweep} floats.json")[0] == 0
+    assert run(f"sweep net --model floats {sweep} net.json")[0] == 0
+    files = [(place / name).read_text() for name in ("floats.json", "net.json")]
+    assert files[0] == files[1] and json.loads(files[0])["float_error"] is not None
+    code, out, _ = run(f"sweep net {sweep} net.json --keep-input")
+    assert code == 0 and "float" not in out
+    assert json.loads((place / "net.json").read_text())["float_error"] is None
+    code, _, err = run(f"sweep floats --data data.npz {sweep} x --scheme 8-bit")
+    assert code == 2 and "8-bit: floats holds a float LSTM network, which no cell covers" in err
 
 
 @pytest.mark.parametrize(
@@ -290,6 +322,12 @@ def test_verbs_of_float_models_refuse_by_name(run, words):
         ("import normed.tflite -o net --only x", "a .tflite file takes only --labels"),
         ("import normed.tflite -o normed.tflite", "is the checkpoint itself; name another file"),
         ("import gone.tflite -o net", "gone.tflite: no such file"),
+        ("sweep model --test data.npz", "--data: is missing; model is a float model"),
+        ("sweep model --data data.npz --test data.npz --model model", "--model: model is a float"),
+        (
+            "sweep model --data data.npz --test data.npz --thresholds a",
+            "--thresholds 'a': expected",
+        ),
     ],
 )
 def test_wrong_words(run, words, text):

@@ -162,8 +162,14 @@ def refuse_options(args: argparse.Namespace, scheme: str) -> None:
             raise UserError(f"--{name}: --scheme {scheme} settles it; leave it out")
 
 
-def read_options(args: argparse.Namespace) -> "Scheme":
-    """The scheme that the options describe."""
+def method_options(args: argparse.Namespace) -> list[str]:
+    """Those of `add_method` that are given."""
+    names = ("method", "clipping", "activation-clipping", *CHOICES)
+    return [f"--{name}" for name in names if name.replace("-", "_") in args]
+
+
+def read_options(args: argparse.Namespace, scheme: str = "") -> "Scheme":
+    """The scheme that the options describe; scheme: the name of one, in place of `--scheme`."""
     from ..golden.quantization.presets import method, read_scheme
     from ..golden.quantization.scheme import Scheme
 
@@ -173,7 +179,7 @@ def read_options(args: argparse.Namespace) -> "Scheme":
     given.update({name: getattr(args, name) for name in fields if name in args})
     if "path" in args:
         given["overrides"] = dict(map(_read_bits, args.path))
-    name = getattr(args, "scheme", AUTO)
+    name = scheme or getattr(args, "scheme", AUTO)
     return Scheme(**given) if name == AUTO else read_scheme(name, **given)
 
 
