@@ -146,7 +146,7 @@ def test_errors_are_one_line(network, data):
 def test_integer_only_lstms_are_refused_by_name(model, network, data, tmp_path):
     floats = make_lstm_network("plain", (INPUTS, UNITS), classes=CLASSES)
     lstm = dl.quantize_integer_lstm(floats, data)
-    wrong = "network: is an integer-only LSTM network, a quantized network is wanted; `delta"
+    wrong = "network: is an integer-only LSTM network, a quantized network is wanted; all verbs"
     with pytest.raises(dl.UserError, match=f"^{wrong}"):
         dl.finetune(lstm, model, data, data)
     estimate = dl.estimate(lstm, data)

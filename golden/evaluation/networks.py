@@ -127,6 +127,18 @@ def needs_sequences(network: AnyNetwork) -> bool:
     return isinstance(network, Network) and any(layer.backward for layer in network.layers)
 
 
+def paths_by_layer(network: AnyNetwork) -> list[tuple[str, ...]]:
+    """Names of the paths of each layer."""
+    if isinstance(network, IntegerNetwork):
+        return [
+            tuple(f"{layer.name}.{source}" for source in layer.sources) for layer in network.layers
+        ]
+    return [
+        tuple(network_file.path_name(layer, n) for n in range(len(layer.paths)))
+        for layer in network.layers
+    ]
+
+
 def thresholds_of(network: AnyNetwork) -> dict[str, int]:
     """Of each path, by its name."""
     return {name: path.threshold for name, path in network.paths()}

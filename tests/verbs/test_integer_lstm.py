@@ -118,7 +118,7 @@ def test_float_files_that_no_cell_covers_are_for_this_scheme(run, place):
     assert "coupled gates, peepholes, layer norm, projection, cell clip" in out
     assert isinstance(dl.load(place / "floats"), FloatNetwork)
     code, _, err = run("quantize floats --data data.npz -o net")
-    assert code == 2 and err.endswith("`deltaloom quantize --scheme integer-lstm` takes it\n")
+    assert code == 2 and err.endswith("integer-lstm`, `sweep` and `search` take it\n")
     assert run("quantize floats --data data.npz --scheme integer-lstm -o net")[0] == 0
     assert run("evaluate net --data data.npz --model floats")[0] == 0
 
@@ -261,9 +261,9 @@ def test_finetuning_refuses_by_name(run):
     code, out, err = run("finetune net --model model --data data.npz --tune-data data.npz -o out")
     assert (code, out) == (2, "")
     assert err == (
-        "deltaloom: net: holds an integer-only LSTM network, a quantized network is wanted; "
-        "`deltaloom evaluate`, `tune`, `generate`, `simulate`, `build` and `run` take it; for all "
-        "else, quantize the float model with another scheme\n"
+        "deltaloom: net: holds an integer-only LSTM network, a quantized network is wanted; all "
+        "verbs but `deltaloom quantize` and `finetune` take it: choose its thresholds with "
+        "`deltaloom tune`, or quantize the float model with another scheme\n"
     )
 
 
@@ -305,6 +305,55 @@ def test_sweep_of_float_networks_and_of_networks(run, place):
     assert code == 2 and "8-bit: floats holds a float LSTM network, which no cell covers" in err
 
 
+def test_search(run, place):
+    """The same of a float model, of a float network and of a network beside its model."""
+    options = "--tune-data data.npz --thresholds 0,9,30 --evaluations 30 --workers 1"
+    run("import normed.tflite -o floats --no-check")
+    run("quantize floats --data data.npz --scheme integer-lstm -o net")
+    words = f"search floats --data data.npz {options} -o one --objective error --objective cycles"
+    code, out, err = run(f"{words} --knee")
+    assert (code, err) == (0, "") and "paths: lstm.0.x lstm.0.h lstm.0.m linear.0.x" in out
+    assert not (place / "one" / "scheme.toml").exists() and "scheme.toml" not in out
+    front = json.loads((place / "one" / "front.json").read_text())
+    best = front["front"][front["knee"]]
+    network = IntegerNetwork.load(place / "one" / "network.safetensors")
+    assert {n: p.threshold for n, p in network.paths()} == best["thresholds"]
+    data = Dataset.load(place / "data.npz")
+    assert best["values"]["error"] == dl.evaluate(network, data).delta_error
+    assert best["values"]["cycles"] == pytest.approx(dl.estimate(network, data).cycles_per_step)
+    run(f"search net --model floats {options} -o two --objective error --objective cycles")
+    assert json.loads((place / "two" / "front.json").read_text()) == front
+    words = f"search model --scheme integer-lstm --data data.npz {options} -o three"
+    assert run(words)[0] == 0
+    found = json.loads((place / "three" / "front.json").read_text())
+    assert found["objectives"] == ["error", "eliminated"]
+    assert {tuple(bits) for one in found["front"] for bits in one["bits"].values()} == {(8, 8)}
+
+
+SEARCH = "search net --tune-data data.npz -o found"
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("--weights 4", "--weights: is for models that are quantized for each candidate, and here"),
+        ("--tied", "--tied: is for models that"),
+        ("--rounding gptq", "--rounding: is for models that"),
+        ("--beacons data.npz", "--beacons: is for models that"),
+        ("--data data.npz", "--data: net is quantized already; leave it out"),
+        ("--scheme integer-lstm", "--scheme: net is quantized already; leave it out"),
+        ("--objective nmse --objective energy", "objective energy: the energy model does not have"),
+        ("--vary skip=none,all", "skip: cannot vary, the network is quantized already"),
+    ],
+)
+def test_searches_of_a_network_that_are_none(run, words, text):
+    if "beacons" in words:
+        pytest.importorskip("torch")
+    run(QUANTIZE)
+    code, _, err = run(f"{SEARCH} {words}")
+    assert code == 2 and text in err and err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [
@@ -323,6 +372,14 @@ def test_sweep_of_float_networks_and_of_networks(run, place):
         ("import normed.tflite -o normed.tflite", "is the checkpoint itself; name another file"),
         ("import gone.tflite -o net", "gone.tflite: no such file"),
         ("sweep model --test data.npz", "--data: is missing; model is a float model"),
+        (
+            "search model --tune-data data.npz -o found",
+            "--data: is missing; model is a float model",
+        ),
+        (
+            "search model --data data.npz --tune-data data.npz --model model -o found",
+            "--model: mod",
+        ),
         ("sweep model --data data.npz --test data.npz --model model", "--model: model is a float"),
         (
             "sweep model --data data.npz --test data.npz --thresholds a",

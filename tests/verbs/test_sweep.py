@@ -13,7 +13,7 @@ from deltaloom.golden.evaluation.evaluate import error, run_dataset
 from deltaloom.golden.evaluation.thresholds import uniform_thresholds
 from deltaloom.golden.models.float_model import FloatLayer, FloatModel, FloatPath
 from deltaloom.golden.quantization.quantize import Scheme, quantize
-from deltaloom.verbs.sweep import read_widths
+from deltaloom.terminal.scheme_options import read_widths
 
 
 @pytest.fixture

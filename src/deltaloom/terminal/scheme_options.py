@@ -183,6 +183,21 @@ def read_options(args: argparse.Namespace, scheme: str = "") -> "Scheme":
     return Scheme(**given) if name == AUTO else read_scheme(name, **given)
 
 
+def read_widths(option: str, words: str) -> list[int]:
+    """Numbers of bits, rising, from words such as "2-16" or "2,4,8"."""
+    widths: set[int] = set()
+    for word in words.split(","):
+        first, dash, last = word.partition("-")
+        if not first.isdecimal() or not (last if dash else first).isdecimal():
+            raise UserError(f"{option} {words!r}: expected widths such as 2-16, 8 or 2,4,8")
+        widths.update(range(int(first), int(last or first) + 1))
+    if not widths or not widths <= {*WIDTHS}:
+        raise UserError(
+            f"{option} {words!r}: widths must be within {WIDTHS[0]}..{WIDTHS[-1]}, at least one"
+        )
+    return sorted(widths)
+
+
 def read_target(args: argparse.Namespace) -> float | None:
     """What `--scheme auto` has to keep; None for any other scheme.
 

@@ -13,14 +13,24 @@ from ..golden.writing import together, write_text
 from ..terminal.console import stdout
 from ..terminal.document import write_document, write_json
 from ..terminal.options import add_metrics, read_metrics
+from ..terminal.originals import (
+    add_calibration,
+    add_model_or_network,
+    integer_lstm_of,
+    read_calibration,
+    refuse_calibration,
+    refuse_float_network,
+    refuse_quantized,
+    refuse_reference,
+)
 from ..terminal.outputs import add_report, check_output, report_file, write_report
 from ..terminal.progress import progress_bars
 from ..terminal.scheme_options import (
     INTEGER_LSTM,
-    WIDTHS,
     add_method,
     method_options,
     read_options,
+    read_widths,
 )
 from ..terminal.search_options import read_numbers
 from ..terminal.tables import print_table
@@ -48,21 +58,8 @@ class Sweep:
             "The error, the size and the operations eliminated of networks of several widths and "
             "schemes, each with several delta thresholds. See docs/quantization.md."
         )
-        parser.add_argument(
-            "model",
-            type=Path,
-            metavar="MODEL",
-            help="float model that `deltaloom import` wrote, or a network of either kind, whose "
-            "thresholds alone are swept",
-        )
-        parser.add_argument(
-            "--data",
-            type=Path,
-            metavar="D",
-            default=argparse.SUPPRESS,
-            help="typical sequences to calibrate on, .npz or .npy; labels are not needed; for a "
-            "float model, which needs it (default: none)",
-        )
+        add_model_or_network(parser)
+        add_calibration(parser)
         parser.add_argument(
             "--test",
             type=Path,
@@ -96,14 +93,6 @@ class Sweep:
         )
         parser.add_argument(
             "--keep-input", action="store_true", help="the input frames' threshold stays 0"
-        )
-        parser.add_argument(
-            "--model",
-            dest="beside",
-            type=Path,
-            metavar="MODEL",
-            default=argparse.SUPPRESS,
-            help="the float model to compare a network with (default: none)",
         )
         add_metrics(parser)
         add_method(parser)
@@ -140,13 +129,14 @@ class Sweep:
         model: AnyFloat | None
         with progress_bars() as progress:
             if isinstance(given, (Network, IntegerNetwork)):
-                _refuse_quantizing(args)
+                refuse_calibration(args, "data", "weights", "activations", "scheme")
+                for option in method_options(args):
+                    refuse_quantized(args, option)
                 model = load_float(args.beside) if "beside" in args else None
                 name = INTEGER_LSTM if isinstance(given, IntegerNetwork) else args.model.stem
                 candidates = [Candidate(partial(_same, given), name)]
             else:
-                if "beside" in args:
-                    raise UserError(f"--model: {args.model} is a float model itself; leave it out")
+                refuse_reference(args)
                 model = given
                 candidates = [*_candidates(args, given, widths, progress)]
             result = sweep_networks(
@@ -180,13 +170,6 @@ def _widths(args: argparse.Namespace) -> tuple[list[int], list[int]] | None:
     return first, second
 
 
-def _refuse_quantizing(args: argparse.Namespace) -> None:
-    """Raise UserError for options of what is quantized already."""
-    names = [f"--{n}" for n in ("data", "weights", "activations", "scheme") if n in args]
-    for name in (*names, *method_options(args)):
-        raise UserError(f"{name}: {args.model} is quantized already; leave it out")
-
-
 def _candidates(
     args: argparse.Namespace,
     model: "AnyFloat",
@@ -194,32 +177,21 @@ def _candidates(
     progress: "Progress",
 ) -> "Iterator[Candidate]":
     """What is made of a float model."""
-    from ..golden.data import Dataset
     from ..golden.evaluation.sweep import Candidate
-    from ..golden.integer_lstm.float_network import FloatNetwork, from_model
-    from ..golden.integer_lstm.recipe import quantize
+    from ..golden.integer_lstm.float_network import FloatNetwork
 
-    if "data" not in args:
-        raise UserError(
-            f"--data: is missing; {args.model} is a float model, name sequences to calibrate on"
-        )
-    data = Dataset.load(args.data)
+    data = read_calibration(args)
     schemes = getattr(args, "scheme", [])
-    floats: FloatNetwork | None
     if isinstance(model, FloatNetwork):
         others = [name for name in schemes if name != INTEGER_LSTM]
-        others += ["--weights, --activations"] * any(n in args for n in ("weights", "activations"))
+        others += [f"--{name}" for name in ("weights", "activations") if name in args]
         for name in others:
-            raise UserError(
-                f"{name}: {args.model} holds a float LSTM network, which no cell covers; give "
-                f"--scheme {INTEGER_LSTM} alone"
-            )
-        floats = model
+            refuse_float_network(args, name)
+        schemes = [INTEGER_LSTM]
     else:
-        floats = from_model(model) if INTEGER_LSTM in schemes else None
         yield from _own(args, model, data, widths, progress)
-    if floats is not None:
-        network = quantize(floats, data, progress)
+    if INTEGER_LSTM in schemes:
+        network = integer_lstm_of(model, data, progress)
         yield Candidate(partial(_same, network), INTEGER_LSTM)
 
 
@@ -250,21 +222,6 @@ def _own(
             yield of_scheme(name, own, statistics, scheme)
         else:
             yield from of_widths(own, statistics, *widths, scheme)
-
-
-def read_widths(option: str, words: str) -> list[int]:
-    """Numbers of bits, rising, from words such as "2-16" or "2,4,8"."""
-    widths: set[int] = set()
-    for word in words.split(","):
-        first, dash, last = word.partition("-")
-        if not first.isdecimal() or not (last if dash else first).isdecimal():
-            raise UserError(f"{option} {words!r}: expected widths such as 2-16, 8 or 2,4,8")
-        widths.update(range(int(first), int(last or first) + 1))
-    if not widths or not widths <= {*WIDTHS}:
-        raise UserError(
-            f"{option} {words!r}: widths must be within {WIDTHS[0]}..{WIDTHS[-1]}, at least one"
-        )
-    return sorted(widths)
 
 
 def _plain(result: "Result") -> dict[str, Any]:
