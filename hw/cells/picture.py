@@ -18,7 +18,8 @@ Made from the descriptions in `golden/cells/` by `python -m deltaloom.hw.cells.p
 pre-activation of gate g, c' and h' are the states before the step, clip is within -1..1. Below the
 equations is each stage's pipeline, one unit a cycle: `=` while an operation runs, `.` while its
 result waits. Values shift by wires, and are rounded in the adder that takes them, where neither has
-a row. What comes of means alone is made once between two turns; its cycles are counted from the means.
+a row. What comes of means alone is made once between two turns; its cycles are counted from where
+the means hold.
 """
 
 

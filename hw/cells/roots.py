@@ -92,7 +92,8 @@ class Roots(wiring.Component):
         value = delay(m, select(self.values, index), 1, "value").as_signed()
         power = floor_log4(value, self._most, self._bits + 1)[: self._bits]
         value, power = delay(m, value, 1, "known"), delay(m, power, 1, "power")
-        normal, cycles = Cat(Const(0, NORMAL.fraction), value), 2
+        normal: Value = Cat(Const(0, NORMAL.fraction), value)
+        cycles = 2
         for at in reversed(range(0, self._bits, SHIFT_STAGE_BITS)):
             part = power[at : at + SHIFT_STAGE_BITS]
             left = 16 + 2 * ((1 << at) - 1)  # bits that the finer shifts still need

@@ -17,7 +17,7 @@ LEFT_OUT = {
     "lstm": 1, "lstm_cifg": 1, "lstm_peephole": 1, "lstm_hard": 1, "lstm_clip": 1,
     "gru": 1, "gru_before": 1, "gru_hard": 1, "ligru": 1, "ligru_tanh": 1,
     "sru": 2, "sru4": 2, "sru0": 2, "min_gru": 1, "min_lstm": 2, "qrnn": 2,
-    **dict.fromkeys((kind for kind in CELLS if kind.startswith(("lstm_norm", "gru_norm", "ligru_norm"))), 1),
+    **{kind: 1 for kind, cell in CELLS.items() if cell.takes_means and cell.recurrent},
 }  # fmt: skip
 """Saturations that a kind has no hardware for; the others' kinds have all theirs."""
 
