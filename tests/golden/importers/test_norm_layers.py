@@ -205,8 +205,6 @@ def test_epsilon_of_a_state_dict_is_said(load, refused_line):
     model = load(network, norm_epsilon=1e-3)
     (note,) = model.notes
     assert note.endswith("order is taken to be lstm1, ln1, lstm2, ln2, fc; --order says another")
-        "the order is taken to be lstm1, ln1, lstm2, ln2, fc; --order says another"
-    )
     assert_equal(model, network)
     bare = Chain(rnn=recurrent("LSTM"))
     found = refused_line(load, bare, norm_epsilon=1e-3)
