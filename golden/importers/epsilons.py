@@ -7,7 +7,7 @@ from functools import partial
 
 from ..cells.norm import LEAST, PREFIX
 from ..errors import UserError
-from .modules import Module
+from .modules import MOST_LISTED, Module
 from .norm_places import is_norm
 from .tensors.layer_norm import checked_epsilon, with_epsilon
 
@@ -35,7 +35,8 @@ def norm_notes(modules: Sequence[Module], *, epsilon_said: bool, order_said: boo
         text = " and ".join(f"{e:g}" for e in found)
         notes.append(f"epsilon is taken to be {text}; --norm-epsilon says another")
     if any(map(is_norm, modules)) and not order_said:
-        order = ", ".join(module.name for module in modules)
+        order = ", ".join(module.name for module in modules[:MOST_LISTED])
+        order += f" and {len(modules) - MOST_LISTED} more" if len(modules) > MOST_LISTED else ""
         notes.append(f"the order is taken to be {order}; --order says another")
     return [f"layer normalization: {note}" for note in notes]
 

@@ -24,7 +24,7 @@ from .tensors.sru import NO_SRU_NORM, build_sru
 
 Tensors = Mapping[str, np.ndarray]
 MOST_LISTED = 12
-"""Tensors that an error names."""
+"""Tensors that an error names, and modules that a note does."""
 
 
 @dataclass(frozen=True)
