@@ -2,6 +2,7 @@
 """Integer-only LSTMs: error against the float network by variant, equality with LiteRT, speed."""
 
 import importlib
+import os
 import time
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
@@ -14,6 +15,9 @@ from speech import DATA
 from deltaloom.golden.arithmetic import Ints
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.evaluation.evaluate import evaluate
+from deltaloom.golden.evaluation.sweep import Candidate, of_widths, sweep_networks
+from deltaloom.golden.evaluation.trials import Trials
+from deltaloom.golden.evaluation.tuning import tune
 from deltaloom.golden.importers.checkpoint import import_checkpoint
 from deltaloom.golden.importers.tflite.runtime import outputs_of
 from deltaloom.golden.integer_lstm import lstm
@@ -26,10 +30,15 @@ from deltaloom.golden.integer_lstm.layer_norm import inverse_root
 from deltaloom.golden.integer_lstm.network import IntegerNetwork
 from deltaloom.golden.integer_lstm.recipe import quantize
 from deltaloom.golden.integer_lstm.synthetic import VARIANTS, make_frames, make_lstm_network
+from deltaloom.golden.models.float_model import FloatModel
+from deltaloom.golden.quantization.calibration import observe
 
 COMMAND = "make bench ARGS=integer-lstm"
 SIZES, PROJECTED = (40, 128), 64
 SEEDS, SEQUENCES, STEPS = 6, 4, 100
+ALLOWED = 0.5
+"""Points of frame error that tuned thresholds may cost."""
+THRESHOLDS = (0, 4, 8, 12, 16, 24)
 LITERT = find_spec("ai_edge_litert") is not None
 
 
@@ -122,6 +131,8 @@ def _of_speech() -> Iterator[Figure]:
         reference_is="% float",
         command=COMMAND,
     )
+    yield from _tuned(name, network, data)
+    yield from _beside_ours(name, network, model, data)
     codes = [network.x.codes(x) for x in data.features]
     start = time.process_time()
     own = run(network, codes).outputs
@@ -145,6 +156,43 @@ def _of_speech() -> Iterator[Figure]:
         at_most=True,
         command=COMMAND,
     )
+
+
+def _tuned(name: str, network: IntegerNetwork, data: Dataset) -> Iterator[Figure]:
+    """With the thresholds of `deltaloom tune --allowed 0.5`."""
+    tuning = Dataset.load(DATA / "tuning.npz")
+    with Trials(network, tuning, workers=os.cpu_count() or 1) as trials:
+        tuned = tune(trials, allowed=ALLOWED).network
+    found = evaluate(tuned, data)
+    chosen = ", ".join(str(path.threshold) for _, path in tuned.paths())
+    yield Figure(
+        name=f"{name}: frame error with tuned thresholds",
+        value=round(found.delta_error or 0, 2),
+        unit="%",
+        reference=round(found.eliminated_operations, 1),
+        reference_is=f"% of the operations eliminated, thresholds {chosen}",
+        command=COMMAND,
+    )
+
+
+def _beside_ours(
+    name: str, network: IntegerNetwork, model: FloatModel, data: Dataset
+) -> Iterator[Figure]:
+    """One threshold for all paths, in our own arithmetic at 8 bits and integer-only."""
+    statistics = observe(model, Dataset.load(DATA / "calibration.npz"))
+    candidates = [
+        Candidate(lambda: network, "integer-only"),
+        *of_widths(model, statistics, [8], [8]),
+    ]
+    for point in sweep_networks(candidates, data, thresholds=THRESHOLDS).points:
+        yield Figure(
+            name=f"{name}, threshold {point.threshold}, {point.name}: frame error",
+            value=round(point.error, 2),
+            unit="%",
+            reference=round(point.eliminated, 1),
+            reference_is="% of the operations eliminated",
+            command=COMMAND,
+        )
 
 
 def without_resolution(v: Ints, gain: Ints, bias: Ints, scale: tuple[int, int], guard: int) -> Ints:

@@ -17,6 +17,7 @@ import energy_lanes
 import energy_model
 import integer_lstm
 import integer_lstm_area
+import integer_lstm_trained
 import knee
 import lanes
 import largest
@@ -56,6 +57,7 @@ LONG: dict[str, Suite] = {
     **search.SEARCHES,
     "search-beacons": beacons.figures,
     "search-picks": picks.figures,
+    "integer-lstm-trained": integer_lstm_trained.figures,
     "energy": energy.figures,
     "energy-lanes": energy_lanes.figures,
     "energy-model": energy_model.figures,

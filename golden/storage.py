@@ -23,10 +23,10 @@ VERSION = 4
 digest, 3 no e_c of a GRU; files of all are read all the same."""
 INTEGER_LSTM, FLOAT_LSTM = "integer-only LSTM network", "float LSTM network"
 _WAYS_OUT = {
-    INTEGER_LSTM: "`deltaloom evaluate`, `tune`, `generate`, `simulate`, `build` and `run` take "
-    "it; for all else, quantize the float model with another scheme",
-    FLOAT_LSTM: "no cell has all that its layers have, `deltaloom quantize --scheme integer-lstm` "
-    "takes it",
+    INTEGER_LSTM: "all verbs but `deltaloom quantize` and `finetune` take it: choose its "
+    "thresholds with `deltaloom tune`, or quantize the float model with another scheme",
+    FLOAT_LSTM: "no cell has all that its layers have, `deltaloom quantize --scheme integer-lstm`, "
+    "`sweep` and `search` take it",
 }
 """Kinds of files that are for some verbs only."""
 DIGEST = "sha256"

@@ -21,7 +21,7 @@ from trends import PUBLISHED, TRENDS, Row, Tables, Trend
 
 from deltaloom.golden.quantization.presets import PRESETS
 from deltaloom.golden.reports.page import Section
-from deltaloom.golden.reports.sections import SchemeResult, schemes_section
+from deltaloom.golden.reports.scheme_sections import SchemeResult, schemes_section
 
 POINTS = 1.5
 """What 4 bits may cost over float."""

@@ -17,12 +17,15 @@ from ..engines.float_engine import run_float_batch
 from ..errors import UserError
 from ..frames import checked_frames
 from ..integer_lstm import engine as integer_engine
-from ..integer_lstm.float_engine import run_float as run_float_network
+from ..integer_lstm import float_states
+from ..integer_lstm import states as integer_states
+from ..integer_lstm.float_engine import run_float_states
 from ..integer_lstm.float_network import FloatNetwork
 from ..integer_lstm.frame_by_frame import IntegerStepModel
 from ..integer_lstm.layers import Path as IntegerPath
 from ..integer_lstm.network import IntegerNetwork
-from ..models import layers
+from ..models import float_model, layers
+from ..models import network as network_file
 from ..models.float_model import FloatModel
 from ..models.network import Network
 from ..models.states import first_codes, first_reals
@@ -54,6 +57,20 @@ def load_float(file: AnyPlace) -> AnyFloat:
     return FloatNetwork.load(file) if network else FloatModel.load(file)
 
 
+def load_any(file: AnyPlace) -> AnyFloat | AnyNetwork:
+    """A float model or a network of either kind from its file.
+
+    Raises UserError where it is anything else.
+    """
+    kind = storage.kind_of(file)
+    if kind in (network_file.KIND, storage.INTEGER_LSTM):
+        return load_network(file)
+    if kind in (float_model.KIND, storage.FLOAT_LSTM):
+        return load_float(file)
+    wanted = f"a {float_model.KIND} or a {network_file.KIND} is wanted"
+    raise UserError(f"{file}: holds a {kind}, {wanted}; name another file")
+
+
 def run_settings(
     network: AnyNetwork, data: Dataset, settings: Sequence[Mapping[str, int] | None]
 ) -> Iterator[list[Outcome]]:
@@ -62,11 +79,11 @@ def run_settings(
     settings: as for `engine.run_settings`.
     """
     if isinstance(network, IntegerNetwork):
-        _check_stateless(data)
         codes = [network.x.codes(x) for x in data.features]
+        start = integer_states.first_codes(network, data.states, len(data))
         for setting in settings:
             chosen = network.dense() if setting is None else network.with_thresholds(setting)
-            result = integer_engine.run(chosen, codes)
+            result = integer_engine.run(chosen, codes, start)
             yield [
                 Outcome(y, {name: counts[n] for name, counts in result.events.items()})
                 for n, y in enumerate(result.outputs)
@@ -110,6 +127,18 @@ def needs_sequences(network: AnyNetwork) -> bool:
     return isinstance(network, Network) and any(layer.backward for layer in network.layers)
 
 
+def paths_by_layer(network: AnyNetwork) -> list[tuple[str, ...]]:
+    """Names of the paths of each layer."""
+    if isinstance(network, IntegerNetwork):
+        return [
+            tuple(f"{layer.name}.{source}" for source in layer.sources) for layer in network.layers
+        ]
+    return [
+        tuple(network_file.path_name(layer, n) for n in range(len(layer.paths)))
+        for layer in network.layers
+    ]
+
+
 def thresholds_of(network: AnyNetwork) -> dict[str, int]:
     """Of each path, by its name."""
     return {name: path.threshold for name, path in network.paths()}
@@ -137,17 +166,9 @@ def real_outputs(network: AnyNetwork, outputs: Ints) -> Reals:
 def run_floats(model: AnyFloat, data: Dataset) -> list[Reals]:
     """The float model's outputs [steps, outputs] of each sequence, all at once."""
     if isinstance(model, FloatNetwork):
-        _check_stateless(data)
-        return run_float_network(model, data.features)
+        first = float_states.first_reals(model, data.states, len(data))
+        return run_float_states(model, data.features, first)[0]
     return run_float_batch(model, data.features, first=first_reals(model, data.states, len(data)))
-
-
-def _check_stateless(data: Dataset) -> None:
-    if data.states:
-        raise UserError(
-            f"data set: first state {next(iter(data.states))} is given, but an integer-only LSTM "
-            "starts each sequence from its own; leave it out"
-        )
 
 
 def activation_bits(path: AnyPath) -> int:

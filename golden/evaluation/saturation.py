@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What saturates when a network runs over data: input words, pre-activations and states."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +13,15 @@ from ..engines.batch_engine import run_batch
 from ..engines.engine import quantize_frames
 from ..engines.watch import Watch
 from ..errors import UserError
+from ..integer_lstm import engine as integer_engine
+from ..integer_lstm import states as integer_states
+from ..integer_lstm.layers import IntegerLinear
+from ..integer_lstm.layers import Layer as IntegerLayer
+from ..integer_lstm.network import IntegerNetwork
+from ..integer_lstm.watch import Watch as IntegerWatch
 from ..models.network import Network
 from ..models.states import first_codes
+from .networks import AnyNetwork
 from .result import columns
 
 __all__ = ["FRAMES", "LayerSaturation", "Saturation", "saturation"]
@@ -27,12 +34,16 @@ FRAMES = 1 << 12
 class LayerSaturation:
     """Percent of a layer's words, of all steps, that saturate.
 
+    Of integer-only LSTMs, gates are as they enter sigmoid or tanh, or the layer normalisation, and
+    a projection is a layer of its own.
+
     Members
     -------
     name: the layer's.
     gates: by gate, pre-activations [units]. Those that enter sigmoid or tanh do so harmlessly.
     c: [units] of the cell state at an end of its format; 0 where there is none.
-    h: [units] of outputs likewise; 0 where the cell keeps them within +-1.
+    h: [units] of outputs likewise; 0 where the cell keeps them within +-1. Of integer-only LSTMs,
+        those beyond int8.
     """
 
     name: str
@@ -75,7 +86,7 @@ class Saturation:
         return columns(self.rows())
 
 
-def saturation(network: Network, dataset: Dataset, frames: int = FRAMES) -> Saturation:
+def saturation(network: AnyNetwork, dataset: Dataset, frames: int = FRAMES) -> Saturation:
     """Run the dense network over the first sequences and count.
 
     Parameters
@@ -87,9 +98,13 @@ def saturation(network: Network, dataset: Dataset, frames: int = FRAMES) -> Satu
     """
     dataset.check_width(network.inputs, tokens=network.tokens)
     some = dataset.first(frames)
-    features = some.features
-    if not features:
+    if not some.features:
         raise UserError("data set: no frames; give at least one")
+    return _of_codes(network, some) if isinstance(network, IntegerNetwork) else _of(network, some)
+
+
+def _of(network: Network, some: Dataset) -> Saturation:
+    features = some.features
     watch = Watch(network)
     words = [quantize_frames(network, x) for x in features]
     zero = {name: 0 for name, _ in network.paths()}
@@ -109,6 +124,38 @@ def saturation(network: Network, dataset: Dataset, frames: int = FRAMES) -> Satu
         reach=np.abs(real).max(axis=0),
         layers=tuple(_layer(network, watch, n) for n in range(len(network.layers))),
     )
+
+
+def _of_codes(network: IntegerNetwork, some: Dataset) -> Saturation:
+    """Of an integer-only LSTM network."""
+    watches = [IntegerWatch(layer) for layer in network.layers]
+    codes = [network.x.codes(x) for x in some.features]
+    start = integer_states.first_codes(network, some.states, len(some))
+    integer_engine.run(network.dense(), codes, start, [watch.see for watch in watches])
+    real = np.concatenate(some.features).astype(np.float64)
+    low, high = network.x.real(np.array([-128, 127]))
+    half = network.x.scale / 2
+    outside = (real < low - half) | (real > high + half)
+    pairs = zip(network.layers, watches, strict=True)
+    return Saturation(
+        frames=len(real),
+        features=100 * outside.mean(axis=0),
+        reach=np.abs(real).max(axis=0),
+        layers=tuple(found for layer, watch in pairs for found in _integer_layer(layer, watch)),
+    )
+
+
+def _integer_layer(layer: IntegerLayer, watch: IntegerWatch) -> Iterator[LayerSaturation]:
+    """One, or two of a layer with a projection."""
+    y = watch.share("h", layer.outputs)
+    if isinstance(layer, IntegerLinear):
+        yield LayerSaturation(layer.name, {"y": y}, np.zeros(layer.outputs), y)
+        return
+    gates = {gate: watch.share(gate, layer.cells) for gate in layer.gates}
+    hidden = y if layer.m is None else watch.share("m", layer.cells)
+    yield LayerSaturation(layer.name, gates, watch.share("c", layer.cells), hidden)
+    if layer.m is not None:
+        yield LayerSaturation(f"{layer.name}.projection", {"y": y}, np.zeros(layer.outputs), y)
 
 
 def _layer(network: Network, watch: Watch, n: int) -> LayerSaturation:

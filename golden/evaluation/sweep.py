@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The error over widths of weights and of activations, each on its own: 2 to 16 bits."""
+"""Error, size and eliminated operations over widths, schemes and thresholds.
 
-from collections.abc import Sequence
+Widths of weights and of activations are swept each on its own, 2 to 16 bits; schemes by name stand
+beside them, the integer-only LSTM among them.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..data import Dataset
@@ -10,8 +15,14 @@ from ..models.float_model import FloatModel
 from ..quantization.calibration import Progress, Statistics, ignore_progress
 from ..quantization.quantize import quantize_with
 from ..quantization.scheme import Scheme
-from .evaluate import run_dataset, run_float_dataset, size_bits
+from .evaluate import run_dataset_settings, run_float_dataset, size_bits
+from .fidelity import check_pair
 from .metrics import Metric, metric_of
+from .networks import AnyFloat, AnyNetwork, activation_bits
+from .operations import eliminated
+from .thresholds import scaled_thresholds
+
+__all__ = ["Candidate", "Sweep", "SweepPoint", "of_scheme", "of_widths", "sweep", "sweep_networks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,31 +31,80 @@ class SweepPoint:
 
     Members
     -------
-    weight_bits, activation_bits: of all paths but those that are skipped.
+    weight_bits, activation_bits: of all paths but those that are skipped; None where a scheme's
+        paths differ.
     error: by the sweep's metric, in its unit.
     size_bits: bits of all parameters, see `evaluate.size_bits`.
+    scheme: its name; "" for one of the swept widths.
+    threshold: of all paths, in 8-bit codes; of other widths the same part of the range.
+    eliminated: percent of all multiply-accumulates that deltas leave out, as measured.
     """
 
-    weight_bits: int
-    activation_bits: int
+    weight_bits: int | None
+    activation_bits: int | None
     error: float
     size_bits: int
+    scheme: str = ""
+    threshold: int = 0
+    eliminated: float = math.nan
+
+    @property
+    def name(self) -> str:
+        """The network's, without its threshold."""
+        return self.scheme or f"W{self.weight_bits} A{self.activation_bits}"
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Errors over widths.
+    """Errors over widths, schemes and thresholds.
 
     Members
     -------
     metric: title and unit of the errors.
-    float_error: of the float model.
-    points: a network each, weight bits by weight bits.
+    float_error: of the float model; None without one.
+    points: network by network, and threshold by threshold of each.
     """
 
     metric: tuple[str, str]
-    float_error: float
+    float_error: float | None
     points: tuple[SweepPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A network to be swept: as `SweepPoint` has it, and what makes it."""
+
+    make: Callable[[], AnyNetwork]
+    scheme: str = ""
+    bits: tuple[int | None, int | None] = (None, None)
+
+
+def of_widths(
+    model: FloatModel,
+    statistics: Statistics,
+    weight_bits: Sequence[int],
+    activation_bits: Sequence[int],
+    scheme: Scheme | None = None,
+) -> Iterator[Candidate]:
+    """Every pair of these widths, weight bits by weight bits; else as in `sweep`."""
+    scheme = scheme or Scheme()
+    if scheme.roles or scheme.overrides:
+        raise UserError("sweep: the scheme names bits of single paths; a sweep sets them all")
+    for weights in weight_bits:
+        for activations in activation_bits:
+            own = replace(scheme, weight_bits=weights, activation_bits=activations)
+            yield Candidate(_quantizes(model, statistics, own), "", (weights, activations))
+
+
+def of_scheme(name: str, model: FloatModel, statistics: Statistics, scheme: Scheme) -> Candidate:
+    """The network of a scheme, called `name`."""
+    return Candidate(_quantizes(model, statistics, scheme), name)
+
+
+def _quantizes(
+    model: FloatModel, statistics: Statistics, scheme: Scheme
+) -> Callable[[], AnyNetwork]:
+    return lambda: quantize_with(model, statistics, scheme)
 
 
 def sweep(
@@ -70,17 +130,63 @@ def sweep(
     metric: what the error is; None: that of the data's task.
     progress: called with what is being done and the part that is done, 0..1.
     """
-    scheme, metric = scheme or Scheme(), metric or metric_of(dataset)
-    if scheme.roles or scheme.overrides:
-        raise UserError("sweep: the scheme names bits of single paths; a sweep sets them all")
-    float_error = metric(dataset, run_float_dataset(model, dataset, progress))
+    candidates = of_widths(model, statistics, weight_bits, activation_bits, scheme)
+    return sweep_networks(candidates, dataset, model, metric=metric, progress=progress)
+
+
+def sweep_networks(
+    candidates: Iterable[Candidate],
+    dataset: Dataset,
+    model: AnyFloat | None = None,
+    *,
+    thresholds: Sequence[int] = (0,),
+    keep_input: bool = False,
+    metric: Metric | None = None,
+    progress: Progress = ignore_progress,
+) -> Sweep:
+    """The errors of networks with each of these thresholds on `dataset`.
+
+    Parameters
+    ----------
+    candidates: the networks; their own thresholds do not count.
+    dataset: labelled sequences.
+    model: the float model beside them; None: none.
+    thresholds: of all paths, in 8-bit codes; of other widths the same part of the range.
+    keep_input: the input frames' threshold stays 0, as that of tokens does.
+    metric, progress: as in `sweep`.
+    """
+    metric, candidates = metric or metric_of(dataset), list(candidates)
+    if not (candidates and thresholds):
+        raise UserError("sweep: nothing to try; name at least one network and one threshold")
+    float_error = None
+    if model is not None:
+        float_error = metric(dataset, run_float_dataset(model, dataset, progress))
     points: list[SweepPoint] = []
-    count = len(weight_bits) * len(activation_bits)
-    for weights in weight_bits:
-        for activations in activation_bits:
-            own = replace(scheme, weight_bits=weights, activation_bits=activations)
-            network = quantize_with(model, statistics, own)
-            error = metric(dataset, run_dataset(network, dataset).real(network))
-            points.append(SweepPoint(weights, activations, error, size_bits(network)))
-            progress("networks", len(points) / count)
+    for n, candidate in enumerate(candidates):
+        network = candidate.make()
+        if model is not None:
+            check_pair(network, model)
+        settings = [scaled_thresholds(network, t, keep_input=keep_input) for t in thresholds]
+        found = run_dataset_settings(network, dataset, settings)
+        bits = candidate.bits if any(candidate.bits) else _bits(network)
+        for threshold, totals in zip(thresholds, found, strict=True):
+            points.append(
+                SweepPoint(
+                    *bits,
+                    error=metric(dataset, totals.real(network)),
+                    size_bits=size_bits(network),
+                    scheme=candidate.scheme,
+                    threshold=threshold,
+                    eliminated=eliminated(network, totals.events, dataset.frames),
+                )
+            )
+        progress("networks", (n + 1) / len(candidates))
     return Sweep((metric.title, metric.unit), float_error, tuple(points))
+
+
+def _bits(network: AnyNetwork) -> tuple[int | None, int | None]:
+    """Those that all paths have; None where they differ."""
+    weights = {path.weight_bits for _, path in network.paths()}
+    activations = {activation_bits(path) for _, path in network.paths()}
+    first, second = (each.pop() if len(each) == 1 else None for each in (weights, activations))
+    return first, second

@@ -4,16 +4,19 @@
 from collections.abc import Iterable, Mapping
 from typing import cast
 
+from ..errors import UserError
 from ..integer_lstm.layers import IntegerLinear
 from ..integer_lstm.network import IntegerNetwork
 from ..models import graph
 from ..models.network import path_name
-from .networks import AnyNetwork, N
+from .networks import AnyNetwork, N, activation_bits
 
 Thresholds = Mapping[str, int]
 """By path name, in activation codes."""
 
 GROUPS = ("inputs", "recurrent", "output")
+MOST_THRESHOLD = 255
+"""Of 8-bit codes."""
 CANDIDATES = (0, 8, 16, 32)
 """What Rezk et al. try for a group of paths with 8-bit codes."""
 LADDER = (0, 2, 4, 6, 8, 12, 16, 24, 32, 48)
@@ -28,6 +31,24 @@ def uniform_thresholds(network: N, threshold: int, *, keep_input: bool = False) 
     kept = input_paths(network) if keep_input or network.tokens else ()
     chosen = {name: 0 if name in kept else threshold for name, _ in network.paths()}
     return cast(N, network.with_thresholds(chosen))
+
+
+def scaled_thresholds(
+    network: AnyNetwork, threshold: int, *, keep_input: bool = False
+) -> dict[str, int]:
+    """By path, this threshold in 8-bit codes as the same part of the path's own range.
+
+    Tokens have none, nor has the first layer's input if it is kept.
+
+    Raises UserError where it is none of 0..255.
+    """
+    if threshold not in range(MOST_THRESHOLD + 1):
+        raise UserError(f"threshold: {threshold!r} is not possible, it must be 0..{MOST_THRESHOLD}")
+    kept = input_paths(network) if keep_input else ()
+    return {
+        name: 0 if path.tokens or name in kept else scaled([threshold], activation_bits(path))[0]
+        for name, path in network.paths()
+    }
 
 
 def input_paths(network: AnyNetwork) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from ..arithmetic import Ints
 
 HIGH31 = (1 << 31) - 1
 HIGH15 = (1 << 15) - 1
+MOST = 2.0**40
+"""Beyond all integers that reals are rounded to."""
 
 
 def wrap32(v: npt.ArrayLike) -> Ints:
@@ -42,6 +44,12 @@ def clamp16(v: npt.ArrayLike) -> Ints:
 def clamp8(v: npt.ArrayLike) -> Ints:
     """Within int8."""
     return clamp(v, -128, 127)
+
+
+def away_from_zero(real: npt.ArrayLike, most: int) -> Ints:
+    """Reals to the nearest integers, halves away from zero, within -most..most."""
+    wide = np.asarray(real).astype(np.float64)
+    return clamp(np.trunc(np.clip(wide, -MOST, MOST) + np.copysign(0.5, wide)), -most, most)
 
 
 def divide(v: npt.ArrayLike, by: int) -> Ints:

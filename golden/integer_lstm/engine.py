@@ -12,6 +12,7 @@ from ..engines.packed import Packing
 from ..errors import UserError
 from .network import IntegerNetwork
 from .steps import Running, State, first_state
+from .watch import See, ignore
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ def run(
     network: IntegerNetwork,
     sequences: Sequence[npt.ArrayLike],
     states: Sequence[State] | None = None,
+    sees: Sequence[See] = (),
 ) -> Result:
     """Run the network over sequences of codes, with its thresholds.
 
@@ -42,6 +44,7 @@ def run(
     network: what runs; with all thresholds 0 it is equal to LiteRT in every bit.
     sequences: of each, int8 codes [steps, inputs]; a sequence may have no steps.
     states: what an earlier run of as many sequences left, to go on; None: the initial ones.
+    sees: of each layer, what is shown the values that it cuts; none: nothing is.
 
     Raises UserError for another shape, and for what is no int8.
     """
@@ -58,8 +61,9 @@ def run(
     steps = list(packing.steps())
     values = packing.pack(codes, network.inputs).astype(np.int64)
     left, events = [], {}
-    for layer, state in zip(network.layers, states, strict=True):
-        running = Running(layer, state.of(packing.order), len(values))
+    sees = sees or [ignore] * len(network.layers)
+    for layer, state, see in zip(network.layers, states, sees, strict=True):
+        running = Running(layer, state.of(packing.order), len(values), see)
         running.run(values, steps)
         values = running.y
         left.append(running.state.of(np.argsort(packing.order)))

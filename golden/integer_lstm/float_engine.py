@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,30 @@ from ..errors import UserError
 from ..quantization.calibration import Progress, ignore_progress
 from .float_layers import FloatAny, FloatLinear, FloatLstm, FloatStep, float_step
 from .float_network import FloatNetwork
+from .float_states import FloatState, first_float_state, first_reals
+
+
+class Seer(Protocol):
+    """Takes a layer's values as they come; what: their name, for errors."""
+
+    def see(self, what: str, values: np.ndarray) -> None: ...
+
+
+class Observer(Protocol):
+    """Takes a layer's input and output and, of an LSTM's, the cell state, what is projected, and
+    each gate's sums before their normalisation, where there are takers.
+    """
+
+    @property
+    def x(self) -> Seer: ...
+    @property
+    def y(self) -> Seer: ...
+    @property
+    def c(self) -> Seer: ...
+    @property
+    def m(self) -> Seer: ...
+    @property
+    def gates(self) -> Sequence[Seer]: ...
 
 
 @dataclass(slots=True)
@@ -43,9 +68,7 @@ class Range:
 
 @dataclass(slots=True)
 class Ranges:
-    """Of a layer's input, its output and, of an LSTM's, the cell state, what is projected, and each
-    gate's sums before their normalisation.
-    """
+    """The `Observer` of a calibration."""
 
     x: Range = field(default_factory=Range)
     y: Range = field(default_factory=Range)
@@ -57,15 +80,29 @@ class Ranges:
 def run_float(
     network: FloatNetwork,
     sequences: Sequence[npt.ArrayLike],
-    ranges: Sequence[Ranges] = (),
+    observers: Sequence[Observer] = (),
 ) -> list[Reals]:
     """Outputs [steps, outputs] of each sequence of real features [steps, inputs], in float64.
 
     Parameters
     ----------
-    ranges: of each layer, what sees its values; none: nothing does.
+    observers: of each layer, what sees its values; none: nothing does.
 
     Raises UserError for another shape, and for a value that is not finite.
+    """
+    return run_float_states(network, sequences, observers=observers)[0]
+
+
+def run_float_states(
+    network: FloatNetwork,
+    sequences: Sequence[npt.ArrayLike],
+    first: Sequence[FloatState] | None = None,
+    *,
+    observers: Sequence[Observer] = (),
+) -> tuple[list[Reals], tuple[FloatState, ...]]:
+    """The same from other first states, with those of each layer after the last frames.
+
+    first: of each layer; None: the network's own.
     """
     frames = [np.asarray(s, np.float64) for s in sequences]
     for x in frames:
@@ -74,22 +111,28 @@ def run_float(
         if not np.isfinite(x).all():
             raise UserError("features: a value is NaN or infinite; clean the data first")
     packing = Packing.of([len(x) for x in frames])
+    back = np.argsort(packing.order)
     values: Reals = packing.pack(frames, network.inputs)
+    left = []
     for n, layer in enumerate(network.layers):
-        seen = ranges[n] if ranges else None
-        before, values = values, _outputs(layer, values, packing, seen)
+        seen = observers[n] if observers else None
+        state = first_float_state(layer, len(frames)) if first is None else first[n]
+        state = state.of(packing.order)
+        before, values = values, _outputs(layer, values, packing, state, seen)
+        left.append(state.of(back))
         if seen is not None:
             seen.x.see(f"{layer.name} x", before)
             seen.y.see(f"{layer.name} y", values)
-    return packing.unpack(values)
+    return packing.unpack(values), tuple(left)
 
 
-def _outputs(layer: FloatAny, x: Reals, packing: Packing, seen: Ranges | None) -> Reals:
+def _outputs(
+    layer: FloatAny, x: Reals, packing: Packing, state: FloatState, seen: Observer | None
+) -> Reals:
+    """The outputs of packed inputs; the state is taken on."""
     if isinstance(layer, FloatLinear):
         return layer.step(x)
-    count = len(packing.lengths)
-    c = np.tile(layer.initial.get("c", np.zeros(layer.cells)), (count, 1))
-    h = np.tile(layer.initial.get("h", np.zeros(layer.outputs)), (count, 1))
+    c, h = state.c, state.h
     p = (x @ layer.weights.reshape(-1, layer.inputs).T).reshape(-1, *layer.bias.shape)
     if layer.norm is None:
         p += layer.bias
@@ -105,7 +148,7 @@ def _outputs(layer: FloatAny, x: Reals, packing: Packing, seen: Ranges | None) -
     return y
 
 
-def _see(layer: FloatLstm, seen: Ranges, step: FloatStep) -> None:
+def _see(layer: FloatLstm, seen: Observer, step: FloatStep) -> None:
     seen.c.see(f"{layer.name} c", step.c)
     if layer.projection is not None:
         seen.m.see(f"{layer.name} m", step.m)
@@ -116,7 +159,7 @@ def _see(layer: FloatLstm, seen: Ranges, step: FloatStep) -> None:
 def observe(
     network: FloatNetwork, data: Dataset, progress: Progress = ignore_progress
 ) -> tuple[Ranges, ...]:
-    """The ranges of each layer over typical sequences, each from the initial state.
+    """The ranges of each layer over typical sequences, each from its first state.
 
     LiteRT's own calibrator goes on from sequence to sequence unless it is reset before each.
     """
@@ -136,7 +179,12 @@ def observe(
     done = 0
     for places in data.chunks():
         chunk = data.subset(places)
-        run_float(network, chunk.features, ranges)
+        first = first_reals(network, chunk.states, len(chunk))
+        for layer, seen, start in zip(network.layers, ranges, first, strict=True):
+            if chunk.states and isinstance(layer, FloatLstm):
+                seen.c.see(f"{layer.name} first c", start.c)
+                seen.y.see(f"{layer.name} first h", start.h)
+        run_float_states(network, chunk.features, first, observers=ranges)
         done += chunk.frames
         progress("float network on calibration data", done / data.frames)
     return ranges

@@ -16,7 +16,7 @@ from ..arithmetic import Ints, Reals
 from ..data import Dataset
 from ..errors import UserError
 from ..quantization.calibration import Progress, ignore_progress
-from .arithmetic import clamp
+from .arithmetic import away_from_zero, clamp
 from .constants import F32
 from .float_engine import Range, Ranges, observe
 from .float_layers import FloatLinear, FloatLstm
@@ -26,7 +26,6 @@ from .network import IntegerNetwork
 
 SCHEME = "integer-lstm"
 """The recipe's name among the schemes."""
-MOST = 2.0**40
 MOST8, MOST16, MOST32 = 127, 32767, (1 << 31) - 1
 NORM_UNIT = F32(2.0**-10)
 
@@ -107,13 +106,7 @@ def symmetric(what: str, values: Reals, most: int) -> tuple[Ints, float]:
     scale = reach / F32(most)
     if not np.isfinite(scale) or scale < np.finfo(np.float32).tiny:
         _too_small(what, float(reach))
-    return _codes(real * (F32(most) / reach), most), float(scale)
-
-
-def _codes(scaled: np.ndarray, most: int) -> Ints:
-    """Halves away from zero."""
-    wide = scaled.astype(np.float64)
-    return clamp(np.trunc(np.clip(wide, -MOST, MOST) + np.copysign(0.5, wide)), -most, most)
+    return away_from_zero(real * (F32(most) / reach), most), float(scale)
 
 
 def _bias(values: Reals, *scales: float) -> Ints:
@@ -121,7 +114,7 @@ def _bias(values: Reals, *scales: float) -> Ints:
     product = F32(1)
     for scale in scales:
         product = product * F32(scale)
-    return _codes(values.astype(np.float32) * (F32(1) / product), MOST32)
+    return away_from_zero(values.astype(np.float32) * (F32(1) / product), MOST32)
 
 
 def cell_log2(reach: float) -> int:
@@ -182,7 +175,7 @@ def _stacked(what: str, values: Reals, most: int) -> tuple[Ints, Reals]:
 def _initial(layer: FloatLstm, y: Affine, log2: int) -> dict[str, Ints]:
     found = {}
     if "c" in layer.initial:
-        found["c"] = _codes(layer.initial["c"] * 2.0**-log2, MOST16)
+        found["c"] = away_from_zero(layer.initial["c"] * 2.0**-log2, MOST16)
     if "h" in layer.initial:
         found["h"] = y.codes(layer.initial["h"])
     return found

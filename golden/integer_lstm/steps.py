@@ -11,7 +11,10 @@ from .arithmetic import clamp, clamp16, wrap32
 from .constants import linear_constants, lstm_constants
 from .layers import IntegerLinear, IntegerLstm, Layer
 from .lstm import project, rescaled, step
+from .watch import See, ignore
 
+FAR = 1 << 10
+"""Beyond all codes of a linear layer that an activation might cut to."""
 Steps = list[tuple[slice, int]]
 """The packed rows of each step, and how many they are."""
 
@@ -78,13 +81,20 @@ def first_state(layer: Layer, sequences: int) -> State:
 class Running:
     """A layer over packed sequences, step after step.
 
+    Parameters
+    ----------
+    layer: what runs.
+    state: where it begins.
+    frames: of all sequences.
+    see: is shown what is cut.
+
     Members
     -------
     y: its outputs' codes [frames, outputs]. events: by path [frames], how many codes it took over.
     """
 
-    def __init__(self, layer: Layer, state: State, frames: int) -> None:
-        self._layer = layer
+    def __init__(self, layer: Layer, state: State, frames: int, see: See = ignore) -> None:
+        self._layer, self._see = layer, see
         self._products: dict[str, Product] = {}
         matrices = {"x": layer.weights.reshape(-1, layer.inputs)}
         if isinstance(layer, IntegerLstm):
@@ -116,7 +126,11 @@ class Running:
     def _linear(self, layer: IntegerLinear, sums: Ints) -> None:
         k = linear_constants(layer)
         product = wrap32(sums + k.bias).astype(np.float32) * k.factor
-        y = np.rint(np.clip(product, -512, 512)).astype(np.int64) + layer.y.zero_point
+        y = np.rint(np.clip(product, -FAR // 2, FAR // 2)).astype(np.int64) + layer.y.zero_point
+        # What an activation cuts is meant.
+        low = -FAR if layer.activation == "none" else k.low
+        high = FAR if layer.activation in ("none", "relu") else k.high
+        self._see("h", np.clip(y, low, high))
         self.y[:] = clamp(y, k.low, k.high)
 
     def _lstm(self, layer: IntegerLstm, sums: Ints, steps: Steps) -> None:
@@ -126,8 +140,8 @@ class Running:
             h, self.events["h"][at] = self._products["h"].take(self._h[:n])
             sums = self._products["h"].of(h).reshape(n, *layer.bias.shape)
             p = clamp16(wrap32(p_x[at] + rescaled(sums + k.h_bias, k.h)))
-            self._c[:n], h = step(layer, k, p, self._c[:n])
+            self._c[:n], h = step(layer, k, p, self._c[:n], self._see)
             if layer.m is not None:
                 m, self.events["m"][at] = self._products["m"].take(h)
-                h = project(layer, k, self._products["m"].of(m))
+                h = project(layer, k, self._products["m"].of(m), self._see)
             self.y[at] = self._h[:n] = h

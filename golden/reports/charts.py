@@ -25,10 +25,21 @@ svg .mark { stroke: var(--second); stroke-width: 1.25; stroke-dasharray: 4 2; }
 svg .dot { fill: var(--quiet); fill-opacity: .55; }
 svg .best { fill: var(--first); }
 svg .chosen { fill: var(--second); }
+svg .s0 { fill: var(--first); stroke: var(--first); }
+svg .s1 { fill: var(--second); stroke: var(--second); }
+svg .s2 { fill: #3a9a5b; stroke: #3a9a5b; }
+svg .s3 { fill: #a0559f; stroke: #a0559f; }
+svg .s4 { fill: #b59a1d; stroke: #b59a1d; }
+svg .s5 { fill: #2a9d9d; stroke: #2a9d9d; }
+svg .line { fill: none; }
 """
 """Of the classes; a page defines --text, --quiet, --line, --first and --second."""
+SERIES = 6
+"""Colours of `lines`, classes s0 and so on; further names begin with the first again."""
 TICK = 11
 """Height of a line of text."""
+ROW = 16
+"""Height of a line of a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +198,43 @@ def front(
     if chosen:
         plane.dot(chosen, "chosen", 5)
     return plane.svg(f"{y_label} over {x_label}")
+
+
+def lines(
+    by_name: Mapping[str, Sequence[Dot]],
+    x_label: str,
+    y_label: str,
+    *,
+    base: float | None = None,
+    width: int = 640,
+    height: int = 320,
+) -> str:
+    """A line through the points of each name, in their order, and the names beside the picture.
+
+    Points with an infinite y are left out. base: a value to compare with, a dashed line.
+    """
+    shown = {name: [d for d in dots if math.isfinite(d.y)] for name, dots in by_name.items()}
+    every = [dot for dots in shown.values() for dot in dots]
+    heights = [dot.y for dot in every] + ([] if base is None else [base])
+    right = 30 + int(6.4 * max(map(len, shown), default=0))
+    height = max(height, 62 + ROW * len(shown))
+    margins = (52, 24, right, 38)
+    plane = Plane(width, height, _range(d.x for d in every), _range(heights), margins)
+    plane.axes(x_label, y_label)
+    if base is not None:
+        _, y = plane.at(0, base)
+        plane.segment((plane.margins[0], y), (width - right, y), "mark")
+    for n, (name, dots) in enumerate(shown.items()):
+        style = f"s{n % SERIES}"
+        plane.path([(dot.x, dot.y) for dot in dots], f"line {style}")
+        for dot in dots:
+            plane.dot(dot, style)
+        y = margins[1] + ROW * (n + 0.5)
+        plane.parts.append(
+            f'<circle cx="{width - right + 12}" cy="{_short(y)}" r="4" class="{style}"/>'
+        )
+        plane.text(width - right + 20, y + 4, name)
+    return plane.svg(f"{y_label} over {x_label} by name")
 
 
 def bars(

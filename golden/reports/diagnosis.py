@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the charts of a report show, as numbers: histograms and events over time."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +11,9 @@ from ..arithmetic import Reals, code_range
 from ..data import Dataset
 from ..evaluation.networks import AnyNetwork, run_settings
 from ..models.float_model import FloatModel
-from ..models.network import Network, path_name
+from ..models.network import Network
 from ..quantization.calibration import Statistics
-from .paths import float_weights
+from .paths import CodedPath, coded_paths
 
 BINS = 80
 NARROW = 1e-6
@@ -43,25 +44,18 @@ def histograms(
     network: Network, model: FloatModel, statistics: Statistics, bins: int = BINS
 ) -> dict[str, PathHistograms]:
     """By path, histograms of `network`, which was quantized from `model`."""
-    result = {}
-    for layer, source, seen in zip(network.layers, model.layers, statistics, strict=True):
-        for n, path in enumerate(layer.paths):
-            scale = np.broadcast_to(path.weight_scale, path.weights.shape[:2])
-            real = float_weights(path, source)[scale > 0] / scale[scale > 0][:, None]
-            quantizer = path.quantizer
-            low, high = code_range(quantizer.bits)
-            result[path_name(layer, n)] = PathHistograms(
-                weights=histogram(real, code_range(path.weight_bits), bins),
-                activations=histogram(
-                    seen.samples[path.source],
-                    (
-                        (low - quantizer.zero_point) * quantizer.scale,
-                        (high - quantizer.zero_point) * quantizer.scale,
-                    ),
-                    bins,
-                ),
-            )
-    return result
+    return histograms_of(coded_paths(network, model, statistics), bins)
+
+
+def histograms_of(paths: Iterable[CodedPath], bins: int = BINS) -> dict[str, PathHistograms]:
+    """By path, its histograms."""
+    return {
+        path.name: PathHistograms(
+            weights=histogram(path.weights_in_codes, code_range(path.weight_bits), bins),
+            activations=histogram(path.samples, path.range, bins),
+        )
+        for path in paths
+    }
 
 
 def histogram(values: npt.ArrayLike, clips: tuple[float, float], bins: int = BINS) -> Histogram:

@@ -80,6 +80,11 @@ class Section:
         return f"<section><h2>{escape(self.title)}</h2>{note}{body}</section>"
 
 
+def with_unit(title: str, unit: str) -> str:
+    """A heading."""
+    return f"{title}, {unit}" if unit else title
+
+
 def page(title: str, sections: Iterable[Section], note: str = "") -> str:
     """The whole page as text; note: one line under the title."""
     body = "\n".join(section.html() for section in sections)

@@ -2,36 +2,25 @@
 """The sections of the HTML reports of quantize, tune and evaluate."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from ..data import Dataset
 from ..evaluation.fidelity import Fidelity
 from ..evaluation.networks import AnyFloat, AnyNetwork, bits_text
 from ..evaluation.result import Evaluation
-from ..evaluation.sweep import Sweep
 from ..evaluation.trials import Trial
 from ..evaluation.tuning import Tuning
+from ..integer_lstm.network import IntegerNetwork
 from ..models.float_model import FloatModel
 from ..models.network import Network
-from ..quantization.calibration import Statistics, observe
-from ..quantization.norm_ranges import balanced_as
+from ..quantization.calibration import Statistics
 from . import charts
 from .charts import Dot
-from .diagnosis import PathHistograms, fired, histograms
-from .page import Figures, Section, Table
-from .paths import PathReport, describe
-
-
-@dataclass(frozen=True, slots=True)
-class SchemeResult:
-    """A network of one scheme: its error, its size in 1000 bytes, and the percent of operations
-    that it eliminates, None where that was not measured.
-    """
-
-    error: float
-    kilobytes: float
-    eliminated: float | None = None
-
+from .diagnosis import fired, histograms, histograms_of
+from .lstm_sections import lstm_layers_section
+from .page import Figures, Section, Table, with_unit
+from .pairs import coded_pair
+from .path_sections import histograms_section, paths_section
+from .paths import CodedPath, PathReport
 
 FRAMES = 600
 """How many of a sequence are shown at most."""
@@ -47,118 +36,28 @@ def quantize_sections(
 def evaluate_sections(
     network: AnyNetwork, evaluation: Evaluation, dataset: Dataset, model: AnyFloat | None = None
 ) -> list[Section]:
-    """Of a network on a data set; with its float model also what its codes lose on this data, but
-    for integer-only LSTMs.
+    """Of a network on a data set; with its float model also what its codes lose on this data, where
+    the layers can be compared one by one.
     """
     sections = [evaluation_section(network, evaluation), events_section(network, dataset)]
-    if isinstance(model, FloatModel) and isinstance(network, Network):
-        model = balanced_as(model, network)
-        statistics = observe(model, dataset)
-        reports = describe(network, model, statistics)
-        sections += quantize_sections(network, model, statistics, reports)
+    if isinstance(network, IntegerNetwork):
+        sections.insert(1, lstm_layers_section(network))
+    if model is not None:
+        sections += pair_sections(coded_pair(network, model, dataset))
     return sections
+
+
+def pair_sections(paths: Sequence[CodedPath]) -> list[Section]:
+    """Of a network's paths and the float values that their codes stand for; none of no paths."""
+    if not paths:
+        return []
+    reports = [path.report() for path in paths]
+    return [paths_section(reports), histograms_section(histograms_of(paths))]
 
 
 def tune_sections(tuning: Tuning, dataset: Dataset) -> list[Section]:
     """Of a search for thresholds on a data set."""
     return [tuning_section(tuning), events_section(tuning.network, dataset)]
-
-
-def sweep_sections(sweep: Sweep) -> list[Section]:
-    """Of networks of several widths."""
-    results = {
-        f"W{point.weight_bits} A{point.activation_bits}": SchemeResult(
-            point.error, point.size_bits / 8000
-        )
-        for point in sweep.points
-    }
-    return [schemes_section(results, _with_unit(*sweep.metric), base=sweep.float_error)]
-
-
-def paths_section(reports: Sequence[PathReport], title: str = "Paths") -> Section:
-    """Weights and activations of each path, by numbers."""
-    weights = Table(
-        (
-            "path",
-            "weight\nbits",
-            "scale\n1e-3",
-            "clipped\n%",
-            "lost\nenergy %",
-            "SQNR\ndB",
-            "products'\nSQNR, dB",
-            "kB",
-        ),
-        [
-            (
-                r.name,
-                str(r.weight_bits),
-                _between(*(1e3 * scale for scale in r.weight_scale)),
-                f"{r.clipped:.2f}",
-                f"{r.clip_loss:.4f}",
-                f"{r.weight_sqnr:.1f}",
-                f"{r.product_sqnr:.1f}",
-                f"{r.kilobytes:,.1f}",
-            )
-            for r in reports
-        ],
-    )
-    activations = Table(
-        (
-            "path",
-            "activation\nbits",
-            "scale\n1e-3",
-            "range",
-            "saturated\n%",
-            "codes at\nthe rails",
-            "of\nsamples",
-            "SQNR\ndB",
-            "threshold\ncodes",
-            "sum\nbits",
-        ),
-        [
-            (
-                r.name,
-                str(r.activation_bits),
-                f"{1e3 * r.activation_scale:.3g}",
-                f"{r.activation_range[0]:.3g} .. {r.activation_range[1]:.3g}",
-                f"{r.saturated:.2f}",
-                f"{r.at_rails:,}",
-                f"{r.samples:,}",
-                f"{r.activation_sqnr:.1f}",
-                str(r.threshold),
-                str(r.accumulator_bits),
-            )
-            for r in reports
-            if not r.tokens
-        ],
-    )
-    note = (
-        "Scale: the real value of one code, from the smallest row's to the largest's. Lost energy: "
-        "what clipping takes from the sum of the squared weights. SQNR: signal to quantization "
-        "noise ratio; of the products on the data, about their mean. Saturated: activations beyond "
-        "the last code by half a code or more; the rails are the first and the last code. kB: 1000 "
-        "bytes of weights. Sum bits: what the accumulator needs, proven."
-    )
-    return Section(title, [weights, activations], note)
-
-
-def histograms_section(by_path: Mapping[str, PathHistograms]) -> Section:
-    """Weights and activations of each path with their clip points."""
-    drawn = []
-    for name, pair in by_path.items():
-        for what, values, label in (
-            ("weights", pair.weights, "weight, codes"),
-            ("activations", pair.activations, "activation, real value"),
-        ):
-            clips = (values.low, values.high)
-            title = f"{name} {what}"
-            drawn.append(charts.histogram(title, values.edges, values.counts, clips, label))
-    note = (
-        "How many values there are (a logarithmic scale), of weights before rounding, each in "
-        "codes of its row, and of activations on the data. Dashed lines: the first and the last "
-        "code; what is outside is clipped to them."
-    )
-    return Section("Weights and activations", [Figures(drawn)], note)
 
 
 def evaluation_section(network: AnyNetwork, evaluation: Evaluation) -> Section:
@@ -275,7 +174,7 @@ def events_section(network: AnyNetwork, dataset: Dataset) -> Section:
 
 def tuning_section(tuning: Tuning) -> Section:
     """All trials of a search for thresholds: error against eliminated operations."""
-    error = _with_unit(tuning.metric, tuning.unit)
+    error = with_unit(tuning.metric, tuning.unit)
     chart = charts.front(
         [_dot(trial) for trial in tuning.trials],
         [_dot(trial) for trial in tuning.front],
@@ -306,37 +205,7 @@ def tuning_section(tuning: Tuning) -> Section:
     return Section("Delta thresholds", [Figures([chart]), table], note)
 
 
-def schemes_section(
-    results: Mapping[str, SchemeResult], error_name: str, *, base: float | None = None
-) -> Section:
-    """Error, eliminated operations and size by scheme; base: the float model's error."""
-    chart = charts.bars({name: r.error for name, r in results.items()}, error_name, base=base)
-    table = Table(
-        ("scheme", error_name, "more than\nfloat", "eliminated\n%", "kB"),
-        [
-            (
-                name,
-                f"{r.error:.2f}",
-                "-" if base is None else f"{r.error - base:+.2f}",
-                "-" if r.eliminated is None else f"{r.eliminated:.1f}",
-                f"{r.kilobytes:,.1f}",
-            )
-            for name, r in results.items()
-        ],
-    )
-    note = "" if base is None else f"The dashed line is the float model's, {base:.2f}."
-    return Section("Schemes", [Figures([chart]), table], note)
-
-
 def _dot(trial: Trial) -> Dot:
     codes = ", ".join(f"{name} {code}" for name, code in trial.thresholds.items())
     words = f"error {trial.error:.2f}, {trial.eliminated:.1f} % eliminated; {codes}"
     return Dot(trial.eliminated, trial.error, words)
-
-
-def _with_unit(title: str, unit: str) -> str:
-    return f"{title}, {unit}" if unit else title
-
-
-def _between(low: float, high: float) -> str:
-    return f"{low:.3g}" if low == high else f"{low:.3g} .. {high:.3g}"

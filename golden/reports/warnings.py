@@ -2,11 +2,15 @@
 """What is wrong with a network's numbers, one line each, with the option that mends it."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from ..arithmetic import Ints, Reals
-from ..evaluation.saturation import Saturation
+from ..evaluation.networks import AnyNetwork
+from ..evaluation.saturation import LayerSaturation, Saturation
+from ..integer_lstm.layers import IntegerLstm
+from ..integer_lstm.network import IntegerNetwork
 from ..models import graph
 from ..models.network import Network, path_name
 from .paths import PathReport
@@ -23,14 +27,68 @@ MOST_NAMES = 4
 
 
 def warnings_of(
-    network: Network, found: Saturation, reports: Sequence[PathReport] = ()
+    network: AnyNetwork, found: Saturation, reports: Sequence[PathReport] = ()
 ) -> tuple[str, ...]:
     """Of a network.
 
     found: what saturates when it runs over some data. reports: of its paths, where the float model
     is at hand.
     """
+    if isinstance(network, IntegerNetwork):
+        return _of_integers(network, found, reports)
     return (*_of_products(network, reports), *_of_features(network, found), *_of_layers(found))
+
+
+def _of_integers(
+    network: IntegerNetwork, found: Saturation, reports: Sequence[PathReport]
+) -> tuple[str, ...]:
+    """Of an integer-only LSTM, whose bits are what they are."""
+    mirrored = _mirrored(network, found)
+    lines = [
+        f"{name}: {_percent(layer.h)} of what is projected saturates, as LiteRT mirrors its range; "
+        "quantize with --corrected where LiteRT's bits are not needed"
+        for name, layer in mirrored.items()
+    ]
+    few = [
+        f"{report.name} {report.product_sqnr:.1f} dB"
+        for report in reports
+        if report.product_sqnr < LEAST_SQNR and report.name.removesuffix(".m") not in mirrored
+    ]
+    if few:
+        lines.append(
+            f"products of {_some(few)}: an SQNR below {LEAST_SQNR:g} dB; integer-only LSTMs have "
+            "8 bits alone, try --scheme 16-bit"
+        )
+    small = np.flatnonzero((found.reach > 0) & (found.reach < network.x.scale))
+    if small.size:
+        name = next(network.paths())[0]
+        lines.append(
+            f"input features {_numbers(small)}: less than one code of {name} on this data; scale "
+            "the features alike, or quantize with another scheme and --input-scale feature"
+        )
+    over = np.flatnonzero(found.features > MOST_SATURATED)
+    if over.size:
+        low, high = network.x.real(np.array([-128, 127]))
+        lines.append(
+            f"input features {_numbers(over)}: {_percent(found.features[over])} of their words "
+            f"saturate at {low:.3g} and {high:.3g}; quantize with --data that reach as far"
+        )
+    others = tuple(layer for layer in found.layers if layer.name not in mirrored)
+    return (*lines, *_of_layers(replace(found, layers=others)))
+
+
+def _mirrored(network: IntegerNetwork, found: Saturation) -> dict[str, LayerSaturation]:
+    """By name, layers whose projection reads what LiteRT's mirrored range cuts."""
+    names = {
+        layer.name
+        for layer in network.layers
+        if isinstance(layer, IntegerLstm) and layer.m is not None and not layer.corrected
+    }
+    return {
+        layer.name: layer
+        for layer in found.layers
+        if layer.name in names and layer.h.mean() > MOST_SATURATED
+    }
 
 
 def _of_products(network: Network, reports: Iterable[PathReport]) -> Iterable[str]:

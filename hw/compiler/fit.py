@@ -209,6 +209,7 @@ def _needs(plan: Plan) -> dict[str, int]:
         "pre_bits": _pre_bits(network),
         "norm_words": max(1, sum(_norm_values(plan))),
         "norm_values": max(1, *_norm_values(plan)),
+        "turn_units": max(1, *(_turn_units(plan))),
         "lists": len(plan.lists),
         "layers": len(plan.stages),
         "weight_words": sum(p.weight_words for p in plan.passes if not p.shares),
@@ -235,6 +236,12 @@ def _norm_values(plan: Plan) -> list[int]:
         else 0
         for stage in plan.stages
     ]
+
+
+def _turn_units(plan: Plan) -> list[int]:
+    """Units of each stage that go through their cell in several turns."""
+    layers = plan.network.layers
+    return [layers[s.layer].units if CELLS[s.cell].TURNS else 0 for s in plan.stages]
 
 
 def _norm_shifts(networks: Iterable[Network]) -> tuple[int, int] | tuple[()]:

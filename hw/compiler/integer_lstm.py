@@ -122,10 +122,6 @@ class Cell:
     def reads_input(self) -> bool:
         return False
 
-    @property
-    def takes_means(self) -> bool:
-        return False
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layer:

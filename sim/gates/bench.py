@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from string import Template
 
 from ...golden.arithmetic import Ints
-from ...golden.engines import engine
-from ...golden.models.network import Network
+from ...golden.evaluation.networks import AnyNetwork, run_words, thresholds_of
 from ...hw.accelerator import windows
 from ...hw.bus.register_map import REGISTER, place_windows
 from ...hw.compiler.compile import compile_network
@@ -146,7 +145,7 @@ endmodule
 
 
 def bench_files(
-    network: Network,
+    network: AnyNetwork,
     config: AcceleratorConfig,
     frames: Sequence[Ints],
     *,
@@ -165,7 +164,7 @@ def bench_files(
     macros: paths of the macros, PATH.INSTANCE.
     sources: the other files of a simulation, for the comment that says how to run it.
     """
-    results = engine.run(network, list(frames), terms=config.lane_kind == "shift_add")
+    results = run_words(network, frames, terms=config.lane_kind == "shift_add")
     bits = 16 * config.input_elements, 16 * config.output_elements
     sent = [word for sequence in frames for word in input_words(sequence, config.input_elements)]
     wanted = [
@@ -205,10 +204,10 @@ def bench_files(
     }
 
 
-def image_writes(network: Network, config: AcceleratorConfig) -> list[tuple[int, int]]:
+def image_writes(network: AnyNetwork, config: AcceleratorConfig) -> list[tuple[int, int]]:
     """The writes (byte address, value) that load a network: its image, and its thresholds."""
     image = compile_network(network, config)
-    paths = dict(network.paths())
+    thresholds = thresholds_of(network)
     return [
         *(
             write
@@ -216,7 +215,7 @@ def image_writes(network: Network, config: AcceleratorConfig) -> list[tuple[int,
             for write in place.encode(image.contents[place.window.name])
         ),
         *(
-            (REGISTER["THRESHOLD"].at(n), paths[entry.path].threshold)
+            (REGISTER["THRESHOLD"].at(n), thresholds[entry.path])
             for n, entry in enumerate(image.lists)
         ),
     ]

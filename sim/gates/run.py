@@ -14,7 +14,7 @@ from ...boards.asic.synthesis import TOP
 from ...boards.tools.toolchain import require
 from ...golden.arithmetic import Ints
 from ...golden.errors import UserError
-from ...golden.models.network import Network
+from ...golden.evaluation.networks import AnyNetwork
 from ...golden.processes import end, start
 from ...golden.writing import write_text
 from .bench import BENCH, DUMP, RESULT, bench_files
@@ -44,14 +44,14 @@ def check_tools() -> None:
         require(tool)
 
 
-def simulate_gates(build: AsicBuild, network: Network, frames: Sequence[Ints]) -> GateRun:
+def simulate_gates(build: AsicBuild, network: AnyNetwork, frames: Sequence[Ints]) -> GateRun:
     """Load the network into the netlist, run frames through it, compare every word with golden.
 
     The bench and its words go into the build's folder.
 
     Parameters
     ----------
-    frames: int16 words [steps, inputs] of each sequence.
+    frames: words [steps, inputs] of each sequence, int16 or an integer-only LSTM's codes.
 
     Raises
     ------

@@ -61,10 +61,10 @@ if TYPE_CHECKING:
         tune,
     )
     from .golden.data import Dataset
-    from .golden.engines.stepper import Stepper
-    from .golden.engines.whole import Run
     from .golden.errors import UserError
     from .golden.evaluation.result import Evaluation
+    from .golden.evaluation.stepper import Stepper
+    from .golden.evaluation.whole import Run
     from .golden.importers.checkpoint import ImportOptions
     from .golden.integer_lstm.network import IntegerNetwork
     from .golden.models.float_model import FloatModel
@@ -81,9 +81,9 @@ else:
         "ImportOptions": "golden.importers.checkpoint",
         "IntegerNetwork": "golden.integer_lstm.network",
         "Network": "golden.models.network",
-        "Run": "golden.engines.whole",
+        "Run": "golden.evaluation.whole",
         "Scheme": "golden.quantization.scheme",
-        "Stepper": "golden.engines.stepper",
+        "Stepper": "golden.evaluation.stepper",
         "TrainingOptions": "training_api",
         "UserError": "golden.errors",
         "export_tflite": "lstm_api",

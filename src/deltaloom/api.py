@@ -11,16 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .golden import storage
 from .golden.data import Dataset
-from .golden.engines.whole import Run, run_whole
 from .golden.errors import UserError
 from .golden.evaluation import evaluate as evaluation
 from .golden.evaluation import tuning
 from .golden.evaluation.metrics import Metric, find_metric, metric_of
-from .golden.evaluation.networks import AnyFloat, AnyNetwork, N, load_float, load_network
+from .golden.evaluation.networks import AnyFloat, AnyNetwork, N, load_any
 from .golden.evaluation.result import Evaluation, columns
 from .golden.evaluation.trials import Trials
+from .golden.evaluation.whole import Run, run_whole
 from .golden.importers.checkpoint import ImportOptions, import_checkpoint
 from .golden.models import float_model, network
 from .golden.models.float_model import FloatModel
@@ -47,13 +46,7 @@ def load(file: AnyPath) -> AnyFloat | AnyNetwork:
 
     Raises UserError where it is anything else; checkpoints are for `import_model`.
     """
-    kind = storage.kind_of(file)
-    if kind in (network.KIND, storage.INTEGER_LSTM):
-        return load_network(file)
-    if kind in (float_model.KIND, storage.FLOAT_LSTM):
-        return load_float(file)
-    wanted = f"a {float_model.KIND} or a {network.KIND} is wanted"
-    raise UserError(f"{file}: holds a {kind}, {wanted}; name another file")
+    return load_any(file)
 
 
 def import_model(
@@ -171,8 +164,8 @@ def evaluate(
     return evaluation.evaluate(network, data, model, word_bits, progress, chosen)
 
 
-def run(model: FloatModel | Network, data: Dataset) -> Run:
-    """Run `data` through a float model or a network, in real values.
+def run(model: AnyFloat | AnyNetwork, data: Dataset) -> Run:
+    """Run `data` through a float model or a network of either kind, in real values.
 
     The result has the outputs of each sequence, and the states that it left. Sequences start from
     the data's `states`, where it has some. A network runs bit for bit as the hardware does.

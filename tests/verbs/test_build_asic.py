@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import deltaloom as dl
 from deltaloom import cli
 from deltaloom.boards.asic.energy import PartEnergy
 from deltaloom.boards.asic.library import read_library
@@ -16,6 +17,7 @@ from deltaloom.boards.asic.macros import Macro, MacroModel, liberty
 from deltaloom.boards.asic.netlist import PartArea
 from deltaloom.boards.asic.report import AsicReport
 from deltaloom.boards.asic.timing import Step, TimingPath
+from deltaloom.golden.integer_lstm.synthetic import make_lstm_network
 from deltaloom.golden.models.synthetic import make_network
 
 TINY = Path(__file__).parents[1] / "boards" / "asic" / "tiny.lib"
@@ -107,6 +109,13 @@ def test_the_figures_are_printed_and_written(network, builds, capsys):
     page = (folder / "report.html").read_text()
     assert "Worst path between registers" in page
     assert "energy a frame, nJ" in page
+
+
+def test_an_integer_only_lstm_is_built(network, builds):
+    floats = make_lstm_network("plain", (3, 2), classes=2)
+    dl.quantize_integer_lstm(floats, dl.Dataset((np.eye(3, dtype=np.float32),))).save(network)
+    assert run(network, *LIBRARY, "--data", str(network.parent / "data.npy")) == 0
+    assert builds.options["config"].arithmetic == "integer-lstm" and builds.frames == [5]
 
 
 def test_without_data_nothing_is_simulated(network, builds, capsys):

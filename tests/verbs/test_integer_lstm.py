@@ -10,6 +10,7 @@ import deltaloom as dl
 from deltaloom import cli
 from deltaloom.boards.flow.design import BoardDesign
 from deltaloom.golden.data import Dataset
+from deltaloom.golden.evaluation.thresholds import uniform_thresholds
 from deltaloom.golden.integer_lstm.engine import run as run_golden
 from deltaloom.golden.integer_lstm.export import float_to_tflite, to_tflite
 from deltaloom.golden.integer_lstm.float_network import FloatNetwork, to_model
@@ -17,6 +18,7 @@ from deltaloom.golden.integer_lstm.network import IntegerNetwork
 from deltaloom.golden.integer_lstm.recipe import quantize
 from deltaloom.golden.integer_lstm.synthetic import make_frames, make_lstm_network
 from deltaloom.golden.models.float_model import FloatModel
+from deltaloom.golden.reports.lstm_paths import describe_lstm
 
 
 @pytest.fixture
@@ -42,9 +44,11 @@ def run(place, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
 
     def of(words):
+        """Warnings, which random networks get, are left out of the errors."""
         code = cli.main(words.split())
         out = capsys.readouterr()
-        return code, out.out, out.err
+        lines = out.err.splitlines(keepends=True)
+        return code, out.out, "".join(line for line in lines if not line.startswith("warning: "))
 
     return of
 
@@ -67,6 +71,33 @@ def test_quantize_writes_the_network_and_a_file_for_litert(run, place):
     assert cell in out and f"{network.size_bits / 8000:.1f} kB -> net" in out
 
 
+def test_quantize_tells_each_path_and_writes_a_page(run, place):
+    words = "quantize normed --data data.npz --scheme integer-lstm -o net --report page.html"
+    code, out, err = run(f"{words} --json out.json")
+    assert (code, err) == (0, "") and "report -> page.html" in out
+    network, numbers = (
+        IntegerNetwork.load(place / "net"),
+        json.loads((place / "out.json").read_text()),
+    )
+    reports = describe_lstm(
+        network, FloatNetwork.load(place / "normed"), Dataset.load(place / "data.npz")
+    )
+    assert [(path["name"], path["product_sqnr"]) for path in numbers["paths"]] == [
+        (report.name, report.product_sqnr) for report in reports
+    ]
+    assert {"lstm.0.m", "linear.0.x"} <= {path["name"] for path in numbers["paths"]}
+    layers = [layer["name"] for layer in numbers["saturation"]["layers"]]
+    assert layers == ["lstm.0", "lstm.0.projection", "linear.0"]
+    titles = ["Paths", "Codes and scales", "Saturation", "Weights and activations"]
+    text = (place / "page.html").read_text()
+    places = [text.index(f"<h2>{title}") for title in titles]
+    assert places == sorted(places)
+    assert f"{network.x.scale:.4g}, {network.x.zero_point}" in text
+    run(QUANTIZE)
+    assert (place / "net.report.html").is_file()  # as of other schemes
+    assert run(f"{QUANTIZE} --report none")[1].count("report -> ") == 0
+
+
 def test_what_quantize_wrote_is_imported_again(run, place):
     assert run(f"{QUANTIZE} --tflite net.tflite")[0] == 0
     code, out, _ = run("import net.tflite -o again --labels no,yes,maybe --no-check")
@@ -87,7 +118,7 @@ def test_float_files_that_no_cell_covers_are_for_this_scheme(run, place):
     assert "coupled gates, peepholes, layer norm, projection, cell clip" in out
     assert isinstance(dl.load(place / "floats"), FloatNetwork)
     code, _, err = run("quantize floats --data data.npz -o net")
-    assert code == 2 and err.endswith("`deltaloom quantize --scheme integer-lstm` takes it\n")
+    assert code == 2 and err.endswith("integer-lstm`, `sweep` and `search` take it\n")
     assert run("quantize floats --data data.npz --scheme integer-lstm -o net")[0] == 0
     assert run("evaluate net --data data.npz --model floats")[0] == 0
 
@@ -138,7 +169,19 @@ def test_evaluate_with_other_thresholds_and_a_report(run, place):
     assert code == 0 and "report -> page.html" in out
     numbers = json.loads((place / "out.json").read_text())
     assert numbers["thresholds"] == {"lstm.0.x": 0, "lstm.0.h": 9, "linear.0.x": 2}
-    assert "lstm.0.h" in (place / "page.html").read_text()
+    network = IntegerNetwork.load(place / "net")
+    area = dl.estimate(network)
+    assert numbers["estimated_area"]["luts"] == area.luts
+    assert numbers["estimated_cycles_per_step"]["dense"] == area.cycles_per_step_dense
+    assert numbers["boards"]["ulx3s_85f"]["fits"] and numbers["estimated_energy_nj"] is None
+    text = (place / "page.html").read_text()
+    titles = ("Error and cost", "Hardware, estimated", "Saturation", "Codes and scales")
+    for title in (*titles, "Events over time"):
+        assert f"<h2>{title}" in text
+    assert "<h2>Paths" not in text
+    assert run(f"{words} --model model --report page.html")[0] == 0
+    text = (place / "page.html").read_text()
+    assert "<h2>Paths" in text and "histogram of lstm.0.h activations" in text
     code, _, err = run("evaluate net --data data.npz --threshold lstm.0.z=9")
     assert code == 2 and "no such path; paths: lstm.0.x, lstm.0.h, linear.0.x" in err
 
@@ -148,6 +191,7 @@ def test_tune(run, place, method):
     run(QUANTIZE)
     words = f"tune net --data data.npz --method {method} --allowed 5 --workers 1 -o tuned"
     code, _, err = run(f"{words} --candidates 0,8,32 --model model")
+    assert "<h2>Saturation" in (place / "tuned.report.html").read_text()
     assert (code, err) == (0, "")
     tuned = IntegerNetwork.load(place / "tuned")
     thresholds = {name: path.threshold for name, path in tuned.paths()}
@@ -231,17 +275,97 @@ def test_finetuning_refuses_by_name(run):
     code, out, err = run("finetune net --model model --data data.npz --tune-data data.npz -o out")
     assert (code, out) == (2, "")
     assert err == (
-        "deltaloom: net: holds an integer-only LSTM network, a quantized network is wanted; "
-        "`deltaloom evaluate`, `tune`, `generate`, `simulate`, `build` and `run` take it; for all "
-        "else, quantize the float model with another scheme\n"
+        "deltaloom: net: holds an integer-only LSTM network, a quantized network is wanted; all "
+        "verbs but `deltaloom quantize` and `finetune` take it: choose its thresholds with "
+        "`deltaloom tune`, or quantize the float model with another scheme\n"
     )
 
 
-@pytest.mark.parametrize("words", ["sweep floats --data data.npz --test data.npz"])
-def test_verbs_of_float_models_refuse_by_name(run, words):
+def test_sweep_beside_our_own_arithmetic(run, place):
+    words = "sweep model --data data.npz --test data.npz --weights 8 --activations 8"
+    words += " --scheme integer-lstm --scheme 4-bit --thresholds 8,0,8 --report page.html"
+    code, out, err = run(f"{words} --json out.json -o out.csv")
+    assert (code, err) == (0, "") and "integer-lstm" in out
+    found = json.loads((place / "out.json").read_text())
+    names = ["", "", "integer-lstm", "integer-lstm", "4-bit", "4-bit"]
+    by_name = {(p["scheme"], p["threshold"]): p for p in found["points"]}
+    assert sorted(p["scheme"] for p in found["points"]) == sorted(names)
+    assert by_name["4-bit", 0]["weight_bits"] is None  # 16 of the candidate's path
+    run(QUANTIZE)
+    network, data = IntegerNetwork.load(place / "net"), Dataset.load(place / "data.npz")
+    for threshold in (0, 8):
+        point = by_name["integer-lstm", threshold]
+        own = dl.evaluate(uniform_thresholds(network, threshold), data, dl.load(place / "model"))
+        assert (point["error"], point["eliminated"]) == (own.delta_error, own.eliminated_operations)
+        assert point["size_bits"] == network.size_bits and point["weight_bits"] == 8
+        assert found["float_error"] == own.float_error
+    text = (place / "page.html").read_text()
+    assert "<h2>Delta thresholds" in text and "<h2>Schemes, threshold 0" in text
+    assert (place / "out.csv").read_text().count("\n") == 7
+
+
+def test_sweep_of_float_networks_and_of_networks(run, place):
     run("import normed.tflite -o floats --no-check")
-    code, _, err = run(words)
-    assert code == 2 and "no cell has all that its layers have" in err
+    run("quantize floats --data data.npz --scheme integer-lstm -o net")
+    sweep = "--test data.npz --thresholds 0,4 --json"
+    assert run(f"sweep floats --data data.npz {sweep} floats.json")[0] == 0
+    assert run(f"sweep net --model floats {sweep} net.json")[0] == 0
+    files = [(place / name).read_text() for name in ("floats.json", "net.json")]
+    assert files[0] == files[1] and json.loads(files[0])["float_error"] is not None
+    code, out, _ = run(f"sweep net {sweep} net.json --keep-input")
+    assert code == 0 and "float" not in out
+    assert json.loads((place / "net.json").read_text())["float_error"] is None
+    code, _, err = run(f"sweep floats --data data.npz {sweep} x --scheme 8-bit")
+    assert code == 2 and "8-bit: floats holds a float LSTM network, which no cell covers" in err
+
+
+def test_search(run, place):
+    """The same of a float model, of a float network and of a network beside its model."""
+    options = "--tune-data data.npz --thresholds 0,9,30 --evaluations 30 --workers 1"
+    run("import normed.tflite -o floats --no-check")
+    run("quantize floats --data data.npz --scheme integer-lstm -o net")
+    words = f"search floats --data data.npz {options} -o one --objective error --objective cycles"
+    code, out, err = run(f"{words} --knee")
+    assert (code, err) == (0, "") and "paths: lstm.0.x lstm.0.h lstm.0.m linear.0.x" in out
+    assert not (place / "one" / "scheme.toml").exists() and "scheme.toml" not in out
+    front = json.loads((place / "one" / "front.json").read_text())
+    best = front["front"][front["knee"]]
+    network = IntegerNetwork.load(place / "one" / "network.safetensors")
+    assert {n: p.threshold for n, p in network.paths()} == best["thresholds"]
+    data = Dataset.load(place / "data.npz")
+    assert best["values"]["error"] == dl.evaluate(network, data).delta_error
+    assert best["values"]["cycles"] == pytest.approx(dl.estimate(network, data).cycles_per_step)
+    run(f"search net --model floats {options} -o two --objective error --objective cycles")
+    assert json.loads((place / "two" / "front.json").read_text()) == front
+    words = f"search model --scheme integer-lstm --data data.npz {options} -o three"
+    assert run(words)[0] == 0
+    found = json.loads((place / "three" / "front.json").read_text())
+    assert found["objectives"] == ["error", "eliminated"]
+    assert {tuple(bits) for one in found["front"] for bits in one["bits"].values()} == {(8, 8)}
+
+
+SEARCH = "search net --tune-data data.npz -o found"
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("--weights 4", "--weights: is for models that are quantized for each candidate, and here"),
+        ("--tied", "--tied: is for models that"),
+        ("--rounding gptq", "--rounding: is for models that"),
+        ("--beacons data.npz", "--beacons: is for models that"),
+        ("--data data.npz", "--data: net is quantized already; leave it out"),
+        ("--scheme integer-lstm", "--scheme: net is quantized already; leave it out"),
+        ("--objective nmse --objective energy", "objective energy: the energy model does not have"),
+        ("--vary skip=none,all", "skip: cannot vary, the network is quantized already"),
+    ],
+)
+def test_searches_of_a_network_that_are_none(run, words, text):
+    if "beacons" in words:
+        pytest.importorskip("torch")
+    run(QUANTIZE)
+    code, _, err = run(f"{SEARCH} {words}")
+    assert code == 2 and text in err and err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -249,7 +373,7 @@ def test_verbs_of_float_models_refuse_by_name(run, words):
     [
         (f"{QUANTIZE} --weight-bits 4", "--weight-bits: --scheme integer-lstm settles it; leave"),
         (f"{QUANTIZE} --path lstm.0.x=4/8", "--path: --scheme integer-lstm settles it; leave it"),
-        (f"{QUANTIZE} --report page.html", "--report: --scheme integer-lstm has none; leave it"),
+        (f"{QUANTIZE} --report model", "--report model: is another file of this run"),
         (f"{QUANTIZE} --tflite model", "--tflite model: "),
         (f"{QUANTIZE} --threshold 256", "threshold: 256 is not possible, it must be 0..255"),
         (
@@ -261,6 +385,20 @@ def test_verbs_of_float_models_refuse_by_name(run, words):
         ("import normed.tflite -o net --only x", "a .tflite file takes only --labels"),
         ("import normed.tflite -o normed.tflite", "is the checkpoint itself; name another file"),
         ("import gone.tflite -o net", "gone.tflite: no such file"),
+        ("sweep model --test data.npz", "--data: is missing; model is a float model"),
+        (
+            "search model --tune-data data.npz -o found",
+            "--data: is missing; model is a float model",
+        ),
+        (
+            "search model --data data.npz --tune-data data.npz --model model -o found",
+            "--model: mod",
+        ),
+        ("sweep model --data data.npz --test data.npz --model model", "--model: model is a float"),
+        (
+            "sweep model --data data.npz --test data.npz --thresholds a",
+            "--thresholds 'a': expected",
+        ),
     ],
 )
 def test_wrong_words(run, words, text):

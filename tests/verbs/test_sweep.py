@@ -10,9 +10,10 @@ import pytest
 from deltaloom import cli
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.evaluation.evaluate import error, run_dataset
+from deltaloom.golden.evaluation.thresholds import uniform_thresholds
 from deltaloom.golden.models.float_model import FloatLayer, FloatModel, FloatPath
 from deltaloom.golden.quantization.quantize import Scheme, quantize
-from deltaloom.verbs.sweep import read_widths
+from deltaloom.terminal.scheme_options import read_widths
 
 
 @pytest.fixture
@@ -68,6 +69,31 @@ def test_tables(files, tmp_path, capsys):
     )
     network = quantize(model, calibration, scheme)
     assert float(rows[2]["error"]) == error(test, run_dataset(network, test).real(network))
+
+
+def test_thresholds_of_a_network(files, tmp_path, capsys):
+    """A quantized network has thresholds alone to sweep, and needs nothing to calibrate on."""
+    model, calibration, test = (
+        FloatModel.load(files[0]),
+        Dataset.load(files[1]),
+        Dataset.load(files[2]),
+    )
+    network = quantize(model, calibration, Scheme(activation_bits=4))
+    network.save(tmp_path / "net.safetensors")
+    words = ["sweep", str(tmp_path / "net.safetensors"), "--test", str(files[2])]
+    words += ["--thresholds", "16,0,48", "-o", str(tmp_path / "out.json")]
+    assert cli.main(words) == 0
+    points = json.loads((tmp_path / "out.json").read_text())["points"]
+    assert [(p["scheme"], p["threshold"]) for p in points] == [("net", t) for t in (0, 16, 48)]
+    for point, codes in zip(points, (0, 1, 3), strict=True):
+        own = uniform_thresholds(network, codes)
+        assert point["error"] == error(test, run_dataset(own, test).real(own))
+        assert (point["weight_bits"], point["activation_bits"]) == (8, 4)
+    assert "float" not in capsys.readouterr().out
+    for option in ("--data", "--weights", "--scheme", "--rounding"):
+        value = {"--data": str(files[1]), "--rounding": "gptq"}.get(option, "8")
+        assert cli.main([*words, option, value]) == 2
+        assert f"{option}: {words[1]} is quantized already; leave it out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from distributed.scheduler import KilledWorker
 
 from ..golden.cells import load_cells
 from ..golden.errors import UserError
-from .problem import Bench, Problem, Values
+from .problem import AnyProblem, Bench, Values
 from .workers import Batch, Job, batches, run_batch
 
 PATIENCE = "10s"
@@ -33,13 +33,13 @@ class Dask:
     cells: the user's file of cells, which each worker reads.
     """
 
-    def __init__(self, problem: Problem, address: str, cells: Path | None = None) -> None:
+    def __init__(self, problem: AnyProblem, address: str, cells: Path | None = None) -> None:
         try:
             self._client: Any = Client(address, timeout=PATIENCE, set_as_default=False)
         except (OSError, ValueError, TimeoutError) as error:
             raise UserError(f"--dask {address}: no scheduler answers there ({error})") from error
         self._digest = problem.digest
-        self._client.register_plugin(_Problem(problem.digest, problem, cells))
+        self._client.register_plugin(_AnyProblem(problem.digest, problem, cells))
 
     def __enter__(self) -> "Dask":
         return self
@@ -64,10 +64,10 @@ class Dask:
             raise UserError(f"--dask: the cluster lost its workers ({error})") from error
 
 
-class _Problem(WorkerPlugin):  # type: ignore[misc]
+class _AnyProblem(WorkerPlugin):  # type: ignore[misc]
     """Puts a problem into a worker's memory when it starts."""
 
-    def __init__(self, digest: str, problem: Problem, cells: Path | None) -> None:
+    def __init__(self, digest: str, problem: AnyProblem, cells: Path | None) -> None:
         self.name = "deltaloom problem"
         self._parts = (digest, problem, cells)
 
@@ -80,7 +80,7 @@ _benches: dict[str, Bench] = {}
 _lock = threading.Lock()
 
 
-def _remember(digest: str, problem: Problem, cells: Path | None) -> None:
+def _remember(digest: str, problem: AnyProblem, cells: Path | None) -> None:
     if cells is not None:
         load_cells(cells)
     _benches.clear()

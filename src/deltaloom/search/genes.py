@@ -9,19 +9,23 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 from ..golden.errors import UserError
-from ..golden.evaluation.thresholds import scaled
+from ..golden.evaluation.networks import (
+    AnyNetwork,
+    AnyPath,
+    N,
+    activation_bits,
+    paths_by_layer,
+)
+from ..golden.evaluation.thresholds import LADDER, MOST_THRESHOLD, scaled
 from ..golden.models.float_model import FloatModel
-from ..golden.models.network import Network
 from ..golden.quantization.scheme import Bits, Scheme, check_bits
 
 Levels = tuple[int, ...]
 BITS = (2, 4, 8, 16)
 """Widths that the hardware has."""
-MOST_THRESHOLD = 255
-"""Of 8-bit codes."""
 SHARES = ("path", "layer")
 SETTINGS = ("skip", "word_bits", "lanes")
 """What may vary besides the paths' own genes: a field of the scheme, and of the accelerator."""
@@ -73,14 +77,15 @@ class Choice:
         found = replace(base, overrides={**base.overrides, **self.bits})
         return replace(found, skip=self.settings["skip"]) if "skip" in self.settings else found
 
-    def with_thresholds(self, network: Network) -> Network:
+    def with_thresholds(self, network: N) -> N:
         """The network with these thresholds in its paths' own codes, skipped parts included."""
         wanted = {}
         for name, path in network.paths():
-            own = next((n for n in self.thresholds if name == n or name.startswith(f"{n}.")), None)
+            parts = (n for n in self.thresholds if name.startswith(f"{n}."))
+            own = name if name in self.thresholds else next(parts, None)
             value = 0 if own is None or path.tokens else self.thresholds[own]
-            wanted[name] = max(scaled([value], path.quantizer.bits))
-        return network.with_thresholds(wanted)
+            wanted[name] = max(scaled([value], activation_bits(path)))
+        return cast(N, network.with_thresholds(wanted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,26 +123,54 @@ class Space:
         tied: weights and activations of a path have the same bits, of `weights`.
         settings: values by name, of `SETTINGS`.
         """
-        if share not in SHARES:
-            raise UserError(f"share: {share!r} is not possible, it must be {' or '.join(SHARES)}")
         for what, values in (("weights", weights), ("activations", activations)):
             for bits in values:
                 check_bits(f" of {what}", (bits, bits))
-        for value in thresholds:
-            if value not in range(MOST_THRESHOLD + 1):
-                raise UserError(
-                    f"threshold: {value!r} is not possible, it must be 0..{MOST_THRESHOLD}"
-                )
         found: list[Gene] = []
         tokens = _token_paths(model)
-        for paths in _groups(model, share):
+        for paths in _groups(_paths_by_layer(model), share):
             if tied:
                 found.append(Gene("bits", paths, _rising(weights)))
             else:
                 found.append(Gene("weights", paths, _rising(weights)))
                 found.append(Gene("activations", paths, _rising(activations)))
             if not {*paths} <= tokens:
-                found.append(Gene("threshold", paths, _rising(thresholds)[::-1]))
+                found.append(_threshold_gene(paths, thresholds))
+        return cls._of(found, settings)
+
+    @classmethod
+    def of_network(
+        cls,
+        network: AnyNetwork,
+        *,
+        thresholds: Sequence[int] = LADDER,
+        share: str = "path",
+        settings: Mapping[str, Sequence[Any]] | None = None,
+    ) -> "Space":
+        """The space of a network that is quantized already: thresholds, its bits are fixed.
+
+        thresholds, share, settings: as in `of`; "skip" cannot vary.
+        """
+        if "skip" in (settings or {}):
+            raise UserError("skip: cannot vary, the network is quantized already; leave it out")
+        paths: dict[str, AnyPath] = dict(network.paths())
+        found = []
+        for group in _groups(paths_by_layer(network), share):
+            found += [
+                gene
+                for name in group
+                for gene in (
+                    Gene("weights", (name,), (paths[name].weight_bits,)),
+                    Gene("activations", (name,), (activation_bits(paths[name]),)),
+                )
+            ]
+            if not all(paths[name].tokens for name in group):
+                found.append(_threshold_gene(group, thresholds))
+        return cls._of(found, settings)
+
+    @classmethod
+    def _of(cls, found: list[Gene], settings: Mapping[str, Sequence[Any]] | None) -> "Space":
+        """Of the paths' genes, and of settings."""
         for name, options in (settings or {}).items():
             if name not in SETTINGS:
                 raise UserError(f"{name}: cannot vary; settings: {', '.join(SETTINGS)}")
@@ -197,11 +230,26 @@ class Space:
         return [*found.values()]
 
 
-def _groups(model: FloatModel, share: str) -> list[tuple[str, ...]]:
-    layers = [[f"{layer.name}.{layer.at(path)}" for path in layer.paths] for layer in model.layers]
+def _paths_by_layer(model: FloatModel) -> list[tuple[str, ...]]:
+    return [
+        tuple(f"{layer.name}.{layer.at(path)}" for path in layer.paths) for layer in model.layers
+    ]
+
+
+def _groups(layers: Sequence[tuple[str, ...]], share: str) -> list[tuple[str, ...]]:
+    """Paths that have genes together."""
+    if share not in SHARES:
+        raise UserError(f"share: {share!r} is not possible, it must be {' or '.join(SHARES)}")
     if share == "layer":
-        return [tuple(names) for names in layers]
+        return [*layers]
     return [(name,) for names in layers for name in names]
+
+
+def _threshold_gene(paths: tuple[str, ...], thresholds: Sequence[int]) -> Gene:
+    for value in thresholds:
+        if value not in range(MOST_THRESHOLD + 1):
+            raise UserError(f"threshold: {value!r} is not possible, it must be 0..{MOST_THRESHOLD}")
+    return Gene("threshold", paths, _rising(thresholds)[::-1])
 
 
 def _token_paths(model: FloatModel) -> set[str]:

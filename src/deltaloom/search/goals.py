@@ -13,6 +13,8 @@ from ..golden.errors import UserError
 from .catalogue import find_cost
 
 ERRORS = ("error", "nmse")
+FLOAT, DENSE = "float", "thresholds 0"
+"""What "nmse" may be to."""
 FITS = "board"
 """The value that tells how much of a board is used, less 1."""
 
@@ -37,12 +39,14 @@ class Objective:
         return f"{self.title}, {self.unit}" if self.unit else self.title
 
 
-def find_objective(name: str, metric: tuple[str, str] = ("error", "")) -> Objective:
-    """An objective by name; metric: title and unit of "error"."""
+def find_objective(
+    name: str, metric: tuple[str, str] = ("error", ""), exact: str = FLOAT
+) -> Objective:
+    """An objective by name; metric: title and unit of "error"; exact: what "nmse" is to."""
     if name == "error":
         return Objective(name, *metric)
     if name == "nmse":
-        return Objective(name, "NMSE to float", "dB")
+        return Objective(name, f"NMSE to {exact}", "dB")
     cost = find_cost(name)
     return Objective(name, cost.title, cost.unit, cost.more)
 
@@ -71,8 +75,9 @@ class Goals:
         limits: Mapping[str, float] | None = None,
         metric: tuple[str, str] = ("error", ""),
         board: str = "",
+        exact: str = FLOAT,
     ) -> "Goals":
-        """Goals by names."""
+        """Goals by names; metric, exact: as in `find_objective`."""
         names = list(dict.fromkeys(objectives))
         if len(names) not in (2, 3):
             raise UserError(f"objectives: {', '.join(names) or 'none'}; give two or three")
@@ -82,9 +87,9 @@ class Goals:
                 "bits would be best"
             )
         limits = dict(limits or {})
-        limited = [find_objective(name, metric) for name in limits]
+        limited = [find_objective(name, metric, exact) for name in limits]
         return cls(
-            tuple(find_objective(name, metric) for name in names),
+            tuple(find_objective(name, metric, exact) for name in names),
             limits,
             frozenset(one.name for one in limited if one.more),
             board,

@@ -9,20 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from ..golden.errors import UserError
-from ..golden.evaluation.metrics import Metric
+from ..golden.evaluation.networks import thresholds_of
 from ..golden.quantization.scheme import Scheme
 from ..golden.writing import write_text
 from .costs import COSTS
 from .evaluations import Solution
+from .genes import Choice
 from .goals import ERRORS, find_objective
-from .problem import Problem
+from .network_problem import NetworkProblem
+from .problem import AnyProblem, Problem
 from .search import Search
 
 HIDDEN = ("roles", "overrides", "weight_bits", "activation_bits")
 """Fields of `Scheme` that the paths' bits stand for."""
 
 
-def plain(search: Search, problem: Problem) -> dict[str, Any]:
+def plain(search: Search, problem: AnyProblem) -> dict[str, Any]:
     """The front, all solutions and how they came about, as lists, dicts, texts and numbers."""
     goals = search.goals
     return {
@@ -35,7 +37,7 @@ def plain(search: Search, problem: Problem) -> dict[str, Any]:
         "board": goals.board,
         "evaluations": search.evaluations,
         "frames": problem.dataset.frames,
-        "values": values_of(search, problem.metric),
+        "values": values_of(search, problem),
         "genes": [
             {"name": gene.name, "kind": gene.kind, "paths": gene.paths, "values": gene.values}
             for gene in search.space.genes
@@ -52,18 +54,21 @@ def plain(search: Search, problem: Problem) -> dict[str, Any]:
     }
 
 
-def values_of(search: Search, metric: Metric) -> list[dict[str, Any]]:
+def values_of(search: Search, problem: AnyProblem) -> list[dict[str, Any]]:
     """Name, title, unit and sense of values: objectives, limits, then what costs no time."""
     own = [name for name in search.goals.names if name != "board"]
     scored = not math.isnan(search.front[0].values["error"])
     names = dict.fromkeys((*own, *(("error",) if scored else ()), "nmse", *COSTS))
-    found = [find_objective(name, (metric.title, metric.unit)) for name in names]
+    metric = (problem.metric.title, problem.metric.unit)
+    found = [find_objective(name, metric, problem.reference) for name in names]
     return [
         {"name": one.name, "title": one.title, "unit": one.unit, "more": one.more} for one in found
     ]
 
 
-def _entry(search: Search, problem: Problem, one: Solution, number: int | None) -> dict[str, Any]:
+def _entry(
+    search: Search, problem: AnyProblem, one: Solution, number: int | None
+) -> dict[str, Any]:
     choice = search.space.choice(one.levels)
     texts = {}
     for path, (weights, activations) in choice.bits.items():
@@ -108,21 +113,37 @@ def _sensitivities(search: Search) -> list[dict[str, Any]]:
     return found
 
 
-def scheme_text(search: Search, problem: Problem, one: Solution) -> str:
-    """The scheme of a solution as `deltaloom quantize --scheme` reads it.
+def scheme_text(search: Search, problem: AnyProblem, one: Solution) -> str:
+    """A solution in text, with its values as comments.
 
-    Thresholds and hardware options, which a scheme has not, are comments.
+    Of a model it is the scheme as `deltaloom quantize --scheme` reads it; thresholds and hardware
+    options, which a scheme has not, are comments. Of a network it is the options that set its
+    thresholds.
     """
     choice = search.space.choice(one.levels)
-    scheme, usual = choice.scheme(problem.scheme), Scheme()
     lines = [f"# {name}: {_written(value)}" for name, value in one.values.items()]
-    thresholds = {path: value for path, value in choice.thresholds.items() if value}
-    if thresholds:
-        lines.append("# thresholds in 8-bit codes; of other widths the same part of the range")
-        lines += [f"# {path}: {value}" for path, value in thresholds.items()]
     hardware = {name: value for name, value in choice.settings.items() if name != "skip"}
     options = [f"--{name.replace('_', '-')} {value}" for name, value in hardware.items()]
-    lines += [f"# deltaloom generate {' '.join(options)}"] * bool(options)
+    generate = [f"# deltaloom generate {' '.join(options)}"] * bool(options)
+    if isinstance(problem, Problem):
+        lines += [*_threshold_comments(choice), *generate, *_scheme(choice.scheme(problem.scheme))]
+    elif isinstance(problem, NetworkProblem):
+        chosen = thresholds_of(choice.with_thresholds(problem.network))
+        lines += [*generate, *(f"--threshold {path}={codes}" for path, codes in chosen.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _threshold_comments(choice: Choice) -> list[str]:
+    thresholds = {path: value for path, value in choice.thresholds.items() if value}
+    if not thresholds:
+        return []
+    head = "# thresholds in 8-bit codes; of other widths the same part of the range"
+    return [head, *(f"# {path}: {value}" for path, value in thresholds.items())]
+
+
+def _scheme(scheme: Scheme) -> list[str]:
+    """What of it is not usual, and the bits of its paths."""
+    lines, usual = [], Scheme()
     for each in fields(Scheme):
         value = getattr(scheme, each.name)
         if each.name not in HIDDEN and value is not None and value != getattr(usual, each.name):
@@ -130,10 +151,10 @@ def scheme_text(search: Search, problem: Problem, one: Solution) -> str:
     lines.append("[paths]")
     for path, (weights, activations) in scheme.overrides.items():
         lines.append(f'{json.dumps(path)} = "{weights}/{activations}"')
-    return "\n".join(lines) + "\n"
+    return lines
 
 
-def page(search: Search, problem: Problem, title: str) -> str:
+def page(search: Search, problem: AnyProblem, title: str) -> str:
     """The front as one HTML page that needs nothing else."""
     found = plain(search, problem)
     limits = ", ".join(f"{name} {limit:g}" for name, limit in search.goals.limits.items())
@@ -156,7 +177,7 @@ def _template() -> str:
     return files(__package__).joinpath("page.html").read_text(encoding="utf-8")
 
 
-def write_page(file: Path, search: Search, problem: Problem, title: str) -> None:
+def write_page(file: Path, search: Search, problem: AnyProblem, title: str) -> None:
     """Write `page`, whole or not at all."""
     write_text(page(search, problem, title), file)
 

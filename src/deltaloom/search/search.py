@@ -6,18 +6,19 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from ..golden.errors import UserError
-from ..golden.models.network import Network
+from ..golden.evaluation.networks import N
 from .beacons import BEACON, Beacons, WithBeacons
 from .evaluations import BudgetSpentError, Evaluations, Mark, Show, Solution
 from .genes import Space
 from .goals import Goals
 from .log import Log, Warn
 from .methods import find_method
-from .problem import Bench, Problem
+from .problem import AnyProblem, Bench
 from .work import Work
 from .workers import Workers
 
@@ -72,10 +73,10 @@ class Search:
 
 
 def search(
-    problem: Problem,
+    problem: AnyProblem,
     space: Space,
     goals: Goals,
-    workers: Callable[[Problem, Bench], Workers],
+    workers: Callable[[AnyProblem, Bench], Workers],
     *,
     method: str = "sensitivity",
     evaluations: int = BUDGET,
@@ -107,7 +108,6 @@ def search(
         raise UserError(f"evaluations: {evaluations} is not possible, it must be at least 2")
     bench = Bench(problem)
     top = bench.quantize(space.choice(space.tops))
-    paths = [f"{layer.name}.{layer.at(p)}" for layer in problem.model.layers for p in layer.paths]
     crew = workers(problem, bench)
     if beacons is None:
         known = Log(log, problem.digest, warn)
@@ -115,7 +115,9 @@ def search(
         known = Log(log, problem.digest, warn, beacons.serve)
         crew = WithBeacons(crew, bench, beacons)
     with crew:
-        found = Evaluations(space, goals, crew, known, evaluations, Work.of(top, paths), show)
+        found = Evaluations(
+            space, goals, crew, known, evaluations, Work.of(top, problem.paths), show
+        )
         float_error = bench.float_error()
         _measure_corners(found, float_error)
         with suppress(BudgetSpentError):
@@ -176,8 +178,8 @@ def _changed(space: Space, one: Solution) -> int:
 
 
 def network_of(
-    problem: Problem, space: Space, one: Solution, beacons: Beacons | None = None
-) -> Network:
+    problem: AnyProblem[N], space: Space, one: Solution, beacons: Beacons | None = None
+) -> N:
     """The network that a solution stands for, with its thresholds.
 
     beacons: of the search. Raises UserError where the solution's is not there.
@@ -185,9 +187,7 @@ def network_of(
     choice = space.choice(one.levels)
     number = int(one.values.get(BEACON, -1))
     if number < 0:
-        bench = Bench(problem)
-    elif beacons is None:
+        return choice.with_thresholds(Bench(problem).quantize(choice))
+    if beacons is None:
         raise UserError(f"beacons: the solution is by beacon {number}; give those of its search")
-    else:
-        bench = beacons[number].bench
-    return choice.with_thresholds(bench.quantize(choice))
+    return choice.with_thresholds(cast(N, beacons[number].bench.quantize(choice)))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..boards.flow.fits import fit_board
 from ..boards.registry import find_board
-from ..golden.models.network import Network
+from ..golden.evaluation.networks import AnyNetwork
 from ..hw.compiler.fit import derive_config
 from ..hw.compiler.plan import Plan
 from ..hw.config import AcceleratorConfig
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def accelerator(network: Network, found: Found) -> AcceleratorConfig:
+def accelerator(network: AnyNetwork, found: Found) -> AcceleratorConfig:
     """The smallest accelerator that holds the network, with the candidate's settings."""
     options: Options = found.options
     settings = found.choice.settings

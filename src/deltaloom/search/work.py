@@ -8,8 +8,10 @@ from typing import Any
 
 from ..golden.arithmetic import Ints
 from ..golden.evaluation.evaluate import VECTOR_BITS, size_bits
+from ..golden.evaluation.networks import AnyNetwork
+from ..golden.integer_lstm.network import IntegerNetwork
 from ..golden.models import graph
-from ..golden.models.network import Network, path_name
+from ..golden.models.network import path_name
 from ..golden.quantization.scheme import Bits
 from .genes import Choice
 
@@ -52,8 +54,10 @@ class Work:
     vector_bits: int = 0
 
     @classmethod
-    def of(cls, network: Network, paths: Sequence[str]) -> "Work":
+    def of(cls, network: AnyNetwork, paths: Sequence[str]) -> "Work":
         """The work of a network; paths: names of the model's paths that it was made of."""
+        if isinstance(network, IntegerNetwork):
+            return cls._of_integers(network)
         products = []
         for at, layer in enumerate(network.layers):
             own = graph.shared_with(network.layers, at) is None
@@ -72,6 +76,24 @@ class Work:
             products=tuple(products),
             elementwise=sum(layer.cell.products * layer.units for layer in network.layers),
             vector_bits=size_bits(network) - network.weight_bits,
+        )
+
+    @classmethod
+    def _of_integers(cls, network: IntegerNetwork) -> "Work":
+        products = tuple(
+            Product(
+                path=name,
+                macs=path.rows * path.columns,
+                weight_bits=path.weight_bits,
+                activation_bits=path.activation_bits,
+                stored=path.rows * path.columns,
+            )
+            for name, path in network.paths()
+        )
+        return cls(
+            products=products,
+            elementwise=sum(layer.elementwise for layer in network.layers),
+            vector_bits=network.size_bits - sum(p.stored * p.weight_bits for p in products),
         )
 
     @property
@@ -128,7 +150,7 @@ class Found:
     """
 
     choice: Choice
-    network: Network
+    network: AnyNetwork
     work: Work
     error: float
     nmse: float

@@ -18,7 +18,7 @@ from typing import Protocol
 from ..golden.cells import load_cells
 from ..golden.errors import UserError
 from .genes import Choice
-from .problem import Bench, Problem, Values
+from .problem import AnyProblem, Bench, Values
 
 Job = tuple[Choice, bool]
 """A choice, and whether its evaluation is thin."""
@@ -59,7 +59,7 @@ def run_batch(bench: Bench, batch: Batch) -> list[tuple[int, Values]]:
 class Inline:
     """This process, one job after the other."""
 
-    def __init__(self, problem: Problem, bench: Bench | None = None) -> None:
+    def __init__(self, problem: AnyProblem, bench: Bench | None = None) -> None:
         self._bench = bench or Bench(problem)
 
     def __enter__(self) -> "Inline":
@@ -82,7 +82,7 @@ class Processes:
     cells: the user's file of cells, which each process reads.
     """
 
-    def __init__(self, problem: Problem, count: int, cells: Path | None = None) -> None:
+    def __init__(self, problem: AnyProblem, count: int, cells: Path | None = None) -> None:
         if count < 1:
             raise UserError(f"workers: {count} is not possible, it must be at least 1")
         self._problem, self._count, self._cells = problem, count, cells
@@ -138,7 +138,7 @@ class Processes:
 _bench: Bench
 
 
-def _start(problem: Problem, cells: Path | None) -> None:
+def _start(problem: AnyProblem, cells: Path | None) -> None:
     global _bench
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
     threading.Thread(target=_end_with_parent, daemon=True).start()

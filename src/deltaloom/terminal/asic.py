@@ -136,7 +136,7 @@ def build_asic(args: argparse.Namespace, clock_mhz: float | None, cycles: float 
     from ..boards.asic.macros import MACRO_BITS
     from ..boards.asic.report import AsicReport
     from ..golden.data import Dataset
-    from ..golden.models.network import Network
+    from ..golden.evaluation.networks import load_network
     from ..hw.compiler.fit import derive_config
     from ..sim.frames import choose_frames
     from ..sim.gates.run import check_tools as check_simulator
@@ -158,7 +158,7 @@ def build_asic(args: argparse.Namespace, clock_mhz: float | None, cycles: float 
     data: Path | None = getattr(args, "data", None)
     if data is not None:
         check_simulator()
-    network = Network.load(args.network)
+    network = load_network(args.network)
     config = derive_config(
         network,
         word_bits=getattr(args, "word_bits", None),

@@ -10,7 +10,6 @@ from .tables import print_table
 
 if TYPE_CHECKING:
     from ..golden.integer_lstm.float_network import FloatNetwork
-    from ..golden.integer_lstm.layers import Affine, Layer
     from ..golden.integer_lstm.network import IntegerNetwork
 
 
@@ -20,6 +19,7 @@ def print_lstm_layers(network: "IntegerNetwork | FloatNetwork") -> None:
     from rich.table import Table
 
     from ..golden.integer_lstm.network import IntegerNetwork
+    from ..golden.reports.lstm_sections import cell_format, scale_text
 
     integers = isinstance(network, IntegerNetwork)
     scaled = ("input\nscale, zero", "output\nscale, zero", "cell state\nformat")
@@ -29,7 +29,7 @@ def print_lstm_layers(network: "IntegerNetwork | FloatNetwork") -> None:
     if isinstance(network, IntegerNetwork):
         for layer in network.layers:
             numbers = (f"{layer.inputs:,}", f"{layer.outputs:,}")
-            scales = (_affine(layer.x), _affine(layer.y), _cell(layer))
+            scales = (scale_text(layer.x), scale_text(layer.y), cell_format(layer))
             table.add_row(escape(layer.name), layer.variant, *numbers, *scales)
     else:
         for each in network.layers:
@@ -68,13 +68,3 @@ def print_lstm_files(
         thresholds = any(path.threshold for _, path in network.paths())
         without = ", without its delta thresholds" if thresholds else ""
         console.print(f"for LiteRT{without} -> {escape(str(tflite))}", soft_wrap=True)
-
-
-def _affine(affine: "Affine") -> str:
-    return f"{affine.scale:.4g}, {affine.zero_point}"
-
-
-def _cell(layer: "Layer") -> str:
-    """The format of an LSTM's c."""
-    log2 = getattr(layer, "cell_log2", None)
-    return "" if log2 is None else f"Q{15 + log2}.{-log2}"

@@ -9,9 +9,8 @@ from .tables import print_table
 
 if TYPE_CHECKING:
     from ..golden.data import Dataset
+    from ..golden.evaluation.networks import AnyFloat, AnyNetwork
     from ..golden.evaluation.saturation import Saturation
-    from ..golden.models.float_model import FloatModel
-    from ..golden.models.network import Network
     from ..golden.reports.page import Section
     from ..golden.reports.paths import PathReport
 
@@ -38,9 +37,9 @@ class Numbers:
 
 
 def print_numbers(
-    network: "Network",
+    network: "AnyNetwork",
     data: "Dataset",
-    model: "FloatModel | None" = None,
+    model: "AnyFloat | None" = None,
     *,
     reports: "Sequence[PathReport]" = (),
 ) -> Numbers:
@@ -53,15 +52,12 @@ def print_numbers(
     from rich.table import Table
 
     from ..golden.evaluation.saturation import saturation
-    from ..golden.quantization.calibration import observe
-    from ..golden.quantization.norm_ranges import balanced_as
-    from ..golden.reports.paths import describe
+    from ..golden.reports.pairs import coded_pair
     from ..golden.reports.warnings import warnings_of
 
     some = data.first(FRAMES)
-    if model is not None and not reports and _alike(network, model):
-        model = balanced_as(model, network)
-        reports = describe(network, model, observe(model, some))
+    if model is not None and not reports:
+        reports = [path.report() for path in coded_pair(network, model, some)]
     found = saturation(network, some)
     head, *rows = found.rows()
     table = Table(*(text.replace(", ", ",\n") for text in head))
@@ -74,12 +70,3 @@ def print_numbers(
     for warning in warnings:
         Console(stderr=True).print(f"warning: {escape(warning)}", soft_wrap=True, highlight=False)
     return Numbers(found, warnings)
-
-
-def _alike(network: "Network", model: "FloatModel") -> bool:
-    """Whether the layers can be compared one by one."""
-    shapes = [
-        [(layer.kind, layer.units, layer.inputs) for layer in each.layers]
-        for each in (network, model)
-    ]
-    return shapes[0] == shapes[1]

@@ -162,8 +162,14 @@ def refuse_options(args: argparse.Namespace, scheme: str) -> None:
             raise UserError(f"--{name}: --scheme {scheme} settles it; leave it out")
 
 
-def read_options(args: argparse.Namespace) -> "Scheme":
-    """The scheme that the options describe."""
+def method_options(args: argparse.Namespace) -> list[str]:
+    """Those of `add_method` that are given."""
+    names = ("method", "clipping", "activation-clipping", *CHOICES)
+    return [f"--{name}" for name in names if name.replace("-", "_") in args]
+
+
+def read_options(args: argparse.Namespace, scheme: str = "") -> "Scheme":
+    """The scheme that the options describe; scheme: the name of one, in place of `--scheme`."""
     from ..golden.quantization.presets import method, read_scheme
     from ..golden.quantization.scheme import Scheme
 
@@ -173,8 +179,23 @@ def read_options(args: argparse.Namespace) -> "Scheme":
     given.update({name: getattr(args, name) for name in fields if name in args})
     if "path" in args:
         given["overrides"] = dict(map(_read_bits, args.path))
-    name = getattr(args, "scheme", AUTO)
+    name = scheme or getattr(args, "scheme", AUTO)
     return Scheme(**given) if name == AUTO else read_scheme(name, **given)
+
+
+def read_widths(option: str, words: str) -> list[int]:
+    """Numbers of bits, rising, from words such as "2-16" or "2,4,8"."""
+    widths: set[int] = set()
+    for word in words.split(","):
+        first, dash, last = word.partition("-")
+        if not first.isdecimal() or not (last if dash else first).isdecimal():
+            raise UserError(f"{option} {words!r}: expected widths such as 2-16, 8 or 2,4,8")
+        widths.update(range(int(first), int(last or first) + 1))
+    if not widths or not widths <= {*WIDTHS}:
+        raise UserError(
+            f"{option} {words!r}: widths must be within {WIDTHS[0]}..{WIDTHS[-1]}, at least one"
+        )
+    return sorted(widths)
 
 
 def read_target(args: argparse.Namespace) -> float | None:

@@ -15,6 +15,7 @@ OBJECTIVES = (
     "flip-flops, multipliers, block-rams, silago-speedup, silago-true-speedup, silago-energy (uJ), "
     "bitfusion-speedup, bitfusion-true-speedup, or FILE.py:FUNCTION"
 )
+WIDTHS = "2,4,8,16"
 NETWORK, SCHEME = "network.safetensors", "scheme.toml"
 BEACONS = "beacons"
 BEACON_DEFAULTS = {"errors": "1,15", "distance": "5", "epochs": "5"}
@@ -37,7 +38,8 @@ def add_search(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="NAME",
         default=argparse.SUPPRESS,
-        help=f"two or three of {OBJECTIVES}; may be repeated (default: error and size)",
+        help=f"two or three of {OBJECTIVES}; may be repeated (default: error and size, and of a "
+        "network error and eliminated)",
     )
     parser.add_argument(
         "--limit",
@@ -76,8 +78,8 @@ def add_search(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         default=argparse.SUPPRESS,
-        help=f"write the network of solution N of the front, {NETWORK}, and its {SCHEME} "
-        "(default: none)",
+        help=f"write the network of solution N of the front, {NETWORK}, and its {SCHEME} where it "
+        "was quantized for it (default: none)",
     )
     chosen.add_argument("--knee", action="store_true", help="the same of the front's knee")
 
@@ -110,13 +112,17 @@ def add_genes(parser: argparse.ArgumentParser) -> None:
     """What varies."""
     for what in ("weights", "activations"):
         parser.add_argument(
-            f"--{what}", metavar="BITS", default="2,4,8,16", help=f"widths of {what} to try"
+            f"--{what}",
+            metavar="BITS",
+            default=argparse.SUPPRESS,
+            help=f"widths of {what} to try (default: {WIDTHS}; a network's are fixed)",
         )
     parser.add_argument(
         "--thresholds",
         metavar="N,N,..",
-        default="0",
-        help="delta thresholds to try, in 8-bit codes; of other widths the same part of the range",
+        default=argparse.SUPPRESS,
+        help="delta thresholds to try, in 8-bit codes; of other widths the same part of the range "
+        "(default: 0; of a network 0,2,4,6,8,12,16,24,32,48)",
     )
     parser.add_argument(
         "--share",

@@ -12,7 +12,7 @@ from ..terminal.boards import boards_json, boards_section, print_boards
 from ..terminal.document import write_document
 from ..terminal.estimates import data_events, estimated_cycles, estimated_energy, planned
 from ..terminal.fidelity import print_outputs
-from ..terminal.numbers import Numbers, print_numbers
+from ..terminal.numbers import print_numbers
 from ..terminal.options import (
     add_data,
     add_metrics,
@@ -63,22 +63,19 @@ class Evaluate:
         from ..golden.data import Dataset
         from ..golden.evaluation.evaluate import evaluate
         from ..golden.evaluation.networks import load_float, load_network
-        from ..golden.models.float_model import FloatModel
-        from ..golden.models.network import Network
         from ..golden.reports.sections import evaluate_sections
 
         inputs = [args.network, args.data, *([args.model] if "model" in args else [])]
         page = report_file(args, None, *inputs)
         network = set_thresholds(load_network(args.network), getattr(args, "threshold", []))
         model = load_float(args.model) if "model" in args else None
-        known = model if isinstance(model, FloatModel) else None
         metrics = read_metrics(args)
         data = Dataset.load(args.data)
         with progress_bars() as progress:
             evaluation = evaluate(network, data, model, args.word_bits, progress, metrics)
         fits: Sequence[BoardFit] = ()
         hardware = Hardware()
-        plan = planned(network, args.word_bits) if isinstance(network, Network) else None
+        plan = planned(network, args.word_bits)
         if plan is not None:
             from ..boards.flow.fits import fit_boards
             from ..hw.estimates.area import estimate_area
@@ -93,17 +90,13 @@ class Evaluate:
         with together():
             if fits:
                 print_boards(fits)
-            numbers: Numbers | None = None
-            if isinstance(network, Network):
-                numbers = print_numbers(network, data, known)
+            numbers = print_numbers(network, data, model)
             _print(evaluation, network, hardware)
             estimates = {"boards": boards_json(fits), **hardware.plain()}
-            plain = {} if numbers is None else numbers.plain()
-            write_document(args, asdict(evaluation) | estimates | plain)
+            write_document(args, asdict(evaluation) | estimates | numbers.plain())
             if page is not None:
                 sections = evaluate_sections(network, evaluation, data, model)
-                if numbers is not None:
-                    sections.insert(1, numbers.section())
+                sections.insert(1, numbers.section())
                 if fits:
                     sections.insert(1, boards_section(fits, hardware.rows(evaluation)))
                 write_report(page, "evaluate", sections, *inputs)

@@ -2,6 +2,7 @@
 """`deltaloom quantize`: a float model and typical data in, a network of integers out."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from ..terminal.document import write_document
 from ..terminal.lstm_layers import plain_lstm_layers, print_lstm_files, print_lstm_layers
 from ..terminal.numbers import print_numbers
 from ..terminal.options import add_data, add_model, read_metrics
-from ..terminal.outputs import NOTHING, add_report, check_output, report_file, write_report
+from ..terminal.outputs import add_report, check_output, report_file, write_report
 from ..terminal.progress import progress_bars
 from ..terminal.scheme_options import (
     INTEGER_LSTM,
@@ -149,30 +150,46 @@ def _quantize_lstm(args: argparse.Namespace) -> None:
     from ..golden.integer_lstm.export import to_tflite
     from ..golden.integer_lstm.float_network import FloatNetwork, from_model
     from ..golden.integer_lstm.recipe import quantize
+    from ..golden.reports.lstm_sections import lstm_layers_section
+    from ..golden.reports.pairs import coded_pair
+    from ..golden.reports.sections import pair_sections
 
     refuse_options(args, INTEGER_LSTM)
-    if "report" in args and str(args.report) != NOTHING:
-        raise UserError(f"--report: --scheme {INTEGER_LSTM} has none; leave it out")
     tflite: Path | None = getattr(args, "tflite", None)
     if tflite is not None:
         check_file("--tflite", tflite, args.model, args.data, args.output)
+    others = (args.model, args.data, *([tflite] if tflite else []))
+    page = report_file(args, args.output, *others)
     model = load_float(args.model)
     data = Dataset.load(args.data)
     with progress_bars() as progress:
         floats = model if isinstance(model, FloatNetwork) else from_model(model)
         network = quantize(floats, data, progress, corrected=args.corrected)
         network = uniform_thresholds(network, args.threshold)
+        paths = coded_pair(network, floats, data)
     content = None if tflite is None else to_tflite(network)
+    reports = [path.report() for path in paths]
     with together():
         network.save(args.output)
         if tflite is not None and content is not None:
             with replacing(tflite) as temporary:
                 temporary.write_bytes(content)
-    print_lstm_layers(network)
-    print_lstm_files(network, data.frames, args.output, tflite)
-    figures = {"layers": plain_lstm_layers(network), "size_bits": network.size_bits}
-    figures |= {"notes": list(network.notes), "frames": data.frames}
-    write_document(args, {"output": args.output, "tflite": tflite, **figures})
+        print_lstm_layers(network)
+        _print_reports(reports)
+        numbers = print_numbers(network, data, reports=reports)
+        print_lstm_files(network, data.frames, args.output, tflite)
+        if page is not None:
+            first, *more = pair_sections(paths)
+            sections = [first, lstm_layers_section(network), numbers.section(), *more]
+            write_report(page, "quantize", sections, args.model, args.data)
+        figures = {"layers": plain_lstm_layers(network), "size_bits": network.size_bits}
+        figures |= {"notes": list(network.notes), "frames": data.frames}
+        figures |= {"paths": _plain_paths(reports)} | numbers.plain()
+        write_document(args, {"output": args.output, "tflite": tflite, **figures})
+
+
+def _plain_paths(reports: "Sequence[PathReport]") -> list[dict[str, Any]]:
+    return [asdict(report) | {"accumulator_bits": report.accumulator_bits} for report in reports]
 
 
 def _plain(
@@ -193,9 +210,7 @@ def _plain(
             }
             for layer in network.layers
         ],
-        "paths": [
-            asdict(report) | {"accumulator_bits": report.accumulator_bits} for report in reports
-        ],
+        "paths": _plain_paths(reports),
     }
     if found is not None:
         names = ("metric", "unit", "error", "exact", "limit", "float_error", "evaluations")
@@ -203,7 +218,7 @@ def _plain(
     return figures
 
 
-def _print_reports(reports: "tuple[PathReport, ...]") -> None:
+def _print_reports(reports: "Sequence[PathReport]") -> None:
     from rich.markup import escape
     from rich.table import Table
 

@@ -7,16 +7,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..golden.errors import UserError, printable
 from ..golden.writing import check_folder, write_text
 from ..terminal.accelerator_options import add_lanes, add_longest, add_word_bits
 from ..terminal.console import stdout
 from ..terminal.document import write_document, write_json
-from ..terminal.options import add_data, add_metrics, add_model, read_metrics
-from ..terminal.progress import progress_bars
-from ..terminal.scheme_options import add_method, read_options
+from ..terminal.options import add_metrics
+from ..terminal.originals import (
+    add_calibration,
+    add_model_or_network,
+)
+from ..terminal.scheme_options import INTEGER_LSTM, add_method
 from ..terminal.search_options import (
     BEACONS,
     FRONT,
@@ -28,17 +31,15 @@ from ..terminal.search_options import (
     add_genes,
     add_search,
     read_beacons,
-    read_limit,
-    read_numbers,
-    read_setting,
 )
+from ..terminal.search_problem import prepare
 from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
     from ..search.beacons import Rule
     from ..search.evaluations import Evaluations
     from ..search.genes import Space
-    from ..search.problem import Bench, Problem
+    from ..search.problem import AnyProblem, Bench
     from ..search.search import Search as Result
     from ..search.workers import Workers
 
@@ -51,11 +52,19 @@ class Search:
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.description = (
             "Looks for the networks that no other beats in all objectives: each path's weight and "
-            "activation bits, thresholds and hardware options. Every evaluation is kept in a log: "
+            "activation bits, thresholds and hardware options; of a network that is quantized "
+            "already, thresholds and hardware options. Every evaluation is kept in a log: "
             "a search that was interrupted goes on from there. See docs/search.md."
         )
-        add_model(parser)
-        add_data(parser, "typical sequences to calibrate on; labels are not needed")
+        add_model_or_network(parser)
+        add_calibration(parser)
+        parser.add_argument(
+            "--scheme",
+            choices=(INTEGER_LSTM,),
+            default=argparse.SUPPRESS,
+            help="make the integer-only LSTM of MODEL (docs/integer-lstm.md) and search its "
+            "thresholds; its bits are fixed (default: bits vary)",
+        )
         parser.add_argument(
             "--tune-data",
             type=Path,
@@ -89,16 +98,20 @@ class Search:
 
     def run(self, args: argparse.Namespace) -> None:
         from ..search.outputs import pick, plain, scheme_text, write_page
+        from ..search.problem import Problem
         from ..search.search import network_of, search
+        from ..training.options import check_torch
 
         check_folder("-o", args.output)
         options = read_beacons(args)
-        rule = None if options is None else _rule(args, options)
-        problem, space, goals = _prepare(args)
+        if options is not None:
+            check_torch()
+        problem, space, goals = prepare(args)
         beacons = None
-        if rule is not None:
+        if options is not None and isinstance(problem, Problem):
             from ..search.beacons import Beacons
 
+            rule = _rule(args, options)
             problem = replace(problem, more=rule.digest)
             beacons = Beacons(problem, rule)
         with _progress(args.evaluations) as show:
@@ -119,64 +132,17 @@ class Search:
         chosen = None if number is None else pick(result, number)
         write_json(plain(result, problem), args.output / FRONT)
         write_page(args.output / REPORT, result, problem, f"deltaloom search: {args.model.name}")
+        files = [FRONT, REPORT, LOG]
         if chosen is not None:
             network_of(problem, space, chosen, beacons).save(args.output / NETWORK)
-            write_text(scheme_text(result, problem, chosen), args.output / SCHEME)
+            files.append(NETWORK)
+            if isinstance(problem, Problem):
+                write_text(scheme_text(result, problem, chosen), args.output / SCHEME)
+                files.append(SCHEME)
         _print(result, problem, space, number)
-        files = [FRONT, REPORT, LOG] + ([NETWORK, SCHEME] if chosen is not None else [])
         _say(f"{', '.join(files)} -> {args.output}")
         written = {"picked": number, "files": files, "output": args.output}
         write_document(args, plain(result, problem) | {"measured": result.measured} | written)
-
-
-def _prepare(args: argparse.Namespace) -> tuple["Problem", "Space", Any]:
-    """What the search is about, from the arguments."""
-    from ..golden.data import Dataset
-    from ..golden.evaluation.metrics import metric_of
-    from ..golden.models.float_model import FloatModel
-    from ..golden.quantization.calibration import observe
-    from ..golden.quantization.norm_ranges import balance
-    from ..search.genes import Space
-    from ..search.goals import Goals
-    from ..search.options import Options
-    from ..search.problem import Problem
-    from .sweep import read_widths
-
-    scheme = read_options(args)
-    model = FloatModel.load(args.model)
-    data, tuning = Dataset.load(args.data), Dataset.load(args.tune_data)
-    metric = next(iter(read_metrics(args)), None) or metric_of(tuning)
-    names = getattr(args, "objective", ["error", "size"])
-    limits = dict(map(read_limit, getattr(args, "limit", [])))
-    goals = Goals.of(names, limits, (metric.title, metric.unit), args.board)
-    space = Space.of(
-        model,
-        weights=read_widths("--weights", args.weights),
-        activations=read_widths("--activations", args.activations),
-        thresholds=read_numbers("--thresholds", args.thresholds),
-        share=args.share,
-        tied=args.tied,
-        settings=dict(map(read_setting, getattr(args, "vary", []))),
-    )
-    with progress_bars() as progress:
-        model = balance(model, data, scheme.input_scale)
-        statistics = observe(model, data, progress)
-    problem = Problem(
-        model=model,
-        statistics=statistics,
-        dataset=tuning,
-        metric=metric,
-        scheme=scheme,
-        names=goals.names,
-        options=Options(
-            word_bits=args.word_bits,
-            lanes=args.lanes,
-            longest=args.longest,
-            clock_mhz=args.clock,
-        ),
-        board=args.board,
-    )
-    return problem, space, goals
 
 
 def _rule(args: argparse.Namespace, options: dict[str, str]) -> "Rule":
@@ -186,9 +152,8 @@ def _rule(args: argparse.Namespace, options: dict[str, str]) -> "Rule":
     """
     from ..golden.data import Dataset
     from ..search.beacons import Rule
-    from ..training.options import Options, check_torch
+    from ..training.options import Options
 
-    check_torch()
     try:
         low, high = map(float, options["errors"].split(","))
         distance, epochs = float(options["distance"]), int(options["epochs"])
@@ -208,10 +173,10 @@ def _rule(args: argparse.Namespace, options: dict[str, str]) -> "Rule":
     )
 
 
-def _crew(args: argparse.Namespace) -> Callable[["Problem", "Bench"], "Workers"]:
+def _crew(args: argparse.Namespace) -> Callable[["AnyProblem", "Bench"], "Workers"]:
     from ..search.workers import Inline, Processes
 
-    def make(problem: "Problem", bench: "Bench") -> "Workers":
+    def make(problem: "AnyProblem", bench: "Bench") -> "Workers":
         if "dask" in args:
             return _cluster(problem, args)
         if args.workers == 1:
@@ -221,7 +186,7 @@ def _crew(args: argparse.Namespace) -> Callable[["Problem", "Bench"], "Workers"]
     return make
 
 
-def _cluster(problem: "Problem", args: argparse.Namespace) -> "Workers":
+def _cluster(problem: "AnyProblem", args: argparse.Namespace) -> "Workers":
     try:
         from ..search.cluster import Dask
     except ImportError as error:
@@ -271,7 +236,7 @@ def _progress(total: int) -> Iterator[Callable[["Evaluations"], None]]:
         yield show
 
 
-def _print(result: "Result", problem: "Problem", space: "Space", picked: int | None) -> None:
+def _print(result: "Result", problem: "AnyProblem", space: "Space", picked: int | None) -> None:
     from rich.table import Table
 
     goals = result.goals

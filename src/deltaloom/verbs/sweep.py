@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`deltaloom sweep`: the error over widths of weights and of activations."""
+"""`deltaloom sweep`: the error over widths, schemes and delta thresholds."""
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,26 +12,54 @@ from ..golden.errors import UserError
 from ..golden.writing import together, write_text
 from ..terminal.console import stdout
 from ..terminal.document import write_document, write_json
-from ..terminal.options import add_data, add_metrics, add_model, read_metrics
+from ..terminal.options import add_metrics, read_metrics
+from ..terminal.originals import (
+    add_calibration,
+    add_model_or_network,
+    integer_lstm_of,
+    read_calibration,
+    refuse_calibration,
+    refuse_float_network,
+    refuse_quantized,
+    refuse_reference,
+)
 from ..terminal.outputs import add_report, check_output, report_file, write_report
 from ..terminal.progress import progress_bars
-from ..terminal.scheme_options import WIDTHS, add_method, read_options
+from ..terminal.scheme_options import (
+    INTEGER_LSTM,
+    add_method,
+    method_options,
+    read_options,
+    read_widths,
+)
+from ..terminal.search_options import read_numbers
 from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
+    from ..golden.data import Dataset
+    from ..golden.evaluation.networks import AnyFloat, AnyNetwork
+    from ..golden.evaluation.sweep import Candidate, SweepPoint
     from ..golden.evaluation.sweep import Sweep as Result
+    from ..golden.models.float_model import FloatModel
+    from ..golden.quantization.calibration import Progress
 
 FORMATS = (".csv", ".json")
+WIDEST = "16"
+"""Of weights and activations where nothing says otherwise."""
 
 
 class Sweep:
-    """Quantizes with each pair of widths, runs each network, prints and writes the errors."""
+    """Makes each network, runs it with each threshold, prints and writes the errors."""
 
-    help = "sweep the widths of weights and activations, 2 to 16 bits, in the golden model"
+    help = "sweep widths, schemes and delta thresholds in the golden model"
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
-        add_model(parser)
-        add_data(parser, "typical sequences to calibrate on; labels are not needed")
+        parser.description = (
+            "The error, the size and the operations eliminated of networks of several widths and "
+            "schemes, each with several delta thresholds. See docs/quantization.md."
+        )
+        add_model_or_network(parser)
+        add_calibration(parser)
         parser.add_argument(
             "--test",
             type=Path,
@@ -42,10 +72,28 @@ class Sweep:
             parser.add_argument(
                 f"--{what}",
                 metavar="BITS",
-                default="16",
+                default=argparse.SUPPRESS,
                 help=f"widths of {what} to try, such as 2-16, 8 or 2,4,8; every one with every "
-                "one of the other list",
+                f"one of the other list (default: {WIDEST}, or none beside --scheme)",
             )
+        parser.add_argument(
+            "--scheme",
+            action="append",
+            metavar="NAME|FILE.toml",
+            default=argparse.SUPPRESS,
+            help="the network of a scheme of `quantize`, too, such as 8-bit, M1 or integer-lstm, "
+            "the integer-only LSTM of docs/integer-lstm.md; may be repeated (default: none)",
+        )
+        parser.add_argument(
+            "--thresholds",
+            metavar="N,N,..",
+            default="0",
+            help="delta thresholds of all paths to try, in 8-bit codes; of other widths the same "
+            "part of the range",
+        )
+        parser.add_argument(
+            "--keep-input", action="store_true", help="the input frames' threshold stays 0"
+        )
         add_metrics(parser)
         add_method(parser)
         parser.add_argument(
@@ -60,28 +108,46 @@ class Sweep:
 
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.data import Dataset
-        from ..golden.evaluation.sweep import sweep
-        from ..golden.models.float_model import FloatModel
-        from ..golden.quantization.calibration import observe
-        from ..golden.quantization.norm_ranges import balance
-        from ..golden.reports.sections import sweep_sections
+        from ..golden.evaluation.networks import load_any, load_float
+        from ..golden.evaluation.sweep import Candidate, sweep_networks
+        from ..golden.integer_lstm.network import IntegerNetwork
+        from ..golden.models.network import Network
+        from ..golden.reports.scheme_sections import sweep_sections
 
         output = getattr(args, "output", None)
         if output is not None and output.suffix not in FORMATS:
             raise UserError(f"-o {output}: unknown format, end it in {' or '.join(FORMATS)}")
-        inputs = (args.model, args.data, args.test)
+        inputs = [args.model, args.test]
+        inputs += [getattr(args, name) for name in ("data", "beside") if name in args]
         check_output(output, *inputs)
         page = report_file(args, None, *inputs, *([output] if output else []))
-        weights = read_widths("--weights", args.weights)
-        activations = read_widths("--activations", args.activations)
-        scheme, metrics = read_options(args), read_metrics(args)
-        model = FloatModel.load(args.model)
-        calibration, test = Dataset.load(args.data), Dataset.load(args.test)
+        thresholds = sorted(set(read_numbers("--thresholds", args.thresholds)))
+        metric = next(iter(read_metrics(args)), None)
+        widths = _widths(args)
+        given = load_any(args.model)
+        test = Dataset.load(args.test)
+        model: AnyFloat | None
         with progress_bars() as progress:
-            model = balance(model, calibration, scheme.input_scale)
-            statistics = observe(model, calibration, progress)
-            metric = metrics[0] if metrics else None
-            result = sweep(model, statistics, test, weights, activations, scheme, metric, progress)
+            if isinstance(given, (Network, IntegerNetwork)):
+                refuse_calibration(args, "data", "weights", "activations", "scheme")
+                for option in method_options(args):
+                    refuse_quantized(args, option)
+                model = load_float(args.beside) if "beside" in args else None
+                name = INTEGER_LSTM if isinstance(given, IntegerNetwork) else args.model.stem
+                candidates = [Candidate(partial(_same, given), name)]
+            else:
+                refuse_reference(args)
+                model = given
+                candidates = [*_candidates(args, given, widths, progress)]
+            result = sweep_networks(
+                candidates,
+                test,
+                model,
+                thresholds=thresholds,
+                keep_input=args.keep_input,
+                metric=metric,
+                progress=progress,
+            )
         with together():
             if output is not None:
                 _write(result, output)
@@ -91,19 +157,71 @@ class Sweep:
             write_document(args, _plain(result))
 
 
-def read_widths(option: str, words: str) -> list[int]:
-    """Numbers of bits, rising, from words such as "2-16" or "2,4,8"."""
-    widths: set[int] = set()
-    for word in words.split(","):
-        first, dash, last = word.partition("-")
-        if not first.isdecimal() or not (last if dash else first).isdecimal():
-            raise UserError(f"{option} {words!r}: expected widths such as 2-16, 8 or 2,4,8")
-        widths.update(range(int(first), int(last or first) + 1))
-    if not widths or not widths <= {*WIDTHS}:
-        raise UserError(
-            f"{option} {words!r}: widths must be within {WIDTHS[0]}..{WIDTHS[-1]}, at least one"
-        )
-    return sorted(widths)
+def _same(network: "AnyNetwork") -> "AnyNetwork":
+    return network
+
+
+def _widths(args: argparse.Namespace) -> tuple[list[int], list[int]] | None:
+    """Of weights and of activations; None where schemes alone are swept."""
+    names = ("weights", "activations")
+    if "scheme" in args and not any(name in args for name in names):
+        return None
+    first, second = (read_widths(f"--{n}", getattr(args, n, WIDEST)) for n in names)
+    return first, second
+
+
+def _candidates(
+    args: argparse.Namespace,
+    model: "AnyFloat",
+    widths: tuple[list[int], list[int]] | None,
+    progress: "Progress",
+) -> "Iterator[Candidate]":
+    """What is made of a float model."""
+    from ..golden.evaluation.sweep import Candidate
+    from ..golden.integer_lstm.float_network import FloatNetwork
+
+    data = read_calibration(args)
+    schemes = getattr(args, "scheme", [])
+    if isinstance(model, FloatNetwork):
+        others = [name for name in schemes if name != INTEGER_LSTM]
+        others += [f"--{name}" for name in ("weights", "activations") if name in args]
+        for name in others:
+            refuse_float_network(args, name)
+        schemes = [INTEGER_LSTM]
+    else:
+        yield from _own(args, model, data, widths, progress)
+    if INTEGER_LSTM in schemes:
+        network = integer_lstm_of(model, data, progress)
+        yield Candidate(partial(_same, network), INTEGER_LSTM)
+
+
+def _own(
+    args: argparse.Namespace,
+    model: "FloatModel",
+    data: "Dataset",
+    widths: tuple[list[int], list[int]] | None,
+    progress: "Progress",
+) -> "Iterator[Candidate]":
+    """Networks in our own arithmetic."""
+    from ..golden.evaluation.sweep import of_scheme, of_widths
+    from ..golden.quantization.calibration import observe
+    from ..golden.quantization.norm_ranges import balance
+
+    names = [name for name in getattr(args, "scheme", []) if name != INTEGER_LSTM]
+    chosen = [(name, read_options(args, name)) for name in names]
+    if widths is not None:
+        plain = {name: value for name, value in vars(args).items() if name != "scheme"}
+        chosen.insert(0, ("", read_options(argparse.Namespace(**plain))))
+    prepared = {}
+    for name, scheme in chosen:
+        if scheme.input_scale not in prepared:
+            balanced = balance(model, data, scheme.input_scale)
+            prepared[scheme.input_scale] = balanced, observe(balanced, data, progress)
+        own, statistics = prepared[scheme.input_scale]
+        if name or widths is None:
+            yield of_scheme(name, own, statistics, scheme)
+        else:
+            yield from of_widths(own, statistics, *widths, scheme)
 
 
 def _plain(result: "Result") -> dict[str, Any]:
@@ -129,20 +247,37 @@ def _write(result: "Result", file: Path) -> None:
 
 
 def _print(result: "Result") -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     title, unit = result.metric
+    named = any(point.scheme for point in result.points)
+    several = len({point.threshold for point in result.points}) > 1
     table = Table("weight\nbits", "activation\nbits")
-    for heading in (f"{title}\n{unit}", "more than\nfloat", "size\nkB"):
+    if named:
+        table = Table("scheme", "weight\nbits", "activation\nbits")
+    headings = ["more than\nfloat"] if result.float_error is not None else []
+    headings = [f"{title}\n{unit}", *headings, "eliminated\n%", "size\nkB"]
+    for heading in (*(["threshold"] if several else []), *headings):
         table.add_column(heading, justify="right")
     for point in result.points:
         table.add_row(
-            f"{point.weight_bits}",
-            f"{point.activation_bits}",
-            f"{point.error:.2f}",
-            f"{point.error - result.float_error:+.2f}",
-            f"{point.size_bits / 8000:,.1f}",
+            *([escape(point.scheme)] if named else []),
+            *("mixed" if b is None else f"{b}" for b in (point.weight_bits, point.activation_bits)),
+            *([f"{point.threshold}"] if several else []),
+            *_numbers(point, result.float_error),
         )
     console = stdout()
-    console.print(f"{title}, float: {result.float_error:.2f} {unit}", highlight=False)
+    if result.float_error is not None:
+        console.print(f"{title}, float: {result.float_error:.2f} {unit}", highlight=False)
     print_table(table)
+
+
+def _numbers(point: "SweepPoint", float_error: float | None) -> list[str]:
+    more = [] if float_error is None else [f"{point.error - float_error:+.2f}"]
+    return [
+        f"{point.error:.2f}",
+        *more,
+        f"{point.eliminated:.1f}",
+        f"{point.size_bits / 8000:,.1f}",
+    ]

@@ -104,8 +104,6 @@ class Tune:
         from ..golden.evaluation.networks import activation_bits, load_float, load_network
         from ..golden.evaluation.trials import Trials
         from ..golden.evaluation.tuning import tune
-        from ..golden.models.float_model import FloatModel
-        from ..golden.models.network import Network
         from ..golden.reports.sections import tune_sections
         from ..golden.reports.totals import totals_section
 
@@ -115,7 +113,6 @@ class Tune:
         page = report_file(args, output, *inputs)
         network = load_network(args.network)
         model = load_float(args.model) if "model" in args else None
-        known = model if isinstance(model, FloatModel) else None
         data = scored_data(network, Dataset.load(args.data), model)
         metric = next(iter(read_metrics(args)), None)
         if not (data.scored or metric):
@@ -141,10 +138,9 @@ class Tune:
             _print(tuning, trials.found)
             plain = tuning.plain() | {"from_log": trials.found}
             sections = tune_sections(tuning, data)
-            if isinstance(tuning.network, Network):
-                numbers = print_numbers(tuning.network, data, known)
-                plain |= numbers.plain()
-                sections.append(numbers.section())
+            numbers = print_numbers(tuning.network, data, model)
+            plain |= numbers.plain()
+            sections.append(numbers.section())
             if model is not None:
                 found = fidelity(tuning.network, data, model)
                 print_fidelity(found, "chosen")

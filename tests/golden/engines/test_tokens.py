@@ -16,9 +16,9 @@ from deltaloom.golden.engines.engine import (
     run_networks,
     run_settings,
 )
-from deltaloom.golden.engines.stepper import Stepper
-from deltaloom.golden.engines.whole import run_whole
 from deltaloom.golden.errors import UserError
+from deltaloom.golden.evaluation.stepper import Stepper
+from deltaloom.golden.evaluation.whole import run_whole
 from deltaloom.golden.models.float_model import FloatLayer, FloatModel, FloatPath
 from deltaloom.golden.models.layers import ONE_HOT
 from deltaloom.golden.models.network import Network

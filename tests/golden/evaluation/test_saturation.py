@@ -9,8 +9,13 @@ import pytest
 from deltaloom.golden.arithmetic import rshr
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.engines.engine import quantize_frames, run
+from deltaloom.golden.engines.packed import Packing
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.evaluation.saturation import saturation
+from deltaloom.golden.integer_lstm.engine import run as run_lstm
+from deltaloom.golden.integer_lstm.float_network import FloatNetwork
+from deltaloom.golden.integer_lstm.recipe import quantize as quantize_lstm
+from deltaloom.golden.integer_lstm.synthetic import make_frames, make_lstm_network
 from deltaloom.golden.models.synthetic import make_network
 
 
@@ -91,3 +96,50 @@ def test_the_table_has_a_line_for_each_layer():
     network = make_network([("lstm", 3), ("linear", 2)], 4)
     lines = str(saturation(network, walks(4, 20))).splitlines()
     assert [line.split()[0] for line in lines] == ["saturated,", "input", "lstm0", "linear1"]
+
+
+@pytest.mark.parametrize("variant", ["plain", "norm", "all"])
+def test_what_an_integer_lstm_cuts(variant):
+    """What is shown before it is cut, is cut to the outputs and states; it is counted."""
+    floats = make_lstm_network(variant, (4, 6, 5), classes=3)
+    frames = make_frames(4, [30, 21, 9])
+    network = quantize_lstm(floats, Dataset(tuple(frames)))
+    first, *rest = network.layers  # whose weights are taken for larger ones
+    first = replace(first, weight_scale=16 * first.weight_scale)
+    network = replace(network, layers=(first, *rest))
+    data = Dataset(tuple(8 * x for x in frames))  # beyond all that was calibrated on
+    codes = [network.x.codes(x) for x in data.features]
+    shown = [{} for _ in network.layers]
+    sees = [lambda what, values, own=own: own.setdefault(what, []).append(values) for own in shown]
+    result = run_lstm(network, codes, sees=sees)
+    first, second, linear = ({k: np.concatenate(v) for k, v in own.items()} for own in shown)
+    packed = Packing.of([len(x) for x in codes]).pack(result.outputs, 3)
+    np.testing.assert_array_equal(np.clip(linear["h"], -128, 127), packed)
+    np.testing.assert_array_equal(np.clip(first["c"][-1], -32768, 32767), result.states[0].c[0])
+    found = saturation(network, data)
+    names = {layer.name: layer for layer in found.layers}
+
+    def beyond(values):
+        return pytest.approx(100 * ((values < -128) | (values > 127)).mean(axis=0))
+
+    assert found.frames == 60 and names["linear.0"].h == beyond(linear["h"])
+    for layer, own in (("lstm.0", first), ("lstm.1", second)):
+        assert names[layer].h == beyond(own["m" if variant == "all" else "h"])
+        assert names[layer].c == pytest.approx(at_ends(np.clip(own["c"], -32768, 32767)))
+        for gate, share in names[layer].gates.items():
+            assert share == pytest.approx(at_ends(own[gate]))
+        assert (f"{layer}.projection" in names) == (variant == "all")
+    x = np.concatenate(data.features) / network.x.scale + network.x.zero_point
+    assert found.features == pytest.approx(100 * ((x < -128.5) | (x > 127.5)).mean(axis=0))
+    assert found.features.max() > 0
+    assert max(share.max() for share in names["lstm.0"].gates.values()) > 0
+
+
+def test_what_relu_cuts_is_no_saturation():
+    layer = make_lstm_network("plain", (4, 6), classes=3).layers
+    floats = FloatNetwork(layers=(layer[0], replace(layer[1], activation="relu")))
+    data = Dataset(tuple(make_frames(4, [60])))
+    network = quantize_lstm(floats, data)
+    outputs = run_lstm(network, [network.x.codes(data.features[0])]).outputs[0]
+    assert (outputs == network.y.zero_point).any()
+    assert saturation(network, data).layers[1].h.max() < 5

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sweeps of widths: every pair, the same as quantizing by itself; more bits are better."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,16 @@ from deltaloom.golden.data import Dataset
 from deltaloom.golden.engines.float_engine import run_float_batch
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.evaluation.evaluate import error, run_dataset, size_bits
-from deltaloom.golden.evaluation.sweep import sweep
+from deltaloom.golden.evaluation.operations import eliminated
+from deltaloom.golden.evaluation.sweep import (
+    Candidate,
+    of_scheme,
+    of_widths,
+    sweep,
+    sweep_networks,
+)
+from deltaloom.golden.integer_lstm.float_network import from_model
+from deltaloom.golden.integer_lstm.recipe import quantize as quantize_lstm
 from deltaloom.golden.quantization.calibration import observe
 from deltaloom.golden.quantization.quantize import quantize_with
 from deltaloom.golden.quantization.scheme import Scheme
@@ -60,3 +71,53 @@ def test_single_paths_are_refused(make_model, make_dataset):
     scheme = Scheme(overrides={"lstm0.x": (4, 4)})
     with pytest.raises(UserError, match=r"^sweep: the scheme names bits of single paths; a sweep"):
         sweep(model, observe(model, data), data, [8], [8], scheme)
+
+
+def test_each_threshold_of_each_network(make_model, make_dataset):
+    """Thresholds in 8-bit codes; those of other widths are the same part of the range."""
+    model = make_model([("lstm", 9), ("linear", 3)], 4)
+    data = make_dataset(4, [40, 30], classes=3)
+    statistics = observe(model, data)
+    lstm = quantize_lstm(from_model(model), data)
+    candidates = [*of_widths(model, statistics, [8], [4, 8]), Candidate(lambda: lstm, "integer")]
+    result = sweep_networks(candidates, data, model, thresholds=[0, 20], keep_input=True)
+    assert [(p.name, p.threshold) for p in result.points] == [
+        (name, threshold) for name in ("W8 A4", "W8 A8", "integer") for threshold in (0, 20)
+    ]
+    for point in result.points:
+        own = Scheme(weight_bits=8, activation_bits=point.activation_bits)
+        network = lstm if point.scheme else quantize_with(model, statistics, own)
+        codes = point.threshold if point.activation_bits == 8 else round(point.threshold / 16)
+        wanted = {n: 0 if n == "lstm0.x" else codes for n, _ in network.paths()}
+        network = network.with_thresholds(wanted)
+        totals = run_dataset(network, data)
+        assert point.error == error(data, totals.real(network))
+        assert point.eliminated == eliminated(network, totals.events, data.frames)
+        assert (point.weight_bits, point.size_bits) == (8, size_bits(network))
+    assert result.float_error == error(data, run_float_batch(model, data.features))
+
+
+def test_a_scheme_s_bits_are_told_where_all_paths_have_them(make_model, make_dataset):
+    model, data = make_model([("lstm", 4), ("lstm", 4)], 3), make_dataset(3, [9], classes=4)
+    statistics = observe(model, data)
+    schemes = {"mixed": Scheme(overrides={"lstm0.x": (4, 8)}), "alike": Scheme(weight_bits=4)}
+    candidates = [of_scheme(name, model, statistics, s) for name, s in schemes.items()]
+    points = sweep_networks(candidates, data).points
+    assert [(p.name, p.weight_bits, p.activation_bits) for p in points] == [
+        ("mixed", None, 8),
+        ("alike", 4, 8),
+    ]
+
+
+def test_sweeps_of_nothing(make_model, make_dataset):
+    model, data = make_model([("lstm", 4)], 3), make_dataset(3, [9], classes=4)
+    candidates = [*of_widths(model, observe(model, data), [8], [8])]
+    with pytest.raises(UserError, match=r"^sweep: nothing to try; name at least one network and"):
+        sweep_networks([], data)
+    with pytest.raises(UserError, match=r"^sweep: nothing to try"):
+        sweep_networks(candidates, data, thresholds=[])
+    with pytest.raises(UserError, match=r"^threshold: 256 is not possible, it must be 0\.\.255"):
+        sweep_networks(candidates, data, thresholds=[256])
+    other = make_model([("lstm", 5)], 3)
+    with pytest.raises(UserError, match=r"^model: 3 inputs and 5 outputs, the network has 3 and 4"):
+        sweep_networks(candidates, replace(data, labels=(data.labels[0] % 4,)), other)

@@ -13,6 +13,7 @@ from deltaloom.golden.reports.charts import (
     bars,
     front,
     histogram,
+    lines,
     number,
     strips,
     ticks,
@@ -111,3 +112,20 @@ def test_strips():
 def test_nothing_to_show():
     for svg in (bars({}, "x"), strips({}, "x"), front([], [], None, "x", "y")):
         assert parsed(svg).tag == "svg"
+
+
+def test_lines():
+    """A line and its points for each name, a key with the names, and the base."""
+    by_name = {f"n{k}": [Dot(10 * t, k + t, f"{k}.{t}") for t in range(3)] for k in range(7)}
+    by_name[NASTY] = [Dot(5, float("inf")), Dot(1, 2)]
+    svg = lines(by_name, "x", "y", base=-3)
+    root = parsed(svg)
+    drawn = [node.attrib["class"] for node in root.iter("path")]
+    assert drawn == [f"line s{n % 6}" for n in range(8)]
+    circles = [node.attrib["class"] for node in root.iter("circle")]
+    assert len(circles) == 7 * 3 + 1 + 8  # points that are finite, and the key
+    assert {NASTY, *by_name} <= {*texts(svg)}
+    (mark,) = [node for node in root.iter("line") if node.attrib["class"] == "mark"]
+    lowest = max(float(node.attrib["cy"]) for node in root.iter("circle"))
+    assert float(mark.attrib["y1"]) > lowest
+    assert "mark" not in lines({}, "x", "y")

@@ -20,17 +20,18 @@ from deltaloom.golden.quantization.quantize import Scheme, quantize_with
 from deltaloom.golden.reports import page
 from deltaloom.golden.reports.diagnosis import histograms
 from deltaloom.golden.reports.page import Figures, Section, Table
+from deltaloom.golden.reports.path_sections import histograms_section, paths_section
 from deltaloom.golden.reports.paths import describe
-from deltaloom.golden.reports.sections import (
+from deltaloom.golden.reports.scheme_sections import (
     SchemeResult,
+    schemes_section,
+    sweep_sections,
+)
+from deltaloom.golden.reports.sections import (
     evaluate_sections,
     evaluation_section,
     events_section,
-    histograms_section,
-    paths_section,
     quantize_sections,
-    schemes_section,
-    sweep_sections,
     tune_sections,
     tuning_section,
 )
@@ -183,14 +184,35 @@ def test_sections_of_each_verb(quantized):
 
 
 def test_sweep():
-    points = (SweepPoint(2, 8, 31.5, 8000), SweepPoint(8, 8, 20.0, 32_000))
+    points = (
+        SweepPoint(2, 8, 31.5, 8000, eliminated=12.5),
+        SweepPoint(8, 8, 20.0, 32_000, eliminated=20.0),
+    )
     (section,) = sweep_sections(Sweep(("frame error", "%"), 19.5, points))
     rows = cells(section, 0)
     assert [[*row.values()] for row in rows] == [
-        ["W2 A8", "31.50", "+12.00", "-", "1.0"],
-        ["W8 A8", "20.00", "+0.50", "-", "4.0"],
+        ["W2 A8", "31.50", "+12.00", "12.5", "1.0"],
+        ["W8 A8", "20.00", "+0.50", "20.0", "4.0"],
     ]
     assert rows[0]["frame error, %"] == "31.50"
+
+
+def test_a_sweep_of_thresholds():
+    points = [
+        SweepPoint(8, 8, 20.0 + threshold, 8000, scheme, threshold, 10.0 * threshold)
+        for scheme in ("", NASTY)
+        for threshold in (1, 4)
+    ]
+    first, second = sweep_sections(Sweep(("NMSE", "dB"), None, tuple(points)))
+    assert (first.title, second.title) == ("Delta thresholds", "Schemes, threshold 1")
+    assert [[*row.values()] for row in cells(first, 0)] == [
+        ["W8 A8", "1", "21.00", "-", "10.0"],
+        ["W8 A8", "4", "24.00", "-", "40.0"],
+        [NASTY, "1", "21.00", "-", "10.0"],
+        [NASTY, "4", "24.00", "-", "40.0"],
+    ]
+    assert [row["scheme"] for row in cells(second, 0)] == ["W8 A8", NASTY]
+    assert "dashed" not in first.note
 
 
 def test_events_of_a_sequence_that_has_frames(quantized):

@@ -16,6 +16,9 @@ from deltaloom.golden.engines.engine import quantize_frames
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.evaluation.thresholds import uniform_thresholds
 from deltaloom.golden.importers.checkpoint import import_checkpoint
+from deltaloom.golden.integer_lstm.recipe import quantize as quantize_lstm
+from deltaloom.golden.integer_lstm.synthetic import make_frames as make_lstm_frames
+from deltaloom.golden.integer_lstm.synthetic import make_lstm_network
 from deltaloom.golden.models.synthetic import make_frames, make_network
 from deltaloom.golden.quantization.quantize import Scheme, quantize
 from deltaloom.hw.compiler.fit import derive_config
@@ -41,25 +44,28 @@ def without(kind, text):
 
 
 @pytest.fixture(scope="module")
-def mapped(tmp_path_factory):
+def library(tmp_path_factory):
+    """Cells without delays, so that nothing is needed but Yosys and Icarus."""
+    folder = tmp_path_factory.mktemp("library")
+    file = folder / "untimed.lib"
+    file.write_text(without("timing", TINY.read_text()))
+    return find_technology(str(file), workdir=folder, node=65, models=TINY.with_suffix(".v"))
+
+
+@pytest.fixture(scope="module")
+def mapped(library, tmp_path_factory):
     """A recurrent layer of one unit, loaded and run: the build and the run.
 
-    The library has no delays, so that nothing is needed but Yosys and Icarus; memories of more
-    than 16 bits are macros where they can be.
+    Memories of more than 16 bits are macros where they can be.
     """
     folder = tmp_path_factory.mktemp("mapped")
-    library = folder / "untimed.lib"
-    library.write_text(without("timing", TINY.read_text()))
-    technology = find_technology(
-        str(library), workdir=folder, node=65, models=TINY.with_suffix(".v")
-    )
     network = make_network(
         [("ind_rnn", 1)], 2, weight_bits=2, activation_bits=2, threshold=1, seed=4
     )
     config = derive_config(network, word_bits=2)
     with pytest.MonkeyPatch.context() as quick:
         quick.setattr(synthesis, "MAPPING", "+strash;&get,-n;&nf;&put")
-        build = build_cells(config, technology, folder=folder / "build", macro_bits=16)
+        build = build_cells(config, library, folder=folder / "build", macro_bits=16)
     return build, simulate_gates(build, network, FRAMES)
 
 
@@ -124,6 +130,17 @@ def network_of(name):
         "lstm": ("lstm", 8, 0), "gru": ("gru", 4, 2), "ligru": ("ligru", 2, 1),
     }[name]  # fmt: skip
     return make_network([(kind, 6), ("linear", 3)], 5, weight_bits=bits, threshold=threshold)
+
+
+@pytest.mark.slow
+def test_an_integer_only_lstm_is_golden(library, tmp_path, monkeypatch):
+    frames = Dataset(tuple(make_lstm_frames(2, [20, 20])))
+    network = quantize_lstm(make_lstm_network("plain", (2, 1)), frames)
+    monkeypatch.setattr(synthesis, "MAPPING", "+strash;&get,-n;&nf;&put")
+    config = derive_config(network, word_bits=8)
+    build = build_cells(config, library, folder=tmp_path, macro_bits=16)
+    words = [network.x.codes(x[:3]) for x in frames.features]
+    assert simulate_gates(build, network, words).words == 6
 
 
 @pytest.mark.slow

@@ -2,19 +2,26 @@
 """A float model or a network one frame at a time, in real values: for decoders and streams."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ..arithmetic import Reals
 from ..cells import State
+from ..engines.engine import StepModel, quantize_frames, real_outputs
 from ..errors import UserError
-from ..models import float_model, network
+from ..integer_lstm import float_states
+from ..integer_lstm import states as lstm_states
+from ..integer_lstm.engine import run as run_codes
+from ..integer_lstm.float_engine import run_float_states
+from ..integer_lstm.float_network import FloatNetwork
+from ..integer_lstm.network import IntegerNetwork
+from ..integer_lstm.steps import State as LstmState
 from ..models.float_model import FloatModel, run_float, widened
 from ..models.network import Network
 from ..models.states import States, first_codes, first_reals, named, reals_of
-from ..storage import refuse_lstm
-from .engine import StepModel, quantize_frames, real_outputs
+from .networks import AnyFloat, AnyNetwork
 
 
 class Stepper:
@@ -28,15 +35,8 @@ class Stepper:
     states: what it starts from, as for `reset`.
     """
 
-    def __init__(self, model: FloatModel | Network, states: States | None = None) -> None:
-        refuse_lstm("model", model, f"{float_model.KIND} or {network.KIND}")
-        backward = [layer.name for layer in model.layers if layer.backward]
-        if backward:
-            raise UserError(
-                f"{backward[0]}: runs backward, so it cannot go frame by frame; run whole sequences"
-            )
-        self._machine: _Float | _Integer
-        self._machine = _Float(model) if isinstance(model, FloatModel) else _Integer(model)
+    def __init__(self, model: AnyFloat | AnyNetwork, states: States | None = None) -> None:
+        self._machine = _machine(model)
         self._inputs, self._tokens = model.inputs, model.tokens
         self.reset(states)
 
@@ -73,6 +73,28 @@ class Stepper:
         return self._machine.states
 
 
+class _Machine(Protocol):
+    """Runs frames of one model."""
+
+    def reset(self, states: States) -> None: ...
+    def step(self, frames: Reals) -> Reals: ...
+    @property
+    def states(self) -> dict[str, Reals]: ...
+
+
+def _machine(model: AnyFloat | AnyNetwork) -> _Machine:
+    if isinstance(model, IntegerNetwork):
+        return _IntegerLstm(model)
+    if isinstance(model, FloatNetwork):
+        return _FloatLstm(model)
+    backward = [layer.name for layer in model.layers if layer.backward]
+    if backward:
+        raise UserError(
+            f"{backward[0]}: runs backward, so it cannot go frame by frame; run whole sequences"
+        )
+    return _Float(model) if isinstance(model, FloatModel) else _Integer(model)
+
+
 class _Float:
     def __init__(self, model: FloatModel) -> None:
         self._model = widened(model)
@@ -107,6 +129,47 @@ class _Integer:
     @property
     def states(self) -> dict[str, Reals]:
         return reals_of(self._network, self._steps.states)
+
+
+class _FloatLstm:
+    def __init__(self, network: FloatNetwork) -> None:
+        self._network = network
+        self._states: Sequence[float_states.FloatState] = ()
+
+    def reset(self, states: States) -> None:
+        self._states = float_states.first_reals(self._network, states, 1)
+
+    def step(self, frames: Reals) -> Reals:
+        outputs, self._states = run_float_states(self._network, [frames], self._states)
+        result: Reals = outputs[0][0]
+        return result
+
+    @property
+    def states(self) -> dict[str, Reals]:
+        return _first(float_states.named_reals(self._network, self._states))
+
+
+class _IntegerLstm:
+    def __init__(self, network: IntegerNetwork) -> None:
+        self._network = network
+        self._states: Sequence[LstmState] = ()
+
+    def reset(self, states: States) -> None:
+        self._states = lstm_states.first_codes(self._network, states, 1)
+
+    def step(self, frames: Reals) -> Reals:
+        found = run_codes(self._network, [self._network.x.codes(frames)], self._states)
+        self._states = found.states
+        return self._network.y.real(found.outputs[0][0])
+
+    @property
+    def states(self) -> dict[str, Reals]:
+        return _first(lstm_states.reals_of(self._network, self._states))
+
+
+def _first(states: dict[str, Reals]) -> dict[str, Reals]:
+    """Of the one sequence."""
+    return {name: values[0] for name, values in states.items()}
 
 
 def _only(states: Sequence[State]) -> list[State]:

@@ -9,14 +9,18 @@ import numpy as np
 from ..arithmetic import Reals
 from ..cells import State
 from ..data import Dataset
-from ..models import float_model, network
+from ..engines.engine import quantize_frames, real_outputs, run
+from ..engines.float_engine import run_float_batch
+from ..engines.packed import Packing
+from ..integer_lstm import engine as integer_engine
+from ..integer_lstm import float_states
+from ..integer_lstm import states as lstm_states
+from ..integer_lstm.float_engine import run_float_states
+from ..integer_lstm.float_network import FloatNetwork
+from ..integer_lstm.network import IntegerNetwork
 from ..models.float_model import FloatModel, Trace
-from ..models.network import Network
 from ..models.states import first_codes, first_reals, named, reals_of
-from ..storage import refuse_lstm
-from .engine import quantize_frames, real_outputs, run
-from .float_engine import run_float_batch
-from .packed import Packing
+from .networks import AnyFloat, AnyNetwork
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +39,24 @@ class Run:
     states: Mapping[str, Reals]
 
 
-def run_whole(model: FloatModel | Network, data: Dataset) -> Run:
+def run_whole(model: AnyFloat | AnyNetwork, data: Dataset) -> Run:
     """Run all sequences, from the data's first states where it has some.
 
     model: a network runs bit for bit as the hardware does, with its thresholds.
-
-    Raises UserError for an integer-only LSTM.
     """
-    refuse_lstm("model", model, f"{float_model.KIND} or {network.KIND}")
     data.check_width(model.inputs, tokens=model.tokens)
     if isinstance(model, FloatModel):
         return _run_float(model, data)
+    if isinstance(model, FloatNetwork):
+        reals = float_states.first_reals(model, data.states, len(data))
+        real, left = run_float_states(model, data.features, reals)
+        return Run(tuple(real), float_states.named_reals(model, left))
+    if isinstance(model, IntegerNetwork):
+        codes = [model.x.codes(x) for x in data.features]
+        start = lstm_states.first_codes(model, data.states, len(data))
+        found = integer_engine.run(model, codes, start)
+        real = [model.y.real(y) for y in found.outputs]
+        return Run(tuple(real), lstm_states.reals_of(model, found.states))
     words = [quantize_frames(model, x) for x in data.features]
     first = first_codes(model, data.states, len(data))
     results = run(model, words, first=first)
