@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What exactness costs: the speech LSTM in our own arithmetic and in that of LiteRT, on ECP5."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from deltaloom.hw.estimates.cycles import dense_events, estimate_plan
 COMMAND = "make bench-fpga ARGS=integer-lstm-area"
 NORM_COMMAND = "make bench-fpga ARGS=integer-lstm-norm"
 WORD_BITS = 64
+NORM_LANES = (1, 2, 4)
 STEPS = 4
 """Until one takes as long as the next."""
 
@@ -47,17 +48,30 @@ def figures(work: Path) -> Iterator[Figure]:
 
 def norm_figures(work: Path) -> Iterator[Figure]:
     """Layer normalisation in layers of the same sizes: by itself, and in a whole accelerator."""
-    variants = ("norm", "norm peephole")
-    networks = {variant: integer_random(variant) for variant in variants}
+    networks = {variant: integer_random(variant) for variant in ("norm", "norm peephole")}
+    for figure in _norm_figures(networks, work):
+        yield replace(figure, command=NORM_COMMAND)
+
+
+def _norm_figures(networks: Mapping[str, IntegerNetwork], work: Path) -> Iterator[Figure]:
+    plain = networks["norm"]
+    for lanes in NORM_LANES:
+        values = f", {lanes} values a cycle" if lanes > 1 else ""
+        config = derive_config(plain, word_bits=WORD_BITS, norm_lanes=lanes)
+        yield from _stage(f"norm{values}", config, work)
+        if lanes > 1:
+            yield from _cycles(f"integer-lstm, norm{values}", plain, config)
+    config = derive_config(networks["norm peephole"], word_bits=WORD_BITS)
+    yield from _stage("norm peephole", config, work)
     for variant, network in networks.items():
-        stage = NormUnit(derive_config(network, word_bits=WORD_BITS))
-        ports = [Value.cast(port) for _, _, port in stage.signature.flatten(stage)]
-        source = rtlil.convert(stage, name="deltaloom", ports=ports, emit_src=False)
-        for figure in _synthesized(f"integer-lstm, the stage of {variant}", source, work):
-            yield replace(figure, command=NORM_COMMAND)
-    for variant, network in networks.items():
-        for figure in _measure(f"integer-lstm, {variant}", network, 8, work):
-            yield replace(figure, command=NORM_COMMAND)
+        yield from _measure(f"integer-lstm, {variant}", network, 8, work)
+
+
+def _stage(what: str, config: AcceleratorConfig, work: Path) -> Iterator[Figure]:
+    stage = NormUnit(config)
+    ports = [Value.cast(port) for _, _, port in stage.signature.flatten(stage)]
+    source = rtlil.convert(stage, name="deltaloom", ports=ports, emit_src=False)
+    yield from _synthesized(f"integer-lstm, the stage of {what}", source, work)
 
 
 def integer_speech() -> IntegerNetwork:

@@ -10,7 +10,7 @@ from ..golden.arithmetic import WIDTHS
 from ..golden.delta import DELTA_MODES, EXACT
 from ..golden.errors import UserError
 from ..golden.models.network import MAX_SHIFT
-from .cells.catalogue import CELLS
+from .cells.catalogue import CELLS, reads, slots_of
 from .parts.arithmetic import MAX_VALUE_BITS
 from .sdram_chips import BLOCK_RAM, CHIPS, SdramChip
 from .words import (
@@ -31,6 +31,7 @@ from .words import (
     STATE_BITS,
     SWEEP_SOURCE_BITS,
     TOKENS,
+    UNIT_BITS,
     WEIGHT_BITS,
     WORD_COUNT_BITS,
     row_parameters,
@@ -67,6 +68,7 @@ LIMITS = {
     "states": 1 << STATE_BITS,
     "norm_words": 1 << NORM_BITS,
     "norm_values": 1 << NORM_BITS,
+    "turn_units": 1 << UNIT_BITS,
     "program": 1 << PROGRAM_BITS,
     "sweep_sources": (1 << SWEEP_SOURCE_BITS) - 1,
     "sequence_words": 1 << RECORD_BITS,
@@ -112,8 +114,12 @@ class AcceleratorConfig:
     row_mults: in the arithmetic of integer-only LSTMs, rows of one D-word may have multipliers of
         their own; in the other they always do
     norm_words, norm_values: where cells take normalised gates, depth of the memory of their
-        coefficients and biases, and most values of a layer, one a gate and unit
+        coefficients and biases, and most values of a layer, one a gate and unit, with each word's
+        rounded up to whole cycles
+    norm_lanes: values that are normalised per cycle; a power of two that divides a unit-word, and
+        where gates see the cell state before at most cell_units
     norm_shifts: lowest and highest shift behind the coefficients
+    turn_units: where cells take means over a layer's units, most units of such a layer
     initial: a sequence may start from a given state, not only from zero
     hardwired: the network is part of the design, but for its weights and thresholds: no other
         network can be loaded, and synthesis leaves out what this one never needs
@@ -166,7 +172,9 @@ class AcceleratorConfig:
     sequence_words: int = 0
     norm_words: int = 1
     norm_values: int = 1
+    norm_lanes: int = 1
     norm_shifts: tuple[int, int] = (0, 0)
+    turn_units: int = 1
     initial: bool = False
     arithmetic: str = FIXED
     row_mults: bool = False
@@ -251,6 +259,12 @@ class AcceleratorConfig:
         good = -LEAST_NORM_SHIFT <= low <= high <= MOST_NORM_SHIFT
         rule = f"within -{LEAST_NORM_SHIFT}..{MOST_NORM_SHIFT}"
         _check("norm_shifts", (low, high), good, rule)
+        lanes, most = self.norm_lanes, self.unit_word
+        if reads(self.cells, "norm_c"):
+            most = min(most, self.cell_units)
+        good = 0 < lanes <= most and lanes & (lanes - 1) == 0 and self.unit_word % lanes == 0
+        rule = f"a power of two up to {most} that divides the {self.unit_word} units of a unit-word"
+        _check("norm_lanes", lanes, good, rule)
         floats = self.float_shifts
         rule = f"two in order within 25..{MOST_TOTAL_SHIFT}, or none"
         good = floats == () or (len(floats) == 2 and 25 <= floats[0] <= floats[1])
@@ -301,6 +315,11 @@ class AcceleratorConfig:
     def most_shift(self) -> int:
         """The highest shift that the rescalers may have."""
         return MAX_SHIFT if self.arithmetic == FIXED else MOST_TOTAL_SHIFT
+
+    @property
+    def slots(self) -> int:
+        """Most gates of a cell, in the words of the program."""
+        return slots_of(self.cells)
 
     @property
     def row_parameters(self) -> data.ArrayLayout | data.StructLayout:

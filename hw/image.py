@@ -7,11 +7,11 @@ from .cells.catalogue import constant_bits, reads, vector_bits
 from .config import AcceleratorConfig
 from .words import (
     SLOTS,
-    Pass,
     layer_record,
     network_record,
     norm_gate,
     norm_value,
+    pass_word,
     sweep_record,
 )
 
@@ -95,7 +95,7 @@ def memories(config: AcceleratorConfig) -> tuple[Memory, ...]:
     shapes = (
         (WEIGHTS, config.weight_words, config.word_bits),
         ("rows", config.row_words, config.row_parameters.size),
-        ("program", config.program, Pass.size),
+        ("program", config.program, pass_word(config.slots).size),
         ("layers", config.layers, layer_record(config.encoders).size),
         ("network", config.sweeps, network_record(config.input_encoders, config.input_kinds).size),
         *([sweeps] if config.buffered else []),

@@ -11,8 +11,8 @@ from typing import Any
 from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data
 
-SLOTS = 4
-"""Gates that a cell can have at most."""
+SLOTS, MORE_SLOTS = 4, 8
+"""Gates that a cell can have at most; and where one takes its products apart, to normalise them."""
 UNIT_BITS = 12
 COLUMN_BITS = 13
 EVENT_BITS = 14
@@ -23,6 +23,8 @@ LIST_BITS = 5
 SOURCE_BITS = 3
 LAYER_BITS = 5
 SHIFT_BITS = 6
+MULT_BITS = 15
+"""Of a multiplier that is a positive int16."""
 CELL_BITS = 5
 VECTOR_SHIFT_BITS = 5
 PROGRAM_BITS = 12
@@ -127,35 +129,41 @@ def norm_gate(peephole: bool) -> data.StructLayout:
     )
 
 
-Entry = data.StructLayout(
-    {
-        "slot": unsigned(2),
-        "shift": unsigned(SHIFT_BITS),
-        "init": unsigned(1),  # the first contribution to this slot: starts from the bias alone
-        "flush": unsigned(1),  # no rows of this pass: only hands the slot's sum on to the cell
-    }
-)
-"""One D-word of every unit-word in a pass."""
+def pass_entry(slots: int = SLOTS) -> data.StructLayout:
+    """One D-word of every unit-word in a pass."""
+    return data.StructLayout(
+        {
+            "slot": range(slots),
+            "shift": unsigned(SHIFT_BITS),
+            "init": unsigned(1),  # the first contribution to this slot: starts from the bias alone
+            "flush": unsigned(1),  # no rows of this pass: only hands the slot's sum on to the cell
+        }
+    )
 
-RowPass = data.StructLayout(
-    {
-        "row_base": unsigned(ROW_BITS),  # address of M and of the row parameters
-        "unit_words": unsigned(WORD_COUNT_BITS),
-        "entries": unsigned(3),
-        "entry": data.ArrayLayout(Entry, SLOTS),
-        "last": unsigned(1),  # the chunk's last path: its words go on to the cell unit
-        "layer": unsigned(LAYER_BITS),
-        "layer_start": unsigned(1),
-        "layer_end": unsigned(1),
-        "step_start": unsigned(1),
-        "unit_base": unsigned(UNIT_BITS),
-        "tail_units": unsigned(8),  # units of the last unit-word
-    }
-)
-"""What the accumulators need of a pass."""
 
-Pass = data.StructLayout({"fetch": FetchPass, "rows": RowPass, "step_end": unsigned(1)})
-"""One instruction of the program."""
+def row_pass(slots: int = SLOTS) -> data.StructLayout:
+    """What the accumulators need of a pass."""
+    return data.StructLayout(
+        {
+            "row_base": unsigned(ROW_BITS),  # address of M and of the row parameters
+            "unit_words": unsigned(WORD_COUNT_BITS),
+            "entries": range(slots + 1),
+            "entry": data.ArrayLayout(pass_entry(slots), slots),
+            "last": unsigned(1),  # the chunk's last path: its words go on to the cell unit
+            "layer": unsigned(LAYER_BITS),
+            "layer_start": unsigned(1),
+            "layer_end": unsigned(1),
+            "step_start": unsigned(1),
+            "unit_base": unsigned(UNIT_BITS),
+            "tail_units": unsigned(8),  # units of the last unit-word
+        }
+    )
+
+
+def pass_word(slots: int = SLOTS) -> data.StructLayout:
+    """One instruction of the program, for cells of so many gates."""
+    return data.StructLayout({"fetch": FetchPass, "rows": row_pass(slots), "step_end": unsigned(1)})
+
 
 StepTag = data.StructLayout(
     {
@@ -173,7 +181,7 @@ EncoderRecord = data.StructLayout(
         "event_base": unsigned(EVENT_BITS),
         "columns": unsigned(COLUMN_BITS),
         "reference_base": unsigned(EVENT_BITS),
-        "mult": unsigned(15),
+        "mult": unsigned(MULT_BITS),
         "shift": unsigned(SHIFT_BITS),
         "zero": signed(16),
         "width": unsigned(2),  # code width: 2, 4, 8 or 16 bits

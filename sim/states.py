@@ -47,7 +47,10 @@ def layer_states(
     bases = [entry["state_base"] for entry in manifest["layers"]]
     if not isinstance(network, IntegerNetwork):
         places = zip(network.layers, bases, strict=True)
-        kept = [LayerState(name=lay.name, base=at, has_c=lay.cell.has_c) for lay, at in places]
+        # A c that no step reads is in no memory.
+        kept = [
+            LayerState(name=one.name, base=at, has_c="c" in one.cell.state) for one, at in places
+        ]
         return tuple(kept), tuple(states)
     layers, found = [], []
     left = iter(bases)

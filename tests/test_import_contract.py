@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "deltaloom"
 TOP = ("golden", "hw", "boards", "sim", "host")
 """Each folder may import those before it; the rest of `deltaloom` may import all."""
-DATAPATH = ("detect", "events", "fetch", "lanes", "rows", "statistics", "units")
+DATAPATH = ("detect", "events", "fetch", "lanes", "rows", "statistics", "turns", "units")
 FOREIGN = ("amaranth", "amaranth_boards", "cocotb", "cocotbext", "torch")
 
 

@@ -13,7 +13,6 @@ from amaranth.hdl import Fragment
 
 from deltaloom import verbs
 from deltaloom.golden.cells import CELLS
-from deltaloom.golden.errors import UserError
 from deltaloom.golden.evaluation.operations import eliminated_as_published
 from deltaloom.golden.models.synthetic import make_network
 from deltaloom.hw.compiler.compile import compile_network
@@ -112,14 +111,7 @@ def verb_page(name):
     assert any(f"deltaloom {name}" in page.read_text("utf-8") for page in pages)
 
 
-def refused(kind):
-    """What hardware has not is refused by the layer's name."""
-    with pytest.raises(UserError, match=rf"layer \w+: '{kind}' takes means over the layer's units"):
-        config_of(kind)
-
-
 CELL_CHECKS = (count, compiled, area, cycles, cell_page)
-GOLDEN_CHECKS = (count, cell_page, refused)
 LANE_CHECKS = (lanes_compiled, lanes_built, lane_area, lane_options, lane_page)
 VERB_CHECKS = (verb_loads, verb_help, verb_page)
 
@@ -148,7 +140,7 @@ def test_what_a_new_kind_of_lanes_or_a_verb_lacks_is_seen():
 
 @pytest.mark.parametrize("kind", CELLS)
 def test_every_cell_is_complete(kind):
-    assert lacks(kind, GOLDEN_CHECKS if CELLS[kind].takes_means else CELL_CHECKS) == {}
+    assert lacks(kind, CELL_CHECKS) == {}
 
 
 @pytest.mark.parametrize("kind", LANE_KINDS)

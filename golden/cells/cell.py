@@ -15,7 +15,7 @@ import numpy as np
 from ..arithmetic import Ints, Reals
 from ..errors import UserError
 from .graph import FORMATS, MOST_C_EXPONENT, MOST_WIDE, Graph, Node
-from .levels import split_at_means
+from .levels import with_means
 from .stages import Stage, split
 from .state import Numbers, State, named_inputs
 from .steps import Integers, count_products, real_values
@@ -25,7 +25,7 @@ __all__ = ["Cell", "describe"]
 
 MOST_GATES = 4
 MOST_NORMED_GATES = 8
-"""Of a cell with means, which only golden has."""
+"""Of a cell with means, which may take its products apart."""
 STATES = {"c": C, "h": H}
 
 
@@ -44,8 +44,7 @@ class Cell:
     norms: by name, gates that the cell normalizes together, whose pre-activations so count up to a
         common factor; "c" is the cell state. Each has a vector "epsilon_NAME", see `norm`.
     candidate: the gate whose recurrent path keeps 16 bits where quantization skips it, or "".
-    stage_names: of its turns over the layer's units: one more than it makes sources, or than means
-        of its units depend on one another.
+    stage_names: one more than it makes sources.
     vectors: names of the vectors that it reads. reads_input: unit k also reads element k of the
         layer's input, as `Numbers.skip`. has_c: there is a cell state besides h.
     values: what it leaves of "c" and "h", and the source "rh" where it makes one.
@@ -122,7 +121,9 @@ class Cell:
         if self.takes_means:
             if late:
                 raise UserError(f"{self.nodes['rh'].line}: a cell with means cannot make a source")
-            found = split_at_means(self.stage_names, self.gates, self.nodes, self.vectors)
+            found: tuple[Stage, ...] = (
+                with_means(self.name, self.gates, self.nodes, self.vectors),
+            )
         else:
             found = split(self.name, self.gates, late, self.nodes, self.stage_names, self.vectors)
         return tuple(replace(stage, most_c_exponent=self.most_c_exponent) for stage in found)
@@ -280,7 +281,7 @@ def _check_values(
         raise UserError(f"{place}: c_like_h, and there is no c; leave it out")
     if ("rh" in cell.values) != ("rh" in cell.feeds):
         raise UserError(f"{place}: rh must be returned if, and only if, a path reads it")
-    if not cell.takes_means and len(cell.stage_names) != 1 + ("rh" in cell.values):
+    if len(cell.stage_names) != 1 + ("rh" in cell.values):
         raise UserError(
             f"{place}: stages {cell.stage_names}, one name is needed for each; a source makes two"
         )

@@ -2,7 +2,7 @@
 """The GRUs with layer normalization, whose reset gate comes after the product."""
 
 from .cell import describe
-from .norm import gained, normalized, turns
+from .norm import gained, normalized
 from .values import GATE, Value, mix, rshr, sat16, sigmoid, tanh
 
 __all__ = ["gru_norm", "gru_norm_xh"]
@@ -11,7 +11,6 @@ Values = dict[str, Value]
 
 X, H_GATES = "rx zx nx", "rh zh nh"
 GAINS = "gain_rx gain_zx gain_nx gain_rh gain_zh gain_nh"
-TURNS = ("mean", "variance", "n_mean", "n_variance", "update")
 
 
 @describe(
@@ -21,7 +20,6 @@ TURNS = ("mean", "variance", "n_mean", "n_variance", "update")
     bounded=True,
     candidate="nh",
     norms={"r": "r", "z": "z", "n": "nx nh"},
-    stages=turns("gru_norm", TURNS),
 )
 def gru_norm(**v: Value) -> Values:
     """Each gate's sum is normalized on its own, the candidate's with r in it."""
@@ -39,7 +37,6 @@ def gru_norm(**v: Value) -> Values:
     bounded=True,
     candidate="nh",
     norms={"x": X, "h": H_GATES},
-    stages=turns("gru_norm_xh"),
 )
 def gru_norm_xh(**v: Value) -> Values:
     """Both products are normalized, each of all its gates together."""

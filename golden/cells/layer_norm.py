@@ -12,7 +12,6 @@ __all__ = ["layer_norm"]
     x="y",
     c_like_h=True,
     norms={"y": "y"},
-    stages=tuple(f"layer_norm_{turn}" for turn in ("mean", "variance", "update")),
 )
 def layer_norm(y: Value, gain_y: Value, bias_y: Value, epsilon_y: Value) -> dict[str, Value]:
     """c is h once more, whose format no shift may depend on."""

@@ -6,7 +6,7 @@ and has its format.
 """
 
 from .cell import describe
-from .norm import gained, normalized, turns
+from .norm import gained, normalized
 from .values import C, Value, mix, relu, sigmoid
 
 Values = dict[str, Value]
@@ -24,7 +24,6 @@ def _new(a: Value, z: Value, h: Value) -> Values:
     c_like_h=True,
     candidate="ah",
     norms={"x": "ax zx"},
-    stages=turns("ligru_norm"),
 )
 def ligru_norm(
     ax: Value,
@@ -51,7 +50,6 @@ def ligru_norm(
     c_like_h=True,
     candidate="ah",
     norms={"h": "ah zh"},
-    stages=turns("ligru_norm_h"),
 )
 def ligru_norm_h(
     ax: Value,
@@ -77,7 +75,6 @@ def ligru_norm_h(
     c_like_h=True,
     candidate="ah",
     norms={"x": "ax zx", "h": "ah zh"},
-    stages=turns("ligru_norm_xh"),
 )
 def ligru_norm_xh(
     ax: Value,

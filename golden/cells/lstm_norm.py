@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from .cell import describe
 from .lstm import Values, new_c, new_h
-from .norm import gained, normalized, turns
+from .norm import gained, normalized
 from .values import GATE, C, Format, H, Value, reread, rshr, sat16, sigmoid, tanh
 
 __all__ = [
@@ -28,8 +28,6 @@ SUM = f"{GATES} c gain_i gain_f gain_g gain_o {OFFSETS}"
 X, H_GATES = "ix fx gx ox", "ih fh gh oh"
 GAINS = "gain_ix gain_fx gain_gx gain_ox gain_ih gain_fh gain_gh gain_oh"
 PRODUCTS = f"{X} {H_GATES} c {GAINS} {OFFSETS} epsilon_x epsilon_h"
-
-TURNS_WITH_C = ("mean", "variance", "state_mean", "state_variance", "update")
 
 
 def _together(v: Named, norm: str, names: str) -> dict[str, Value]:
@@ -74,7 +72,6 @@ def _of_c(c: Value, v: Named, to: Format) -> Value:
     bounded=True,
     candidate="g",
     norms={"i": "i", "f": "f", "g": "g", "o": "o"},
-    stages=turns("lstm_norm"),
 )
 def lstm_norm(**v: Value) -> Values:
     """Each gate's sum is normalized on its own, as in LiteRT."""
@@ -90,7 +87,6 @@ def lstm_norm(**v: Value) -> Values:
     bounded=True,
     candidate="g",
     norms={"all": GATES},
-    stages=turns("lstm_norm_all"),
 )
 def lstm_norm_all(**v: Value) -> Values:
     """The sums of all gates are normalized together."""
@@ -106,7 +102,6 @@ def lstm_norm_all(**v: Value) -> Values:
     bounded=True,
     candidate="gh",
     norms={"x": X, "h": H_GATES},
-    stages=turns("lstm_norm_xh"),
 )
 def lstm_norm_xh(**v: Value) -> Values:
     """Both products are normalized, each of all its gates together."""
@@ -122,7 +117,6 @@ def lstm_norm_xh(**v: Value) -> Values:
     bounded=True,
     candidate="gh",
     norms={"x": X, "h": H_GATES, "c": "c"},
-    stages=turns("lstm_norm_xh_out", TURNS_WITH_C),
 )
 def lstm_norm_xh_out(**v: Value) -> Values:
     """Ba et al., equations 20 to 22: both products, and c on its way to the output."""
@@ -138,7 +132,6 @@ def lstm_norm_xh_out(**v: Value) -> Values:
     bounded=True,
     candidate="gh",
     norms={"x": X, "h": H_GATES, "c": "c"},
-    stages=turns("lstm_norm_xh_c", TURNS_WITH_C),
 )
 def lstm_norm_xh_c(**v: Value) -> Values:
     """The same, but that the next step has the normalized c, as in PyTorch's `custom_lstms.py`."""

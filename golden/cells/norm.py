@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from .cell import Cell
-from .values import GATE, Format, Value, mean, over_root, relu, reread, rshr, sat16
+from .stages import ALIKE
+from .values import GATE, Format, V, Value, mean, over_root, relu, reread, rshr, sat16
 
-__all__ = ["EPSILON", "LEAST", "PREFIX", "SQUARE", "epsilons", "gained", "normalized", "turns"]
+__all__ = ["EPSILON", "LEAST", "PREFIX", "SQUARE", "epsilons", "gained", "normalized"]
 
 EPSILON = 1e-5
 """What is added to a variance, as in PyTorch."""
@@ -24,17 +25,8 @@ SQUARE = Format(2 * GATE.fraction)
 """Of a variance."""
 LEAST = 2.0**-SQUARE.fraction
 """What is added besides the vector: a root's argument is positive, whatever that holds."""
-PREFIX = "epsilon_"
+PREFIX = ALIKE
 """What the names of such vectors begin with; their integers are in the format of a variance."""
-
-
-TURNS = ("mean", "variance", "update")
-"""Over the units, of a cell whose norms wait for nothing but its pre-activations."""
-
-
-def turns(name: str, names: Sequence[str] = TURNS) -> tuple[str, ...]:
-    """The stages of the cell of this name, for `describe`."""
-    return tuple(f"{name}_{turn}" for turn in names)
 
 
 def normalized(epsilon: Value, *values: Value) -> list[Value]:
@@ -50,13 +42,12 @@ def gained(
 ) -> Value:
     """sat16 of the sum of gain * y over the terms (gain, y), the offset, and what is plain.
 
-    to: the format of what is plain, and of the sum. The products are added before they are rounded.
+    to: the format of what is plain, and of the sum. Products and offset are rounded together.
     """
-    (gain, y), *others = terms
-    total = gain * y
-    for gain, y in others:
+    total = rshr(offset, V + GATE)
+    for gain, y in terms:
         total = total + gain * y
-    result = rshr(total, to) + rshr(offset, to)
+    result = rshr(total, to)
     for value in plain:
         result = result + value
     return sat16(result)

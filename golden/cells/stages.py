@@ -17,7 +17,10 @@ from .graph import MOST_C_EXPONENT, Node, walk
 from .state import Numbers, State, named_inputs
 from .steps import Integers
 
-__all__ = ["Stage", "split"]
+__all__ = ["ALIKE", "Stage", "constants_of", "split"]
+
+ALIKE = "epsilon_"
+"""What the names of vectors begin with that are the same for all units."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,11 +28,14 @@ class Stage:
     """One turn over all units of a layer.
 
     name: the cell's own where it has one stage. gates: those that it takes. outputs: what it leaves
-    of "c", "h" and, where the next stage has a source of it, "out"; and, as "sum_n", that whose
-    mean over the units a later stage reads as "mean_n". vectors: names of those that it reads, in
-    the cell's order. first, last: of the cell's. most_c_exponent: as the cell's. prepared: what is
-    done to its gates before it takes them: "norm", layer normalisation over the units, "norm_c", a
-    peephole before that.
+    of "c", "h" and, where the next stage has a source of it, "out"; and, as "sum_n", the values
+    whose mean over the units it reads as "mean_n", in the turns after that. vectors: those that a
+    unit's word has, all of the cell's in its order, or none where it reads none. constants: vectors
+    that are the same for all units, and in no word. first, last: of the cell's. most_c_exponent: as
+    the cell's. prepared: what is done to its gates before it takes them: "norm", layer
+    normalisation over the units, "norm_c", a peephole before that. turns: of each but the last, by
+    n, how many values sum_n is the sum of; all units go through the stage once more than there are
+    such (`levels`).
     """
 
     name: str
@@ -40,22 +46,14 @@ class Stage:
     last: bool = True
     most_c_exponent: int = MOST_C_EXPONENT
     prepared: frozenset[str] = frozenset()
+    constants: tuple[str, ...] = ()
+    turns: tuple[Mapping[int, int], ...] = ()
 
     @cached_property
     def inputs(self) -> frozenset[str]:
         """Names of all that it reads."""
         nodes = walk(self.outputs.values())
         return frozenset(str(node.attr) for node in nodes if node.op == "input")
-
-    @property
-    def means(self) -> tuple[str, ...]:
-        """Names of the means that it reads."""
-        return tuple(sorted(name for name in self.inputs if name.startswith("mean_")))
-
-    @property
-    def sums(self) -> tuple[str, ...]:
-        """Names of what it leaves for means."""
-        return tuple(name for name in self.outputs if name.startswith("sum_"))
 
     def run(
         self, inputs: Mapping[str, Ints], c_exponent: int, vector_shift: int
@@ -75,6 +73,11 @@ class Stage:
         inputs = named_inputs(p, state, numbers)
         named = self.run(inputs, numbers.c_exponent, numbers.vector_shift)
         return State(named.get("c", np.zeros_like(named["h"])), named["h"]), named.get("out")
+
+
+def constants_of(vectors: Iterable[str]) -> tuple[str, ...]:
+    """Those of a cell's vectors that are the same for all units."""
+    return tuple(name for name in vectors if name.startswith(ALIKE))
 
 
 def split(
@@ -121,7 +124,8 @@ def _stage(
     last: bool = True,
 ) -> Stage:
     whole = Stage(name=name, gates=gates, outputs=outputs, first=first, last=last)
-    return replace(whole, vectors=tuple(v for v in vectors if v in whole.inputs))
+    reads_any = not whole.inputs.isdisjoint(vectors)
+    return replace(whole, vectors=tuple(vectors) if reads_any else ())
 
 
 def _needs(roots: Iterable[Node]) -> dict[int, set[str]]:

@@ -71,7 +71,7 @@ class _Writer:
 
 def _bare(value: Value) -> Value:
     """The value without what does nothing in real numbers."""
-    while value.op in ("rshr", "sat"):
+    while value.op in ("rshr", "reread", "sat"):
         value = value.args[0]
     return value
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 from ..errors import UserError
 from ..models.float_model import FloatLayer
 from .modules import Module, mismatch
+from .norm_places import is_norm, with_norms_placed
 from .tensors.directions import Stage, both_ways
 
 SEARCH_STEPS = 100_000
@@ -18,14 +19,16 @@ MOST_SEARCHED = 200
 _SAY = "say which with the modules' names: --order FIRST,SECOND,..."
 
 
-def chain(modules: list[Module], ordered: bool) -> list[Module]:
+def chain(modules: list[Module], *, ordered: bool, told: bool = False) -> list[Module]:
     """The one order in which every module takes what the one before puts out.
 
     Where several fit, the file's own is taken if it is one of them and the file keeps an order.
+    told: a configuration tells that this is the network's.
     """
     _check_decoders(modules)
-    if ordered and all(b.inputs in a.widths for a, b in pairwise(modules)):
-        return modules
+    placed = modules if told else with_norms_placed(modules) if ordered else None
+    if placed is not None and all(b.inputs in a.widths for a, b in pairwise(placed)):
+        return placed
     if not ordered:  # then an error had better not begin with what is last in most networks
         modules = sorted(modules, key=lambda module: module.last.kind == "linear")
     chains, longest = _search(modules)
@@ -79,13 +82,13 @@ def _search(modules: list[Module]) -> tuple[list[list[Module]], list[Module]]:
         if not left:
             chains.append(taken)
             return
-        widths = sorted((module.inputs, module.widths) for module in left)
-        state = (taken[-1].widths if taken else None, *widths)
+        widths = sorted((module.inputs, module.widths, is_norm(module)) for module in left)
+        state = ((taken[-1].widths, is_norm(taken[-1])) if taken else None, *widths)
         if state in dead:
             return
         before = len(chains)
         for k, module in enumerate(left):
-            if len(chains) < 2 and (not taken or module.inputs in taken[-1].widths):
+            if len(chains) < 2 and (not taken or _follows(taken[-1], module)):
                 extend([*taken, module], left[:k] + left[k + 1 :])
         if len(chains) == before:
             dead.add(state)
@@ -94,6 +97,11 @@ def _search(modules: list[Module]) -> tuple[list[list[Module]], list[Module]]:
         raise UserError(f"{len(modules)} modules, whose order the file does not keep; {_SAY}")
     extend([], modules)
     return chains, longest
+
+
+def _follows(first: Module, second: Module) -> bool:
+    """Whether one may take what another puts out; a norm of a norm does nothing."""
+    return second.inputs in first.widths and not (is_norm(first) and is_norm(second))
 
 
 def named_order(modules: list[Module], order: Sequence[str]) -> list[Module]:
@@ -128,5 +136,5 @@ def settled(modules: Sequence[Module], backwards: Collection[str]) -> list[Stage
 
 
 def _turned(layer: FloatLayer) -> FloatLayer:
-    """The layer in the other direction; a linear layer has none."""
-    return layer if layer.kind == "linear" else replace(layer, backward=not layer.backward)
+    """The layer in the other direction; one without a state has none."""
+    return layer if not layer.cell.state else replace(layer, backward=not layer.backward)

@@ -13,10 +13,13 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..models.float_model import FloatModel
+from .bare_norms import with_bare_norms
 from .candidate import with_candidate_scale
 from .chain import chain, named_order, settled
 from .configured import configured
 from .embedding import Embedding, take_embedding, with_embedding
+from .epsilons import with_epsilon_of_all, with_epsilons_in_order
+from .folding import with_norms_folded
 from .keras.check import check as check_keras
 from .keras.config import Configured, notes_of
 from .modules import find_modules, with_nonlinearity
@@ -31,6 +34,7 @@ from .tflite.read import SUFFIX as TFLITE_SUFFIX
 from .tflite.read import read_tflite
 from .torchscript import Program
 from .torchscript import check as check_program
+from .unknown_cells import check_cells
 
 __all__ = ["ImportOptions", "Imported", "import_checkpoint", "read_checkpoint"]
 
@@ -82,7 +86,7 @@ def read_checkpoint(
         return _with_sides(file, model, part, options)
     if file.suffix.lower() == TFLITE_SUFFIX:
         _check_embedding(file, options)
-        _check_recurrent_norm(file, options)
+        _check_norms(file, options)
         if order:
             raise UserError(f"{file}: order: a graph tells it; leave it out")
         found = read_tflite(file, labels, options)
@@ -95,8 +99,8 @@ def read_checkpoint(
     if options.zero_state or ((options.start or options.end) and file.suffix.lower() not in KERAS):
         raise UserError(f"{file}: --from, --to and --zero-state are for graphs; leave them out")
     stored = read_tensors(file, options.most_bytes, options.start, options.end)
-    stages, embedding = _stages_of_tensors(file, stored, order, options)
-    model = _model(file, stages, labels, options, embedding)
+    stages, embedding, notes = _stages_of_tensors(file, stored, order, options)
+    model = _model(file, stages, labels, options, embedding, notes)
     return _checked(file, model, stored, options)
 
 
@@ -125,7 +129,7 @@ def _checked(file: Path, model: FloatModel, stored: Stored, options: ImportOptio
 
 def _check_graph_options(file: Path, order: Sequence[str], options: ImportOptions) -> None:
     _check_embedding(file, options)
-    _check_recurrent_norm(file, options)
+    _check_norms(file, options)
     if order:
         raise UserError(f"{file}: order: a graph tells it; leave --order out")
     if options.bidirectional:
@@ -142,9 +146,15 @@ def _check_embedding(file: Path, options: ImportOptions) -> None:
         raise UserError(f"{file}: embedding: the file tells it; leave --embedding out")
 
 
-def _check_recurrent_norm(file: Path, options: ImportOptions) -> None:
-    if options.recurrent_norm:
-        raise UserError(f"{file}: recurrent norm: a graph tells it; leave --recurrent-norm out")
+def _check_norms(file: Path, options: ImportOptions) -> None:
+    for said, option in (
+        (options.recurrent_norm, "recurrent norm"),
+        (options.normalize_after, "normalize after"),
+        (options.norm_epsilon is not None, "norm epsilon"),
+    ):
+        if said:
+            way_out = f"leave --{option.replace(' ', '-')} out"
+            raise UserError(f"{file}: {option}: a graph tells it; {way_out}")
 
 
 def _model(
@@ -153,16 +163,17 @@ def _model(
     labels: Sequence[str],
     options: ImportOptions,
     embedding: Embedding | None = None,
+    notes: tuple[str, ...] = (),
 ) -> FloatModel:
     try:
         stages = with_candidate_scale(stages, options.candidate_scale)
         if options.without_skip and not any(s.chains[0][-1].kind == "sru0" for s in stages):
             raise UserError("without skip: there is no SRU layer; leave --without-skip out")
         stages[0] = stages[0].change(without_input_skip)
-        notes: tuple[str, ...] = ()
+        stages = with_norms_folded(stages)
         if embedding is not None:
             stages, note = with_embedding(stages, embedding, options)
-            notes = (note,)
+            notes = (*notes, note)
         layers, puts_out = link(with_names(stages))
         if labels and len(labels) != stages[-1].outputs:
             raise UserError(
@@ -198,23 +209,35 @@ def _with_sides(file: Path, model: FloatModel, part: Part, options: ImportOption
 
 def _stages_of_tensors(
     file: Path, stored: Stored, order: Sequence[str], options: ImportOptions
-) -> tuple[list[Stage], Embedding | None]:
-    graph = stored.graph
+) -> tuple[list[Stage], Embedding | None, tuple[str, ...]]:
+    graph, note = stored.graph, ""
     config = graph if isinstance(graph, Configured) else None
     if config is not None:
         _check_embedding(file, options)
+        _check_norms(file, replace(options, recurrent_norm=False))
     told = graph.nonlinearity if isinstance(graph, Program) else stored.nonlinearity
     said = options.nonlinearity or told
     try:
         if config is None:
             tensors, embedding = take_embedding(options.wanted(stored.arrays), options)
             modules = find_modules(tensors, options)
+            check_cells(modules)
             modules = [with_nonlinearity(module, said) for module in modules]
         else:
             modules, embedding = configured(config, stored.arrays, options)
         if options.recurrent_norm:
             modules = with_recurrent_norm(modules)
-        modules = named_order(modules, order) if order else chain(modules, stored.ordered)
+        if order:
+            modules = named_order(modules, order)
+        else:
+            modules = chain(modules, ordered=stored.ordered, told=config is not None)
+        if isinstance(graph, Program):
+            modules = with_bare_norms(modules, graph.calls)
+        if isinstance(graph, Program) and options.norm_epsilon is None:
+            modules = with_epsilons_in_order(modules, graph.epsilons)
+        elif config is None:
+            modules, note = with_epsilon_of_all(modules, options.norm_epsilon)
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
-    return settled(modules, config.backwards if config else ()), embedding
+    stages = settled(modules, config.backwards if config else ())
+    return stages, embedding, (note,) if note else ()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Keras model's modules in the order of its configuration, with what stands between them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,10 +11,24 @@ import numpy as np
 from ..errors import UserError, printable
 from ..models.float_model import FloatLayer
 from .embedding import Embedding, embedding_of
-from .folding import MIDDLE, SLOPE, Affine, activated, after, before, hardened, is_plain
-from .keras.config import NORMS, RECURRENT, Configured, Step, halves_of
+from .folding import (
+    MIDDLE,
+    SLOPE,
+    Affine,
+    activated,
+    after,
+    before,
+    hardened,
+    identity,
+    is_plain,
+    takes_scale,
+)
+from .keras.config import LAYER_NORM, NORMS, RECURRENT, Configured, Step, halves_of
 from .modules import Module, find_modules
 from .options import ImportOptions
+from .tensors.directions import one
+from .tensors.layer_norm import checked_epsilon, norm_layer, with_epsilon
+from .tensors.norm_layouts import KERAS_NORM
 
 Arrays = Mapping[str, np.ndarray]
 _WEIGHTED = (*RECURRENT, "Bidirectional", "Dense")
@@ -31,7 +45,8 @@ def configured(
 
     Raises UserError where one of these has no layer that takes it, or weights have no layer.
     """
-    apart = {step.name for step in config.steps if step.kind in (*NORMS, "Embedding")}
+    own = (*NORMS, LAYER_NORM, "Embedding")
+    apart = {step.name for step in config.steps if step.kind in own}
     plain = {name: a for name, a in arrays.items() if name.split("/")[0] not in apart}
     modules: dict[str, Module] = {}
     for module in find_modules(options.wanted(plain), options):
@@ -46,6 +61,8 @@ def configured(
             chain.add(step, modules.pop(name))
         elif step.kind == "Embedding":
             embedding = _embedding(step, arrays)
+        elif step.kind == LAYER_NORM:
+            chain.norm(step)
         elif step.kind in (*NORMS, "Rescaling"):
             chain.scale(step)
         elif step.kind in ("Activation", "ReLU"):
@@ -76,17 +93,49 @@ class _Chain:
         halves = halves_of(step.options)
         options = halves[0]["config"] if halves else step.options
         stages = [stage.change(partial(self._with_cell, options)) for stage in module.stages]
+        self._put(replace(module, stages=tuple(stages)))
+        if step.kind == "Dense":
+            self.activate(step)
+
+    def norm(self, step: Step) -> None:
+        """Layer normalization, a layer of its own."""
+        names = [n for n, key in (("gamma", "scale"), ("beta", "center")) if _has(step, key)]
+        values = dict(zip(names, _values(step, self.arrays, names), strict=True))
+        width = max((v.size for v in values.values()), default=0)
+        if not width and self.modules:
+            width = self.modules[-1].stages[-1].outputs
+        if not width:
+            raise UserError(
+                f"{step.title}: is the first layer and has no weights, so that nothing tells its "
+                "size; --from LAYER, the one after it, leaves it out"
+            )
+        epsilon = float(step.options.get("epsilon", KERAS_NORM.epsilon))
+        checked_epsilon(step.title, epsilon)
+        try:
+            layer = norm_layer(
+                printable(step.name),
+                values.get("gamma", np.ones(width)),
+                values.get("beta"),
+                epsilon,
+            )
+        except UserError as error:
+            raise UserError(f"{step.title}: {error}") from error
+        self._put(Module(layer.name, (one(layer),)))
+
+    def _put(self, module: Module) -> None:
+        stages = [*module.stages]
         if self.waiting is not None:
             affine = self._fitting(self.waiting, stages[0].inputs)
             stages[0], self.waiting = stages[0].change(partial(before, affine=affine)), None
         self.modules.append(replace(module, stages=tuple(stages)))
-        if step.kind == "Dense":
-            self.activate(step)
 
     def _with_cell(self, options: Mapping[str, Any], layer: FloatLayer) -> FloatLayer:
         """A layer with the functions that its options tell."""
         if layer.kind == "rnn_tanh" and options.get("activation") == "relu":
             return replace(layer, kind="rnn_relu")
+        if "norm_epsilon" in options:
+            epsilon = checked_epsilon(layer.name, float(options["norm_epsilon"]))
+            return with_epsilon(layer, epsilon)
         if options.get("recurrent_activation") == "hard_sigmoid":
             return hardened(layer, *self._slope(layer.name))
         return layer
@@ -95,7 +144,10 @@ class _Chain:
         name = "relu" if step.kind == "ReLU" else str(step.options.get("activation", "linear"))
         if name in ("linear", "softmax"):
             return
-        if not self._ends_plain() or self.waiting is not None:
+        if self.waiting is None and self._ends(takes_scale) and not self._ends(is_plain):
+            layer = identity(printable(step.name), self.modules[-1].stages[-1].outputs)
+            self._put(Module(layer.name, (one(layer),)))
+        if not self._ends(is_plain) or self.waiting is not None:
             raise UserError(
                 f"{step.title}: follows what takes no activation; only Dense layers without one "
                 "do; --from LAYER and --to LAYER choose a part"
@@ -115,7 +167,7 @@ class _Chain:
 
     def scale(self, step: Step) -> None:
         affine = _affine(step, self.arrays)
-        if self._ends_plain() and self.waiting is None:
+        if self._ends(takes_scale) and self.waiting is None:
             affine = self._fitting(affine, self.modules[-1].stages[-1].outputs)
             self._change_last(partial(after, affine=affine))
         else:
@@ -131,8 +183,8 @@ class _Chain:
             raise UserError("its configuration has no layer with weights; save a trained model")
         return self.modules
 
-    def _ends_plain(self) -> bool:
-        return bool(self.modules) and is_plain(self.modules[-1].last)
+    def _ends(self, as_wanted: Callable[[FloatLayer], bool]) -> bool:
+        return bool(self.modules) and as_wanted(self.modules[-1].last)
 
     def _change_last(self, change: Any) -> None:
         *rest, last = self.modules[-1].stages
@@ -150,6 +202,10 @@ class _Chain:
         return Affine(scale, offset, affine.what)
 
 
+def _has(step: Step, key: str) -> bool:
+    return bool(step.options.get(key, True))
+
+
 def _affine(step: Step, arrays: Arrays) -> Affine:
     """The scale and offset that a step is."""
     options, title = step.options, step.title
@@ -165,9 +221,7 @@ def _affine(step: Step, arrays: Arrays) -> Affine:
         mean, variance = _values(step, arrays, ("mean", "variance"))
         deviation = np.maximum(np.sqrt(variance), _NORM_EPSILON)
         return Affine(1 / deviation, -mean / deviation, title)
-    names = ["gamma"] * bool(options.get("scale", True)) + ["beta"] * bool(
-        options.get("center", True)
-    )
+    names = ["gamma"] * _has(step, "scale") + ["beta"] * _has(step, "center")
     names += ["moving_mean", "moving_variance"]
     values = dict(zip(names, _values(step, arrays, names), strict=True))
     mean, variance = values["moving_mean"], values["moving_variance"]
@@ -178,13 +232,14 @@ def _affine(step: Step, arrays: Arrays) -> Affine:
 
 
 def _values(step: Step, arrays: Arrays, names: Any) -> list[np.ndarray]:
-    """A step's own arrays, by name or number, or from its options."""
+    """A step's own arrays, by name or number, or from its options; also of what a step holds."""
+    own = {n.rpartition("/")[2]: a for n, a in arrays.items() if n.split("/")[0] == step.name}
     found = []
     for n, name in enumerate(names):
         given = step.options.get(name)
         array = None if given is None else np.asarray(given)
         for leaf in (name, _BY_NUMBER[n]):
-            array = arrays.get(f"{step.name}/{leaf}", array) if array is None else array
+            array = own.get(leaf) if array is None else array
         if array is None or array.dtype.kind not in "fi" or not np.isfinite(array).all():
             raise UserError(f"{step.title}: its {name} is not in the file, or not finite")
         found.append(array.astype(np.float64).ravel())

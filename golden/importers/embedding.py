@@ -11,10 +11,11 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from ..errors import UserError, printable
-from ..models.float_model import FloatLayer, FloatPath
+from ..models.float_model import FloatLayer, FloatModel, FloatPath, run_float
 from .options import ImportOptions
 from .tensors.directions import Stage, one
 from .tensors.layers import float32, shown
+from .tensors.layout import NORM_KIND
 from .tensors.refusals import names_embedding
 
 Tensors = Mapping[str, np.ndarray]
@@ -90,6 +91,9 @@ def with_embedding(
             f"{shown(embedding.at, embedding.table)}: makes {width} values, but {first.first.name} "
             f"takes {first.inputs}; --ignore PATTERN leaves it out"
         )
+    if rest and first.first.kind == NORM_KIND and len(first.layers) == 1:
+        stages, note = with_embedding(rest, _normalized(embedding, first.first), options)
+        return stages, f"{first.first.name}: a norm of the embedding, in its table; {note}"
     heads = [chain[0] for chain in first.chains]
     rows = sum(len(path.gates) * a.units for a in heads for path in a.paths if path.source == "x")
     made = f"{embedding.at} ({count:,} x {width:,} values)"
@@ -106,6 +110,12 @@ def with_embedding(
     into = ", ".join(layer.name for layer in heads)
     note = f"{made}: folded into the input weights of {into}, {count:,} columns of {rows:,} rows"
     return [folded, *rest], f"{note}, one for each token ({count * rows:,} weights)"
+
+
+def _normalized(embedding: Embedding, norm: FloatLayer) -> Embedding:
+    """With the rows that a norm makes of its own: each token has one."""
+    rows, _ = run_float(FloatModel(layers=(replace(norm, reads=()),)), embedding.table)
+    return replace(embedding, table=float32(f"{embedding.at}, normalized", rows))
 
 
 def _linear(embedding: Embedding) -> FloatLayer:

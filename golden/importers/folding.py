@@ -8,8 +8,10 @@ import numpy as np
 
 from ..arithmetic import Reals
 from ..errors import UserError
-from ..models.float_model import FloatLayer
+from ..models.float_model import FloatLayer, FloatPath
+from .tensors.directions import Stage, one
 from .tensors.layers import float32
+from .tensors.layout import NORM_KIND
 
 SLOPE, MIDDLE = 0.2, 0.5
 """The cells' own hard sigmoid: SLOPE * p + MIDDLE within 0..1."""
@@ -44,8 +46,26 @@ def is_plain(layer: FloatLayer) -> bool:
     return layer.kind == "linear"
 
 
+def takes_scale(layer: FloatLayer) -> bool:
+    """Whether a scale and an offset of its outputs can be folded into a layer."""
+    return is_plain(layer) or layer.kind == NORM_KIND
+
+
+def identity(name: str, units: int) -> FloatLayer:
+    """A linear layer that changes nothing, for an activation where there is no layer."""
+    path = FloatPath(source="x", gates=("y",), weights=np.eye(units, dtype=np.float32)[None])
+    return FloatLayer(
+        name=name, kind="linear", paths=(path,), bias=np.zeros((1, units), np.float32)
+    )
+
+
 def after(layer: FloatLayer, affine: Affine) -> FloatLayer:
-    """A linear layer with its outputs scaled and offset."""
+    """A layer that takes a scale with its outputs scaled and offset."""
+    if layer.kind == NORM_KIND:
+        gain, offset = (layer.vectors[n].astype(np.float64) for n in ("gain_y", "bias_y"))
+        changed = {"gain_y": gain * affine.scale, "bias_y": offset * affine.scale + affine.offset}
+        own = {n: float32(f"{affine.what}: the norm's {n}", v) for n, v in changed.items()}
+        return replace(layer, vectors={**layer.vectors, **own})
     gates = layer.cell.gates
     return scaled_rows(layer, gates, affine.scale, affine.offset, affine.what)
 
@@ -63,6 +83,35 @@ def before(layer: FloatLayer, affine: Affine) -> FloatLayer:
             path = replace(path, weights=scaled)
         paths.append(path)
     return replace(layer, paths=tuple(paths), bias=float32(f"{affine.what}: the bias", bias))
+
+
+def with_norms_folded(stages: Iterable[Stage]) -> list[Stage]:
+    """Stages in which a norm has the matrix of a linear layer before it in place of 1.
+
+    That is one layer and one rounding of activations less.
+    """
+    folded: list[Stage] = []
+    for stage in stages:
+        before_it = folded[-1].layers if folded else ()
+        if len(before_it) == len(stage.layers) == 1 and _is_norm_of(before_it[0], stage.first):
+            folded[-1] = one(_normed(before_it[0], stage.first))
+        else:
+            folded.append(stage)
+    return folded
+
+
+def _is_norm_of(linear: FloatLayer, norm: FloatLayer) -> bool:
+    plain = is_plain(linear) and all(path.scale is None for path in linear.paths)
+    return plain and norm.kind == NORM_KIND and len(linear.paths) == 1
+
+
+def _normed(linear: FloatLayer, norm: FloatLayer) -> FloatLayer:
+    """The norm of what a linear layer makes, under that one's name."""
+    (own,), (path,) = norm.paths, linear.paths
+    matrix, what = own.weights[0].astype(np.float64), f"{linear.name}, normalized"
+    weights = float32(f"{what}: the weights", matrix @ path.weights.astype(np.float64))
+    bias = float32(f"{what}: the bias", linear.bias.astype(np.float64) @ matrix.T + norm.bias)
+    return replace(norm, name=linear.name, paths=(replace(path, weights=weights),), bias=bias)
 
 
 def activated(

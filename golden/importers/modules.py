@@ -15,11 +15,12 @@ from ..errors import UserError, printable
 from ..models.float_model import FloatLayer
 from .options import ImportOptions
 from .tensors.directions import Stage, both_ways, one
+from .tensors.layer_norm import is_norm
 from .tensors.layers import Found, build, choose, shown
-from .tensors.layout import Layout
+from .tensors.layout import NORM_KIND, Layout
 from .tensors.layouts import LAYOUTS, SUPPORTED
 from .tensors.refusals import refusal
-from .tensors.sru import build_sru
+from .tensors.sru import NO_SRU_NORM, build_sru
 
 Tensors = Mapping[str, np.ndarray]
 MOST_LISTED = 12
@@ -77,7 +78,7 @@ def find_modules(tensors: Tensors, options: ImportOptions) -> list[Module]:
             ((a, at) for a in LAYOUTS if (at := _place(a, name, tensors))), (None, None)
         )
         what = None
-        if layout is None or layout.kind == "linear" or layout.separator == "/":
+        if layout is None or place is None or not _is_sure(layout, place[2]):
             what = refusal(name, array.shape)
         if layout is None or place is None or what:
             why = f"belongs to {what}" if what else "is not a tensor of any known layer"
@@ -108,6 +109,8 @@ def find_modules(tensors: Tensors, options: ImportOptions) -> list[Module]:
             "bidirectional: there is no layer for which the file does not tell it; leave "
             "--bidirectional out"
         )
+    if options.normalize_after and not any(a.layouts[0].family == "sru" for a in groups.values()):
+        raise UserError(NO_SRU_NORM)
     return modules
 
 
@@ -125,12 +128,28 @@ def _place(layout: Layout, name: str, tensors: Tensors) -> tuple[str, int, str, 
     place = layout.place(plain)
     if place is None:
         return None
-    if layout.several:
-        found = Found(*place[:2])
-        beside = [found.full(weight.name, layout.separator) for weight in layout.weights]
-        if sum(other in tensors for other in beside) < 2:
-            return None
+    if layout.kind == NORM_KIND:
+        return (*place, backward) if is_norm(layout, place[0], tensors) else None
+    found = Found(*place[:2])
+    plain_names = [found.full(weight.name, layout.separator) for weight in layout.weights]
+    beside = [layout.beside(other, name) for other in plain_names]
+    if sum(other in tensors for other in beside) < _needed(layout, place[2]):
+        return None
     return (*place, backward)
+
+
+def _is_sure(layout: Layout, tensor: str) -> bool:
+    """Whether a tensor of this name and shape is one of a layer of this layout, and no other."""
+    if layout.kind == NORM_KIND or any(gain.name == tensor for gain in layout.normed):
+        return True
+    return layout.kind != "linear" and layout.separator != "/"
+
+
+def _needed(layout: Layout, tensor: str) -> int:
+    """How many weights must stand beside a tensor for it to be one of this layout's."""
+    if layout.several:
+        return 2
+    return int(layout.shares and any(each.name == tensor for each in layout.normed))
 
 
 def _may_be_both(group: _Group) -> bool:
@@ -146,18 +165,10 @@ def _module(group: _Group, taken: set[str], options: ImportOptions) -> Module:
     founds = [group.layers.get(n, Found(group.prefix, n, beside)) for n in range(count)]
     known = choose(group.layouts, group.layers[count - 1], options.reset)
     layouts = [choose(group.layouts, f, options.reset) if f.names else known for f in founds]
-    plain = (
-        layouts[0]
-        .kind.partition("_norm")[0]
-        .removesuffix("_before")
-        .removesuffix("_tanh")
-        .rstrip("4")
-    )
-    name = _unique(printable(group.prefix) or plain, taken)
+    name = _unique(printable(group.prefix) or _plain(layouts[0].kind), taken)
     names = [_unique(f"{name}.{n}", taken) if a.numbered else name for n, a in enumerate(layouts)]
     if group.layouts[0].family == "sru":
-        without, both = options.without_skip, options.bidirectional
-        stages = build_sru(group.layouts, founds, names, without_skip=without, both=both)
+        stages = build_sru(group.layouts, founds, names, options)
     else:
         stages = [one(*build(*each)) for each in zip(layouts, founds, names, strict=True)]
     for n, found in sorted(group.backward.items()):
@@ -172,6 +183,14 @@ def _module(group: _Group, taken: set[str], options: ImportOptions) -> Module:
             raise UserError(mismatch(a.chains[0][-1], b.first, a.outputs))
     family = group.layouts[0].family
     return Module(name, tuple(stages), is_open and len(stages) == 1, family)
+
+
+def _plain(kind: str) -> str:
+    """What a layer of this kind is called where nobody has named it."""
+    if kind == NORM_KIND:
+        return kind
+    plain = kind.partition("_norm")[0].removesuffix("_before").removesuffix("_tanh")
+    return plain.rstrip("4")
 
 
 def with_nonlinearity(module: Module, said: str) -> Module:

@@ -19,8 +19,10 @@ class ImportOptions:
     candidate_scale: the factor of LiGRU's candidate at test time, PyTorch-Kaldi's 1 - dropout:
     one for all such layers or one for each; none: 1.
     without_skip: layers of the package `sru` were made with has_skip_term=False.
+    normalize_after: layers of `sru` with layer normalization were made with normalize_after=True.
     reset: "after" or "before", where a GRU's tensors fit both.
     recurrent_norm: LiGRU layers are SpeechBrain's SLiGRU, whose recurrent norm has no tensors.
+    norm_epsilon: of layer normalization, None for what its framework has by default.
     nonlinearity: "tanh" or "relu", of Elman networks where the file does not tell it.
     bidirectional: layers of `sru`, and LiGRU and PyTorch-Kaldi layers that are a file's last, run
     in both directions.
@@ -36,8 +38,10 @@ class ImportOptions:
 
     candidate_scale: tuple[float, ...] = ()
     without_skip: bool = False
+    normalize_after: bool = False
     reset: str = ""
     recurrent_norm: bool = False
+    norm_epsilon: float | None = None
     nonlinearity: str = ""
     bidirectional: bool = False
     only: tuple[str, ...] = ()

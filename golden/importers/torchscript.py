@@ -20,17 +20,23 @@ import numpy as np
 from ..arithmetic import Reals
 from ..errors import UserError
 from ..models.float_model import FloatModel
+from .bare_norms import BARE, LINEAR, NORM, RECURRENT
 from .compare import outputs_of, random_sequences, softmax, verdict
 from .limits import Budget
 
 _KNOWN = """
-    Bool Int Float ScalarImplicit __contains__ __getitem__ __is__ __isnot__ __not__ add addmm append
-    cat chunk clone contiguous detach dim div dropout dropout_ embedding eq expand flatten format
-    ge gru gt
-    hardsigmoid hardsigmoid_ le len linear list log_softmax lstm lt matmul mm mul ne numel permute
-    relu relu_ reshape rnn_relu rnn_tanh select sigmoid sigmoid_ size slice softmax squeeze stack
-    sub t tanh tanh_ to transpose unsqueeze view warn zeros zeros_like
+    Bool Int Float ScalarImplicit __contains__ __getitem__ __is__ __isnot__ __not__ add add_ addmm
+    append cat chunk clone contiguous detach dim div dropout dropout_ embedding eq expand flatten
+    format ge gru gt hardsigmoid hardsigmoid_ layer_norm le len linear list log_softmax lstm lt
+    matmul mean mm mul mul_ ne neg numel permute pow relu relu_ reshape reverse rnn_relu rnn_tanh
+    rsqrt rsub select sigmoid sigmoid_ size slice softmax split sqrt squeeze stack std sub t tanh
+    tanh_ to transpose unbind unsqueeze var view warn zeros zeros_like
 """
+_CALLS = {
+    **dict.fromkeys(("aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu"), RECURRENT),
+    **dict.fromkeys(("aten::linear", "aten::addmm"), LINEAR),
+    "aten::layer_norm": NORM,
+}
 _ATEN = frozenset(_KNOWN.split())
 _UNSAFE = ("prim::PythonOp", "prim::fork", "prim::rpc_async", "prim::rpc_sync", "prim::rpc_remote")
 
@@ -42,6 +48,25 @@ class Program:
     torch: Any
     module: Any
     operations: frozenset[str]
+
+    @property
+    def epsilons(self) -> list[float]:
+        """Of its layer norms, in the order of the program; none where one is computed."""
+        graph = self.module.inlined_graph  # which its nodes do not keep
+        norms = [node for node in _nodes(graph) if node.kind() == "aten::layer_norm"]
+        found = [list(node.inputs())[4].toIValue() for node in norms]
+        return found if all(isinstance(epsilon, float) for epsilon in found) else []
+
+    @property
+    def calls(self) -> list[str]:
+        """Which layers it calls, one after the other, in the words of `bare_norms`."""
+        graph = self.module.inlined_graph
+        found = ((node, _CALLS.get(node.kind())) for node in _nodes(graph))
+        return [
+            BARE if call == NORM and list(node.inputs())[2].type().kind() == "NoneType" else call
+            for node, call in found
+            if call is not None
+        ]
 
     @property
     def nonlinearity(self) -> str:
@@ -100,10 +125,14 @@ def _check_sources(file: Path, budget: Budget) -> None:
 
 
 def _operations(graph: Any) -> Iterator[str]:
+    yield from (node.kind() for node in _nodes(graph))
+
+
+def _nodes(graph: Any) -> Iterator[Any]:
     for node in graph.nodes():
-        yield node.kind()
+        yield node
         for block in node.blocks():
-            yield from _operations(block)
+            yield from _nodes(block)
 
 
 def _is_known(name: str) -> bool:

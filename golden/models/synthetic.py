@@ -9,6 +9,7 @@ import numpy as np
 
 from ..arithmetic import Ints, code_range, multiplier
 from ..cells import CELLS, Cell
+from ..cells.stages import constants_of
 from ..delta import EXACT
 from . import graph
 from .layers import ONE_HOT
@@ -235,7 +236,9 @@ def _vectors(rng: np.random.Generator, cell: Cell, units: int, c_exponent: int) 
     """A layer's vectors in Q1.14 and its skip, as far as the cell has them."""
     numbers: dict[str, Any] = {}
     if cell.vectors:
-        numbers["vectors"] = {name: rng.integers(-32768, 32768, units) for name in cell.vectors}
+        vectors = {name: rng.integers(-32768, 32768, units) for name in cell.vectors}
+        alike = {name: np.full(units, vectors[name][0]) for name in constants_of(cell.vectors)}
+        numbers["vectors"] = vectors | alike
         numbers["vector_shift"] = 17 - c_exponent
     if cell.reads_input:
         numbers["skip_mult"], numbers["skip_shift"] = int(rng.integers(8192, 32768)), 15

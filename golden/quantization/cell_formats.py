@@ -22,7 +22,7 @@ from ..engines.float_engine import run_float_batch
 from ..engines.packed import Packing
 from ..errors import UserError
 from ..models.float_model import FloatLayer, FloatModel, Trace
-from ..models.layers import exponents_of
+from ..models.layers import MAX_EXPONENT, exponents_of
 from ..models.states import first_reals
 from .exponents import MARGIN, exponent_for
 
@@ -30,6 +30,8 @@ COVERED = 3
 """Up to this exponent, where tanh's table ends, c's format covers all that calibration saw."""
 MAX_C_EXPONENT = 4
 """Of a format that is chosen by error, where only tanh reads c: one bit beyond its table."""
+MOST_EPSILON = 32767 * LEAST
+"""That an epsilon's word holds."""
 FRAMES = 1 << 13
 """About how many frames of the calibration data are tried."""
 VECTOR_SHIFT = 18
@@ -80,7 +82,7 @@ def _tried(layer: FloatLayer, largest: float) -> range:
     if layer.cell.wide:
         return range(MOST_WIDE + 1)
     covering = exponent_for(largest, f"{layer.name} cell state") if layer.vectors else 0
-    return range(max(MAX_C_EXPONENT, covering) + 1)
+    return range(max(MAX_C_EXPONENT, covering, least_c_exponent(layer)) + 1)
 
 
 def cell_error(layer: FloatLayer, trace: Trace, packing: Packing, e: int, first: State) -> float:
@@ -115,6 +117,19 @@ def cell_error(layer: FloatLayer, trace: Trace, packing: Packing, e: int, first:
 def c_factor(c_exponent: int) -> float:
     """Of the variance of a cell state that a norm reads as if it were in Q3.12."""
     return 4.0 ** (Q3_12 - c_exponent)
+
+
+def least_c_exponent(layer: FloatLayer) -> int:
+    """The smallest e_c with which its word holds the epsilon of a norm of c; 0 without one.
+
+    Below it the norm would have a smaller epsilon, and scale up a c whose variance is small.
+    """
+    vector = layer.vectors.get(f"{PREFIX}c")
+    if vector is None:
+        return 0
+    epsilon = float(vector.max()) + LEAST
+    able = (e for e in range(MAX_EXPONENT) if epsilon * c_factor(e) <= MOST_EPSILON)
+    return next(able, MAX_EXPONENT)
 
 
 def quantize_vectors(layer: FloatLayer, c_exponent: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from ..models import graph
 from ..models.float_model import FloatLayer, FloatModel
 from ..models.layers import BIAS_BITS
 from .calibration import LayerStatistics, Statistics
+from .cell_formats import least_c_exponent
 from .exponents import exponent_for
 
 
@@ -59,7 +60,7 @@ def _exponents(layer: FloatLayer, seen: LayerStatistics) -> dict[str, int]:
     if seen.c_errors:  # c need not be covered: it may saturate
         c = min(seen.c_errors, key=lambda e: (seen.c_errors[e], e))
     elif cell.has_c:
-        c = exponent_for(seen.c, f"{layer.name} cell state")
+        c = max(exponent_for(seen.c, f"{layer.name} cell state"), least_c_exponent(layer))
     largest = max(seen.h, seen.x * abs(layer.skip_scale))
     h = 0 if cell.bounded else exponent_for(largest, f"{layer.name} output")
     exponents = {"c": c, "h": h}

@@ -21,6 +21,7 @@ from ..models.float_model import FloatLayer, FloatModel, Trace
 from ..models.layers import Layer
 from ..models.network import Network
 from ..models.states import first_reals
+from .cell_formats import MOST_EPSILON
 from .exponents import MARGIN
 from .input_ranges import balance_inputs, with_input_scale
 
@@ -28,9 +29,6 @@ __all__ = ["balance", "balance_norms", "balanced_as"]
 
 Reach = dict[str, float]
 """By name of a norm, the largest magnitude of what it normalizes."""
-
-MOST_EPSILON = 32767 * LEAST
-"""That an epsilon's word holds."""
 
 
 def balance(model: FloatModel, calibration: Dataset, rule: str = "auto") -> FloatModel:

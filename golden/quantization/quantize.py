@@ -5,6 +5,7 @@ Weights are symmetric, with a scale per row or per gate matrix; activations have
 per path, and a zero point where the scheme wants one; biases and states keep 16 bits or more.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from .cell_formats import quantize_vectors
 from .clipping import find_clip
 from .exponents import exponent_for
 from .formats import Formats, find_formats
+from .input_ranges import sampled
 from .norm_ranges import balance
 from .quantizers import make_quantizer
 from .rounding import Rounded, moments_of, round_corrected, round_gptq, round_nearest
@@ -186,8 +188,8 @@ def _quantize_path(
     if path.tokens:
         quantizer, rounded = ONE_HOT, _round_tokens(path, seen, scheme)
     else:
-        sequences = seen.sequences.get(path.source) or (seen.samples[path.source],)
-        quantizer = make_quantizer(sequences, source_exponent, scheme.activation_bits, scheme)
+        values = _read_by(path, seen)
+        quantizer = make_quantizer(values, source_exponent, scheme.activation_bits, scheme)
         rounded = _round(path, seen, source_exponent, quantizer, scheme)
     real = rounded.step * quantizer.scale * 2.0 ** (15 - gate_exponents[:, None])
     scale = 1.0 if path.scale is None else path.scale.astype(np.float64)
@@ -207,6 +209,17 @@ def _quantize_path(
         tokens=path.tokens,
     )
     return quantized, rounded.offset * scale
+
+
+def _read_by(path: FloatPath, seen: LayerStatistics) -> Sequence[Reals]:
+    """Values of a path's source, without columns whose weights are all 0.
+
+    A layer that reads two others may have paths of one of them alone, whose ranges are unlike.
+    """
+    used = (path.weights != 0).any(axis=(0, 1))
+    if path.source in seen.frames and used.any() and not used.all():
+        return (sampled(seen.frames[path.source][:, used].astype(np.float64)),)
+    return seen.sequences.get(path.source) or (seen.samples[path.source],)
 
 
 def _round(

@@ -17,8 +17,10 @@ __all__ = [
     "CONSTANT_LATENCY",
     "SKIP_LATENCY",
     "STATE_LATENCY",
+    "STEADY",
     "Cell",
     "constant_layout",
+    "over",
     "vector_layout",
 ]
 
@@ -35,10 +37,18 @@ CONSTANT_LATENCY = 2
 CONSTANT = "layer_"
 """What the names of constants begin with in a cell's graph."""
 
+STEADY = ("mean_", CONSTANT)
+"""What the names of all begin with that is the same for all units of a layer."""
+
 
 def constant_layout(constants: Mapping[str, int]) -> StructLayout:
     """A layer's word of the memory of constants: signed numbers of so many bits, the first low."""
     return StructLayout({name: signed(bits) for name, bits in constants.items()})
+
+
+def over(count: int) -> tuple[str, str]:
+    """Names of the constants mult and shift, mult * 2**-shift being 1 / (count * units)."""
+    return f"{CONSTANT}over_{count}_mult", f"{CONSTANT}over_{count}_shift"
 
 
 def vector_layout(names: Sequence[str]) -> StructLayout:
@@ -50,6 +60,9 @@ class Cell(wiring.Component):
     """Turn one unit's pre-activations and state into its next state, one unit a cycle.
 
     `pipeline` makes a subclass of each stage of a cell in `golden.cells.CELLS`.
+
+    Where it reads means over the layer's units, all units go through it in several turns; each turn
+    but the last makes means of its sums, and in the last one the next state is right.
 
     A unit's p, c_exponent and vector_shift come in cycle 0, its c, h and vectors in cycle
     STATE_LATENCY, its skip in cycle SKIP_LATENCY; its c_next and h_next must hold in cycle LATENCY.
@@ -63,7 +76,7 @@ class Cell(wiring.Component):
     Attributes
     ----------
     GATES : int
-        How many pre-activations a unit has, at most 4.
+        How many pre-activations a unit has, at most 4; with means at most 8.
     READS : set of str
         What the cell reads besides p, of "c", "h", "vectors", "skip" and "constants". What it does
         not read is not connected (c, h) or not there (vectors with vector_shift, skip, constants).
@@ -82,11 +95,14 @@ class Cell(wiring.Component):
         What takes area, for estimates.
     HAS_OUT : bool
         `out` goes out, to the encoders and the output stream, instead of h_next.
-    MEANS, SUMS : mapping of str to int
-        The means over a layer's units that the cell reads, and the values whose means later stages
-        read, by name: their bits.
-    SETTLES : int
-        Cycles that the means must hold before cycle 0 of the first unit.
+    TURNS : tuple of mappings of int to int
+        Of each turn but the last: by n, how many values sum_n is the sum of.
+    MEANS, SUMS : mapping of int to int
+        By n, the bits of the nth mean over a layer's units, and of the value that it is of.
+    SUM_CYCLES : mapping of int to int
+        Cycles from p to sum_n.
+    SETTLES : tuple of int
+        Of each turn but the last: cycles that its means must hold before the next one's first unit.
 
     Members
     -------
@@ -108,10 +124,10 @@ class Cell(wiring.Component):
         State after.
     out : Out(signed(16))
         Only with HAS_OUT; holds in cycle LATENCY.
-    mean_n : In(signed(MEANS[..]))
-        The same from SETTLES cycles before the first unit on.
-    sum_n : Out(signed(SUMS[..]))
-        Holds in cycle LATENCY.
+    mean_n : In(signed(MEANS[n]))
+        From SETTLES cycles before the first unit of the turn after that which made it on.
+    sum_n : Out(signed(SUMS[n]))
+        Holds in cycle SUM_CYCLES[n].
     """
 
     GATES: ClassVar[int]
@@ -122,9 +138,11 @@ class Cell(wiring.Component):
     MAX_C_EXPONENT: ClassVar[int] = 15
     CONTINUES: ClassVar[bool] = False
     HAS_OUT: ClassVar[bool] = False
-    MEANS: ClassVar[Mapping[str, int]] = {}
-    SUMS: ClassVar[Mapping[str, int]] = {}
-    SETTLES: ClassVar[int] = 0
+    TURNS: ClassVar[Sequence[Mapping[int, int]]] = ()
+    MEANS: ClassVar[Mapping[int, int]] = {}
+    SUMS: ClassVar[Mapping[int, int]] = {}
+    SUM_CYCLES: ClassVar[Mapping[int, int]] = {}
+    SETTLES: ClassVar[Sequence[int]] = ()
     SIZE: ClassVar[Size]
 
     p: Any
@@ -158,7 +176,7 @@ class Cell(wiring.Component):
                 "c_next": Out(signed(16)),
                 "h_next": Out(signed(16)),
                 **({"out": Out(signed(16))} if self.HAS_OUT else {}),
-                **{name: In(signed(bits)) for name, bits in self.MEANS.items()},
-                **{name: Out(signed(bits)) for name, bits in self.SUMS.items()},
+                **{f"mean_{n}": In(signed(bits)) for n, bits in self.MEANS.items()},
+                **{f"sum_{n}": Out(signed(bits)) for n, bits in self.SUMS.items()},
             }
         )

@@ -4,16 +4,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from ...golden.cells import CELLS as LAYERS
-from ...golden.cells import Cell as Layer
 from ...golden.cells import Stage
 from ...golden.integer_lstm.cells import find_stage
+from ..words import MORE_SLOTS, SLOTS
 from .base import Cell, constant_layout
 from .pipeline import pipeline
-
-
-def in_hardware() -> dict[str, Layer]:
-    """The cells, by kind, that the hardware has: it takes no means over a layer's units yet."""
-    return {kind: cell for kind, cell in LAYERS.items() if not cell.takes_means}
 
 
 class _Cells(Mapping[str, type[Cell]]):
@@ -32,7 +27,7 @@ class _Cells(Mapping[str, type[Cell]]):
         return len(self._stages())
 
     def _stages(self) -> dict[str, Stage]:
-        return {stage.name: stage for cell in in_hardware().values() for stage in cell.stages}
+        return {stage.name: stage for cell in LAYERS.values() for stage in cell.stages}
 
 
 CELLS: Mapping[str, type[Cell]] = _Cells()
@@ -43,6 +38,16 @@ it has several stages, one of their own."""
 def reads(cells: Sequence[str], what: str) -> bool:
     """Whether one of the cells reads `what`, of `Cell.READS`."""
     return any(what in CELLS[name].READS for name in cells)
+
+
+def slots_of(cells: Sequence[str]) -> int:
+    """Gates that one of these cells can have: `SLOTS`, or as many as need be."""
+    return SLOTS if all(CELLS[name].GATES <= SLOTS for name in cells) else MORE_SLOTS
+
+
+def takes_turns(cells: Sequence[str]) -> bool:
+    """Whether the units of one of these cells go through it several times, for means."""
+    return any(CELLS[name].TURNS for name in cells)
 
 
 def vector_bits(cells: Sequence[str]) -> int:

@@ -6,11 +6,12 @@ operation is an adder: its half bit is that adder's carry. A saturation takes no
 and is not there at all where golden's ranges show that nothing saturates.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from amaranth.utils import bits_for
 
-from ...golden.cells.graph import Node, Shift
+from ...golden.cells.graph import Node, Shift, walk
 from ...golden.cells.stages import Stage
 from ...golden.cells.values import NORMAL
 from ...golden.integer_lstm.cells import Lookup, Rescaling
@@ -18,12 +19,13 @@ from ..parts.arithmetic import SHIFT_STAGE_BITS
 from ..parts.rescale_twice import rescale_twice_latency
 from ..words import VECTOR_SHIFT_BITS
 from .activation import Activation
-from .base import CONSTANT, SKIP_LATENCY, STATE_LATENCY
+from .base import CONSTANT, SKIP_LATENCY, STATE_LATENCY, STEADY
 from .lookup import LookupTable
+from .roots import roots_cycles
 
-__all__ = ["Op", "Ref", "lower"]
+__all__ = ["Op", "Ref", "lower", "most_power"]
 
-COMPONENTS = ("table", "lookup", "rescale")
+COMPONENTS = ("table", "lookup", "rescale", "power", "root")
 """Operations that are components, whose results come from registers."""
 
 WIDE_BITS = 20
@@ -34,11 +36,12 @@ WIDE_BITS = 20
 class Op:
     """An operation, or a source of values.
 
-    kind: source; table, lookup, rescale, mul, sum, relu, down, shift (by an amount that is no
-    constant, its result twice as large), amount (of a shift), round (half of what is twice as
-    large, rounded) or clip. args: what it takes. bits: width of its signed result. latency: cycles;
-    of a source, the cycle in which it comes. wide: bits before it saturates to `bits`. node: what
-    it computes, a source's name or a shift.
+    kind: source; table, lookup, rescale, mul, sum, relu, down, power and root (of a value that is
+    the same for all units), shift (by an amount that is no constant, its result twice as large),
+    amount (of a shift), round (half of what is twice as large, rounded) or clip. args: what it
+    takes. bits: width of its signed result. latency: cycles; of a source, the cycle in which it
+    comes. wide: bits before it saturates to `bits`. node: what it computes, a source's name or a
+    shift.
     """
 
     kind: str
@@ -81,8 +84,11 @@ def lower(stage: Stage) -> dict[str, Ref]:
 class _Lowering:
     def __init__(self, stage: Stage) -> None:
         self._most = stage.most_c_exponent
-        at_once = (*stage.gates, *stage.means)
-        self._ready = dict.fromkeys(at_once, 0) | {"skip": SKIP_LATENCY}
+        self._constants = stage.constants
+        self._roots = _steady_roots(stage)
+        power = max((root.args[0].args[1].high for root in self._roots.values()), default=0)
+        self._root_cycles = roots_cycles(len(self._roots), power)
+        self._ready = dict.fromkeys(stage.gates, 0) | {"skip": SKIP_LATENCY}
         self._ops: dict[object, Op] = {}
         self._found: dict[Op, int] = {}
 
@@ -108,6 +114,9 @@ class _Lowering:
         match node.op:
             case "input":
                 return self._source(str(node.attr), node.bits)
+            case "table" if id(node) in self._roots:
+                args = (self.whole(node.args[0].args[0]),)
+                return Op("root", args, node.bits, self._root_cycles, node=node)
             case "table":
                 args = (self.whole(node.args[0]),)
                 name = node.function.name
@@ -122,6 +131,9 @@ class _Lowering:
                 return self._sum(node, node.bits)
             case "rshr" | "scale":
                 return Op("round", (self._doubled(node),), node.bits, 1, node=node, wide=node.bits)
+            case "log4" if any(node is root.args[0].args[1] for root in self._roots.values()):
+                args = (self.whole(node.args[0]),)
+                return Op("power", args, node.bits, self._root_cycles, node=node)
             case "log4":
                 return Op("log4", (self.whole(node.args[0]),), node.bits, 1, node=node)
             case "normal":
@@ -154,7 +166,10 @@ class _Lowering:
         raise TypeError(f"{node.operation.name}: no component does this operation")
 
     def _source(self, name: str, bits: int) -> Op:
-        ready = 0 if name.startswith(CONSTANT) else self._ready.get(name, STATE_LATENCY)
+        if name in self._constants:
+            name = f"{CONSTANT}{name}"
+        steady = name.startswith(STEADY)
+        ready = 0 if steady else self._ready.get(name, STATE_LATENCY)
         return self._ops.setdefault(name, Op("source", (), bits, ready, name=name))
 
     def _sum(self, node: Node, bits: int) -> Op:
@@ -219,6 +234,24 @@ class _Lowering:
     def _amount(self, name: str, bits: int) -> Op:
         self._ready[name] = 0
         return self._source(name, bits)
+
+
+def _steady_roots(stage: Stage) -> dict[int, Node]:
+    """The lookups of inverse roots of what is the same for all units, by their ids."""
+    nodes = [*walk(stage.outputs.values())]
+    steady: set[int] = set()
+    for node in nodes:
+        name = str(node.attr)
+        own = node.op == "input" and (name in stage.constants or name.startswith("mean_"))
+        if node.op == "const" or own or (node.args and all(id(a) in steady for a in node.args)):
+            steady.add(id(node))
+    tables = [node for node in nodes if node.op == "table" and node.args[0].op == "normal"]
+    return {id(node): node for node in tables if id(node) in steady}
+
+
+def most_power(ops: Iterable[Op]) -> int:
+    """Largest power of 4 in what these take roots of."""
+    return max(op.node.args[0].args[1].high for op in ops if op.node)
 
 
 def _rounds(node: Node) -> bool:

@@ -6,9 +6,8 @@ python -m deltaloom.hw.cells.picture > docs/cells/schedules.md
 
 import sys
 
-from ...golden.cells import Stage
+from ...golden.cells import CELLS, Stage
 from ...golden.cells.text import equations
-from .catalogue import in_hardware
 from .pipeline import pipeline
 
 __all__ = ["page", "picture"]
@@ -19,7 +18,8 @@ Made from the descriptions in `golden/cells/` by `python -m deltaloom.hw.cells.p
 pre-activation of gate g, c' and h' are the states before the step, clip is within -1..1. Below the
 equations is each stage's pipeline, one unit a cycle: `=` while an operation runs, `.` while its
 result waits. Values shift by wires, and are rounded in the adder that takes them, where neither has
-a row.
+a row. What comes of means alone is made once between two turns; its cycles are counted from where
+the means hold.
 """
 
 
@@ -31,9 +31,9 @@ def picture(stage: Stage) -> str:
         for arg in op.args:
             if arg.op is not None:
                 kept[arg.op] = max(kept[arg.op], plan.start[op])
-    for ref in plan.outputs.values():
+    for name, ref in plan.outputs.items():
         if ref.op is not None:
-            kept[ref.op] = max(kept[ref.op], plan.latency)
+            kept[ref.op] = max(kept[ref.op], plan.holds(name))
     rows = [f"{'cycle':16}" + "".join(str(n % 10) for n in range(plan.latency + 1))]
     for op, start in plan.start.items():
         ready = start + op.latency
@@ -48,13 +48,14 @@ def picture(stage: Stage) -> str:
 def page() -> str:
     """docs/cells/schedules.md."""
     parts = [HEAD]
-    for cell in in_hardware().values():
+    for cell in CELLS.values():
         parts.append(f"\n## {cell.name}\n\n" + _indented("\n".join(equations(cell))))
         for stage in cell.stages:
             size, latency = pipeline(stage).SIZE, pipeline(stage).LATENCY
             own = f", gates {' '.join(stage.gates)}" if len(cell.stages) > 1 else ""
+            turns = f"{len(stage.turns) + 1} turns, " if stage.turns else ""
             parts.append(
-                f"\n{latency} cycles, {size.tables} tables, {size.multipliers} multipliers, "
+                f"\n{turns}{latency} cycles, {size.tables} tables, {size.multipliers} multipliers, "
                 f"{size.registers} flip-flops besides{own}:\n\n{_indented(picture(stage))}"
             )
     return "".join(parts)

@@ -2,7 +2,6 @@
 """A golden cell's stage as hardware: its operations as scheduled, one unit a cycle."""
 
 from functools import cache
-from itertools import pairwise
 from typing import Any, ClassVar
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
@@ -13,14 +12,19 @@ from ...golden.cells.stages import Stage
 from ...golden.integer_lstm.cells import Lookup
 from ..parts.arithmetic import SHIFT_STAGE_BITS, add_halves, sat
 from ..parts.rescale_twice import RescaleTwice
+from ..words import MULT_BITS, SHIFT_BITS
 from .activation import Activation
-from .base import CONSTANT, Cell
+from .base import CONSTANT, Cell, over
 from .curve import CurveTable
 from .lookup import LookupTable
-from .operations import Op, Ref, lower
-from .schedule import Schedule, schedule
+from .operations import Op, Ref, lower, most_power
+from .roots import Roots, floor_log4
+from .schedule import SUM, Schedule, schedule
 
 __all__ = ["Pipeline", "pipeline"]
+
+AMOUNTS = ("c_exponent", "vector_shift")
+"""Sources that say how far something is shifted, of which a cell may need the low bits only."""
 
 
 class Pipeline(Cell):
@@ -37,8 +41,8 @@ class Pipeline(Cell):
         build = _Build(m, self)
         ports = {"c": "c_next", "h": "h_next"}
         m.d.comb += [
-            getattr(self, ports.get(name, name)).eq(build.output(ref))
-            for name, ref in self.SCHEDULE.outputs.items()
+            getattr(self, ports.get(name, name)).eq(build.output(name))
+            for name in self.SCHEDULE.outputs
         ]
         return m
 
@@ -49,6 +53,10 @@ def pipeline(stage: Stage) -> type[Pipeline]:
     plan = schedule(lower(stage))
     reads = stage.inputs & {"c", "h", "skip"} | ({"vectors"} if stage.vectors else set())
     constants = {op.name: op.bits for op in plan.start if op.name.startswith(CONSTANT)}
+    for count in {count for turn in stage.turns for count in turn.values()}:
+        constants |= dict(zip(over(count), (MULT_BITS + 1, SHIFT_BITS + 1), strict=True))
+    nodes = {str(node.attr): node for node in walk(stage.outputs.values()) if node.op == "input"}
+    numbers = sorted(n for turn in stage.turns for n in turn)
     shifts = any(op.name == "c_exponent" for op in plan.start)
     attributes: dict[str, Any] = {
         "__doc__": f"The stage {stage.name!r}: {plan.size.multipliers} multipliers, "
@@ -64,9 +72,11 @@ def pipeline(stage: Stage) -> type[Pipeline]:
         "MAX_C_EXPONENT": stage.most_c_exponent if shifts else Cell.MAX_C_EXPONENT,
         "CONTINUES": not stage.first,
         "HAS_OUT": "out" in stage.outputs,
-        "SETTLES": plan.settles,
-        "MEANS": {n.attr: n.bits for n in walk(stage.outputs.values()) if n.attr in stage.means},
-        "SUMS": {name: stage.outputs[name].bits for name in stage.sums},
+        "SETTLES": plan.settles(stage.turns),
+        "TURNS": stage.turns,
+        "MEANS": {n: nodes[f"mean_{n}"].bits for n in numbers},
+        "SUMS": {n: stage.outputs[f"{SUM}{n}"].bits for n in numbers},
+        "SUM_CYCLES": {n: plan.holds(f"{SUM}{n}") for n in numbers},
     }
     return type(f"{stage.name}_cell", (Pipeline,), attributes)
 
@@ -79,12 +89,14 @@ class _Build:
         self._names = {op: f"{op.name or op.kind}_{n}" for n, op in enumerate(self._plan.start)}
         self._held: dict[tuple[Op, int], Value] = {}
         self._open: dict[Op, Value] = {}
+        self._shared: list[tuple[Value, Value]] = []
 
-    def output(self, ref: Ref) -> Value:
+    def output(self, name: str) -> Value:
+        ref = self._plan.outputs[name]
         op = ref.op
-        if op is not None and self._plan.opens(op):
+        if op is not None and self._plan.opens(op) and not name.startswith(SUM):
             return _wired(self._result(op), ref)
-        return self._operand(ref, self._plan.latency)
+        return self._operand(ref, self._plan.holds(name))
 
     def _operand(self, ref: Ref, cycle: int) -> Value:
         if ref.op is None:
@@ -126,9 +138,8 @@ class _Build:
             return Value.cast(cell.vectors[name])
         if name in cell.CONSTANTS:
             return Value.cast(cell.constants[name])
-        if name in cell.MEANS:
-            return Value.cast(getattr(cell, name))
-        return Value.cast(getattr(cell, name))[: op.bits] if op.bits < 16 else getattr(cell, name)
+        port = Value.cast(getattr(cell, name))
+        return port[: op.bits] if name in AMOUNTS else port
 
     def _table(self, op: Op, p: Value) -> Value:
         assert op.node is not None
@@ -181,13 +192,28 @@ class _Build:
     def _log4(self, op: Op, v: Value) -> Value:
         """How many powers of 4 from 4 on it reaches."""
         assert op.node is not None
-        reaches = [v[2 * n : -1].any() for n in range(op.node.high + 1)]
-        ends = [a & ~b for a, b in pairwise([*reaches, Const(0)])]
-        places = [
-            Cat(*(end for n, end in enumerate(ends) if n >> bit & 1)).any()
-            for bit in range(op.bits - 1)
-        ]
-        return Cat(*places, 0).as_signed()
+        return floor_log4(v, op.node.high, op.bits)
+
+    def _power(self, op: Op, v: Value) -> Value:
+        return Cat(self._roots(op)[0], 0).as_signed()
+
+    def _root(self, op: Op, v: Value) -> Value:
+        return self._roots(op)[1]
+
+    def _roots(self, op: Op) -> tuple[Value, Value]:
+        """The power and the root of what the operation takes, of all that are steady."""
+        ops = [each for each in self._plan.start if each.kind == "root"]
+        values = [each.args[0] for each in ops]
+        if not self._shared:
+            contents = ops[0].node.function.table if ops[0].node else None
+            assert isinstance(contents, Curve)
+            bits = max(ref.op.bits for ref in values if ref.op)
+            roots = Roots(count=len(ops), value_bits=bits, most=most_power(ops), table=contents)
+            self._m.submodules.roots = roots
+            for n, ref in enumerate(values):
+                self._m.d.comb += roots.values[n].eq(self._operand(ref, 0))
+            self._shared = [*zip(roots.powers, roots.roots, strict=True)]
+        return self._shared[values.index(op.args[0])]
 
     def _clip(self, op: Op, v: Value) -> Value:
         return sat(v[: op.wide].as_signed(), op.bits)

@@ -13,7 +13,7 @@ from ...golden.errors import UserError
 from ...golden.models.layers import TOKEN_EVENTS
 from ...golden.models.layers import Layer as FixedLayer
 from ...golden.models.layers import Path as FixedPath
-from ..cells.catalogue import CELLS
+from ..cells.catalogue import CELLS, reads
 from ..config import MAX_GROUP_WORDS, AcceleratorConfig, divisor_up_to
 from ..datapath.rows.stages import UNSHIFTED
 from ..sdram_chips import BLOCK_RAM, CHIPS
@@ -42,6 +42,7 @@ def derive_config(
     lane_kind: str = "multiplier",
     frames: int = SEQUENCE_FRAMES,
     cell_units: int = 1,
+    norm_lanes: int | None = None,
     input_elements: int = 1,
     output_elements: int = 1,
     weight_memory: str = BLOCK_RAM,
@@ -54,6 +55,7 @@ def derive_config(
     ----------
     word_bits: None picks 256, and two words of the chip where the weights are in an SDRAM
     drain_rows: None picks the largest divisor of the lanes up to 8
+    norm_lanes: None picks as many as cell_units, where gates are normalised
     frames: the longest sequence, for networks with backward layers
     near_bytes: of weights that are on the chip though the others are in an SDRAM, in whole
         words: at least one, or none
@@ -81,6 +83,9 @@ def derive_config(
             f"lane_kind: {lane_kind!r} is not possible for an integer-only LSTM, it must be "
             "multiplier"
         )
+    cells = tuple(dict.fromkeys(stage.cell for one in outlines for stage in one.stages))
+    if norm_lanes is None:
+        norm_lanes = cell_units if reads(cells, "norm") else 1
     # What a plan depends on; the sizes, which it leads to, follow.
     shape = AcceleratorConfig(
         word_bits=bits,
@@ -93,7 +98,8 @@ def derive_config(
         output_elements=output_elements,
         weight_memory=weight_memory,
         memory_clock_mhz=memory_clock_mhz,
-        cells=tuple(dict.fromkeys(stage.cell for one in outlines for stage in one.stages)),
+        norm_lanes=norm_lanes,
+        cells=cells,
         input_kinds=_input_kinds(outlines),
         initial=not all(layer.starts_from_zero for each in networks for layer in each.layers),
         arithmetic=networks[0].arithmetic,
@@ -203,6 +209,7 @@ def _needs(plan: Plan) -> dict[str, int]:
         "pre_bits": _pre_bits(network),
         "norm_words": max(1, sum(_norm_values(plan))),
         "norm_values": max(1, *_norm_values(plan)),
+        "turn_units": max(1, *(_turn_units(plan))),
         "lists": len(plan.lists),
         "layers": len(plan.stages),
         "weight_words": sum(p.weight_words for p in plan.passes if not p.shares),
@@ -221,13 +228,20 @@ def _needs(plan: Plan) -> dict[str, int]:
 
 
 def _norm_values(plan: Plan) -> list[int]:
-    """Values of each stage that are normalised."""
+    """Values of each stage that are normalised, each word's rounded up to whole cycles."""
+    lanes = plan.config.norm_lanes
     return [
-        len(stage.gates) * plan.network.layers[stage.layer].units
+        len(stage.gates) * ceil(plan.network.layers[stage.layer].units / lanes) * lanes
         if "norm" in CELLS[stage.cell].READS
         else 0
         for stage in plan.stages
     ]
+
+
+def _turn_units(plan: Plan) -> list[int]:
+    """Units of each stage that go through their cell in several turns."""
+    layers = plan.network.layers
+    return [layers[s.layer].units if CELLS[s.cell].TURNS else 0 for s in plan.stages]
 
 
 def _norm_shifts(networks: Iterable[Network]) -> tuple[int, int] | tuple[()]:

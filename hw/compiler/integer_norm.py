@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from ...golden.arithmetic import Ints
 from ...golden.errors import UserError
 from ...golden.integer_lstm.constants import GATE_LOG2, LstmConstants, Scaling
 from ...golden.integer_lstm.layers import IntegerLstm
-from ..config import LEAST_NORM_SHIFT
+from ..config import LEAST_NORM_SHIFT, AcceleratorConfig
 from ..words import SLOTS, norm_gate, norm_value, pack
 
 GATE_BITS = -GATE_LOG2
@@ -84,15 +85,22 @@ def norm_of(
     )
 
 
-def value_words(norm: Norm, gates: Sequence[int], unit_word: int, peephole: bool) -> list[int]:
-    """The words of `hw.words.norm_value` of some gates, in the order in which their values come."""
+def value_words(
+    norm: Norm, gates: Sequence[int], config: AcceleratorConfig, peephole: bool
+) -> list[int]:
+    """The words of `hw.words.norm_value` of some gates, in the order in which their values come.
+
+    What is missing of a gate word's last cycle is 0.
+    """
     names = ("gain", "bias", *(["seen"] if peephole else []))
     layout, units = norm_value(peephole), norm.gain.shape[1]
+    rounded = ceil(units / config.norm_lanes) * config.norm_lanes
+    padded = {name: np.pad(getattr(norm, name), [(0, 0), (0, rounded - units)]) for name in names}
     return [
-        pack(layout, {name: getattr(norm, name)[gate, unit] for name in names})
-        for first in range(0, units, unit_word)
+        pack(layout, {name: padded[name][gate, unit] for name in names})
+        for first in range(0, units, config.unit_word)
         for gate in gates
-        for unit in range(first, min(first + unit_word, units))
+        for unit in range(first, min(first + config.unit_word, rounded))
     ]
 
 

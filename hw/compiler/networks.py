@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the compiler needs to know of a network, whatever its arithmetic.
 
-A `golden.models.network.Network` is one as it is; `integer_lstm.lower` makes one of an
+A `golden.models.network.Network` is one as it is; `integer_lowering.lower` makes one of an
 `IntegerNetwork`.
 """
 
@@ -83,8 +83,6 @@ class Cell(Protocol):
     def has_c(self) -> bool: ...
     @property
     def reads_input(self) -> bool: ...
-    @property
-    def takes_means(self) -> bool: ...
 
 
 class Layer(Placed, Protocol):

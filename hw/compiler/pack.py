@@ -13,22 +13,24 @@ import numpy as np
 from amaranth.lib import data
 
 from ...golden.arithmetic import WIDTHS, Ints
+from ...golden.cells.steps import one_over
 from ...golden.delta import POWER_OF_TWO
+from ...golden.errors import UserError
 from ...golden.models.graph import h_source
 from ...golden.models.layers import MULT_BITS
 from ...golden.models.layers import Layer as FixedLayer
 from ...golden.models.layers import Path as FixedPath
-from ..cells.base import constant_layout, vector_layout
+from ..cells.base import CONSTANT, constant_layout, over, vector_layout
 from ..cells.catalogue import CELLS, reads
 from ..config import AcceleratorConfig
 from ..words import (
     SLOTS,
     EncoderRecord,
-    Pass,
     RowParameters,
     layer_record,
     network_record,
     pack,
+    pass_word,
     sweep_record,
 )
 from . import integer_lstm, integer_norm
@@ -119,7 +121,7 @@ def program_words(plan: Plan) -> list[int]:
     """The passes as the sequencer reads them."""
     return [
         pack(
-            Pass,
+            pass_word(plan.config.slots),
             {
                 "fetch": _fetch_fields(plan.config, p),
                 "rows": _row_fields(plan.config, p) | {"step_start": p.first_pass},
@@ -173,7 +175,7 @@ def _row_fields(config: AcceleratorConfig, p: PassPlan) -> dict[str, Any]:
         "row_base": p.row_base,
         "unit_words": p.chunk.count,
         "entries": count,
-        "entry": entries + [nothing] * (SLOTS - count),
+        "entry": entries + [nothing] * (config.slots - count),
         "last": p.last_path,
         "layer": p.use.stage.index,
         "layer_start": p.last_path and p.first_chunk,
@@ -227,10 +229,10 @@ def stage_word(plan: Plan, stage: Stage) -> int:
 
 def vector_words(layer: Layer, count: int) -> list[int]:
     """A layer's `count` words of the vector memory, one a unit; 0 where there are no vectors."""
-    layout = vector_layout(layer.cell.vectors)
+    names = next((stage.vectors for stage in layer.cell.stages if stage.vectors), ())
+    layout = vector_layout(names)
     words = [
-        pack(layout, {name: vector[k] for name, vector in layer.vectors.items()})
-        for k in range(layer.units)
+        pack(layout, {name: layer.vectors[name][k] for name in names}) for k in range(layer.units)
     ]
     return words + [0] * (count - layer.units)
 
@@ -240,8 +242,28 @@ def constant_word(plan: Plan, stage: Stage) -> int:
     layer, constants = plan.network.layers[stage.layer], CELLS[stage.cell].CONSTANTS
     if not constants:
         return 0
-    assert isinstance(layer, integer_lstm.Layer)
-    return pack(constant_layout(constants), {name: layer.constants[name] for name in constants})
+    if isinstance(layer, integer_lstm.Layer):
+        values = {name: layer.constants[name] for name in constants}
+    else:
+        assert isinstance(layer, FixedLayer)
+        values = _turn_constants(layer, stage)
+    return pack(constant_layout(constants), values)
+
+
+def _turn_constants(layer: FixedLayer, stage: Stage) -> dict[str, int]:
+    """What a cell reads that is the same for all units, and 1 / units of its means."""
+    values: dict[str, int] = {}
+    for name in layer.cell.stages[0].constants:
+        words = layer.vectors[name]
+        if (words != words[0]).any():
+            raise UserError(
+                f"{layer.name}: {name} is {words.min()}..{words.max()} over the units, the "
+                "accelerator has one for all of them; make them equal"
+            )
+        values[f"{CONSTANT}{name}"] = int(words[0])
+    for count in {count for turn in CELLS[stage.cell].TURNS for count in turn.values()}:
+        values |= zip(over(count), one_over(layer.units * count), strict=True)
+    return values
 
 
 def norm_words(plan: Plan) -> tuple[list[int], list[int]]:
@@ -259,7 +281,7 @@ def norm_words(plan: Plan) -> tuple[list[int], list[int]]:
         assert all(u.path.gates == stage.gates for u in plan.uses if u.stage == stage)
         rows = [layer.cell.gates.index(gate) for gate in stage.gates]
         gates += integer_norm.gate_words(norm, rows, len(values), peephole)
-        values += integer_norm.value_words(norm, rows, plan.config.unit_word, peephole)
+        values += integer_norm.value_words(norm, rows, plan.config, peephole)
     return values, gates
 
 

@@ -12,7 +12,7 @@ from itertools import accumulate
 from ...golden.arithmetic import WIDTHS
 from ...golden.errors import UserError
 from ..config import AcceleratorConfig
-from .integer_lstm import runnable
+from .integer_lowering import runnable
 from .networks import AnyNetwork, Network
 from .passes import PassPlan, plan_passes
 from .paths import PathUse, plan_uses

@@ -4,14 +4,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...golden.errors import UserError
 from .networks import Network
 from .sweeps import Sweep
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stage:
-    """One turn of the cell unit, over all units of a layer.
+    """What the cell unit does with all units of a layer, in one turn or, for means, in several.
 
     Members
     -------
@@ -32,17 +31,11 @@ class Stage:
 
 
 def plan_stages(network: Network, sweeps: Sequence[Sweep]) -> tuple[Stage, ...]:
-    """The stages of every layer, in program order; UserError for a cell that only golden has."""
+    """The stages of every layer, in program order."""
     stages: list[Stage] = []
     for sweep in sweeps:
         for n in sweep.layers:
             layer = network.layers[n]
-            if layer.cell.takes_means:
-                raise UserError(
-                    f"layer {layer.name}: {layer.kind!r} takes means over the layer's units, which "
-                    "golden does and the accelerator does not yet; use a cell without mean, or for "
-                    "an LSTM with layer normalization of each gate, --scheme integer-lstm"
-                )
             for part in layer.cell.stages:
                 stages.append(
                     Stage(

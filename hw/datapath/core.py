@@ -154,7 +154,7 @@ class Core(wiring.Component):
         record = self._network_record(m)
         frames, input_detectors = self._frames(m, record)
         m.submodules.sequencer = sequencer = Sequencer(
-            depth=config.program, init=contents.get("program", [])
+            depth=config.program, init=contents.get("program", []), slots=config.slots
         )
         wiring.connect(m, frames.o, sequencer.i)
         m.d.comb += sequencer.start.eq(record.program)
@@ -285,6 +285,7 @@ class Core(wiring.Component):
             vectors=contents.get("vectors", []),
             initial=contents.get("initial_states", []) if config.initial else None,
             layers=config.layers,
+            turn_units=config.turn_units,
             constants=contents.get("constants", []),
         )
 
@@ -303,7 +304,7 @@ class Core(wiring.Component):
             m.d.comb += [
                 cells.seen_state.eq(norm.c_state),
                 cells.seen_first.eq(norm.c_first),
-                norm.c.eq(cells.seen_c),
+                Value.cast(norm.c).eq(Value.cast(cells.seen_c)),
             ]
         for name in ("norm_values", "norm_gates"):
             wiring.connect(m, wiring.flipped(self.loads[name]), getattr(norm, f"load_{name}"))

@@ -17,7 +17,7 @@ from ..config import AcceleratorConfig
 from ..datapath.core import drain_queue_words
 from ..datapath.units.outputs import output_words
 from ..datapath.units.words import output_word
-from ..words import FetchPass, RowPass, layer_record, network_record, sweep_record
+from ..words import FetchPass, layer_record, network_record, row_pass, sweep_record
 from . import area_datapath
 from .area_integer import statistics
 from .ecp5 import Area, Part, fifo, memory, multiplexer, queue
@@ -110,7 +110,7 @@ def _sequence(config: AcceleratorConfig) -> Part:
 def _sequencer(config: AcceleratorConfig) -> Part:
     """The program, once for the fetch unit and once for the rows."""
     counted = Area()
-    for size in (FetchPass.size, RowPass.size):
+    for size in (FetchPass.size, row_pass(config.slots).size):
         counted += memory(config.program, size + 1, registers=0) + fifo(4, 3)
     return Part(counted=counted, measured={"sequencer": 1})
 

@@ -19,7 +19,7 @@ from ..datapath.units.lane import cell_cycles
 from ..datapath.units.unit import unit_latency
 from ..datapath.units.words import gate_word
 from ..parts.memory import BANK_WORDS
-from ..words import COLUMN_BITS, FIXED, SLOTS, TOKENS, UNIT_BITS, FetchPass, RowParameters, RowPass
+from ..words import COLUMN_BITS, FIXED, TOKENS, UNIT_BITS, FetchPass, RowParameters, row_pass
 from .area_integer import integer_row, of_integers
 from .ecp5 import Area, Part, adder, fifo, memory, multiplexer, queue, rescaler
 from .ecp5_measured import SRU_CELLS
@@ -168,13 +168,13 @@ def accumulate(config: AcceleratorConfig) -> Part:
     counted = (_fixed_row(config) if config.arithmetic == FIXED else integer_row(config)) * rows
     counted += memory(config.row_words, rows * sums)
     counted += memory(config.row_words, config.row_parameters.size)
-    counted += memory(SLOTS * config.chunk_words, rows * pre, asynchronous=True)
+    counted += memory(config.slots * config.chunk_words, rows * pre, asynchronous=True)
     counted += queue(QUEUE_WORDS, gate_word(config).size, straight=True)
     if config.initial:
         counted += memory(config.row_words, rows * sums)
         counted += Area(flip_flops=rows * sums)
     tag = 29 + ceil_log2(config.row_words)
-    counted += _instruction(config, RowPass.size)
+    counted += _instruction(config, row_pass(config.slots).size)
     counted += Area(flip_flops=(config.cell_units - 1) * config.drain_rows * sums)
     staging = max(place.width for place in windows(config))
     counted += Area(flip_flops=(5 + latency) * tag + ceil_log2(config.row_words) + staging)

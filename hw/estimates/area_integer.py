@@ -12,8 +12,8 @@ from ..cells.size import Size
 from ..config import AcceleratorConfig
 from ..datapath.rows.stages import twice_shifts
 from ..datapath.statistics.inverse_root import VALUE_BITS
-from ..datapath.statistics.norm import has_peephole, queue_values
 from ..datapath.statistics.normalizer import SCALED_BITS, unit_shifts
+from ..datapath.statistics.timing import has_peephole, queue_values
 from ..datapath.units.words import gate_word
 from ..parts.arithmetic import SMALL_STAGE_BITS
 from ..parts.rescale_twice import MULT_BITS, rescale_multipliers
@@ -24,10 +24,12 @@ LOOKUP = Area(luts=100, flip_flops=83)
 """A table of every word, without its multiplier and its block RAMs."""
 FLOATS = Area(luts=150, flip_flops=190)
 """A rescaler that rounds as float32 does, too."""
-NORM = Area(luts=2000, flip_flops=650, multipliers=4)
-"""The layer normalisation but for its rescalers and its memories."""
+NORM = Area(luts=1850, flip_flops=260, multipliers=1)
+"""The layer normalisation but for its lanes and its memories."""
+NORM_LANE = Area(luts=120, flip_flops=150, multipliers=3)
+"""A lane of it but for its rescalers."""
 NORM_PEEPHOLE = Area(luts=100, flip_flops=300, multipliers=1)
-"""The same of its peepholes."""
+"""What peepholes add to a lane."""
 
 
 def rescaler_twice(
@@ -80,17 +82,18 @@ def of_integers(size: Size) -> Area:
 
 def statistics(config: AcceleratorConfig) -> Part:
     """The layer normalisation."""
-    peephole = has_peephole(config)
-    counted = NORM + rescaler_twice(VALUE_BITS, unit_shifts(peephole), VALUE_BITS)
-    counted += rescaler_twice(SCALED_BITS, config.norm_shifts, 16)
-    word = gate_word(config).size
-    counted += Area(luts=2 * word, flip_flops=3 * word)
-    counted += memory(config.norm_values, 16)
-    counted += memory(config.norm_words, norm_value(peephole).size)
-    counted += memory(SLOTS * config.layers, norm_gate(peephole).size)
-    counted += fifo(queue_values(config), 16)
+    peephole, lanes = has_peephole(config), config.norm_lanes
+    lane = NORM_LANE + rescaler_twice(VALUE_BITS, unit_shifts(peephole), VALUE_BITS)
+    lane += rescaler_twice(SCALED_BITS, config.norm_shifts, 16)
+    lane += memory(ceil(config.norm_words / lanes), norm_value(peephole).size)
     if peephole:
-        lanes = config.cell_units  # each has its own copy of c
-        depth = max(ceil(config.states / lanes), 2)
-        counted += NORM_PEEPHOLE + memory(depth, 16) * lanes
+        lane += NORM_PEEPHOLE
+    word = gate_word(config).size
+    counted = NORM + lane * lanes + Area(luts=2 * word, flip_flops=3 * word)
+    counted += memory(ceil(config.norm_values / lanes), 16 * lanes)
+    counted += memory(SLOTS * config.layers, norm_gate(peephole).size)
+    counted += fifo(queue_values(config), 16 * lanes)
+    if peephole:
+        units = config.cell_units  # each has its own copy of c
+        counted += memory(max(ceil(config.states / units), 2), 16) * units
     return Part(counted=counted)

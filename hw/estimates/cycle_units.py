@@ -6,10 +6,13 @@ from math import ceil
 
 from ..cells.catalogue import CELLS
 from ..compiler.plan import Plan
+from ..compiler.stages import Stage
 from ..datapath.rows.accumulate import QUEUE_WORDS
+from ..datapath.turns.means import means_cycles
+from ..datapath.turns.turns import AGAIN
 from ..datapath.units.collect import COLLECT_CYCLES
 from ..datapath.units.outputs import output_words
-from ..datapath.units.unit import unit_latency
+from ..datapath.units.unit import state_distance, unit_latency
 from ..parts.queue import BUFFERED_CYCLES
 from .cycle_detect import DetectModel
 from .cycle_norm import NormModel
@@ -26,6 +29,7 @@ class UnitsModel:
 
     def __init__(self, plan: Plan, detect: DetectModel) -> None:
         config = plan.config
+        self._plan = plan
         self.output = -1  # none leaves before cycle 0
         self._config = config
         self._detect = detect
@@ -34,16 +38,19 @@ class UnitsModel:
         # between two stages.
         self._to_load = COLLECT_CYCLES - 1
         self._to_h = unit_latency(config.cells) - self._to_load
-        self._gap = max(detect.recovery, self._to_h)
+        self._gap = max(detect.recovery, state_distance(config.cells))
         # The stages whose gates are normalised; unit-words of one that are not yet through with it.
         self._norm = NormModel(plan)
         self._normalised = {s.index for s in plan.stages if "norm" in CELLS[s.cell].READS}
         self._gathered: list[tuple[PassWork, bool]] = []
         # When the latest words for the cell unit were accepted, and those of the unit-word.
         self._accepted: deque[int] = deque([NEVER] * QUEUE_WORDS, maxlen=QUEUE_WORDS)
-        # When the last unit-word began to run, and its cycles; the first h of the stage's.
-        self._load, self._runs = NEVER, 0
+        # When the last unit-word began to run; when the units of the next one may, if it is of the
+        # same stage; the first h of the stage's unit-words.
+        self._load = self._free = NEVER
         self._left: list[int] = []
+        # The units of unit-words that have gone through a cell, and will again.
+        self._kept: list[int] = []
         # When the outputs of the latest unit-words had left, for as many as there is room.
         room = max(1, output_words(config) // config.unit_word - 1)
         self._outputs: deque[int] = deque([NEVER] * room, maxlen=room)
@@ -57,7 +64,8 @@ class UnitsModel:
         if completed < cycle - 1 or self._accepted[0] + QUEUE_ROOM > cycle:
             cycle = max(cycle, self._accepted[1] + QUEUE_ROOM)
         if begins and p.stage == self._last_stage:
-            ahead = len(self._gathered)  # whose room is taken, and whose outputs are still to come
+            # Of those that are gathered or kept the room is taken, and the outputs are to come.
+            ahead = len(self._gathered) + len(self._kept)
             cycle = max(cycle, self._outputs[ahead] + OUTPUT_ROOM)
         return cycle
 
@@ -102,20 +110,47 @@ class UnitsModel:
 
     def _run(self, p: PassWork, t: int, accepted: int, *, last: bool) -> None:
         """A unit-word runs, whose last word the cell unit has accepted."""
-        config = self._config
-        load = max(accepted + self._to_load, self._load + self._runs)
-        if not self._left:
-            load = max(load, self._load + self._runs + self._gap - 1)
         units = self._units(p, last)
-        self._load, self._runs = load, ceil(units / config.cell_units)
+        load = max(accepted + self._to_load, self._free)
+        if not (self._left or self._kept):
+            load = max(load, self._free + self._gap - 1)
+        self._load, self._free = load, load + self._cycles(units)
+        stage = self._plan.stages[p.stage]
+        if CELLS[stage.cell].TURNS:
+            self._kept.append(units)
+            if last and p.layer_end:
+                self._take_turns(p, stage)
+        else:
+            self._leave(p, load, units)
+        if last and p.layer_end:
+            self._norm.left = self._left[-1] + self._cycles(units) - 1
+            self._detect.encode(p.stage, t, self._left, self._norm.left)
+            self._left = []
+
+    def _take_turns(self, p: PassWork, stage: Stage) -> None:
+        """A stage's units go through the cell again, in turn after turn, and leave in the last."""
+        cycles = [self._cycles(units) for units in self._kept]
+        for turn in range(len(CELLS[stage.cell].TURNS)):
+            last = self._free - 1
+            first = last + means_cycles(stage.cell, turn, sum(self._kept)) + AGAIN
+            self._free = first + sum(cycles)
+        load = self._free - sum(cycles)
+        kept, self._kept = self._kept, []
+        for units in kept:
+            self._leave(p, load, units)
+            load += self._cycles(units)
+
+    def _leave(self, p: PassWork, load: int, units: int) -> None:
+        """A unit-word's units leave, which began to run in cycle `load`."""
+        config = self._config
         first = load + self._to_h
         self._left.append(first)
         if p.stage == self._last_stage:
             beats = ceil(units / config.output_elements)
-            each = config.cell_units // config.output_elements
-            self.output = max(self.output + beats, first + BUFFERED_CYCLES + self._runs + each - 2)
+            # Units come as fast as beats leave, or faster.
+            self.output = max(self.output, first + BUFFERED_CYCLES - 1) + beats
             self._outputs.append(self.output)
-        if last and p.layer_end:
-            self._norm.left = first + self._runs - 1
-            self._detect.encode(p.stage, t, self._left, self._norm.left)
-            self._left = []
+
+    def _cycles(self, units: int) -> int:
+        """In which so many units go into their cell."""
+        return ceil(units / self._config.cell_units)

@@ -40,21 +40,40 @@ def estimate_plan(plan: Plan, events: Sequence[Events]) -> Estimate:
     ----------
     events: of each sequence, by path name, the fired deltas per step [steps], as
         `golden.engines.engine.Result.events` has them; or, where they are known, the indices of the
-        elements that fired in each step, in rising order
+        elements that fired in each step, in rising order. A path of h may have one entry more, of
+        the step that does not come: the next sequence waits until that list is closed, and several
+        cell units close it later the more events it has. Without, it is taken to be the last one.
 
     Raises UserError for what it does not cover: lanes that take terms.
     """
     check_covered(plan.config)
-    lengths = [len(next(iter(each.values()))) for each in events]
+    lengths = [min(map(len, each.values())) for each in events]
     steps = sum(lengths)
     if not steps:
         raise UserError("events: there are no steps, a cycle count needs at least one")
     if plan.config.buffered:
         return estimate_sweeps(plan, events)
-    fired = {name: [e for each in events for e in each[name]] for name, _ in plan.network.paths()}
+    fired = {
+        name: _one_after_the_other([each[name] for each in events], lengths, path.source == "h")
+        for name, path in plan.network.paths()
+    }
     machine = Machine(plan, fired, {0, *accumulate(lengths)})
     ends = [machine.step(t) for t in range(steps)]
     return Estimate(ends=tuple(ends), beats=machine.beats, drained=machine.drained)
+
+
+def _one_after_the_other(
+    sequences: Sequence[Sequence[int] | Ints | Sequence[Ints]], lengths: Sequence[int], of_h: bool
+) -> list[int | Ints]:
+    """A path's events in all steps; of_h: in a sequence's first one, those of the last h before."""
+    joined: list[int | Ints] = []
+    behind: int | Ints = 0
+    for events, steps in zip(sequences, lengths, strict=True):
+        own = list(events[:steps])
+        if of_h and own:
+            own[0], behind = behind, events[-1]
+        joined += own
+    return joined
 
 
 def dense_events(network: Network, steps: int) -> dict[str, Ints]:

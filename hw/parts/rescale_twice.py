@@ -9,7 +9,13 @@ from .arithmetic import LOW_BITS, SMALL_STAGE_BITS, sat
 from .pipeline import delay
 from .round_float import RoundFloat, round_float_latency
 
-__all__ = ["MULT_BITS", "RescaleTwice", "rescale_multipliers", "rescale_twice_latency"]
+__all__ = [
+    "MULT_BITS",
+    "RescaleTwice",
+    "high_product_cycles",
+    "rescale_multipliers",
+    "rescale_twice_latency",
+]
 
 MULT_BITS = 31
 """Of a multiplier, which is never negative: Q0.31."""
@@ -30,6 +36,11 @@ def rescale_twice_latency(
 def _twice_cycles(shifts: tuple[int, int]) -> int:
     """Behind the product."""
     return (shifts[0] < 0) + 1 + len(_stages(*shifts)) + 1
+
+
+def high_product_cycles(value_bits: int) -> int:
+    """Cycles to `RescaleTwice.high`, where no shift goes left."""
+    return 1 + len(_parts(value_bits)) + 1
 
 
 def rescale_multipliers(value_bits: int) -> int:
@@ -80,6 +91,9 @@ class RescaleTwice(wiring.Component):
     floats : in, 1 bit
         Only with float_shifts: o is the float32 product of value and mult / 2**(31 + shift),
         rounded to an integer, halves to even, and saturated (`RoundFloat`).
+    high : out, signed(value_bits)
+        The product, rounded half up, `high_product_cycles` after value; for a shift of 0, and only
+        where no shift goes left.
     o : out, signed(out_bits)
     """
 
@@ -87,6 +101,7 @@ class RescaleTwice(wiring.Component):
     mult: Signal
     shift: Signal
     floats: Signal
+    high: Signal
     o: Signal
 
     def __init__(
@@ -114,6 +129,7 @@ class RescaleTwice(wiring.Component):
                 "mult": In(unsigned(MULT_BITS)),
                 "shift": In(Shape.cast(range(min(lows), max(highs) + 1))),
                 **({"floats": In(1)} if float_shifts else {}),
+                **({"high": Out(signed(value_bits))} if shifts[0] >= 0 else {}),
                 "o": Out(signed(out_bits)),
             }
         )
@@ -157,6 +173,8 @@ class RescaleTwice(wiring.Component):
         down = doubled[-1] & (shift > 0)
         rounded = (doubled + Cat(1, down).as_signed()).shift_right(1)
         rounded = delay(m, rounded[: self.value_bits + 1 + left].as_signed(), 1, "rounded")
+        if not left:
+            m.d.comb += self.high.eq(rounded)
         right = Mux(shift > 0, shift, 0) - max(low, 0)
 
         # Twice that, shifted to the right and rounded down; then half of it, rounded.

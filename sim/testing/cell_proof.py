@@ -14,13 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import z3
 
 from ...golden.arithmetic import code_range, rshr
-from ...golden.cells import Cell
+from ...golden.cells import Cell, Stage
 from ...golden.cells.graph import (
     MOST_C_EXPONENT,
     MOST_MEAN_BITS,
@@ -33,10 +33,12 @@ from ...golden.cells.steps import one_over
 from ...golden.cells.values import NORMAL
 from ...hw.words import UNIT_BITS
 
-__all__ = ["Proof", "prove", "refute"]
+__all__ = ["Proof", "means_of", "prove", "refute"]
 
 SECONDS = 60
 """That the solver may take for one claim."""
+Ranges: TypeAlias = Mapping[str, tuple[int, int]]
+"""The least and the most of inputs, by their names."""
 MOST_POWER = MOST_MEAN_BITS // 2
 """Of 4, in what a cell takes a root of."""
 
@@ -57,11 +59,11 @@ def prove(cell: Cell) -> Proof:
 
     Raises AssertionError where one is false, with its line, or is not decided.
     """
-    before: Mapping[str, Node] = {}
-    checked: list[tuple[Node, Mapping[str, Node]]] = []
+    given: Ranges = {}
+    checked: list[tuple[Node, Ranges]] = []
     for stage in cell.stages:
-        checked += [(node, before) for node in walk(stage.outputs.values())]
-        before = {**before, **stage.outputs}
+        checked += [(node, {**given, **means_of(stage)}) for node in walk(stage.outputs.values())]
+        given = {name: (node.low, node.high) for name, node in stage.outputs.items()}
     nodes = [node for node, _ in checked]
     for node, left in checked:
         if found := refute(node, left, most=cell.most_c_exponent):
@@ -78,17 +80,18 @@ def prove(cell: Cell) -> Proof:
 
 
 def refute(
-    node: Node, before: Mapping[str, Node] | None = None, *, most: int = MOST_C_EXPONENT
+    node: Node, given: Ranges | None = None, *, most: int = MOST_C_EXPONENT
 ) -> dict[str, int] | None:
     """Values that break the claim on a node, while those on its arguments hold; or None.
 
-    before: what stages before left, of "c" and "h", and for means. most: the largest e_c.
+    given: ranges of inputs that are not any words: of what the stage before left of "c" and "h",
+    and of means. most: the largest e_c.
 
     First its arguments are any numbers of their ranges, then theirs, down to the inputs: the first
     proof counts. A lookup breaks its claim with an input p and its "value".
     """
     if node.op == "input":
-        low, high = _given(str(node.attr), before or {})
+        low, high = (given or {}).get(str(node.attr), code_range(16))
         within = node.low <= low and high <= node.high
         return None if within else {"value": low if low < node.low else high}
     if node.op == "const":
@@ -104,17 +107,16 @@ def refute(
         depth += 1
 
 
-def _given(name: str, before: Mapping[str, Node]) -> tuple[int, int]:
-    """The range of an input."""
-    if name.startswith("mean_"):
-        value = before[name.replace("mean", "sum")]
-        units = np.arange(1, 1 + (1 << UNIT_BITS))
-        factors = np.array([one_over(int(n)) for n in units])
+def means_of(stage: Stage) -> Ranges:
+    """The ranges of the means that a stage reads, over any number of units."""
+    units = np.arange(1, 1 + (1 << UNIT_BITS))
+    found = {}
+    for n, count in ((n, count) for turn in stage.turns for n, count in turn.items()):
+        value = stage.outputs[f"sum_{n}"]
+        factors = np.array([one_over(int(each) * count) for each in units])
         ends = [rshr(end * units * factors[:, 0], factors[:, 1]) for end in (value.low, value.high)]
-        return int(ends[0].min()), int(ends[1].max())
-    if name in before:
-        return before[name].low, before[name].high
-    return code_range(16)
+        found[f"mean_{n}"] = int(ends[0].min()), int(ends[1].max())
+    return found
 
 
 def _refute_table(node: Node) -> dict[str, int] | None:

@@ -6,7 +6,8 @@ dropout's masks, x [steps, inputs] and h [steps, units], the last layer's output
 
 Cases: ligru (normalization "layernorm"), sligru (ff_normalization "layernorm"), sligru_batch
 (BatchNorm), each of two layers; sligru_affine, with parameters in its recurrent norm; sru and
-sru_after (normalize_after), of three layers.
+sru_after (normalize_after), of three layers, and sru_both_.. the same in both directions, "proj"
+with a projection and a highway bias, "skipless" without a skip term.
 
 Run with torch and with speechbrain 1.1.2 and sru 2.6.0 installed (torchaudio is not needed; it is
 replaced): python tests/golden/make_layer_norm_vectors.py
@@ -33,7 +34,15 @@ SPEECHBRAIN: dict[str, tuple[str, dict[str, Any]]] = {
         {"ff_normalization": "layernorm", "recurrent_elementwise_affine": True},
     ),
 }
-SRU = {"sru": {}, "sru_after": {"normalize_after": True}}
+BOTH, AFTER = {"bidirectional": True}, {"normalize_after": True}
+SRU: dict[str, dict[str, Any]] = {
+    "sru": {},
+    "sru_after": AFTER,
+    "sru_both": BOTH,
+    "sru_both_after": BOTH | AFTER,
+    "sru_both_proj": BOTH | {"projection_size": 3, "highway_bias": -1.0},
+    "sru_both_skipless": BOTH | {"has_skip_term": False},
+}
 
 
 def changed(network: torch.nn.Module) -> torch.nn.Module:

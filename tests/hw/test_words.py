@@ -5,7 +5,7 @@ from amaranth.lib import data
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deltaloom.hw.words import Pass, layer_record, network_record, pack
+from deltaloom.hw.words import layer_record, network_record, pack, pass_word
 
 
 def values(shape):
@@ -21,7 +21,7 @@ def values(shape):
     return st.integers(low, low + (1 << cast.width) - 1)
 
 
-@pytest.mark.parametrize("layout", [Pass, layer_record(3), network_record(2)])
+@pytest.mark.parametrize("layout", [pass_word(), layer_record(3), network_record(2)])
 @given(st.data())
 def test_a_packed_word_reads_back_by_its_layout(layout, drawn):
     fields = drawn.draw(values(layout))

@@ -16,7 +16,7 @@ from amaranth.lib import data
 from deltaloom.hw.datapath.events.event_lists import EventLists
 from deltaloom.hw.datapath.fetch.rounds import Rounds
 from deltaloom.hw.datapath.fetch.sequencer import PASS_CYCLES, Sequencer
-from deltaloom.hw.words import Pass, pack
+from deltaloom.hw.words import pack, pass_word
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -179,14 +179,14 @@ def sequencer(receiver: str, *, bug: str = ""):
     """Each step's passes come in their order, with the step's tag, and none waits for nothing."""
     claim = Claim()
     m = claim.m
-    names = [str(name) for name, _ in Pass if str(name) != "step_end"]
-    zero = {name: _zeros(Pass[name].shape) for name in names}
+    names = [str(name) for name, _ in pass_word() if str(name) != "step_end"]
+    zero = {name: _zeros(pass_word()[name].shape) for name in names}
     program = []
     for n in range(PASSES):
         word = zero | {"step_end": int(n == PASSES - 1)}
         word["fetch"] = word["fetch"] | {"products": n}
         word["rows"] = word["rows"] | {"unit_base": n}
-        program.append(pack(Pass, word))
+        program.append(pack(pass_word(), word))
     if bug == "skipped":
         program[1] = program[2]
     m.submodules.sequencer = part = Sequencer(depth=PASSES, init=program)

@@ -9,7 +9,6 @@ import pytest
 
 from deltaloom.golden.cells import CELLS
 from deltaloom.golden.models.synthetic import Shape, make_frames, make_network, make_path
-from deltaloom.hw.cells.catalogue import in_hardware
 from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.generate import generate
 from deltaloom.sim import execute
@@ -63,7 +62,7 @@ def make(kind, layers, skipped):
 
 NETWORKS = {
     f"{kind}-{layers}-{'skipped' if skipped else 'uniform'}": make(kind, layers, skipped)
-    for kind in in_hardware()
+    for kind in CELLS
     for layers in SIZES
     for skipped in (False, True)
 }
@@ -87,9 +86,21 @@ NETWORKS["bidirectional-outputs"] = make_network(
     seed=11,
 )
 SPECIAL = ("all", "bidirectional", "bidirectional-outputs")
-KINDS = {"few": FEW, "all": [*in_hardware()]}
-QUICK = [f"{kind}-2-skipped" for kind in FEW] + [*SPECIAL]
-"""What runs in it: each of its cells in two layers with wide paths, and all that is special."""
+KINDS = {
+    "few": FEW,
+    "all": [kind for kind in CELLS if not CELLS[kind].takes_means],
+    "means": [kind for kind in CELLS if CELLS[kind].takes_means],
+}
+KINDS["two means"] = ["gru_norm_xh", "layer_norm"]
+QUICK = [("few", f"{kind}-2-skipped") for kind in FEW] + [("few", name) for name in SPECIAL]
+QUICK += [("two means", f"{kind}-2-skipped") for kind in KINDS["two means"]]
+"""What runs in small designs: each cell in two layers with wide paths, and all that is special."""
+SLOW = [
+    (design, name)
+    for design in ("all", "means")
+    for name in NETWORKS
+    if name.split("-")[0] in KINDS[design] or (name in SPECIAL and design == "all")
+]
 
 
 @pytest.fixture(scope="module")
@@ -101,10 +112,11 @@ def design(tmp_path_factory, request):
     folder = tmp_path_factory.getbasetemp()
     if hasattr(request.config, "workerinput"):
         folder = folder.parent
-    folder = folder / f"cells-{request.param}"
+    folder = folder / f"cells-{request.param.replace(' ', '-')}"
     folder.mkdir(exist_ok=True)
     kinds = KINDS[request.param]
-    held = [net for name, net in NETWORKS.items() if name in SPECIAL or name.split("-")[0] in kinds]
+    special = SPECIAL if "means" not in request.param else ()
+    held = [net for name, net in NETWORKS.items() if name in special or name.split("-")[0] in kinds]
     config = derive_config(*held, word_bits=48)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -117,8 +129,7 @@ def design(tmp_path_factory, request):
 
 @pytest.mark.parametrize(
     ("design", "name"),
-    [("few", name) for name in QUICK]
-    + [pytest.param("all", name, marks=pytest.mark.slow) for name in NETWORKS],
+    QUICK + [pytest.param(*each, marks=pytest.mark.slow) for each in SLOW],
     indirect=["design"],
 )
 def test_cells(design, name):
@@ -138,11 +149,17 @@ def test_cells(design, name):
 
 
 @pytest.mark.parametrize(
-    "design", ["few", pytest.param("all", marks=pytest.mark.slow)], indirect=True
+    "design",
+    [
+        "few",
+        "two means",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("all", "means")),
+    ],
+    indirect=True,
 )
 def test_the_design_has_its_cells_and_no_number_that_is_round(design):
     _, config, folder = design
-    kinds = KINDS[folder.name.removeprefix("cells-")]
+    kinds = KINDS[folder.name.removeprefix("cells-").replace("-", " ")]
     assert sorted(config.cells) == sorted(s.name for kind in kinds for s in CELLS[kind].stages)
     assert config.weight_bits == (8, 16)
     assert (config.lanes, config.drain_rows) == (6, 3)

@@ -21,7 +21,6 @@ from deltaloom.hw.bus.register_map import (
     REGISTER,
     place_windows,
 )
-from deltaloom.hw.cells.catalogue import in_hardware
 from deltaloom.hw.compiler.compile import compile_network
 from deltaloom.hw.compiler.fit import check_fits, derive_config
 from deltaloom.hw.compiler.plan import Plan
@@ -35,7 +34,7 @@ LONGEST = 24
 """Frames of a sequence."""
 MUCH = 32768
 """Of 65536 cycles: more that rest are much."""
-KINDS = tuple(in_hardware())
+KINDS = tuple(CELLS)
 WIDTHS = (2, 4, 8, 16)
 Orders = list[np.ndarray]
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ...models.float_model import FloatModel
 from ..compare import outputs_of, random_sequences, softmax, verdict
-from .config import NORMS, RECURRENT, Configured, halves_of
+from .config import LAYER_NORM, NORMS, RECURRENT, Configured, halves_of
 
 _OPTIONS = (
     *("units", "activation", "recurrent_activation", "use_bias", "return_sequences"),
@@ -27,6 +27,7 @@ _BACKENDS = ("tensorflow", "jax", "torch")
 _COMPUTED = (
     *RECURRENT,
     *NORMS,
+    LAYER_NORM,
     "Bidirectional",
     "Embedding",
     "Dense",
@@ -116,6 +117,8 @@ def _layer(keras: Any, kind: str, options: Mapping[str, Any]) -> Any:
     if kind in ("ReLU", "Softmax"):  # theirs are all neutral
         return getattr(keras.layers, kind)()
     known = {key: options[key] for key in _OPTIONS if key in options}
+    if kind == LAYER_NORM:
+        known["axis"] = -1  # which it is, whatever it is called
     if kind == "BatchNormalization" and isinstance(known.get("axis"), list):
         (known["axis"],) = known["axis"]
     return getattr(keras.layers, kind)(**known)

@@ -25,6 +25,7 @@ _ALLOWED: dict[str, dict[str, tuple[object, ...]]] = {
     "ReLU": {"max_value": (None,), "negative_slope": (0, None), "threshold": (0, None)},
     "Softmax": {"axis": (-1, [-1])},
     "BatchNormalization": {},
+    "LayerNormalization": {"rms_scaling": (False, None)},
     "Normalization": {"invert": (False,)},
     "Rescaling": {},
     "InputLayer": {},
@@ -33,16 +34,21 @@ _ALLOWED: dict[str, dict[str, tuple[object, ...]]] = {
     "SpatialDropout1D": {},
     "GaussianDropout": {},
     "GaussianNoise": {},
+    "LayerNormLSTMCell": {"activation": ("tanh",), "recurrent_activation": ("sigmoid",)},
 }
 """Layers of a configuration that can be imported, and the options that they may have; where one is
 not said, it is the first."""
-RECURRENT = ("LSTM", "GRU", "SimpleRNN")
+NORMED_CELL = "LayerNormLSTMCell"
+"""Of TensorFlow Addons, in an RNN layer."""
+RECURRENT = ("LSTM", "GRU", "SimpleRNN", NORMED_CELL)
 NORMS = ("BatchNormalization", "Normalization")
-_A_FRAME = ("Dense", "Activation", "Dropout")
+LAYER_NORM = "LayerNormalization"
+_A_FRAME = ("Dense", "Activation", "Dropout", LAYER_NORM)
 """What TimeDistributed may hold: a layer that sees one frame at a time."""
 _KNOWN = {
     "Masking": "holds the state over masked frames, which no layer here does; take it out of the "
     "model and give sequences of their own length",
+    "RNN": f"only one of TensorFlow Addons' {NORMED_CELL} is supported",
 }
 """Why some others are not supported, and the way out."""
 
@@ -112,9 +118,14 @@ def _problems(name: str, layer: Any, steps: list[Step], *, last: bool) -> list[s
             why = "runs an inner sequence for each step, which is not supported"
             rule = f"only {', '.join(_A_FRAME)} can be inside"
             return [f"TimeDistributed layer {name!r} of {kind}: {why}; {rule}"]
+    cell = options.get("cell", {}) if kind == "RNN" else {}
+    if str(cell.get("class_name")).rpartition(">")[2] == NORMED_CELL:
+        kind, options = NORMED_CELL, {**options, **cell["config"], "name": name}
     step = Step(name, kind, options)
     steps.append(step)
     problems = [*_options(kind, options, step.title, last=last)]
+    if kind == LAYER_NORM:
+        problems += _axis(step, steps, alone=layer["class_name"] == "TimeDistributed")
     if kind == "Embedding" and any(other.kind != "InputLayer" for other in steps[:-1]):
         rule = "only tokens that come in can be looked up"
         problems.append(f"{step.title}: is not the first; {rule}")
@@ -140,6 +151,20 @@ def _options(kind: str, options: Any, title: str, *, last: bool) -> Iterator[str
             yield f"{title}: {key} is {given}; only {rule} {verb} supported{end}"
     if kind == "Softmax" and not last:
         yield f"{title}: is not at the end; only there it keeps the winning class"
+
+
+def _axis(step: Step, steps: Sequence[Step], *, alone: bool) -> Iterator[str]:
+    """What is in the way of a norm; alone: it sees a frame at a time."""
+    axis = step.options.get("axis", -1)
+    inner = [(halves_of(s.options) or [{"config": s.options}])[0]["config"] for s in steps]
+    ends = [
+        not o.get("return_sequences", False)
+        for s, o in zip(steps, inner, strict=True)
+        if s.kind in (*RECURRENT, "Bidirectional")
+    ]
+    last = 1 if alone or any(ends) else 2
+    if axis not in (-1, [-1], last, [last]):
+        yield f"{step.title}: axis is {axis}; only the last one, the features, can be normalized"
 
 
 def halves_of(options: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

@@ -23,7 +23,7 @@ import numpy as np
 from ...errors import UserError
 from ..limits import Budget
 from .config import Configured, check_config
-from .names import check_cells, tensor_name
+from .names import check_cells, tensor_name, with_gains
 
 _DAMAGED = (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError)
 _NO_WEIGHTS = ("optimizer", "optimizer_weights", "top_level_model_weights")
@@ -125,7 +125,7 @@ def _weights(h5py: Any, archive: Any, budget: Budget) -> tuple[dict[str, np.ndar
         if group not in _NO_WEIGHTS:
             reader.collect(reader.child(root, group), group)
     check_cells(reader.paths, reader.found)
-    return reader.found, ordered
+    return with_gains(reader.found), ordered
 
 
 @dataclass

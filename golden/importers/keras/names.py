@@ -2,11 +2,13 @@
 """What Keras calls its weights, in their shortest form: LAYER/kernel and so on."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+
+import numpy as np
 
 from ...errors import UserError
 
-_CELL = re.compile(r"cell|(lstm|gru|simple_rnn)_cell(_\d+)?")
+_CELL = re.compile(r"cell|((layer_norm_)?lstm|gru|simple_rnn)_cell(_\d+)?")
 _ANY_CELL = re.compile(r"\w*_?cell(_\d+)?")
 _BY_NUMBER = {True: ("kernel", "recurrent_kernel", "bias"), False: ("kernel", "bias")}
 """Names of Keras 3's numbered variables, of a cell or of another layer."""
@@ -30,6 +32,21 @@ def tensor_name(path: str) -> str:
     if len(modules) > 1 and modules[0] in modules[1:]:
         modules = modules[modules.index(modules[0], 1) :]  # Keras 2 repeats the layer's name
     return "/".join([*modules, leaf])
+
+
+def with_gains(found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same with names for the gains and offsets of layer norms that have numbers only.
+
+    A single vector keeps its number, as it may be either.
+    """
+    new: dict[str, str] = {}
+    for name, array in found.items():
+        layer, _, leaf = name.rpartition("/")
+        beside = found.get(f"{layer}/bias")
+        numbered = leaf == "kernel" and array.ndim == 1 and beside is not None
+        if numbered and re.fullmatch(r"(.*/)?layer_normalization(_\d+)?", layer):
+            new |= {name: f"{layer}/gamma", f"{layer}/bias": f"{layer}/beta"}
+    return {new.get(name, name): array for name, array in found.items()}
 
 
 def check_cells(paths: Iterable[str], names: Collection[str]) -> None:

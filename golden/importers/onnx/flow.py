@@ -6,7 +6,7 @@ from typing import Any
 
 from ...errors import UserError
 from ...models.float_model import FloatLayer
-from ..folding import Affine, after, before, is_plain
+from ..folding import Affine, after, before, is_plain, takes_scale
 from ..tensors.directions import Stage, one
 from .axes import DIRECTIONS, Axes, Axis
 from .model import title
@@ -71,7 +71,7 @@ class Flow:
 
     def settled_stages(self) -> tuple[Stage, ...]:
         """The stages, with what waits folded into the last if it is linear."""
-        if self.affine is None or not self.ends_linear:
+        if self.affine is None or not self.ends_scalable:
             return self.stages
         return (*self.stages[:-1], one(after(self.stages[-1].first, self.affine)))
 
@@ -79,15 +79,20 @@ class Flow:
     def ends_linear(self) -> bool:
         return bool(self.stages) and is_plain(self.stages[-1].layers[-1])
 
+    @property
+    def ends_scalable(self) -> bool:
+        """Whether what waits is folded into the last layer."""
+        return bool(self.stages) and takes_scale(self.stages[-1].layers[-1])
+
     def fold_into(self, layer: FloatLayer) -> FloatLayer:
         """A layer that takes this, with what waits folded into its product of the input."""
-        if self.affine is None or self.ends_linear:
+        if self.affine is None or self.ends_scalable:
             return layer
         return before(layer, self.affine)
 
     def finished(self) -> "Flow":
         """This as a network's output. Raises UserError where something waits or is misplaced."""
-        if self.affine is not None and not self.ends_linear:
+        if self.affine is not None and not self.ends_scalable:
             verb = "adds to" if self.affine.adds else "scales"
             raise UserError(f"{self.affine.what}: {verb} what no MatMul made; {NODES}")
         beside = self.axes.last == self.features[-1:] and not self.moved  # two directions

@@ -19,9 +19,9 @@ from .scope import Scope
 from .variants import variants
 
 NODES = (
-    "supported: LSTM, GRU, RNN, Gemm, MatMul, Add of a bias, Relu, Sigmoid, Tanh and HardSigmoid "
-    "after Gemm or MatMul, and between them Squeeze, Unsqueeze, Transpose, Reshape, Identity, "
-    "Dropout, Cast; Softmax or LogSoftmax at the end"
+    "supported: LSTM, GRU, RNN, Gemm, MatMul, Add of a bias, LayerNormalization, Relu, Sigmoid, "
+    "Tanh and HardSigmoid after Gemm, MatMul or a norm, and between them Squeeze, Unsqueeze, "
+    "Transpose, Reshape, Identity, Dropout, Cast; Softmax or LogSoftmax at the end"
 )
 """What a graph may hold, for errors."""
 ACTIVATIONS = {

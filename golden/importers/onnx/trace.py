@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import UserError, printable
-from ..folding import Affine
+from ...models.float_model import FloatLayer
+from ..folding import Affine, identity
 from ..tensors.directions import one
 from ..tensors.layers import shown
 from .axes import DIRECTIONS, Axes, Axis, Moved, axis
@@ -20,12 +21,13 @@ from .flow import Flow
 from .model import RECURRENT, Graph, input_of, taken_by, title
 from .moves import MOVERS, torn
 from .nodes import ACTIVATIONS, NODES, activation, linear, recurrent
+from .norms import Parts, of_node, of_part
 from .scope import MOVES, PICKS, Scope
 
 LAYERS = (*RECURRENT, "Gemm", "MatMul")
 AFFINE = ("Add", "Sub", "Mul", "Div", "BatchNormalization")
 KNOWN = (*LAYERS, *ACTIVATIONS, *AFFINE, *MOVES, "Dropout", "Softmax", "LogSoftmax")
-KNOWN += ("Gather", "Slice")
+KNOWN += ("LayerNormalization", "Gather", "Slice")
 _CHAIN = "only a single chain of layers can be imported"
 
 
@@ -62,6 +64,7 @@ class Trace:
         self.scope = Scope(graph, zero_state=zero_state)
         self.flows: dict[str, Flow] = {entry: Flow(axes, features)}
         self.opaque: dict[str, Opaque] = {}
+        self.parts = Parts(self.scope)
         self.problems: list[str] = []
         self.doubts: list[str] = []
         self._names: set[str] = set()
@@ -71,16 +74,23 @@ class Trace:
 
     def _walk(self, node: Any) -> None:
         taken = taken_by(node)
-        if not any(name in self.flows or name in self.opaque for name in taken):
+        walked = (self.flows, self.opaque, self.parts.found)
+        if not any(name in values for name in taken for values in walked):
             self.scope.fold(node)
             return
         if node.op_type in ("Shape", "Size") and self._measures(node):
             return
         problem, made = "", None
         flows = [name for name in taken if name in self.flows]
-        if flows and not self._is_behind(flows):
+        parts = [name for name in taken if name in self.parts.found]
+        if (flows or parts) and not self._is_behind(flows):
             try:
-                made = self._made(node, flows)
+                if self.parts.takes(node):
+                    made = self._of_parts(node)
+                    if made is None:
+                        return
+                else:
+                    made = self._made(node, flows)
             except UserError as error:
                 problem = str(error)
             except Moved:
@@ -161,6 +171,7 @@ class Trace:
             **dict.fromkeys(("Gemm", "MatMul"), self._linear),
             **dict.fromkeys(("Add", "Sub", "Mul", "Div"), self._affine),
             **dict.fromkeys(("Softmax", "LogSoftmax"), self._softmax),
+            "LayerNormalization": self._layer_norm,
             "BatchNormalization": self._batch_norm,
         }[kind]
         return make(node, flow)
@@ -247,7 +258,34 @@ class Trace:
         axes = flow.axes.with_axis(len(flow.axes) - 1, units)
         return flow.becomes(one(layer), node, axes, units, last=flow.last)
 
+    def _of_parts(self, node: Any) -> Flow | None:
+        """The flow of a norm that comes together in a node; None for a part of one."""
+        of = next(
+            (self.parts.found[name].of for name in node.input if name in self.parts.found),
+            input_of(node, 0),
+        )
+        flow = self.flows[of]
+        part = self.parts.part(node, len(flow.axes))
+        if part.what != "norm":
+            return None
+        del self.parts.found[node.output[0]]
+        return self._normed(node, flow, of_part(node, part, flow.width, self._name(node)))
+
+    def _layer_norm(self, node: Any, flow: Flow) -> Flow:
+        layer = of_node(self.scope, node, len(flow.axes), flow.width, self._name(node))
+        return self._normed(node, flow, layer)
+
+    def _normed(self, node: Any, flow: Flow, layer: FloatLayer) -> Flow:
+        flow.check_taken(node)
+        layer = flow.fold_into(layer)
+        units = axis(("features", len(flow.stages), node.output[0]), layer.units)
+        axes = flow.axes.with_axis(len(flow.axes) - 1, units)
+        return flow.becomes(one(layer), node, axes, units, last=flow.last)
+
     def _activation(self, node: Any, flow: Flow) -> Flow:
+        if flow.ends_scalable and not flow.ends_linear:  # a norm, which has none of its own
+            layer = identity(self._name(node), flow.width)
+            flow = flow.becomes(one(layer), node, flow.axes, flow.features, last=flow.last)
         if not flow.ends_linear:
             raise UserError(
                 f"{title(node)}: follows {'a layer' if flow.stages else 'no layer'} that takes no "

@@ -20,8 +20,8 @@ after it where there is a projection."""
 class Stage:
     """What stands between two places of a checkpoint where there is one vector a frame.
 
-    chains: one for each direction; all read the stage's input, and their outputs, one after the
-    other, are the stage's.
+    chains: one for each direction; all read the stage's input, or what a layer of an earlier one
+    put out and they name in `reads`, and their outputs, one after the other, are the stage's.
     """
 
     chains: tuple[Chain, ...]
@@ -78,8 +78,8 @@ def with_names(stages: Iterable[Stage]) -> list[Stage]:
     named = []
     for stage in stages:
         chains = []
+        new: dict[str, str] = {}
         for chain in stage.chains:
-            new = {}
             for layer in chain:
                 plain = printable(layer.name)
                 name, n = plain, 2

@@ -12,7 +12,7 @@ from ...cells import CELLS
 from ...cells.norm import epsilons
 from ...errors import UserError
 from ...models.float_model import FloatLayer, FloatPath, Floats
-from .layout import Idle, Layout, Norm, Tensor
+from .layout import NORM_KIND, Idle, Layout, Norm, Tensor
 
 
 @dataclass
@@ -131,6 +131,8 @@ def build_layer(layout: Layout, found: Found, name: str) -> FloatLayer:
         matrix = _checked(layout, found, tensor, units)
         for gate, block in zip(tensor.gates, _by_gate(layout, tensor, matrix), strict=True):
             blocks.setdefault(tensor.source_of(gate), {})[gate] = block
+    if layout.kind == NORM_KIND:
+        blocks["x"] = {gate: np.eye(units, dtype=np.float32) for gate in gates}
     bias = np.zeros((len(gates), units))
     for tensor in layout.biases if biased else ():
         vector = _checked(layout, found, tensor, units).reshape(len(tensor.gates), units)

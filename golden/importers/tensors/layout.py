@@ -7,7 +7,10 @@ from functools import cached_property
 
 from ...cells.norm import EPSILON
 
-__all__ = ["Idle", "Layout", "Norm", "Tensor"]
+__all__ = ["NORM_KIND", "Idle", "Layout", "Norm", "Tensor"]
+
+NORM_KIND = "layer_norm"
+"""Of a layer that is a norm: gains and offsets, and a matrix of 1, which is not stored."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,9 @@ class Layout:
     layer is follows from which tensors there are and from their shapes.
     gains, offsets: of layer normalization, as vectors: all gains are needed; the offsets that there
     are, or several of one vector, are added up. epsilon: of its norms.
-    weights: all needed. biases: all or none; the layer's bias is their sum over the gates that
-    each covers. vectors: all or none, then zeros. norms: all or none, then without BatchNorm.
+    weights: all needed, none of a layer that is a norm. biases: all or none; the layer's bias is
+    their sum over the gates that each covers. vectors: all or none, then zeros. norms: all or
+    none, then without BatchNorm.
     skip_scale, projection, norm: names of what `sru` reads; of the norm, a module's. h_projection:
     of [units, units] before "h" and the output: the matrix of an LSTM's projection.
     reverse: what the names of a backward direction's tensors end in. shares: both directions, if
@@ -114,6 +118,12 @@ class Layout:
         return (*own, *norms)
 
     @cached_property
+    def normed(self) -> tuple[Tensor, ...]:
+        """Tensors of norms of either kind."""
+        batch = (tensor for norm in self.norms for tensor in norm.tensors)
+        return (*self.gains, *self.offsets, *batch)
+
+    @cached_property
     def others(self) -> tuple[Tensor, ...]:
         """Tensors without rows of gates, as far as their names go."""
         names = [idle.name for idle in self.idle] + [
@@ -131,7 +141,7 @@ class Layout:
     @property
     def numbered(self) -> bool:
         """Whether one module holds several layers."""
-        return "{n}" in self.weights[0].name
+        return any("{n}" in weights.name for weights in self.weights)
 
     def place(self, name: str) -> tuple[str, int, str] | None:
         """Prefix of the module, layer's number and `Tensor.name` of a tensor called `name`."""
@@ -151,12 +161,26 @@ class Layout:
         """
         if self.reverse and name.endswith(self.reverse):
             return name.removesuffix(self.reverse), True
+        half = _SCRIPTED_HALF.fullmatch(name) if self.separator == "." else None
+        if half is not None:
+            return f"{half['before']}{half['rest']}", half["direction"] == "1"
         *modules, layer, leaf = ["", *name.split("/")]
         half = _KERAS_HALF.fullmatch(layer) if self.separator == "/" else None
         if half is None:
             return name, None
         wrapper = "/".join(filter(None, modules)) or half["layer"]
         return f"{wrapper}/{leaf}", half["direction"] == "backward"
+
+    def beside(self, plain: str, name: str) -> str:
+        """The full name of a tensor that is called `plain` by `split`, in the direction of `name`.
+
+        Both are of one module.
+        """
+        half = _SCRIPTED_HALF.fullmatch(name) if self.separator == "." else None
+        if half is None:
+            return plain
+        before = half["before"]
+        return f"{before}directions.{half['direction']}.{plain.removeprefix(before)}"
 
     def rule(self, tensor: Tensor, units: str | int, h: str | int = "") -> str:
         """The expected shape in words or numbers: "[4*units, inputs]", "[12, 3]".
@@ -173,5 +197,7 @@ class Layout:
         return f"[{columns}, {rows}]" if self.columns_first else f"[{rows}, {columns}]"
 
 
+_SCRIPTED_HALF = re.compile(r"(?P<before>(.*\.)?)directions\.(?P<direction>[01])\.(?P<rest>.+)")
+"""What PyTorch's custom_lstms.py calls the cells of a layer's two directions."""
 _KERAS_HALF = re.compile(r"(?P<direction>forward|backward)_(?P<layer>.+)")
 """What Keras's Bidirectional calls its two layers."""

@@ -8,7 +8,7 @@ To import another kind of layer, add an entry to `LAYOUTS` (and take it out of `
 from collections.abc import Mapping
 
 from .layout import Idle, Layout, Norm, Tensor
-from .norm_layouts import HASTE, NORMED, SPEECHBRAIN
+from .norm_layouts import ADDONS, HASTE, KERAS_NORM, NORM, NORMED, SPEECHBRAIN
 
 
 def _torch(cell: str, kind: str, x: tuple[str, ...], h: tuple[str, ...], n: str = "") -> Layout:
@@ -147,6 +147,7 @@ LAYOUTS = (
     _keras("GRU (reset_after)", "gru", _ZR_X, _ZR_H, b=Tensor("bias", _ZR_X + _ZR_H, rows=2)),
     _keras("GRU (reset_after=False)", "gru_before", _ZRN, _ZRN),
     _keras("SimpleRNN", "rnn_tanh", ("n",), ("n",)),
+    ADDONS,
     Layout(
         "Keras Dense",
         "linear",
@@ -156,6 +157,8 @@ LAYOUTS = (
         columns_first=True,
         separator="/",
     ),
+    KERAS_NORM,
+    NORM,
     Layout(
         "PyTorch nn.Linear", "linear", (Tensor("weight", ("y",), "x"),), (Tensor("bias", ("y",)),)
     ),

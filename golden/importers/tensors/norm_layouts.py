@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The layouts of cells with layer normalization: hand-written PyTorch cells, haste, SpeechBrain.
+"""The layouts of layer normalization: layers of it, hand-written cells, haste, SpeechBrain.
 
 Hand-written cells have names that their authors chose; these are those that most of them have.
 """
@@ -7,9 +7,9 @@ Hand-written cells have names that their authors chose; these are those that mos
 from collections.abc import Mapping
 
 from ...cells.norm import EPSILON
-from .layout import Idle, Layout, Norm, Tensor
+from .layout import NORM_KIND, Idle, Layout, Norm, Tensor
 
-__all__ = ["HASTE", "LIGRU_FAMILY", "NORMED", "SPEECHBRAIN"]
+__all__ = ["ADDONS", "HASTE", "KERAS_NORM", "LIGRU_FAMILY", "NORM", "NORMED", "SPEECHBRAIN"]
 
 LIGRU_FAMILY = "SpeechBrain LiGRU"
 
@@ -36,6 +36,23 @@ def _norms(
         gains.append(Tensor(f"{name}.weight", _gains(own), negated=negated))
         offsets.append(Tensor(f"{name}.bias", _offsets(to or own), negated=negated))
     return tuple(gains), tuple(offsets)
+
+
+def _norm_layer(title: str, gain: str, offset: str, epsilon: float, separator: str) -> Layout:
+    return Layout(
+        title,
+        NORM_KIND,
+        (),
+        gains=(Tensor(gain, ("gain_y",)),),
+        offsets=(Tensor(offset, ("bias_y",)),),
+        epsilon=epsilon,
+        several=True,
+        separator=separator,
+    )
+
+
+NORM = _norm_layer("PyTorch nn.LayerNorm", "weight", "bias", EPSILON, ".")
+KERAS_NORM = _norm_layer("Keras LayerNormalization", "gamma", "beta", 1e-3, "/")
 
 
 def _hand_written(
@@ -70,6 +87,10 @@ _X_RZN, _H_RZN = "rx zx nx", "rh zh nh"
 
 NEWVAL = _norms({"ln_reset": "r", "ln_update": "z", "ln_newval": "n"}, negated=("gain_z", "bias_z"))
 """Its update gate is the share of the new value, u = 1 - z: sigmoid(-p) is 1 - sigmoid(p)."""
+
+_BOTH = {"ln_i2h": f"{_X_IFOG}>i f o g", "ln_h2h": f"{_H_IFOG}>i f o g"}
+I2H = {"lstm_norm_xh_c": _norms(_BOTH | {"ln_cell": "c"}), "lstm_norm_xh": _norms(_BOTH)}
+"""By kind, the gains and offsets of cells whose matrices are linear layers."""
 
 NORMED = (
     _hand_written(
@@ -133,6 +154,25 @@ NORMED = (
         ln_z="z",
         ln_n="n",
     ),
+    *(
+        Layout(
+            "PyTorch LSTM of i2h and h2h with LayerNorm",
+            kind,
+            (
+                Tensor("i2h.weight", tuple(_X_IFOG.split()), "x"),
+                Tensor("h2h.weight", tuple(_H_IFOG.split()), "h"),
+            ),
+            (
+                Tensor("i2h.bias", tuple(_X_IFOG.split())),
+                Tensor("h2h.bias", tuple(_H_IFOG.split())),
+            ),
+            gains=gains,
+            offsets=offsets,
+            family="i2h",
+            several=True,
+        )
+        for kind, (gains, offsets) in I2H.items()
+    ),
     Layout(
         "NormGRUCell",
         "gru_norm",
@@ -148,6 +188,27 @@ NORMED = (
     ),
 )
 
+_ADDONS_X, _ADDONS_H = ("ix", "fx", "gx", "ox"), ("ih", "fh", "gh", "oh")
+_ADDONS_NORMS = {"kernel": _ADDONS_X, "recurrent": _ADDONS_H, "state": ("c",)}
+ADDONS = Layout(
+    "TensorFlow Addons LayerNormLSTMCell",
+    "lstm_norm_xh_c",
+    (Tensor("kernel", _ADDONS_X, "x"), Tensor("recurrent_kernel", _ADDONS_H, "h")),
+    gains=tuple(
+        Tensor(f"{name}_norm/gamma", _gains(" ".join(gates)))
+        for name, gates in _ADDONS_NORMS.items()
+    ),
+    offsets=(
+        *(Tensor(name, _offsets("i f g o")) for name in ("bias", "kernel_norm/beta")),
+        Tensor("recurrent_norm/beta", _offsets("i f g o")),
+        Tensor("state_norm/beta", ("bias_c",)),
+    ),
+    epsilon=1e-3,
+    family="Keras",
+    columns_first=True,
+    separator="/",
+)
+"""Its bias is added after the norms."""
 
 HASTE = (
     Layout(

@@ -12,7 +12,7 @@ _PRUNED = (
 _LEAVES = (
     (r"running_mean|running_var|num_batches_tracked", "BatchNorm"),
     (r"moving_mean|moving_variance", "BatchNormalization"),
-    (r"gamma|beta", "layer or batch normalization"),
+    (r"gamma|beta", "layer or batch normalization (those of nn.LayerNorm are weight and bias)"),
     (r"(weight|bias)_[ih][hr]_l\d+(_reverse)?_[gv]|weight_[gv]|original[01]", _NORMED),
     (r"(weight|bias)\w*_(orig|mask|u)", _PRUNED),
     (r"in_proj_(weight|bias)", "attention"),
@@ -22,11 +22,18 @@ _LEAVES = (
 )
 _EMBEDDING = {"emb", "embed", "embedding", "embeddings"}
 _MODULES = (
-    (r".*layer_?norm.*|ln0?(_\w+)?", "layer normalization"),
     (r".*batch_?norm.*|bn0?", "BatchNorm"),
+    (r".*rms_?norm.*|rms", "RMS normalization, which no layer here does: only LayerNorm is"),
+    (r".*(group|instance)_?norm.*|gn", "a norm over groups or time, which no layer here does"),
+    (r".*layer_?norm.*|ln0?(_\w+)?", "layer normalization"),
     (r"criterion|.*loss(_fn|_fun|_function)?|.*metrics?", "a loss or a metric, to no layer"),
 )
 """Names of modules that tell what their weights are, whatever the shape."""
+_OTHER_NORMS = _MODULES[:3]
+_GAIN = (
+    "LayerNorm without a bias, RMSNorm, BatchNorm or PReLU, which look alike: give a LayerNorm "
+    "a bias of zeros, or call its module layer_norm"
+)
 
 
 def refusal(name: str, shape: tuple[int, ...]) -> str | None:
@@ -38,14 +45,21 @@ def refusal(name: str, shape: tuple[int, ...]) -> str | None:
     for pattern, what in _MODULES:
         if any(re.fullmatch(pattern, module.lower()) for module in modules):
             return what
+    if leaf == "bias" and len(shape) > 1 and "/" not in name:
+        return "a norm over several axes: only over the last one, the units, it can be imported"
     if leaf in ("weight", "kernel"):
         if names_embedding(modules):
             return "an embedding"
         if len(shape) >= 3:
             return "a convolution"
         if len(shape) == 1:
-            return "LayerNorm or BatchNorm"
+            return _GAIN
     return None
+
+
+def names_other_norm(modules: Sequence[str]) -> bool:
+    """Whether a tensor's module is called after a norm that is no layer norm."""
+    return any(re.fullmatch(p, module.lower()) for p, _ in _OTHER_NORMS for module in modules)
 
 
 def names_embedding(modules: Sequence[str]) -> bool:

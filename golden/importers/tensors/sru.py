@@ -15,9 +15,14 @@ from ...cells import CELLS
 from ...cells.norm import epsilons
 from ...errors import UserError
 from ...models.float_model import FloatLayer, FloatPath, Floats
+from ..options import ImportOptions
 from .directions import INPUT, Stage, one, reversed_chain
 from .layers import Found, build_layer, float32, units_of
 from .layout import Layout
+
+NO_SRU_NORM = (
+    "normalize after: there is no SRU layer with a layer_norm; leave --normalize-after out"
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,10 @@ class _Stored:
     def matrices(self) -> int:
         return len(self.layer.cell.gates)
 
+    def skips_input(self, without_skip: bool) -> bool:
+        """Whether its skip is its input, and no product."""
+        return self.matrices == 3 and not without_skip
+
 
 def choose_sru(layouts: Sequence[Layout], found: Found) -> Layout:
     """The layout whose k fits [inputs, k * units] and a bias of [2 * units]."""
@@ -60,16 +69,15 @@ def build_sru(
     layouts: Sequence[Layout],
     layers: Sequence[Found],
     names: Sequence[str],
-    *,
-    without_skip: bool,
-    both: bool,
+    options: ImportOptions,
 ) -> list[Stage]:
     """The layers of one sru.SRU, projections as linear layers before them.
 
-    without_skip: it was made with has_skip_term=False, which the file tells only where widths
-    differ. both: it is bidirectional, which the file does not tell: the first half of what look
-    like a layer's units run forward, the others backward.
+    The file tells without_skip and normalize_after only where widths differ, and not whether it is
+    bidirectional: the first half of what look like a layer's units then run forward, the others
+    backward.
     """
+    without_skip, both = options.without_skip, options.bidirectional
     stored = [
         _read(choose_sru(layouts, found), found, name)
         for found, name in zip(layers, names, strict=True)
@@ -87,32 +95,29 @@ def build_sru(
             f"{odd.layer.name} has 3 matrices for {odd.inputs} inputs and {odd.layer.units} units, "
             f"so no skip term, but {four.layer.name} has one; a module has it in all layers"
         )
-    after = _normalizes_after(stored)
+    after = _normalizes_after(stored, said=options.normalize_after)
     return [stage for s in stored for stage in _with_norm(s, without, both, after)]
 
 
 def _with_norm(stored: _Stored, without_skip: bool, both: bool, after: bool) -> list[Stage]:
-    """A layer's stages, with its norm before it or after it."""
+    """A layer's stages, with its norm, which is over both directions, before it or after it."""
+    stages = _finish(stored, without_skip, both)
     if stored.gain is None:
-        return _finish(stored, without_skip, both)
-    if both:
-        raise UserError(
-            f"{stored.layer.name}: bidirectional with layer_norm, which is over both directions; "
-            "sru.SRU is supported with one of the two"
-        )
+        return stages
     if after:
-        norm = one(_norm_layer(stored, stored.layer.units))
-        return [*_finish(stored, without_skip, both), norm]
-    norm_layer = _norm_layer(stored, stored.inputs)
-    *front, stage = _finish(stored, without_skip, both)
-    layer = stage.first
-    if layer.kind != "sru":
-        return [one(norm_layer), *front, stage]
-    return [one(norm_layer, _beside_norm(layer, norm_layer.name))]
+        return [*stages, one(_norm_layer(stored, stored.layer.units))]
+    norm = _norm_layer(stored, stored.inputs)
+    if not stored.skips_input(without_skip):
+        return [one(norm), *stages]
+    (stage,) = stages
+    first, *others = (
+        tuple(_beside_norm(layer, norm.name) for layer in chain) for chain in stage.chains
+    )
+    return [Stage(((norm, *first), *others))]
 
 
 def _beside_norm(layer: FloatLayer, norm: str) -> FloatLayer:
-    """Of kind "sru" as "sru4" that reads its normalized input, and for its skip the input."""
+    """One that skips its input as "sru4" that reads it normalized, and for its skip as it is."""
     skips = without_input_skip(layer)
     paths = []
     for path in skips.paths:
@@ -183,9 +188,11 @@ def _norm(layout: Layout, found: Found, name: str) -> Floats | None:
     return float32(found.shown(name), values)
 
 
-def _normalizes_after(stored: Sequence[_Stored]) -> bool:
+def _normalizes_after(stored: Sequence[_Stored], *, said: bool) -> bool:
     """Whether outputs are normalized and not inputs: by the sizes where they tell."""
     normed = [s for s in stored if s.gain is not None]
+    if said and not normed:
+        raise UserError(NO_SRU_NORM)
     for s in normed:
         assert s.gain is not None
         for values in (s.gain, s.offset):
@@ -194,15 +201,16 @@ def _normalizes_after(stored: Sequence[_Stored]) -> bool:
                     f"{s.layer.name}: its layer_norm has {len(values)} elements, sru.SRU expects "
                     f"{s.inputs}, the inputs, or {s.layer.units}, the units"
                 )
-    return any(s.gain is not None and len(s.gain) != s.inputs for s in normed)
+    return said or any(s.gain is not None and len(s.gain) != s.inputs for s in normed)
 
 
 def _norm_layer(stored: _Stored, units: int) -> FloatLayer:
     assert stored.gain is not None
     if len(stored.gain) != units:
         raise UserError(
-            f"{stored.layer.name}: its layer_norm has {len(stored.gain)} elements, those of other "
-            f"layers say that it must have {units}; a module has norms of one kind"
+            f"{stored.layer.name}: its layer_norm has {len(stored.gain)} elements, it must have "
+            f"{units}, as those of other layers or --normalize-after say; a module has norms of "
+            "one kind"
         )
     offset = np.zeros_like(stored.gain) if stored.offset is None else stored.offset
     return FloatLayer(
@@ -216,7 +224,7 @@ def _norm_layer(stored: _Stored, units: int) -> FloatLayer:
 
 def _finish(stored: _Stored, without_skip: bool, both: bool) -> list[Stage]:
     layer, stages = stored.layer, []
-    skips_input = stored.matrices == 3 and not without_skip
+    skips_input = stored.skips_input(without_skip)
     if skips_input and stored.projection is not None:
         # the skip is past the projection, and a layer sees one input only: multiply it out
         (path,) = layer.paths

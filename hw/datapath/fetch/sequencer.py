@@ -9,8 +9,8 @@ from amaranth.lib.wiring import In, Out
 
 from ...parts.memory import MemoryWrite, block_ram
 from ...parts.queue import Queue
-from ...words import Pass, StepTag
-from .words import FetchJob, RowJob
+from ...words import SLOTS, StepTag, pass_word
+from .words import FetchJob, row_job
 
 STEPS = 4
 """Steps that may wait for a receiver."""
@@ -33,6 +33,8 @@ class Sequencer(wiring.Component):
         Passes that the program can have.
     init : list of int
         Initial program, as words; or empty.
+    slots : int
+        Most gates of a cell.
 
     Members
     -------
@@ -42,22 +44,23 @@ class Sequencer(wiring.Component):
         One per step.
     fetch : out, stream of `FetchJob`
         The passes, for the fetch unit.
-    rows : out, stream of `RowJob`
+    rows : out, stream of `row_job`
         The passes, for the accumulators.
-    load : in, `MemoryWrite(depth, Pass.size)`
+    load : in, `MemoryWrite(depth, pass_word(slots).size)`
         Writes the program.
     """
 
-    def __init__(self, *, depth: int, init: list[int]) -> None:
+    def __init__(self, *, depth: int, init: list[int], slots: int = SLOTS) -> None:
         self._depth = depth
         self._init = init
+        self._word = pass_word(slots)
         super().__init__(
             {
                 "start": In(range(max(depth, 2))),
                 "i": In(stream.Signature(StepTag)),
                 "fetch": Out(stream.Signature(FetchJob)),
-                "rows": Out(stream.Signature(RowJob)),
-                "load": In(MemoryWrite(depth, Pass.size)),
+                "rows": Out(stream.Signature(row_job(slots))),
+                "load": In(MemoryWrite(depth, self._word.size)),
             }
         )
 
@@ -81,12 +84,16 @@ class Sequencer(wiring.Component):
 
     def _run(self, m: Module, name: str, out: stream.Interface) -> Queue:
         """One receiver's program, the field `name` of `Pass`; the queue of its steps."""
-        part = data.StructLayout({"pass": Pass[name].shape, "step_end": Pass["step_end"].shape})
-        program = block_ram(part.size, depth=self._depth, init=[_part(w, name) for w in self._init])
+        layout = self._word
+        shapes = {"pass": layout[name].shape, "step_end": layout["step_end"].shape}
+        part = data.StructLayout(shapes)
+        program = block_ram(
+            part.size, depth=self._depth, init=[_part(layout, w, name) for w in self._init]
+        )
         queue = Queue(StepTag, depth=STEPS)
         m.submodules[f"{name}_program"], m.submodules[f"{name}_steps"] = program, queue
         write, read = program.write_port(), program.read_port()
-        word: Any = data.View(Pass, self.load.data)
+        word: Any = data.View(layout, self.load.data)
         instruction: Any = Signal(part, name=f"{name}_instruction", reset_less=True)
         counter = Signal(range(max(self._depth, 2)), name=f"{name}_counter")
         waits = Signal(2, init=2, name=f"{name}_waits")  # for the memory and its register
@@ -96,7 +103,7 @@ class Sequencer(wiring.Component):
         m.d.comb += [
             write.en.eq(self.load.en),
             write.addr.eq(self.load.addr),
-            write.data.eq(Value.cast(word[name]) | word.step_end << Pass[name].width),
+            write.data.eq(Value.cast(word[name]) | word.step_end << layout[name].width),
             read.addr.eq(counter),
             out.valid.eq(queue.o.valid & (waits == 0) & ~pushed),
             out.payload["pass"].eq(instruction["pass"]),
@@ -118,7 +125,7 @@ class Sequencer(wiring.Component):
         return queue
 
 
-def _part(word: int, name: str) -> int:
+def _part(layout: data.StructLayout, word: int, name: str) -> int:
     """The part of a program word that is for one receiver."""
-    field, end = Pass[name], Pass["step_end"]
+    field, end = layout[name], layout["step_end"]
     return (word >> field.offset & ((1 << field.width) - 1)) | (word >> end.offset) << field.width

@@ -12,20 +12,18 @@ from ...words import (
     COLUMN_BITS,
     EVENT_BITS,
     LIST_BITS,
+    SLOTS,
     SOURCE_BITS,
     WEIGHT_BITS,
     WORD_COUNT_BITS,
     FetchPass,
-    RowPass,
     StepTag,
+    row_pass,
 )
 from ..events.words import BankKey
 
 FetchJob = data.StructLayout({"pass": FetchPass, "step": StepTag})
 """A pass in a certain step, for the fetch unit."""
-
-RowJob = data.StructLayout({"pass": RowPass, "step": StepTag})
-"""A pass in a certain step, for the accumulators."""
 
 Round = data.StructLayout({"empty": unsigned(1), "more": unsigned(1)})
 """empty: no sums come. more: they go into M only, and the pass has another round."""
@@ -41,6 +39,11 @@ Position = data.StructLayout(
     }
 )
 """Where a pass is in its list; all but `start` is known a cycle ahead."""
+
+
+def row_job(slots: int = SLOTS) -> data.StructLayout:
+    """A pass in a certain step, for the accumulators."""
+    return data.StructLayout({"pass": row_pass(slots), "step": StepTag})
 
 
 def list_answer(levels: int | None) -> data.StructLayout:

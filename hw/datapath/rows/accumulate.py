@@ -16,7 +16,7 @@ from ...config import AcceleratorConfig
 from ...parts.memory import MemoryWrite
 from ...parts.queue import Credits, Queue
 from ...words import FIXED, LAYER_BITS, StepTag
-from ..fetch.words import Round, RowJob
+from ..fetch.words import Round, row_job
 from ..units.words import gate_word
 from .gates import Gates
 from .scale import Scale
@@ -57,7 +57,7 @@ class Accumulate(wiring.Component):
 
     Members
     -------
-    i : in, stream of `RowJob`
+    i : in, stream of `row_job`
         Passes in their steps, each once for every one of its rounds, as `Fetch` has begun them.
     round : in, `Round`
         Which round i is.
@@ -95,7 +95,7 @@ class Accumulate(wiring.Component):
         load_initial = In(MemoryWrite(config.row_words, sums.size))
         super().__init__(
             {
-                "i": In(stream.Signature(RowJob)),
+                "i": In(stream.Signature(row_job(config.slots))),
                 "round": In(Round),
                 "sums": In(stream.Signature(sums)),
                 "o": Out(stream.Signature(self._word)),

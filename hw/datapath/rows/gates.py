@@ -12,7 +12,6 @@ from ...cells.catalogue import reads
 from ...config import AcceleratorConfig
 from ...parts.arithmetic import sat16
 from ...parts.pipeline import delay
-from ...words import SLOTS
 from ..units.words import gate_word
 from .words import LayerContext, parts_layout, row_word
 
@@ -60,7 +59,7 @@ class Gates(wiring.Component):
         tag, part = self.i.payload.tag, self.i.payload.values
 
         # COLLECT: read, add and write in one cycle, so that the same gate may follow at once.
-        collected: Any = Memory(shape=layout, depth=SLOTS * config.chunk_words, init=[])
+        collected: Any = Memory(shape=layout, depth=config.slots * config.chunk_words, init=[])
         m.submodules.collected = collected
         read, write = collected.read_port(domain="comb"), collected.write_port()
         both: Any = Signal(layout)

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from ...config import AcceleratorConfig
-from ...words import SLOTS, UNIT_BITS, Entry, RowPass
+from ...words import UNIT_BITS, pass_entry, row_pass
 
 
 class RowPosition(wiring.Component):
@@ -27,15 +27,15 @@ class RowPosition(wiring.Component):
     -------
     load : in, 1 bit
         Begins a pass in the next cycle, whatever the one before has left.
-    coming : in, `RowPass`
+    coming : in, `row_pass`
         With load: the pass.
     coming_empty : in, 1 bit
         With load: no sums come for the pass, as its list has no events.
     advance : in, 1 bit
         Goes on to the next D-word.
-    job, empty : out, `RowPass`, 1 bit
+    job, empty : out, `row_pass`, 1 bit
         The pass that runs, and whether no sums come for it.
-    entry : out, `Entry`
+    entry : out, `pass_entry`
         The D-word's.
     address, row : out, range(row_words)
         Its address in M, and that of its row parameters: the same number twice, as each drives
@@ -59,12 +59,12 @@ class RowPosition(wiring.Component):
         super().__init__(
             {
                 "load": In(1),
-                "coming": In(RowPass),
+                "coming": In(row_pass(config.slots)),
                 "coming_empty": In(1),
                 "advance": In(1),
-                "job": Out(RowPass),
+                "job": Out(row_pass(config.slots)),
                 "empty": Out(1),
-                "entry": Out(Entry),
+                "entry": Out(pass_entry(config.slots)),
                 "address": Out(rows),
                 "row": Out(rows),
                 "unit_word": Out(range(max(config.chunk_words, 2))),
@@ -99,12 +99,12 @@ class RowPosition(wiring.Component):
         job: Any = self.job
         coming: Any = self.coming
         entry: Any = self.entry
-        index = Signal(range(SLOTS))  # of the entry
+        index = Signal(range(len(job.entry)))  # of the entry
         # No reset, so that synthesis does not take it for the same register as `address`.
         row = Signal.like(self.row, reset_less=True)
         m.d.comb += self.row.eq(row)
 
-        following: Any = Signal(Entry)
+        following: Any = Signal.like(entry)
         m.d.comb += following.eq(job.entry[(index + 1)[: len(index)]])
         with m.If(self.last_entry):
             m.d.comb += following.eq(job.entry[0])

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...config import AcceleratorConfig
 from ...words import LAYER_BITS, StepTag
-from ..fetch.words import Round, RowJob
+from ..fetch.words import Round, row_job
 from .interlock import Interlock
 from .position import RowPosition
 from .words import row_tag
@@ -39,7 +39,7 @@ class RowSchedule(wiring.Component):
 
     Members
     -------
-    i : in, stream of `RowJob`
+    i : in, stream of `row_job`
         Passes in their steps, each once for every one of its rounds.
     round : in, `Round`
         Which round i is.
@@ -69,7 +69,7 @@ class RowSchedule(wiring.Component):
         self._config = config
         super().__init__(
             {
-                "i": In(stream.Signature(RowJob)),
+                "i": In(stream.Signature(row_job(config.slots))),
                 "round": In(Round),
                 "sums_valid": In(1),
                 "sums_ready": Out(1),

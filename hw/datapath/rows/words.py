@@ -9,7 +9,6 @@ from ...words import (
     CELL_BITS,
     LAYER_BITS,
     SHIFT_BITS,
-    SLOTS,
     STATE_BITS,
     UNIT_BITS,
     VECTOR_SHIFT_BITS,
@@ -38,7 +37,7 @@ def row_tag(config: AcceleratorConfig) -> data.StructLayout:
         {
             "address": range(max(config.row_words, 2)),  # of its sums in M
             "row": range(max(config.row_words, 2)),  # the same, of its row parameters
-            "slot": range(SLOTS),  # its gate
+            "slot": range(config.slots),  # its gate
             "shift": range(config.every_shift[0], config.every_shift[1] + 1),
             "from_zero": 1,  # M starts from 0, or from the initial sums
             "init": 1,  # the gate's first contribution: starts from the bias alone

@@ -1,59 +1,75 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sums and sums of squares of the values of each gate."""
 
+from functools import reduce
+from operator import add
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
-from amaranth.lib.data import StructLayout
+from amaranth.lib.data import ArrayLayout
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ...parts.pipeline import delay
 from ...words import SLOTS
 from .words import SQUARES_BITS, TOTAL_BITS
 
-LATENCY = 2
-"""Cycles from a value to the sums that it is in."""
+
+def sums_cycles(lanes: int) -> int:
+    """Cycles from values to the sums that they are in."""
+    return 2 if lanes == 1 else 3
 
 
 class GateSums(wiring.Component):
     """Sum and sum of squares of int16 values, for each of `SLOTS` gates.
 
-    LATENCY: 2. THROUGHPUT: a value a cycle, of any gate. One multiplier.
+    LATENCY: `sums_cycles`. THROUGHPUT: `lanes` values a cycle, of any one gate. A multiplier a
+    lane.
+
+    Parameters
+    ----------
+    lanes : int
 
     Members
     -------
     valid : in, 1 bit
-        There is a value.
+        There are values.
+    mask : in, 1 bit by lane
+        Which.
     gate : in, range(SLOTS)
-        Whose it is.
+        Whose they are.
     first : in, 1 bit
-        The gate's sums start anew with it.
-    value : in, signed(16)
-    at : in, range(SLOTS)
-        Which gate's sums are read, in a cycle in which no value was added: LATENCY cycles and more
-        after the last one.
+        The gate's sums start anew with them.
+    value : in, signed(16) by lane
+    total_at, squares_at : in, range(SLOTS)
+        Which gate's sums are read: `sums_cycles` and more after its last value.
     total : out, signed(TOTAL_BITS)
     squares : out, unsigned(SQUARES_BITS)
-        In the same cycle as `at`.
+        In the same cycle.
     """
 
     valid: Signal
+    mask: Signal
     gate: Signal
     first: Signal
-    value: Signal
-    at: Signal
+    value: Any
+    total_at: Signal
+    squares_at: Signal
     total: Signal
     squares: Signal
 
-    def __init__(self) -> None:
+    def __init__(self, *, lanes: int = 1) -> None:
+        self.lanes = lanes
         super().__init__(
             {
                 "valid": In(1),
+                "mask": In(lanes),
                 "gate": In(range(SLOTS)),
                 "first": In(1),
-                "value": In(signed(16)),
-                "at": In(range(SLOTS)),
+                "value": In(ArrayLayout(signed(16), lanes)),
+                "total_at": In(range(SLOTS)),
+                "squares_at": In(range(SLOTS)),
                 "total": Out(signed(TOTAL_BITS)),
                 "squares": Out(unsigned(SQUARES_BITS)),
             }
@@ -61,29 +77,31 @@ class GateSums(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        sums = StructLayout({"total": signed(TOTAL_BITS), "squares": unsigned(SQUARES_BITS)})
-        memory: Any = Memory(shape=sums, depth=SLOTS, init=[])
-        m.submodules.memory = memory
-        read, write = memory.read_port(domain="comb"), memory.write_port()
-
-        valid, gate, first = Signal(), Signal.like(self.gate), Signal()
-        value = Signal(signed(16), reset_less=True)
-        square = Signal(signed(32), reset_less=True)
-        m.d.sync += [
-            valid.eq(self.valid),
-            gate.eq(self.gate),
-            first.eq(self.first),
-            value.eq(self.value),
-            square.eq(self.value * self.value),
-        ]
-        old: Any = read.data
-        m.d.comb += [
-            read.addr.eq(Mux(valid, gate, self.at)),
-            write.addr.eq(gate),
-            write.en.eq(valid),
-            write.data.total.eq(Mux(first, 0, old.total) + value),
-            write.data.squares.eq(Mux(first, 0, old.squares) + square.as_unsigned()),
-            self.total.eq(old.total),
-            self.squares.eq(old.squares),
-        ]
+        masked = [self.value[0]]  # which is there wherever there is any
+        if self.lanes > 1:
+            masked = [Mux(self.mask[n], self.value[n], 0).as_signed() for n in range(self.lanes)]
+        values = [delay(m, each, 1, f"value_{n}") for n, each in enumerate(masked)]
+        squares = [delay(m, each * each, 1, f"square_{n}") for n, each in enumerate(masked)]
+        total, square = reduce(add, values), reduce(add, squares)
+        late = sums_cycles(self.lanes) - 1
+        if self.lanes > 1:
+            total, square = delay(m, total, 1, "added"), delay(m, square, 1, "added_squares")
+        valid = delay(m, self.valid, late, "valid", reset=True)
+        gate, first = delay(m, self.gate, late, "gate"), delay(m, self.first, late, "first")
+        for name, shape, added in (
+            ("total", signed(TOTAL_BITS), total),
+            ("squares", unsigned(SQUARES_BITS), square[: 32 + self.lanes - 1]),
+        ):
+            memory: Any = Memory(shape=shape, depth=SLOTS, init=[])
+            m.submodules[name] = memory
+            old, found = memory.read_port(domain="comb"), memory.read_port(domain="comb")
+            write = memory.write_port()
+            m.d.comb += [
+                old.addr.eq(gate),
+                write.addr.eq(gate),
+                write.en.eq(valid),
+                write.data.eq(Mux(first, 0, old.data) + added),
+                found.addr.eq(getattr(self, f"{name}_at")),
+                getattr(self, name).eq(found.data),
+            ]
         return m

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """1 / sqrt of each gate's variance, by Newton's method on one multiplier."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ....golden.integer_lstm.layer_norm import HALF_SQRT_2, ONE_HALF_THREE, STEPS
+from ....golden.integer_lstm.layer_norm import HALF_SQRT_2, STEPS
 from ...parts.pipeline import delay, select
 from ...parts.rescale_twice import MULT_BITS
 from ...words import SLOTS
@@ -20,38 +21,39 @@ LARGE = 29
 """Bits of the greatest variance that is not divided by 4 first."""
 NORMALISED = 3
 """Cycles from a variance to its place between 1/4 and 1."""
-_ISSUES = 2 * SLOTS
-_PHASES = 3 * STEPS + 1
+_PRODUCTS = 3 * STEPS + 1
+"""Of a gate, one after the other."""
+_RESTS = 3
+"""Of a gate whose root is there, in place of the product that is next."""
 
 
-def _period(product_cycles: int) -> int:
-    """Cycles of a phase: until all gates have their products."""
-    return max(_ISSUES, product_cycles + 1)
-
-
-def root_cycles(product_cycles: int) -> int:
-    """Cycles from the last variance to `done`."""
-    return NORMALISED + (_PHASES - 1) * _period(product_cycles) + _ISSUES + product_cycles
+def root_cycles(product_cycles: int, variances: Sequence[int]) -> int:
+    """When the gates have their roots, whose variances come in the cycles `variances`: `done`."""
+    begun: list[int] = []
+    for gate, came in enumerate(variances):
+        asks = came + NORMALISED + 1
+        begun.append(asks + (begun[0] + gate - asks) % product_cycles if begun else asks)
+    return begun[-1] + _PRODUCTS * product_cycles + 1
 
 
 class InverseRoot(wiring.Component):
     """(mult, shift) = `golden.integer_lstm.layer_norm.inverse_root` of each gate's variance.
 
-    The multiplier is whoever's has time: each phase asks for two products of each gate in turn, of
-    which it may use one. A step x := x (3 - v x^2) / 2 is three phases, as x^3 comes of x^2, and
-    v x^3 of that; 1.5 x is the second product of the first.
+    The multiplier is whoever's has time. Gates take turns on it, each of which uses the product of
+    its turn before: a step x := x (3 - v x^2) / 2 takes three, of x^2, of x^3 by that, and of v x^3
+    by that, as 1.5 x is a sum.
 
     LATENCY: `root_cycles`.
 
     Parameters
     ----------
     product_cycles : int
-        From `value` and `factor` to `product`.
+        From `value` and `factor` to `product`; at least `SLOTS`.
 
     Members
     -------
     valid : in, 1 bit
-        There is a variance; while `runs` is low.
+        There is a variance; those of a layer's gates come in the order of their numbers.
     gate : in, range(SLOTS)
     last : in, 1 bit
         With valid: whose it is, and that the last one of all has come.
@@ -103,94 +105,93 @@ class InverseRoot(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        placed, gate, begins, half, shift = self._normalise(m)
-        phase, turn = Signal(range(_PHASES)), Signal(range(_period(self.product_cycles)))
-        kind = Signal(2)  # of the phase in its step
-        last_phase, last_turn = Signal(), Signal()
+        placed, gate, is_last, half, shift = self._normalise(m)
+        turn = Signal(range(self.product_cycles))
+        last_turn, mine, whose = Signal(), Signal(), Signal(range(SLOTS))
         m.d.comb += [
-            last_phase.eq(phase == _PHASES - 1),
-            last_turn.eq(turn == _period(self.product_cycles) - 1),
+            last_turn.eq(turn == self.product_cycles - 1),
+            whose.eq(turn),
+            mine.eq(turn < SLOTS),
         ]
-        with m.If(begins):
-            m.d.sync += [self.runs.eq(1), phase.eq(0), turn.eq(0), kind.eq(0)]
-        with m.If(self.runs):
-            m.d.sync += turn.eq(turn + 1)
-            with m.If(last_turn):
-                m.d.sync += [turn.eq(0), phase.eq(phase + 1)]
-                m.d.sync += [kind.eq(Mux(kind == 2, 0, kind + 1)), self.runs.eq(~last_phase)]
+        m.d.sync += turn.eq(Mux(last_turn | ~self.runs, 0, turn + 1))
+        with m.If(placed):
+            m.d.sync += self.runs.eq(1)
 
-        # Asked for: x x and 1.5 x, then x^2 x, then x^3 v / 2; at last x / sqrt(2).
-        asked = turn[1:][:2]
-        second = turn[0]
-        x, cube, halves, linear, mults, shifts = self._memories(m)
-        m.d.comb += [read.addr.eq(asked) for read, _ in (x, cube, halves)]
-        is_first = (kind == 0) & ~last_phase
+        # Of each gate: which of its step's products is next, and which step; it begins anew.
+        kinds = Array(Signal(2, name=f"kind_{n}", init=_RESTS) for n in range(SLOTS))
+        steps = Array(Signal(range(STEPS + 1), name=f"step_{n}") for n in range(SLOTS))
+        news = Array(Signal(name=f"new_{n}") for n in range(SLOTS))
+        whole, last_gate = Signal(), Signal(range(SLOTS))
+        kind, step, new = Signal(2), Signal(range(STEPS + 1)), Signal()
+        found, ends = Signal(), Signal()
         m.d.comb += [
-            self.value.eq(Mux(kind == 0, x[0].data, cube[0].data)),
-            self.factor.eq(
-                Mux(
-                    last_phase,
-                    HALF_SQRT_2,
-                    Mux(
-                        kind == 2,
-                        halves[0].data,
-                        Mux(is_first & second, ONE_HALF_THREE, x[0].data),
-                    ),
-                )
-            ),
+            kind.eq(Mux(mine, kinds[whose], _RESTS)),
+            step.eq(steps[whose]),
+            new.eq(news[whose]),
+            found.eq((step == STEPS) & (kind == 1)),
+            ends.eq(found & whole & (whose == last_gate)),
         ]
+        with m.If(kind != _RESTS):
+            m.d.sync += [news[whose].eq(0), kinds[whose].eq(Mux(found, _RESTS, kind + 1))]
+            with m.If(kind == 2):
+                m.d.sync += [kinds[whose].eq(0), steps[whose].eq(step + 1)]
+        with m.If(placed):
+            m.d.sync += [kinds[gate].eq(0), steps[gate].eq(0), news[gate].eq(1)]
+            with m.If(is_last):
+                m.d.sync += [whole.eq(1), last_gate.eq(gate)]
+        m.d.sync += self.done.eq(ends)
+        with m.If(ends):
+            m.d.sync += [self.runs.eq(0), whole.eq(0)]
 
-        # What comes; the last gate's at the end.
-        there = delay(m, self.runs & (turn < _ISSUES), self.product_cycles, "there", reset=True)
-        tags = Cat(asked, second, kind, last_phase)
-        tag = delay(m, tags, self.product_cycles, "tag")
-        whose, is_second, was, final = tag[:2], tag[2], tag[3:5], tag[5]
+        # What the product before is, and the next one is asked for with.
+        x, halves, linear, mults, shifts = self._memories(m)
         product = self.product
-        m.d.sync += self.done.eq(there & final & (whose == SLOTS - 1) & ~is_second)
-        squared = there & (was == 0) & ~final
-        cubed, stepped = there & (was == 1) & ~is_second, there & (was == 2) & ~is_second
         raised = Cat(Const(0, 6), product[: VALUE_BITS - 1])
         too_large = raised[VALUE_BITS - 1 :].any()
         high = (1 << (VALUE_BITS - 1)) - 1
+        next_x = Signal(MULT_BITS)
         difference = (linear[0].data - product)[:VALUE_BITS]
+        m.d.comb += next_x.eq(Mux(new, 1 << 28, difference << 3))
+        with m.Switch(kind):
+            with m.Case(0):
+                m.d.comb += self.value.eq(next_x)
+                m.d.comb += self.factor.eq(Mux(step == STEPS, HALF_SQRT_2, next_x))
+            with m.Case(1):
+                m.d.comb += [self.value.eq(product), self.factor.eq(x[0].data)]
+            with m.Default():
+                m.d.comb += self.value.eq(Mux(too_large, high, raised))
+                m.d.comb += self.factor.eq(halves[0].data)
+
+        m.d.comb += [read.addr.eq(whose) for read, _ in (x, halves, linear)]
+        m.d.comb += [write.addr.eq(whose) for _, write in (x, linear, mults)]
+        m.d.comb += [write.addr.eq(gate) for _, write in (halves, shifts)]
+        m.d.comb += [write.en.eq(placed) for _, write in (halves, shifts)]
+        m.d.comb += [read.addr.eq(self.at) for read, _ in (mults, shifts)]
         m.d.comb += [
-            linear[0].addr.eq(whose),
-            cube[1].addr.eq(whose),
-            cube[1].data.eq(Mux(was == 0, product, Mux(too_large, high, raised))),
-            cube[1].en.eq((squared & ~is_second) | cubed),
-            linear[1].addr.eq(whose),
-            linear[1].data.eq(product),
-            linear[1].en.eq(squared & is_second),
-            x[1].addr.eq(Mux(placed, gate, whose)),
-            x[1].data.eq(Mux(placed, 1 << 28, difference << 3)),
-            x[1].en.eq(placed | stepped),
-            halves[1].addr.eq(gate),
+            x[1].data.eq(next_x),
+            x[1].en.eq(kind == 0),
+            # 1.5 x is x ONE_HALF_THREE / 2**31, rounded half up.
+            linear[1].data.eq((x[0].data + (x[0].data << 1) + 8) >> 4),
+            linear[1].en.eq(kind == 1),
             halves[1].data.eq(half),
-            halves[1].en.eq(placed),
-            shifts[1].addr.eq(gate),
             shifts[1].data.eq(shift),
-            shifts[1].en.eq(placed),
-            mults[1].addr.eq(whose),
             mults[1].data.eq(product),
-            mults[1].en.eq(there & final & ~is_second),
-            mults[0].addr.eq(self.at),
-            shifts[0].addr.eq(self.at),
+            mults[1].en.eq(found),
         ]
         # A shift to the left comes after all, and 1 has none.
-        found, mult = shifts[0].data, mults[0].data
+        right, mult = shifts[0].data, mults[0].data
         places = [mult, Const((1 << MULT_BITS) - 1), mult << 2, mult << 1]
         m.d.comb += [
-            self.shift.eq(Mux(found[-1], 0, found)),
-            self.mult.eq(select(places, Mux(found[-1], found[:2], 0)[:2])),
+            self.shift.eq(Mux(right[-1], 0, right)),
+            self.mult.eq(select(places, Mux(right[-1], right[:2], 0)[:2])),
         ]
         return m
 
     def _memories(self, m: Module) -> list[tuple[Any, Any]]:
-        """(read, write) ports of x, x^2 or x^3, v / 2, 1.5 x, the multiplier, the shift."""
+        """(read, write) ports of x, v / 2, 1.5 x, the multiplier, the shift."""
         ports = []
         for name, shape in (
             ("x", unsigned(MULT_BITS)),
-            ("cube", unsigned(MULT_BITS)),
             ("half", unsigned(VARIANCE_BITS - 1)),
             ("linear", unsigned(MULT_BITS)),
             ("mult", unsigned(MULT_BITS)),

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mean and variance of each gate, from its sums."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ...parts.pipeline import delay, select
@@ -13,8 +17,12 @@ FRACTION_BITS = 10
 """Of the mean."""
 PART = 17
 """Bits of a factor that a multiplier takes."""
-DIVISION = TOTAL_BITS + FRACTION_BITS
-"""Cycles of the division: a bit each."""
+QUOTIENT_BITS = MEAN_BITS - 1
+"""Of a mean's magnitude; what the sum has above its dividend's place is less than the divisor."""
+BITS_A_CYCLE = 2
+"""Of a quotient."""
+DIVISION = 1 + QUOTIENT_BITS // BITS_A_CYCLE
+"""Cycles of a gate's division: loaded, divided."""
 
 # Products of the parts of squares (S), reciprocal (c) and mean (m), the most significant first.
 # With each, whether its lowest bit is PART bits below that of the one before, and whether it is
@@ -32,14 +40,21 @@ _PRODUCTS: tuple[tuple[str, str, bool, bool], ...] = (
     ("m0", "m0", False, True),
 )
 PRODUCTS = len(_PRODUCTS)
-"""Cycles of one gate's variance."""
+"""Cycles of a gate's variance, which fit into those of the next gate's mean."""
+_WITHOUT_MEAN = next(n for n, (first, *_) in enumerate(_PRODUCTS) if first[0] == "m")
+"""Products before the first one that takes the mean."""
+_MULTIPLIES = DIVISION + 1 - _WITHOUT_MEAN
+"""The cycle of a gate's first product, that in which it is loaded being 0."""
 BEHIND = 3
 """Cycles from a gate's last product to its variance."""
 
 
-def moments_cycles(gates: int) -> int:
-    """Cycles from `start` to the variance of the last of so many gates."""
-    return SLOTS + DIVISION + gates * PRODUCTS + BEHIND
+def moments_cycles(starts: Sequence[int]) -> list[int]:
+    """When the gates have their variances, whose sums are complete in the cycles `starts`."""
+    loads: list[int] = []
+    for start in starts:
+        loads.append(max(start + 1, loads[-1] + DIVISION if loads else start))
+    return [load + _MULTIPLIES + PRODUCTS - 1 + BEHIND for load in loads]
 
 
 class Moments(wiring.Component):
@@ -48,29 +63,32 @@ class Moments(wiring.Component):
         mean = divide(1024 total, units)
         variance = divide(squares reciprocal - mean**2, 2**20), or the guard where that is below 1
 
-    Gates are divided side by side, a bit a cycle, which takes no multiplier; their variances are
-    made one after the other with one multiplier, from parts of 17 bits.
+    A gate after the other, in the order of their numbers: each is divided two bits a cycle, which
+    takes no multiplier, and then its variance is made with one multiplier, from parts of 17 bits,
+    while the next gate is divided.
 
     LATENCY: `moments_cycles`.
 
     Members
     -------
     start : in, 1 bit
-        All values are in the sums.
-    gates : in, range(SLOTS + 1)
-        How many there are, held until the last variance.
+        The next gate's sums are complete.
+    last : in, 1 bit
+        With start: it is the layer's last gate.
+    hold : in, 1 bit
+        No gate is begun.
     units, reciprocal : in, unsigned
-        Of the layer, held likewise.
-    at : out, range(SLOTS)
-        Whose sums and guard are needed.
+        Of the layer, held until the last variance.
+    total_at, squares_at : out, range(SLOTS)
+        Whose sums are needed.
     total, squares : in
-        Of gate `at`, in the same cycle.
+        In the same cycle.
     guard : in, unsigned(VARIANCE_BITS)
-        Of gate `at`, a cycle later.
+        Of gate `gate`, in the same cycle.
     valid : out, 1 bit
-        There is a variance; those of the gates come one after the other, `PRODUCTS` cycles apart.
+        There is a variance; those of the gates are at least DIVISION cycles apart.
     gate : out, range(SLOTS)
-    last : out, 1 bit
+    ends : out, 1 bit
         With valid: whose it is, and that it is the last gate's.
     variance : out, unsigned(VARIANCE_BITS)
         At least 1.
@@ -80,16 +98,18 @@ class Moments(wiring.Component):
     """
 
     start: Signal
-    gates: Signal
+    last: Signal
+    hold: Signal
     units: Signal
     reciprocal: Signal
-    at: Signal
+    total_at: Signal
+    squares_at: Signal
     total: Signal
     squares: Signal
     guard: Signal
     valid: Signal
     gate: Signal
-    last: Signal
+    ends: Signal
     variance: Signal
     mean_at: Signal
     mean: Signal
@@ -98,16 +118,18 @@ class Moments(wiring.Component):
         super().__init__(
             {
                 "start": In(1),
-                "gates": In(range(SLOTS + 1)),
+                "last": In(1),
+                "hold": In(1),
                 "units": In(unsigned(UNIT_BITS + 1)),
                 "reciprocal": In(unsigned(RECIPROCAL_BITS)),
-                "at": Out(range(SLOTS)),
+                "total_at": Out(range(SLOTS)),
+                "squares_at": Out(range(SLOTS)),
                 "total": In(signed(TOTAL_BITS)),
                 "squares": In(unsigned(SQUARES_BITS)),
                 "guard": In(unsigned(VARIANCE_BITS)),
                 "valid": Out(1),
                 "gate": Out(range(SLOTS)),
-                "last": Out(1),
+                "ends": Out(1),
                 "variance": Out(unsigned(VARIANCE_BITS)),
                 "mean_at": In(range(SLOTS)),
                 "mean": Out(signed(MEAN_BITS)),
@@ -116,59 +138,83 @@ class Moments(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        loads, divides, multiplies = Signal(), Signal(), Signal()
-        left = Signal(range(DIVISION))
-        at, turn = Signal(range(SLOTS)), Signal(range(PRODUCTS))
-        m.d.comb += self.at.eq(at)
+        # Gates whose sums are complete, and those of them that are begun; all of them are there.
+        come, begun, whole = Signal(range(SLOTS + 1)), Signal(range(SLOTS + 1)), Signal()
+        load, left = Signal(), Signal(range(DIVISION))
+        gate, is_last = Signal(range(SLOTS)), Signal()
+        m.d.comb += [
+            self.total_at.eq(begun),
+            load.eq((left == 0) & (begun != come) & ~self.hold),
+        ]
         with m.If(self.start):
-            m.d.sync += [loads.eq(1), at.eq(0)]
-        with m.If(loads):
-            m.d.sync += at.eq(at + 1)
-            with m.If(at == SLOTS - 1):
-                m.d.sync += [loads.eq(0), divides.eq(1), left.eq(DIVISION - 1)]
-        with m.If(divides):
+            m.d.sync += [come.eq(come + 1), whole.eq(self.last)]
+        with m.If(left != 0):
             m.d.sync += left.eq(left - 1)
-            with m.If(left == 0):
-                m.d.sync += [divides.eq(0), multiplies.eq(1), at.eq(0), turn.eq(0)]
-        ends, last = Signal(), Signal()
-        m.d.comb += [ends.eq(turn == PRODUCTS - 1), last.eq(at == self.gates - 1)]
+        with m.If(load):
+            ends = whole & (begun + 1 == come)
+            m.d.sync += [left.eq(DIVISION - 1), gate.eq(begun), is_last.eq(ends)]
+            m.d.sync += begun.eq(begun + 1)
+            with m.If(ends):
+                m.d.sync += [come.eq(0), begun.eq(0), whole.eq(0)]
+
+        # Means are read for a gate's products, and afterwards from outside.
+        memory: Any = Memory(shape=unsigned(QUOTIENT_BITS + 1), depth=SLOTS, init=[])
+        m.submodules.means = memory
+        read, write = memory.read_port(domain="comb"), memory.write_port()
+        sign, quotient = self._divider(m, load, left != 0)
+        multiplies, turn = Signal(), Signal(range(PRODUCTS))
+        owner, closes = Signal(range(SLOTS)), Signal()  # whose products they are
         with m.If(multiplies):
             m.d.sync += turn.eq(turn + 1)
-            with m.If(ends):
-                m.d.sync += [turn.eq(0), at.eq(at + 1), multiplies.eq(~last)]
-        means = [self._divider(m, n, loads & (at == n), divides) for n in range(SLOTS)]
-        whose = Mux(multiplies, at, self.mean_at)
-        sign, quotient = (select(each, whose) for each in zip(*means, strict=True))
-        m.d.comb += self.mean.eq(Mux(sign, -quotient, quotient))
-        self._variance(m, quotient, turn)
-        done = multiplies & ends
+            with m.If(turn == PRODUCTS - 1):
+                m.d.sync += multiplies.eq(0)
+        with m.If(left == DIVISION + 1 - _MULTIPLIES):
+            m.d.sync += [multiplies.eq(1), turn.eq(0), owner.eq(gate), closes.eq(is_last)]
+        m.d.comb += [
+            write.addr.eq(gate),
+            write.data.eq(Cat(quotient, sign)),
+            write.en.eq(delay(m, left == 1, 1, "divided", reset=True)),
+            read.addr.eq(Mux(multiplies, owner, self.mean_at)),
+            self.squares_at.eq(owner),
+        ]
+        magnitude = read.data[:QUOTIENT_BITS]
+        m.d.comb += self.mean.eq(Mux(read.data[-1], -magnitude, magnitude))
+        self._variance(m, magnitude, turn)
+        done = multiplies & (turn == PRODUCTS - 1)
         m.d.comb += [
             self.valid.eq(delay(m, done, BEHIND, "done", reset=True)),
-            self.gate.eq(delay(m, at, BEHIND, "at")),
-            self.last.eq(delay(m, last, BEHIND, "last")),
+            self.gate.eq(delay(m, owner, BEHIND, "owner")),
+            self.ends.eq(delay(m, closes, BEHIND, "closes")),
         ]
         return m
 
-    def _divider(self, m: Module, n: int, load: Value, divides: Signal) -> tuple[Signal, Signal]:
-        """Gate n's mean: its sign and its magnitude, when all bits are through.
+    def _divider(self, m: Module, load: Value, divides: Value) -> tuple[Signal, Signal]:
+        """A mean: its sign and its magnitude, when all bits are through.
 
-        Quotient bits take the places that the dividend leaves; its highest ones, which are 0, go
-        out in front.
+        Quotient bits take the places that the dividend leaves. Its highest ones begin as the rest.
         """
-        sign = Signal(name=f"sign_{n}", reset_less=True)
-        quotient = Signal(TOTAL_BITS, name=f"quotient_{n}", reset_less=True)
-        rest = Signal(UNIT_BITS + 1, name=f"rest_{n}", reset_less=True)
+        sign = Signal(reset_less=True)
+        quotient = Signal(QUOTIENT_BITS, reset_less=True)
+        rest = Signal(UNIT_BITS + 1, reset_less=True)
         with m.If(load):
             total = self.total
-            m.d.sync += [sign.eq(total[-1]), quotient.eq(Mux(total[-1], -total, total)), rest.eq(0)]
-        with m.If(divides):
-            more = Cat(quotient[-1], rest)
-            less = Signal(signed(UNIT_BITS + 3), name=f"less_{n}")
-            m.d.comb += less.eq(more - self.units)
+            magnitude = Mux(total[-1], -total, total)[:TOTAL_BITS]
+            low = QUOTIENT_BITS - FRACTION_BITS
             m.d.sync += [
-                rest.eq(Mux(less[-1], more, less)),
-                quotient.eq(Cat(~less[-1], quotient)),
+                sign.eq(total[-1]),
+                quotient.eq(Cat(Const(0, FRACTION_BITS), magnitude[:low])),
+                rest.eq(magnitude[low:]),
             ]
+        with m.If(divides):
+            found: list[Value] = []
+            left: Value = rest
+            for n in range(BITS_A_CYCLE):
+                more = Cat(quotient[-1 - n], left)
+                less = Signal(signed(UNIT_BITS + 3), name=f"less_{n}")
+                m.d.comb += less.eq(more - self.units)
+                left = Mux(less[-1], more, less)[: UNIT_BITS + 1]
+                found.append(~less[-1])
+            m.d.sync += [rest.eq(left), quotient.eq(Cat(*reversed(found), quotient))]
         return sign, quotient
 
     def _variance(self, m: Module, mean: Value, turn: Signal) -> None:
@@ -176,7 +222,7 @@ class Moments(wiring.Component):
         parts = {
             **{f"S{n}": self.squares[n * PART : (n + 1) * PART] for n in range(3)},
             **{f"c{n}": self.reciprocal[n * PART : (n + 1) * PART] for n in range(2)},
-            **{f"m{n}": mean[: MEAN_BITS - 1][n * PART : (n + 1) * PART] for n in range(2)},
+            **{f"m{n}": mean[n * PART : (n + 1) * PART] for n in range(2)},
         }
         factors = [Signal(PART, name=f"factor_{n}", reset_less=True) for n in range(2)]
         product = Signal(2 * PART, reset_less=True)
@@ -192,5 +238,4 @@ class Moments(wiring.Component):
         before = Mux(late == 0, 0, Mux(falls, total << PART, total))
         m.d.sync += total.eq(before + Mux(takes, -product, product))
         small = total < (1 << 20)
-        guard = delay(m, self.guard, BEHIND - 1, "guard")
-        m.d.comb += self.variance.eq(Mux(small, guard, total >> 20))
+        m.d.comb += self.variance.eq(Mux(small, self.guard, total >> 20))

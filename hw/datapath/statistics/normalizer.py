@@ -7,7 +7,12 @@ from amaranth.lib.wiring import In, Out
 
 from ...parts.arithmetic import LOW_BITS
 from ...parts.pipeline import delay
-from ...parts.rescale_twice import MULT_BITS, RescaleTwice, rescale_twice_latency
+from ...parts.rescale_twice import (
+    MULT_BITS,
+    RescaleTwice,
+    high_product_cycles,
+    rescale_twice_latency,
+)
 from .inverse_root import MOST_SHIFT, VALUE_BITS
 from .moments import FRACTION_BITS
 from .words import MEAN_BITS
@@ -25,6 +30,10 @@ def unit_shifts(peephole: bool) -> tuple[int, int]:
 def unit_cycles(peephole: bool) -> int:
     """Cycles from the value to its distance from the mean in deviations; those of the rescaler."""
     return 1 + rescale_twice_latency(VALUE_BITS, unit_shifts(peephole))
+
+
+PRODUCT_CYCLES = 1 + high_product_cycles(VALUE_BITS)
+"""Cycles from a spare value to its product with the spare multiplier."""
 
 
 def weight_cycle(peephole: bool) -> int:
@@ -70,6 +79,8 @@ class Normalizer(wiring.Component):
     spare_value, spare_mult : in, signed(32), unsigned(31)
     unit : out, signed(32)
         What the rescaler gives, `unit_cycles` later.
+    product : out, signed(32)
+        The same for a shift of 0, `PRODUCT_CYCLES` later.
     gain, bias : in, signed(16), signed(32)
         In cycle `weight_cycle`, the value's being 0.
     scale_mult, scale_shift : in, unsigned(31), range of shifts
@@ -85,6 +96,7 @@ class Normalizer(wiring.Component):
     spare_value: Signal
     spare_mult: Signal
     unit: Signal
+    product: Signal
     gain: Signal
     bias: Signal
     scale_mult: Signal
@@ -104,6 +116,7 @@ class Normalizer(wiring.Component):
                 "spare_value": In(signed(VALUE_BITS)),
                 "spare_mult": In(unsigned(MULT_BITS)),
                 "unit": Out(signed(VALUE_BITS)),
+                "product": Out(signed(VALUE_BITS)),
                 "gain": In(signed(16)),
                 "bias": In(signed(32)),
                 "scale_mult": In(unsigned(MULT_BITS)),
@@ -129,6 +142,7 @@ class Normalizer(wiring.Component):
             unit.mult.eq(mult),
             unit.shift.eq(delay(m, self.shift, 1, "shift")),
             self.unit.eq(unit.o),
+            self.product.eq(unit.high),
         ]
 
         # Weighted: the low 32 bits of two products and the bias; then rounded, halves away from 0.

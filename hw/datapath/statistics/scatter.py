@@ -5,7 +5,7 @@ from typing import Any
 
 from amaranth.hdl import Array, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
-from amaranth.lib.data import StructLayout
+from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.wiring import In, Out
 
 from ...words import SLOTS
@@ -15,19 +15,21 @@ from .words import UNIT_WORDS_BITS
 class Scatter(wiring.Component):
     """Put a layer's values together to the words that they were, with what `Gather` has kept.
 
-    LATENCY: 1, from a word's last value. THROUGHPUT: a value a cycle.
+    LATENCY: 1, from a word's last value. THROUGHPUT: `lanes` values a cycle.
 
     Parameters
     ----------
     word : StructLayout
         A `cell_word`, of `unit_word` units.
     unit_word : int
+    lanes : int
+        Values a cycle, of one word; it divides unit_word.
 
     Members
     -------
     start : in, 1 bit
         A layer begins; no value comes before the cycle after.
-    i : in, stream of signed(16)
+    i : in, stream of signed(16) by lane
     base, unit_words, tail, gates, order : in
         Those of `Gather`, held from start on.
     o : out, stream of word
@@ -42,12 +44,13 @@ class Scatter(wiring.Component):
     order: Any
     o: stream.Interface
 
-    def __init__(self, word: StructLayout, *, unit_word: int) -> None:
+    def __init__(self, word: StructLayout, *, unit_word: int, lanes: int = 1) -> None:
         self.unit_word = unit_word
+        self.lanes = lanes
         super().__init__(
             {
                 "start": In(1),
-                "i": In(stream.Signature(signed(16))),
+                "i": In(stream.Signature(ArrayLayout(signed(16), lanes))),
                 "base": In(word),
                 "unit_words": In(UNIT_WORDS_BITS),
                 "tail": In(range(unit_word + 1)),
@@ -85,10 +88,13 @@ class Scatter(wiring.Component):
                 m.d.sync += unit_word.eq(unit_word + 1)
                 m.d.sync += [value.eq(value + self.unit_word) for value in step.values()]
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += Array(values)[index].eq(self.i.payload)
-            m.d.sync += index.eq(index + 1)
+            m.d.sync += index.eq(index + self.lanes)
+            for first in range(0, self.unit_word, self.lanes):
+                with m.If(index == first):
+                    m.d.sync += [values[first + n].eq(self.i.payload[n]) for n in range(self.lanes)]
             # The word's count is the next one's only where that is of another unit-word.
-            with m.If(index == self._count(m, count, ends, unit_word) - 1):
+            word_count = self._count(m, count, ends, unit_word)
+            with m.If(index + self.lanes >= word_count):
                 m.d.sync += [index.eq(0), full.eq(1)]
         with m.If(self.start):
             m.d.sync += [gate.eq(0), unit_word.eq(0), index.eq(0)]

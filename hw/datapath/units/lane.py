@@ -12,10 +12,11 @@ from amaranth.utils import ceil_log2
 
 from ....golden.models.network import MAX_SHIFT
 from ...cells.base import SKIP_LATENCY, STATE_LATENCY
-from ...cells.catalogue import CELLS, constant_bits, reads, vector_bits
+from ...cells.catalogue import CELLS, constant_bits, reads, takes_turns, vector_bits
 from ...parts.arithmetic import Rescale, sat16
 from ...parts.memory import MemoryWrite, Table, block_ram, connect_write
 from ...parts.pipeline import delay
+from ..turns.means import means_layout, sums_layout
 
 RESULT_CYCLES = 1
 """From the results of the cells to that of the unit's own kind, in a register."""
@@ -71,6 +72,8 @@ class CellLane(wiring.Component):
     host_addr : in, range(depth)
     host_data : out, 32 bits
         {c[31:16], h[15:0]} of the word that host_addr named a cycle before.
+    sums, means : out, in, `sums_layout(cells)`, `means_layout(cells)`
+        What the cells read means of, each in its own cycle, and these; only where one takes turns.
     seen_state, seen_first : in, range(depth), 1 bit
         A unit whose c is asked for, and that it is the initial one; only where one of the cells
         has its gates see it before they are normalised ("norm_c").
@@ -109,6 +112,8 @@ class CellLane(wiring.Component):
             optional["constants"] = In(constant_bits(cells))
         if reads(cells, "norm_c"):
             optional |= {"seen_state": In(address), "seen_first": In(1), "seen_c": Out(signed(16))}
+        if takes_turns(cells):
+            optional |= {"sums": Out(sums_layout(cells)), "means": In(means_layout(cells))}
         super().__init__(
             {
                 "p": In(ArrayLayout(signed(16), slots)),
@@ -140,6 +145,8 @@ class CellLane(wiring.Component):
     seen_state: Signal
     seen_first: Signal
     seen_c: Signal
+    sums: Any
+    means: Any
     load_vectors: Any
     load_initial: Any
 
@@ -168,6 +175,9 @@ class CellLane(wiring.Component):
             ]
             if "vectors" in cell.READS:
                 m.d.comb += cell.vector_shift.eq(self.unit.vector_shift)
+            for n in cell.MEANS:
+                mean, total = getattr(cell, f"mean_{n}"), getattr(cell, f"sum_{n}")
+                m.d.comb += [mean.eq(self.means[f"{name}_{n}"]), self.sums[f"{name}_{n}"].eq(total)]
             found = {"c": cell.c_next, "h": cell.h_next}
             found["out"] = cell.out if cell.HAS_OUT else cell.h_next
             padding = self._cycles - cell.LATENCY

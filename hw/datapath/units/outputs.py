@@ -7,7 +7,7 @@ from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ...cells.catalogue import reads
+from ...cells.catalogue import reads, takes_turns
 from ...config import AcceleratorConfig
 from ...parts.queue import Credits, Queue
 from ...parts.widths import Narrow, parts
@@ -23,10 +23,11 @@ UNIT_WORDS = 12
 def output_words(config: AcceleratorConfig) -> int:
     """Outputs that the queue holds.
 
-    A layer whose gates are normalised reserves places for all its units before the first one comes.
+    A layer whose gates are normalised, or whose units take turns, reserves places for all its units
+    before the first one comes.
     """
     words = max(OUTPUT_WORDS, UNIT_WORDS * config.unit_word)
-    if reads(config.cells, "norm"):
+    if reads(config.cells, "norm") or takes_turns(config.cells):
         words = max(words, config.states + 3 * config.unit_word)
     return words
 

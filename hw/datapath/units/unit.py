@@ -4,26 +4,35 @@
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Array, Module, Signal, Value, signed
+from amaranth.hdl import Array, Module, Mux, Signal, Value, signed
 from amaranth.lib import stream, wiring
-from amaranth.lib.data import StructLayout
+from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ...cells.base import CONSTANT_LATENCY, STATE_LATENCY
-from ...cells.catalogue import CELLS, constant_bits, reads, vector_bits
+from ...cells.catalogue import CELLS, constant_bits, reads, takes_turns, vector_bits
 from ...parts.memory import MemoryWrite, Table, connect_write
 from ...parts.pipeline import delay
+from ..turns.means import Means
+from ..turns.turns import TURN_CYCLES, Turns
 from .collect import COLLECT_CYCLES, Collect
 from .lane import RESULT_CYCLES, CellLane, cell_cycles
 from .words import cell_output, cell_word
 
-__all__ = ["CellUnit", "unit_latency"]
+__all__ = ["CellUnit", "state_distance", "unit_latency"]
 
 
 def unit_latency(cells: Sequence[str]) -> int:
-    """Cycles from the last word of a unit-word to its first unit's h."""
-    return COLLECT_CYCLES + cell_cycles(cells) + RESULT_CYCLES
+    """Cycles from the last word of a unit-word to its first unit's h, of a cell that takes one
+    turn."""
+    turns = TURN_CYCLES if takes_turns(cells) else 0
+    return COLLECT_CYCLES + turns + cell_cycles(cells) + RESULT_CYCLES
+
+
+def state_distance(cells: Sequence[str]) -> int:
+    """Least cycles from a unit that runs to one that runs on the same state."""
+    return cell_cycles(cells) + RESULT_CYCLES + 1
 
 
 class CellUnit(wiring.Component):
@@ -42,9 +51,13 @@ class CellUnit(wiring.Component):
 
     Every unit writes its state, those of a stateless cell too (c = 0, h = output).
 
+    The units of a layer whose cell reads means over them go through it several times, see `Turns`:
+    all but the last time they leave their share of the means only. The next layer's wait.
+
     LATENCY: `unit_latency` cycles from the last word of a unit-word to its first unit, up to
-    drain_rows - 1 more behind another unit-word.
-    THROUGHPUT: a unit-word takes max(its words, its count / width) cycles.
+    drain_rows - 1 more behind another unit-word; of a cell that takes turns, see `Means`.
+    THROUGHPUT: a unit-word takes max(its words, its count / width) cycles, and its count / width
+    in each further turn.
 
     Parameters
     ----------
@@ -67,6 +80,8 @@ class CellUnit(wiring.Component):
         and exists only where one of the cells reads it.
     layers : int
         Layers whose units there are.
+    turn_units : int
+        Most units of a layer whose cell takes turns.
     constants : sequence of int
         Initial words of the memory of constants (`constant_layout`), one for each layer, which
         exists only where one of the cells reads it. A gap is needed then: they hold for all units
@@ -85,8 +100,9 @@ class CellUnit(wiring.Component):
         {c[31:16], h[15:0]} of the state memory word that host_addr named a cycle before;
         undefined if that word was written in that cycle.
     seen_state, seen_first, seen_c : in, in, out
-        As in `CellLane`: the c of a unit; no unit whose state is asked for is under way. Only where
-        one of the cells has its gates see it before they are normalised.
+        As in `CellLane`, seen_c of each lane: the c of a row of units, of which seen_state names
+        any one; none of these units is under way. Only where one of the cells has its gates see it
+        before they are normalised.
     load_vectors : in, `MemoryWrite(state_depth, vector_bits(cells))`
         Writes the vector memory, while no unit is under way; only with that memory.
     load_initial : in, `MemoryWrite(state_depth, 32)`
@@ -102,7 +118,7 @@ class CellUnit(wiring.Component):
     host_data: Signal
     seen_state: Signal
     seen_first: Signal
-    seen_c: Signal
+    seen_c: Any
     load_vectors: Any
     load_initial: Any
     load_constants: Any
@@ -118,6 +134,7 @@ class CellUnit(wiring.Component):
         initial: Sequence[int] | None = None,
         width: int = 1,
         layers: int = 1,
+        turn_units: int = 1,
         constants: Sequence[int] = (),
     ) -> None:
         if drain_rows < 1:
@@ -135,17 +152,19 @@ class CellUnit(wiring.Component):
         self.drain_rows = drain_rows
         self.width = width
         self.layers = layers
+        self.turn_units = turn_units
         self.constants = tuple(constants)
         self.cells = tuple(cells)
         self.state_depth = state_depth
-        self.gap = max(gap, self.state_distance) if gap else 0
+        self.gap = max(gap, state_distance(cells)) if gap else 0
         self.vectors = tuple(vectors)
         self.initial = initial
         word = cell_word(drain_rows, cells=cells, state_depth=state_depth)
         address = ceil_log2(state_depth)
         loads: dict[str, Any] = {}
         if reads(cells, "norm_c"):
-            loads |= {"seen_state": In(address), "seen_first": In(1), "seen_c": Out(signed(16))}
+            loads |= {"seen_state": In(address), "seen_first": In(1)}
+            loads["seen_c"] = Out(ArrayLayout(signed(16), width))
         if reads(cells, "vectors"):
             loads["load_vectors"] = In(MemoryWrite(state_depth, vector_bits(cells)))
         if initial is not None:
@@ -178,11 +197,6 @@ class CellUnit(wiring.Component):
         """Least cycles between the last words of two unit-words with the same state address."""
         return self.latency - 1 + self.drain_rows - 1
 
-    @property
-    def state_distance(self) -> int:
-        """Least cycles from a unit that runs to one that runs on the same state."""
-        return cell_cycles(self.cells) + RESULT_CYCLES + 1
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.collect = collect = Collect(
@@ -193,38 +207,46 @@ class CellUnit(wiring.Component):
             gap=self.gap,
         )
         wiring.connect(m, wiring.flipped(self.i), collect.i)
-        unit, cycles = collect.unit, cell_cycles(self.cells)
+        if takes_turns(self.cells):
+            units: Collect | Turns = self._turns(m, collect)
+        else:
+            units = collect
+            m.d.comb += collect.stall.eq(self.stall)
+        unit, cycles = units.unit, cell_cycles(self.cells)
         continues = [n for n, name in enumerate(self.cells) if CELLS[name].CONTINUES]
         starts = unit.first & ~unit.cell.matches(*continues) if continues else unit.first
 
         # What travels beside the cells; only the valid bit is ever reset.
         out_cycle = cycles + RESULT_CYCLES
-        valid = delay(m, collect.running, out_cycle, "valid", reset=True)
+        leaves = units.running & units.final if isinstance(units, Turns) else units.running
+        valid = delay(m, leaves, out_cycle, "valid", reset=True)
         out = {
             field: delay(m, unit[field], out_cycle, f"{field}_out")
             for field in ("layer", "unit", "end", "state")
         }
         m.d.comb += [
-            collect.stall.eq(self.stall),
             self.o.valid.eq(valid),
             *(self.o.p[field].eq(out[field]) for field in ("layer", "unit", "end")),
         ]
         starts_late = delay(m, starts, STATE_LATENCY - 1, "starts")
         cell_late = delay(m, unit.cell, cycles, "cell")
 
-        constants = self._constants(m, unit) if reads(self.cells, "constants") else None
+        constants = self._constants(m, collect.unit) if reads(self.cells, "constants") else None
         bits = ceil_log2(self.width)  # of an address: which bank
         lanes = [self._lane(m, n, unit.shape()) for n in range(self.width)]
+        if isinstance(units, Turns):
+            assert constants is not None
+            self._means(m, units, lanes, constants)
         for n, lane in enumerate(lanes):
             if self.width == 1:
                 done = valid
                 m.d.comb += self.o.p.h.eq(lane.h)
             else:
-                there = delay(m, collect.mask[n], out_cycle, f"mask_{n}")
+                there = delay(m, units.mask[n], out_cycle, f"mask_{n}")
                 done = valid & there
                 m.d.comb += [self.o.p.h[n].eq(lane.h), self.o.p.mask[n].eq(there)]
             m.d.comb += [
-                *(lane.p[slot].eq(value) for slot, value in enumerate(collect.p[n])),
+                *(lane.p[slot].eq(value) for slot, value in enumerate(units.p[n])),
                 lane.unit.eq(unit),
                 lane.state.eq(unit.state[bits:]),
                 lane.starts.eq(starts_late),
@@ -238,17 +260,49 @@ class CellUnit(wiring.Component):
             if reads(self.cells, "skip"):
                 m.d.comb += lane.skip.eq(unit.skip[bits:])
         if reads(self.cells, "norm_c"):
-            seen = delay(m, self.seen_state[:bits], STATE_LATENCY, "seen_bank")
-            m.d.comb += self.seen_c.eq(Array(lane.seen_c for lane in lanes)[seen])
-            for lane in lanes:
+            for n, lane in enumerate(lanes):
+                m.d.comb += self.seen_c[n].eq(lane.seen_c)
                 m.d.comb += lane.seen_state.eq(self.seen_state[bits:])
                 m.d.comb += lane.seen_first.eq(self.seen_first)
         asked = delay(m, self.host_addr[:bits], 1, "host_bank")
         m.d.comb += self.host_data.eq(Array(lane.host_data for lane in lanes)[asked])
         return m
 
+    def _turns(self, m: Module, collect: Collect) -> Turns:
+        """The turns of the units that have been collected."""
+        m.submodules.turns = turns = Turns(
+            cells=self.cells,
+            unit=collect.unit.shape(),
+            slots=self.slots,
+            depth=self.turn_units,
+            width=self.width,
+            gap=self.gap,
+        )
+        m.d.comb += [
+            collect.stall.eq(self.stall | turns.hold),
+            turns.stall.eq(self.stall),
+            turns.i_running.eq(collect.running),
+            turns.i_mask.eq(collect.mask),
+            Value.cast(turns.i_p).eq(Value.cast(collect.p)),
+            turns.i_unit.eq(collect.unit),
+        ]
+        return turns
+
+    def _means(self, m: Module, turns: Turns, lanes: Sequence[CellLane], constants: Value) -> None:
+        """The means of a turn: of what leaves the lanes, for the lanes in the turns after it."""
+        m.submodules.means = means = Means(cells=self.cells, width=self.width)
+        m.d.comb += [
+            means.there.eq(Mux(turns.running & ~turns.final, turns.mask, 0)),
+            *(getattr(means, name).eq(getattr(turns, name)) for name in ("first", "last")),
+            *(getattr(means, name).eq(getattr(turns, name)) for name in ("cell", "turn")),
+            means.constants.eq(constants),
+            *(means.sums[n].eq(lane.sums) for n, lane in enumerate(lanes)),
+            *(lane.means.eq(means.means) for lane in lanes),
+            turns.done.eq(means.done),
+        ]
+
     def _constants(self, m: Module, unit: Any) -> Value:
-        """The layer's constants, CONSTANT_LATENCY cycles after its first unit."""
+        """The layer's constants, CONSTANT_LATENCY cycles after its first unit is handed out."""
         table = Table(constant_bits(self.cells), depth=self.layers, init=self.constants)
         m.submodules.constants = table
         wiring.connect(m, wiring.flipped(self.load_constants), table.load)

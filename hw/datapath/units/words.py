@@ -7,9 +7,9 @@ from amaranth.hdl import signed, unsigned
 from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.utils import ceil_log2
 
-from ...cells.catalogue import reads
+from ...cells.catalogue import reads, slots_of
 from ...config import AcceleratorConfig
-from ...words import LAYER_BITS, SHIFT_BITS, SLOTS, UNIT_BITS, VECTOR_SHIFT_BITS
+from ...words import LAYER_BITS, SHIFT_BITS, UNIT_BITS, VECTOR_SHIFT_BITS
 
 
 def cell_word(drain_rows: int, *, cells: Sequence[str], state_depth: int) -> StructLayout:
@@ -49,7 +49,7 @@ def cell_word(drain_rows: int, *, cells: Sequence[str], state_depth: int) -> Str
     return StructLayout(
         {
             "p": ArrayLayout(signed(16), drain_rows),
-            "slot": range(SLOTS),
+            "slot": range(slots_of(cells)),
             "last": unsigned(1),
             "unit": unsigned(UNIT_BITS),
             "state": address,

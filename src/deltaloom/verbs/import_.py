@@ -82,6 +82,12 @@ class Import:
             "needed only where all have as many inputs as units",
         )
         parser.add_argument(
+            "--normalize-after",
+            action="store_true",
+            help="the layers of the package sru were made with normalize_after=True; needed only "
+            "where all have as many inputs as units",
+        )
+        parser.add_argument(
             "--bidirectional",
             action="store_true",
             help="the layers run in both directions, where the checkpoint does not tell: those of "
@@ -99,6 +105,14 @@ class Import:
             action="store_true",
             help="LiGRU layers are SpeechBrain's SLiGRU, whose recurrent layer norm has no "
             "parameters unless it was made with recurrent_elementwise_affine",
+        )
+        parser.add_argument(
+            "--norm-epsilon",
+            type=float,
+            metavar="E",
+            default=argparse.SUPPRESS,
+            help="what layer normalization adds to a variance, of files of tensors, which do not "
+            "tell it (default: 1e-5, as in PyTorch, or what docs/checkpoints.md lists)",
         )
         parser.add_argument(
             "--nonlinearity",
@@ -157,9 +171,11 @@ def _read_options(args: argparse.Namespace) -> "ImportOptions":
     return ImportOptions(
         candidate_scale=_read_scales(scales) if scales else (),
         without_skip=args.without_skip,
+        normalize_after=args.normalize_after,
         bidirectional=args.bidirectional,
         reset=getattr(args, "reset", ""),
         recurrent_norm=args.recurrent_norm,
+        norm_epsilon=getattr(args, "norm_epsilon", None),
         nonlinearity=getattr(args, "nonlinearity", ""),
         only=tuple(getattr(args, "only", ())),
         ignore=tuple(getattr(args, "ignore", ())),

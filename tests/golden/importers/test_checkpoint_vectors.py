@@ -239,19 +239,34 @@ def test_layer_normalised_sru(load, read_case, refused):
     assert "layer_norm" in [kind for _, kind in kinds(load(normed))]
     found = refused(load, weights | {"rnn_lst.0.layer_norm.weight": np.ones(4)})
     assert found.startswith("sru.0: its layer_norm has 4 elements, sru.SRU expects 5, the inputs, ")
-    found = refused(load, normed, bidirectional=True)
-    assert found.startswith("sru.0: bidirectional with layer_norm, which is over both directions; ")
     found = refused(load, weights | {"rnn_lst.0.layer_norm.bias": np.ones(5)})
     assert found.startswith("rnn_lst.0.layer_norm.weight is missing; sru.SRU has it beside rnn_lst")
 
 
+def test_normalize_after_of_sru_may_have_to_be_said(load, read_case, refused):
+    weights, arrays = read_case("layer_norm_vectors.npz", "sru_after")
+    square = {name.replace("lst.1", "lst.0"): a for name, a in weights.items() if "lst.1" in name}
+    after = load(square, normalize_after=True)
+    assert [kind for _, kind in kinds(after)] == ["sru4", "layer_norm"]
+    assert [kind for _, kind in kinds(load(square))] == ["layer_norm", "sru4"]
+    assert_gives(load(weights, normalize_after=True), arrays["x"], arrays["h"], 1e-5)
+    before, _ = read_case("layer_norm_vectors.npz", "sru")
+    found = refused(load, before, normalize_after=True)
+    assert found.startswith("sru.0: its layer_norm has 5 elements, it must have 7, as those of ")
+    for case in ("sru", "ligru"):
+        bare, _ = read_case(f"{case}_vectors.npz", "k4" if case == "sru" else "two")
+        found = refused(load, bare, normalize_after=True)
+        assert found.startswith("normalize after: there is no SRU layer with a layer_norm; ")
+
+
 LAYER_NORM = ("ligru", "sligru", "sligru_batch", "sligru_affine", "sru", "sru_after")
+LAYER_NORM += ("sru_both", "sru_both_after", "sru_both_proj", "sru_both_skipless")
 
 
 @pytest.mark.parametrize("case", LAYER_NORM)
 def test_layer_normalization_of_packages(case, load, read_case):
     weights, arrays = read_case("layer_norm_vectors.npz", case)
     bare = case in ("sligru", "sligru_batch")  # whose recurrent norms have no tensors
-    model = load(weights, recurrent_norm=bare)
+    model = load(weights, recurrent_norm=bare, bidirectional="both" in case)
     assert any("norm" in kind for _, kind in kinds(model))
     assert_gives(model, arrays["x"], arrays["h"], 1e-5 if "sru" in case else 1e-6)

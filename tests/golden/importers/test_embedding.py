@@ -206,6 +206,25 @@ def test_keras_masks_are_refused(tmp_path):
         read_checkpoint(tmp_path / "m.keras")
 
 
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_norm_of_the_embedding_is_in_its_table(tmp_path, keep):
+    """Each token has one row, whose norm is as constant as the row."""
+    bare = tensors(**{"embedding.weight": (COUNT, WIDTH)})
+    normed = bare | tensors(**{"norm.weight": (WIDTH,), "norm.bias": (WIDTH,)})
+    normed = {"norm.weight": normed.pop("norm.weight"), **normed}  # as the file's order has it
+    table = bare["embedding.weight"].astype(np.float64)
+    centred = table - table.mean(axis=1, keepdims=True)
+    table = centred / np.sqrt(table.var(axis=1, keepdims=True) + 1e-5)
+    bare["embedding.weight"] = table * normed["norm.weight"] + normed["norm.bias"]
+    wanted = read(tmp_path, bare, keep_embedding=keep).model
+    found = read(tmp_path, normed, keep_embedding=keep)
+    assert [layer.kind for layer in found.model.layers] == [a.kind for a in wanted.layers]
+    np.testing.assert_allclose(outputs(found.model), outputs(wanted), rtol=0, atol=1e-6)
+    assert found.notes[1].startswith(
+        "norm: a norm of the embedding, in its table; embedding.weight"
+    )
+
+
 def test_a_name_that_does_not_tell(tmp_path):
     """The encoder of PyTorch's word language model, with the decoder as wide."""
     named = tensors(**{"encoder.weight": (COUNT, WIDTH)})

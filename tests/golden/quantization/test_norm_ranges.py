@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from deltaloom.golden.cells.norm import LEAST
+from deltaloom.golden.cells.norm import LEAST, epsilons
 from deltaloom.golden.engines.engine import quantize_frames, real_outputs, run
 from deltaloom.golden.engines.float_engine import run_float_batch
-from deltaloom.golden.models.float_model import run_float
+from deltaloom.golden.models.float_model import FloatModel, FloatPath, run_float
 from deltaloom.golden.quantization.norm_ranges import balance_norms, balanced_as
 from deltaloom.golden.quantization.quantize import quantize
 from deltaloom.golden.quantization.scheme import Scheme
@@ -57,6 +57,50 @@ def test_large_sums_lose_nothing(make_model, make_dataset, kind):
         (y,) = run_float_batch(model, data.features)
         (result,) = run(network, [quantize_frames(network, x) for x in data.features])
         assert np.abs(real_outputs(network, result.outputs) - y).max() < 0.01
+
+
+def test_a_path_is_scaled_for_the_columns_that_it_reads(make_model, make_dataset):
+    """As in `sru` with layer normalization: gates read a norm, a skip the large frames."""
+    norm, sru = make_model([("layer_norm", 64), ("sru4", 64)], 64).layers
+    one = np.eye(64, dtype=np.float32)
+    norm = replace(norm, paths=(replace(norm.paths[0], weights=one[None]),))
+    skip = FloatPath(source="x", gates=("s",), weights=np.hstack([0 * one, one / 8])[None])
+    (path,) = sru.paths
+    gates = np.concatenate([path.weights[:3], 0 * path.weights[:3]], axis=2)
+    own = FloatPath(source="x", gates=("u", "f", "r"), weights=gates)
+    sru = replace(sru, paths=(own, skip), reads=(norm.name, "frames"))
+    model, data = FloatModel(layers=(norm, sru)), make_dataset(64, [200])
+    data = replace(data, features=tuple(8 * x for x in data.features))
+    assert nmse(model, data) < -39  # with one range for both it was -28.9
+
+
+@pytest.mark.parametrize(("epsilon", "exponent"), [(1e-5, 0), (1e-3, 3), (0.1, 6), (1.0, 8)])
+@pytest.mark.parametrize("kind", ["lstm_norm_xh_out", "lstm_norm_xh_c"])
+def test_a_small_cell_state_leaves_room_for_epsilon(
+    make_model, make_dataset, kind, epsilon, exponent
+):
+    """Where its own format has none, c's is wider: the norm of a small c is all epsilon."""
+    model, data = make_model([(kind, 16)], 8), make_dataset(8, [60])
+    (layer,) = model.layers
+    vectors = {**layer.vectors, **epsilons(layer.cell, 16, epsilon)}
+    vectors["bias_i"] = vectors["bias_i"] - 6
+    if kind == "lstm_norm_xh_c":  # whose c is the norm
+        vectors = {k: v / 4 if k in ("gain_c", "bias_c") else v for k, v in vectors.items()}
+    model = replace(model, layers=(replace(layer, vectors=vectors),))
+    assert quantize(model, data).layers[0].c_exponent >= exponent
+    assert nmse(model, data) < -38  # of 1e-3 and c's own format, -20.8 and -24.6
+
+
+def nmse(model, data):
+    """In dB, of the network by the default scheme."""
+    network = quantize(model, data)
+    results = run(network, [quantize_frames(network, x) for x in data.features])
+    floats = run_float_batch(model, data.features)
+    lost = sum(
+        np.square(real_outputs(network, r.outputs) - y).sum()
+        for r, y in zip(results, floats, strict=True)
+    )
+    return float(10 * np.log10(lost / sum(np.square(y).sum() for y in floats)))
 
 
 def test_models_without_norms_stay_the_same_object(make_model, make_dataset):

@@ -27,7 +27,6 @@ from deltaloom.golden.cells.values import (
 )
 from deltaloom.golden.errors import UserError
 from deltaloom.hw.cells.base import STATE_LATENCY
-from deltaloom.hw.cells.catalogue import in_hardware
 from deltaloom.hw.cells.pipeline import pipeline
 from deltaloom.sim.testing.cell import check_hardware, golden_stage
 
@@ -144,11 +143,11 @@ def test_random_descriptions(seed):
     )
 
 
-@pytest.mark.parametrize("kind", in_hardware())
+@pytest.mark.parametrize("kind", CELLS)
 def test_ranges_of_the_shipped_cells_hold(kind):
     cell = CELLS[kind]
     rng = np.random.default_rng(1)
-    if len(cell.stages) > 1:
+    if len(cell.stages) > 1 or cell.takes_means:
         return  # what is carried is part of the range: the whole step is, in the other stage
     names = [*cell.gates, *cell.vectors, "c", "h", "skip"]
     for e_c, e_v in ((0, 0), (0, 4), (3, 2), (7, 0), (7, 11)):
@@ -214,7 +213,7 @@ FIGURES = {
 
 def test_cycles_multipliers_and_block_rams():
     found = {}
-    for cell in in_hardware().values():
+    for cell in CELLS.values():
         for stage in cell.stages:
             plan = pipeline(stage).SCHEDULE
             found[stage.name] = plan.latency, plan.size.multipliers, plan.size.tables

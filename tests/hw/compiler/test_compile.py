@@ -12,7 +12,7 @@ from deltaloom.hw.compiler.compile import compile_network
 from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.compiler.plan import Outline, Plan
 from deltaloom.hw.image import memories
-from deltaloom.hw.words import Pass, RowParameters, layer_record, network_record
+from deltaloom.hw.words import RowParameters, layer_record, network_record, pass_word
 from deltaloom.sim.testing.core import network_of_paths
 
 LSTM_PATHS = [
@@ -54,7 +54,7 @@ class Decoded:
         self.seen = {n: np.zeros_like(p.mult) for n, p in self.paths.items()}
         self.bias = [np.zeros_like(layer.bias) for layer in network.layers]
         self.padding = []
-        self.passes = [Pass.from_bits(word) for word in image.contents["program"]]
+        self.passes = [pass_word().from_bits(word) for word in image.contents["program"]]
         for one in self.passes:
             name = image.lists[one.fetch.list].path
             self._decode(network, config, image.contents, one, name)

@@ -15,7 +15,7 @@ from deltaloom.golden.integer_lstm.synthetic import make_frames, make_lstm_netwo
 from deltaloom.golden.models.synthetic import make_network
 from deltaloom.hw.compiler.compile import compile_network
 from deltaloom.hw.compiler.fit import derive_config
-from deltaloom.hw.compiler.integer_lstm import lower
+from deltaloom.hw.compiler.integer_lowering import lower
 from deltaloom.hw.words import layer_record
 
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from deltaloom.golden.cells import CELLS
 from deltaloom.golden.engines.engine import run as run_golden
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.models.synthetic import make_frames, make_network, make_path
 from deltaloom.hw.cells.catalogue import CELLS as HARDWARE
-from deltaloom.hw.cells.catalogue import in_hardware
 from deltaloom.hw.compiler.compile import compile_network
 from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.datapath.core import Core
@@ -54,7 +54,7 @@ def test_shapes(shape, inputs, threshold):
 @pytest.mark.parametrize(
     ("kind", "rows"),
     crossed(
-        few_first(kind for kind in in_hardware() if kind != "linear"),
+        few_first(kind for kind in CELLS if kind != "linear"),
         [(24, 3), (128, 4), pytest.param((8, 1), marks=pytest.mark.slow)],
     ),
 )
@@ -288,9 +288,10 @@ def test_without_vectors_there_is_no_memory_for_them():
 
 
 def test_states_of_a_network_without_vectors_have_words_where_others_do():
-    """A network that needs no vectors runs on an accelerator that has them, and any cell."""
+    """A network that needs no vectors runs on an accelerator that has them, and many a cell."""
     network = make_network([("gru", 4), ("linear", 2)], 3)
-    config = replace(derive_config(network, word_bits=32), cells=tuple(HARDWARE))
+    many = tuple(name for name in HARDWARE if "_norm_" not in name)  # 32 fit at most
+    config = replace(derive_config(network, word_bits=32), cells=many)
     check_core(network, sequences(network, 3, 1), config=config)
 
 

@@ -90,7 +90,7 @@ def test_against_yosys(name):
 
 
 # The same of layers of 5 cells behind 3 inputs, with 2 classes and 32-bit words, on 2026-11-29.
-INTEGER = {"plain": (6992, 7963, 24, 52), "all": (9983, 10266, 36, 45)}
+INTEGER = {"plain": (6992, 7963, 24, 52), "all": (9716, 10066, 36, 45)}
 
 
 @pytest.mark.parametrize("variant", INTEGER)
@@ -103,6 +103,20 @@ def test_integer_only_lstms_against_yosys(variant):
     assert estimate.luts == pytest.approx(luts, rel=MOST)
     assert estimate.flip_flops == pytest.approx(flip_flops, rel=MOST)
     assert ("statistics" in estimate.components) == (variant == "all")
+
+
+NORM = {1: (3212, 1572, 12, 4), 2: (3959, 2225, 23, 5)}
+
+
+@pytest.mark.parametrize("lanes", NORM)
+def test_lanes_of_the_layer_normalisation_against_yosys(lanes):
+    network = quantize(make_lstm_network("norm", (3, 200)), Dataset((*make_frames(3, [40] * 2),)))
+    config = derive_config(network, word_bits=64, norm_lanes=lanes)
+    stage = components(config)["statistics"].counted
+    luts, flip_flops, multipliers, block_rams = NORM[lanes]
+    assert (stage.multipliers, stage.block_rams) == (multipliers, block_rams)
+    assert stage.luts == pytest.approx(luts, rel=MOST)
+    assert stage.flip_flops == pytest.approx(flip_flops, rel=MOST)
 
 
 @pytest.mark.parametrize(

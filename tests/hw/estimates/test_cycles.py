@@ -33,10 +33,12 @@ class Recorder(StepModel):
 
 
 def fired(network, frames):
+    """Which elements fire, by path and step; of h, also in the step behind the last one."""
     recorder = Recorder(network)
-    for frame in frames:
+    for frame in [*frames, frames[-1]]:
         recorder.step(frame)
-    return recorder.fired
+    of_h = {name for name, path in network.paths() if path.source == "h"}
+    return {name: each if name in of_h else each[:-1] for name, each in recorder.fired.items()}
 
 
 def measure(network, config, smooth):
@@ -55,6 +57,8 @@ CASES = [
     ([("linear", 1)] * 4, 10, {"word_bits": 64}),
     ([("lstm_peephole", 20)], 20, {"word_bits": 32}),
     ([("gru", 24), ("gru", 24)], 20, {"word_bits": 256}),
+    ([("lstm", 5)], 0, {"word_bits": 64, "cell_units": 4}),
+    ([("gru", 21)], 10, {"word_bits": 64, "cell_units": 4}),
     (
         [("gru", 13), ("ligru", 6)],
         20,

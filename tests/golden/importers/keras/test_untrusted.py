@@ -181,7 +181,7 @@ def test_layers_that_weights_do_not_show(save):
     assert line(("TimeDistributed", "each", inner), each=lstm()).startswith(
         "TimeDistributed layer 'each' of LSTM: runs an inner sequence for each step, which is not"
     )
-    assert line(("RNN", "rnn", {}), rnn=lstm()).startswith("RNN layer 'rnn' is not supported; ")
+    assert line(("RNN", "rnn", {}), rnn=lstm()).startswith("RNN layer 'rnn': only one of ")
     assert line(("ReLU", "relu", {}), fc=dense()).startswith(
         "ReLU layer 'relu': follows what takes no activation; only Dense layers without one do; "
     )

@@ -139,6 +139,30 @@ def batch_norm(p):
     p.add("BatchNormalization", p.last, p.random(n), p.random(n), p.random(n), variance)
 
 
+def layer_norm(p):
+    """A norm of an axis, as a node or in parts, some of which may be missing or others."""
+    if not p.shape:
+        return
+    gain = p.random(p.shape[-1])
+    if p.choose(True, False):
+        offset = [p.random(p.shape[-1])] * p.choose(0, 1)
+        axis = p.choose(-1, -1, -1, len(p.shape) - 1, 0)
+        if axis != 0 or len(p.shape) == 1:
+            p.add("LayerNormalization", p.last, gain, *offset, axis=axis, epsilon=0.01)
+        return
+    x, axis = p.last, p.choose(-1, -1, -1, 0)
+    mean = [1 if n == axis % len(p.shape) else size for n, size in enumerate(p.shape)]
+    whole, number = p.shape, lambda value: p.constant(np.array(value, np.float32))
+    p.add("ReduceMean", x, axes=[axis], shape=mean)
+    p.add("Sub", x, p.last, shape=whole)
+    centred = p.last if p.choose(True, True, True, False) else x
+    p.add("Pow", centred, number(p.choose(2, 2, 2, 3)))
+    p.add("ReduceMean", p.last, axes=[axis], shape=mean)
+    p.add("Add", p.last, number(0.01))
+    p.add(p.choose("Sqrt", "Sqrt", "Sqrt", "Identity"), p.last)
+    p.add("Div", p.choose(centred, centred, centred, x), p.last, shape=whole)
+
+
 def transpose(p):
     if not p.shape:
         return
@@ -219,7 +243,18 @@ def by_shape(p):
 
 
 PIECES = (recurrent, recurrent, recurrent, dense, dense, elementwise, branch, batch_norm)
-PIECES += (transpose, transpose, reshape, axes, gather, cut_out, nothing, activation, by_shape)
+PIECES += (
+    layer_norm,
+    transpose,
+    transpose,
+    reshape,
+    axes,
+    gather,
+    cut_out,
+    nothing,
+    activation,
+    by_shape,
+)
 
 
 @st.composite

@@ -11,7 +11,12 @@ from deltaloom.golden.importers.tensors.refusals import refusal
     [
         ("bn.running_mean", (4,), "BatchNorm"),
         ("bn.num_batches_tracked", (), "BatchNorm"),
-        ("norm.weight", (4,), "LayerNorm or BatchNorm"),
+        ("norm.weight", (4,), "LayerNorm without a bias, RMSNorm, BatchNorm or PReLU"),
+        ("norm.bias", (3, 4), "a norm over several axes"),
+        ("layers.0.rms_norm.weight", (4,), "RMS normalization"),
+        ("rmsnorm.bias", (4,), "RMS normalization"),
+        ("gn.weight", (4,), "a norm over groups"),
+        ("ln_c.weight", (4,), "layer normalization"),
         ("conv.weight", (8, 4, 3), "a convolution"),
         ("conv.weight", (8, 4, 3, 3), "a convolution"),
         ("embedding.weight", (100, 3), "an embedding"),

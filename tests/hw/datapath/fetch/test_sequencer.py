@@ -6,7 +6,7 @@ from deltaloom.golden.models.synthetic import make_network
 from deltaloom.hw.compiler.compile import compile_network
 from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.datapath.fetch.sequencer import Sequencer
-from deltaloom.hw.words import Pass
+from deltaloom.hw.words import pass_word
 from deltaloom.sim.testing.streams import receive, run, send
 
 STEPS = [
@@ -47,7 +47,7 @@ def check(program, *, depth=None, loaded=False, tags=0, fetch=0, rows=0):
         return testbench
 
     run(dut, load, sink("fetch", fetch), sink("rows", rows), cycles=5000)
-    passes = [Pass.from_bits(word) for word in program]
+    passes = [pass_word().from_bits(word) for word in program]
     for name in ("fetch", "rows"):
         found = [(job["pass"], job.step) for job in got[name]]
         assert len(found) == len(STEPS) * len(passes)

@@ -9,7 +9,7 @@ from deltaloom.golden.models.synthetic import make_network
 from deltaloom.hw.compiler.compile import compile_network
 from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.datapath.rows.accumulate import Accumulate
-from deltaloom.hw.words import Pass, RowParameters
+from deltaloom.hw.words import RowParameters, pass_word
 from deltaloom.sim.testing.core import network_of_paths
 from deltaloom.sim.testing.streams import run, send, set_value
 
@@ -50,7 +50,7 @@ class Bench:
         config = derive_config(self.network, word_bits=word_bits, drain_rows=self.drain_rows)
         image = compile_network(self.network, config)
         contents, self.bases, self.cells = image.contents, image.state_bases, config.cells
-        program = [Pass.from_bits(word) for word in contents["program"]]
+        program = [pass_word().from_bits(word) for word in contents["program"]]
         self.passes = [plain(one["rows"]) for one in program]
         bounds = {name: path.bound for name, path in self.network.paths()}
         self.bounds = [int(self.scale * bounds[image.lists[p.fetch.list].path]) for p in program]

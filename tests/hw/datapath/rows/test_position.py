@@ -4,7 +4,7 @@ import pytest
 
 from deltaloom.hw.config import AcceleratorConfig
 from deltaloom.hw.datapath.rows.position import RowPosition
-from deltaloom.hw.words import RowPass
+from deltaloom.hw.words import row_pass
 from deltaloom.sim.testing.streams import run, set_value
 
 CONFIG = AcceleratorConfig(word_bits=64, drain_rows=2, row_words=512, states=2048)
@@ -16,7 +16,7 @@ def make(rng):
         {"slot": int(rng.integers(4)), "shift": n, "init": 0, "flush": int(rng.random() < 0.3)}
         for n in range(4)
     ]
-    one = dict.fromkeys(RowPass.members, 0) | {
+    one = dict.fromkeys(row_pass().members, 0) | {
         "row_base": int(rng.integers(300)),
         "unit_words": int(rng.integers(1, CONFIG.chunk_words + 1)),
         "entries": int(rng.integers(1, 5)),

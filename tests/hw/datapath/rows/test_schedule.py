@@ -4,7 +4,7 @@
 from deltaloom.hw.config import AcceleratorConfig
 from deltaloom.hw.datapath.rows.interlock import SUMS_SETTLE, gates_settle
 from deltaloom.hw.datapath.rows.schedule import RowSchedule
-from deltaloom.hw.words import RowPass
+from deltaloom.hw.words import row_pass
 from deltaloom.sim.testing.streams import run, send, set_value
 
 CONFIG = AcceleratorConfig(word_bits=64, drain_rows=2, shifts=(8, 20))
@@ -15,7 +15,7 @@ def one(words=3, *, empty=0, more=0, flush=0, **fields):
     """A round of a pass with so many D-words, each a unit-word."""
     entry = [ENTRY | {"flush": flush}, *[ENTRY] * 3]
     base = {"unit_words": words, "entries": 1, "entry": entry}
-    return dict.fromkeys(RowPass.members, 0) | base | fields, {"empty": empty, "more": more}
+    return dict.fromkeys(row_pass().members, 0) | base | fields, {"empty": empty, "more": more}
 
 
 def simulate(rounds, *, sums=lambda cycle: True, room=lambda cycle: True, ready_after=0):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from deltaloom.golden.data import Dataset
+from deltaloom.golden.errors import UserError
 from deltaloom.golden.integer_lstm.engine import run
 from deltaloom.golden.integer_lstm.recipe import quantize
 from deltaloom.golden.integer_lstm.steps import Running, first_state
@@ -39,7 +40,8 @@ def codes(inputs, lengths, seed=1):
 
 
 def fired(network, frames):
-    """Which elements fire, by path and step."""
+    """Which elements fire, by path and step; of h, also in the step behind the last one."""
+    frames = np.concatenate([frames, frames[-1:]])
     found = {name: [] for name, _ in network.paths()}
 
     def watch(name, product):
@@ -60,7 +62,7 @@ def fired(network, frames):
             watch(f"{layer.name}.{source}", product)
         running.run(values, [(slice(t, t + 1), 1) for t in range(len(values))])
         values = running.y
-    return found
+    return {name: each if name.endswith(".h") else each[:-1] for name, each in found.items()}
 
 
 def check(network, lengths=LENGTHS, idle=0.0, stall=0.0, **options):
@@ -77,27 +79,50 @@ def check(network, lengths=LENGTHS, idle=0.0, stall=0.0, **options):
     found = run_core(core, source, sum(lengths), stall=stall, cycles=30_000, **more)
     wanted = np.concatenate(run(network, frames).outputs)
     np.testing.assert_array_equal(np.reshape(found.outputs, (-1, network.outputs)), wanted)
-    if not idle and not stall and config.cell_units == 1:
+    if not idle and not stall:
         estimate = estimate_plan(plan, [fired(network, each) for each in frames])
         assert np.diff(estimate.ends).tolist() == np.diff(found.ends).tolist()
         assert estimate.beats == found.beats
     return found
 
 
+@pytest.mark.parametrize("cell_units", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_words_and_cycles(cell_units):
+    network = make("all_but_coupled", "norm", sizes=(2, 3, 2), threshold=9)
+    check(network, (2, 1), cell_units=cell_units)
+
+
+def test_several_values_a_cycle():
+    """As many as the cells take without being told; the last word is not a whole cycle's."""
+    network = make("norm", sizes=(2, 7))
+    assert derive_config(network, word_bits=64, cell_units=2).norm_lanes == 2
+    check(network, (2, 1), drain_rows=4, norm_lanes=4)
+
+
+def test_lanes_that_are_not_possible():
+    rule = "norm_lanes: {} is not possible, it must be a power of two up to {}"
+    for lanes in (3, 8):
+        with pytest.raises(UserError, match=rule.format(lanes, 4)):
+            derive_config(make("norm", sizes=(2, 3)), word_bits=64, norm_lanes=lanes, drain_rows=4)
+    with pytest.raises(UserError, match=rule.format(2, 1)):
+        derive_config(make("all", sizes=(2, 3)), word_bits=64, norm_lanes=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell_units", [1, 2, 4])
 @pytest.mark.parametrize(
     "variants, sizes, options",
     [
-        (("all_but_coupled", "norm"), (2, 3, 2), {"threshold": 9}),
-        pytest.param(("norm",), (3, 5), {}, marks=pytest.mark.slow),
-        pytest.param(("norm",), (1, 1), {"classes": 2}, marks=pytest.mark.slow),
-        pytest.param(("all",), (3, 9), {"classes": 2}, marks=pytest.mark.slow),
-        pytest.param(
-            ("all", "plain", "norm"), (2, 3, 9, 4), {"threshold": 9}, marks=pytest.mark.slow
-        ),
+        (("norm",), (3, 5), {}),
+        (("norm",), (1, 1), {"classes": 2}),
+        (("norm",), (5, 37), {"threshold": 9}),
+        (("all",), (3, 9), {"classes": 2}),
+        (("all", "plain", "norm"), (2, 3, 9, 4), {"threshold": 9}),
+        (("all_but_coupled", "norm"), (5, 37, 3), {"threshold": 9}),
     ],
 )
-def test_words_and_cycles(variants, sizes, options):
-    check(make(*variants, sizes=sizes, **options), (2, 1) if len(variants) == 2 else LENGTHS)
+def test_more_words_and_cycles(variants, sizes, options, cell_units):
+    check(make(*variants, sizes=sizes, **options), cell_units=cell_units)
 
 
 @pytest.mark.slow
@@ -107,11 +132,20 @@ def test_words_and_cycles(variants, sizes, options):
         {"word_bits": 8},
         {"word_bits": 32, "drain_rows": 2},
         {"cell_units": 4, "input_elements": 2, "output_elements": 2},
+        {"cell_units": 4, "drain_rows": 2, "norm_lanes": 2},
+        {"cell_units": 2, "norm_lanes": 1},
     ],
 )
 @pytest.mark.parametrize("variant", ["norm", "all"])
 def test_other_accelerators(variant, options):
     check(make(variant, sizes=(3, 11)), (2, 2), **options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{"norm_lanes": 4}, {"norm_lanes": 2, "drain_rows": 2}])
+@pytest.mark.parametrize("sizes", [(3, 11), (5, 37), (2, 6)])
+def test_more_values_than_the_cells_take(sizes, options):
+    check(make("norm", sizes=sizes, threshold=5), (2, 2), **options)
 
 
 @pytest.mark.slow
