@@ -90,7 +90,7 @@ def _measure(top: Accelerator, what: str, work: Path, *, targets: bool = False) 
         ("block RAMs", netlist.brams),
     ):
         yield Figure(name=f"{what}: {name}", value=value, unit="", command=COMMAND)
-    clocks = [_clock(netlist, seed, work) for seed in (SEEDS if targets else SEEDS[:1])]
+    clocks = [clock_mhz(netlist, seed, work) for seed in (SEEDS if targets else SEEDS[:1])]
     of_seeds = ", ".join(f"{mhz:.1f}" for mhz in clocks)
     yield Figure(
         name=f"{what}: clock" + (f", the best of {len(clocks)} seeds" if targets else ""),
@@ -103,7 +103,8 @@ def _measure(top: Accelerator, what: str, work: Path, *, targets: bool = False) 
     )
 
 
-def _clock(netlist: Netlist, seed: int, work: Path) -> float:
+def clock_mhz(netlist: Netlist, seed: int, work: Path) -> float:
+    """On an LFE5U-85F, out of context."""
     layout = place_and_route(
         netlist,
         device="85k",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from amaranth.back import rtlil
 from amaranth.hdl import Value
+from area import clock_mhz
 from figures import Figure
 from speech import DATA, speech_network
 
@@ -64,14 +65,14 @@ def _norm_figures(networks: Mapping[str, IntegerNetwork], work: Path) -> Iterato
     config = derive_config(networks["norm peephole"], word_bits=WORD_BITS)
     yield from _stage("norm peephole", config, work)
     for variant, network in networks.items():
-        yield from _measure(f"integer-lstm, {variant}", network, 8, work)
+        yield from _measure(f"integer-lstm, {variant}", network, 8, work, clock=variant == "norm")
 
 
 def _stage(what: str, config: AcceleratorConfig, work: Path) -> Iterator[Figure]:
     stage = NormUnit(config)
     ports = [Value.cast(port) for _, _, port in stage.signature.flatten(stage)]
     source = rtlil.convert(stage, name="deltaloom", ports=ports, emit_src=False)
-    yield from _synthesized(f"integer-lstm, the stage of {what}", source, work)
+    yield from _synthesized(f"integer-lstm, the stage of {what}", source, work, clock=True)
 
 
 def integer_speech() -> IntegerNetwork:
@@ -102,15 +103,17 @@ def step_cycles(network: AnyNetwork, config: AcceleratorConfig, *, share: int) -
     return ends[-1] - ends[-2]
 
 
-def _measure(what: str, network: AnyNetwork, rows: int, work: Path) -> Iterator[Figure]:
+def _measure(
+    what: str, network: AnyNetwork, rows: int, work: Path, *, clock: bool = False
+) -> Iterator[Figure]:
     config = derive_config(network, word_bits=WORD_BITS, drain_rows=rows)
     top = Accelerator(config, compile_network(network, config))
     source = rtlil.convert(top, name="deltaloom", ports=flat_ports(top), emit_src=False)
-    yield from _synthesized(what, source, work)
+    yield from _synthesized(what, source, work, clock=clock)
     yield from _cycles(what, network, config)
 
 
-def _synthesized(what: str, source: str, work: Path) -> Iterator[Figure]:
+def _synthesized(what: str, source: str, work: Path, *, clock: bool = False) -> Iterator[Figure]:
     netlist = synthesize(source, top="deltaloom", workdir=work / "area")
     for name, value in (
         ("LUT4s", netlist.luts),
@@ -119,6 +122,9 @@ def _synthesized(what: str, source: str, work: Path) -> Iterator[Figure]:
         ("block RAMs", netlist.brams),
     ):
         yield _figure(f"{what}: {name}", value)
+    if clock:
+        mhz = round(clock_mhz(netlist, 1, work), 1)
+        yield replace(_figure(f"{what}: clock, 85F, seed 1", mhz), unit="MHz")
 
 
 def _cycles(what: str, network: AnyNetwork, config: AcceleratorConfig) -> Iterator[Figure]:
@@ -128,6 +134,6 @@ def _cycles(what: str, network: AnyNetwork, config: AcceleratorConfig) -> Iterat
     yield _figure(f"{what}: cycles through the cell", cell_cycles(config.cells))
 
 
-def _figure(what: str, value: int) -> Figure:
+def _figure(what: str, value: float) -> Figure:
     name = f"speech lstm, {WORD_BITS}-bit words, arithmetic {what}"
     return Figure(name=name, value=value, unit="", command=COMMAND)

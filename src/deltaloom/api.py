@@ -185,6 +185,7 @@ def generate(
     lanes: str = "multiplier",
     longest: int = 128,
     drain_rows: int | None = None,
+    norm_lanes: int | None = None,
     baked: bool = True,
     integration: bool = False,
 ) -> "Design":
@@ -196,6 +197,7 @@ def generate(
     lanes: "multiplier", or "shift_add" for lanes without multipliers.
     longest: frames of the longest sequence, which only a network with backward layers keeps.
     drain_rows: rows rescaled per cycle, a divisor of the lanes; None: the largest up to 8.
+    norm_lanes: values that an integer-only LSTM's layer normalization takes per cycle; None: one.
     baked: the Verilog's memories hold the network; otherwise it is loaded over AXI4-Lite.
     integration: also files for FuseSoC, Edalize, LiteX and PYNQ, and the registers as C header,
         SystemRDL and SVD.
@@ -203,7 +205,7 @@ def generate(
     from .hw.generate import TOP, generate
     from .sim.lint import waivers
 
-    config = _accelerator(network, word_bits, lanes, longest, drain_rows)
+    config = _accelerator(network, word_bits, lanes, longest, drain_rows, norm_lanes)
     return generate(
         network,
         Path(folder),
@@ -391,11 +393,21 @@ def build(
 
 
 def _accelerator(
-    network: AnyNetwork, word_bits: int, lanes: str, longest: int, drain_rows: int | None = None
+    network: AnyNetwork,
+    word_bits: int,
+    lanes: str,
+    longest: int,
+    drain_rows: int | None = None,
+    norm_lanes: int | None = None,
 ) -> "AcceleratorConfig":
     """The smallest accelerator that holds the network."""
     from .hw.compiler.fit import derive_config
 
     return derive_config(
-        network, word_bits=word_bits, drain_rows=drain_rows, lane_kind=lanes, frames=longest
+        network,
+        word_bits=word_bits,
+        drain_rows=drain_rows,
+        norm_lanes=norm_lanes,
+        lane_kind=lanes,
+        frames=longest,
     )

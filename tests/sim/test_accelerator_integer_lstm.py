@@ -16,8 +16,15 @@ from deltaloom.sim.simulate import simulate
 from deltaloom.sim.stimulus import Stimulus
 from deltaloom.sim.testing.accelerator import load_network
 
-SIZES = {"7 9": ((7, 9), 400), "13 24 12": ((13, 24, 12), 250)}
-"""Layers' sizes, and frames that are run."""
+WORDS = 12_000
+"""That are compared of each variant at least, in layers of 13 -> 24 -> 12."""
+OPTIONS = {
+    "peephole": {"units": 2},
+    "cell_clip": {"units": 2},
+    "norm": {"norm_lanes": 4},
+    "all": {"units": 2},
+}
+"""Of the accelerator of some variants; the others' are as they come."""
 
 
 def make(variant, sizes, seed=0, threshold=0, **more):
@@ -56,13 +63,16 @@ def check(
     loaded=False,
     units=1,
     drain_rows=None,
+    norm_lanes=None,
     **stimulus,
 ):
     """Run two sequences and hold all against golden; the words that were compared.
 
     loaded: over the bus, and not baked in. units: whose cell is computed a cycle.
     """
-    config = derive_config(network, word_bits=64, cell_units=units, drain_rows=drain_rows)
+    config = derive_config(
+        network, word_bits=64, cell_units=units, drain_rows=drain_rows, norm_lanes=norm_lanes
+    )
     verilog = generate(network, tmp_path / "rtl", config=config, baked=not loaded)
     rng = np.random.default_rng(1)
     frames = [codes(rng, n, network.inputs) for n in (steps - steps // 3, steps // 3)]
@@ -92,22 +102,42 @@ def test_words_equal_golden(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_variants(tmp_path, variant, sizes):
-    layers, steps = SIZES[sizes]
-    network = make(variant, layers, seed=len(variant), threshold=3 * (sizes != "7 9"), classes=3)
+def test_variants(tmp_path, variant):
+    """Streams that rest, a reset, weights at their ends, and a linear layer behind."""
+    network = make(variant, (7, 9), seed=len(variant), classes=3)
     if variant in ("plain", "projection", "norm"):
         network = saturating(network)
-    options = {"idle": 0.2, "backpressure": 0.4, "reset_after": 20} if sizes == "7 9" else {}
-    options |= {"units": 2} if variant in ("peephole", "cell_clip") else {}
-    check(tmp_path, network, steps, **options)
+    options = {"idle": 0.2, "backpressure": 0.4, "reset_after": 20}
+    check(tmp_path, network, 400, **options, **OPTIONS.get(variant, {}))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_many_words_of_each_variant(tmp_path, variant):
+    network = make(variant, (13, 24, 12), seed=len(variant), threshold=3)
+    steps = -(-WORDS // network.outputs)
+    assert check(tmp_path, network, steps, **OPTIONS.get(variant, {})) >= WORDS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_variants_in_icarus(tmp_path, variant):
+    network = make(variant, (7, 9), seed=1 + len(variant), threshold=2)
+    check(tmp_path, network, 40, "icarus", backpressure=0.2, **OPTIONS.get(variant, {}))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cells", [1, 3, 37])
 def test_odd_sizes_with_layer_norm(tmp_path, cells):
     check(tmp_path, make("all", (5, cells), seed=cells + 1, classes=2), 120, backpressure=0.3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lanes", [2, 4])
+def test_normalised_values_a_cycle(tmp_path, lanes):
+    network = make(("norm", "norm"), (5, 37, 21), seed=lanes, classes=2)
+    check(tmp_path, network, 120, backpressure=0.3, norm_lanes=lanes, loaded=True)
 
 
 @pytest.mark.slow

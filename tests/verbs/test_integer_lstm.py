@@ -217,6 +217,20 @@ def test_generate(run, place):
     assert code == 2 and "'shift_add' is not possible for an integer-only LSTM" in err
 
 
+def test_generate_with_several_normalised_values_a_cycle(run, place):
+    data = Dataset.load(place / "data.npz")
+    quantize(make_lstm_network("norm", (4, 6)), data).save(place / "net")
+    code, _, err = run("generate net -o rtl --word-bits 32 --norm-lanes 2")
+    assert (code, err) == (0, "")
+    dl.generate(IntegerNetwork.load(place / "net"), place / "api", word_bits=32, norm_lanes=4)
+    for folder, lanes in (("rtl", 2), ("api", 4)):
+        manifest = json.loads((place / folder / "manifest.json").read_text())
+        assert manifest["config"]["norm_lanes"] == lanes
+    code, _, err = run("generate net -o no --word-bits 32 --norm-lanes 3")
+    assert code == 2
+    assert "norm_lanes: 3 is not possible, it must be a power of two up to 4 that divides" in err
+
+
 @pytest.mark.slow
 def test_simulate(run, place):
     run(QUANTIZE)

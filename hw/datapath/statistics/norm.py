@@ -31,7 +31,7 @@ from .scatter import Scatter
 from .timing import SETUP, front_cycles, has_peephole, queue_values
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class _Parts:
     """The parts of a `NormUnit`, in the order of a value's way through them; and its tables."""
 
@@ -123,31 +123,7 @@ class NormUnit(wiring.Component):
         lanes, replay, scatter = parts.lanes, parts.replay, parts.scatter
         values, gates = parts.values, parts.gates
 
-        # Words that pass, or are taken apart: a layer's, from its first one to its last one.
-        normalised = [n for n, name in enumerate(config.cells) if "norm" in CELLS[name].READS]
-        isolated, taking, layer = Signal(), Signal(), Signal(LAYER_BITS)
-        begins, setup = Signal(), Signal(SETUP - 1)
-        passes = ~isolated & ~self.i.p.cell.matches(*normalised)
-        m.d.comb += [
-            begins.eq(~isolated & self.i.valid & ~passes & self._may_begin(m)),
-            gather.open.eq(taking),
-            gather.i.valid.eq(self.i.valid),
-            gather.i.payload.eq(self.i.payload),
-            self.i.ready.eq(Mux(isolated, gather.i.ready, passes & self.o.ready)),
-            self.o.valid.eq(Mux(isolated, scatter.o.valid, passes & self.i.valid)),
-            Value.cast(self.o.payload).eq(
-                Mux(isolated, Value.cast(scatter.o.payload), Value.cast(self.i.payload))
-            ),
-            scatter.o.ready.eq(self.o.ready),
-        ]
-        goes = self.o.valid & self.o.ready & self.o.p.last & self.o.p.end
-        m.d.sync += setup.eq(Cat(begins, setup))
-        with m.If(begins):
-            m.d.sync += [isolated.eq(1), layer.eq(self.i.p.layer)]
-        with m.If(setup[-1] | gather.ends):
-            m.d.sync += taking.eq(setup[-1])
-        with m.If(isolated & goes):
-            m.d.sync += isolated.eq(0)
+        begins, opens, layer = self._take_apart(m, gather, scatter)
 
         # Values -> statistics, and kept; sums -> mean and inverse root of each gate.
         value, front = self._front(m, parts)
@@ -228,7 +204,7 @@ class NormUnit(wiring.Component):
         number = Signal(NORM_BITS)
         weighs = delay(m, replay.valid, weight_cycle(self._peephole) - READ, "weighs", reset=True)
         m.d.comb += [table.addr.eq(number) for table in values]
-        with m.If(setup[-1] | root.done):
+        with m.If(opens | root.done):
             m.d.sync += number.eq(gates.data.base >> ceil_log2(len(lanes)))
         with m.Elif(weighs | (gather.valid if self._peephole else 0)):
             m.d.sync += number.eq(number + 1)
@@ -283,17 +259,40 @@ class NormUnit(wiring.Component):
             connect_write(m, load, table.load, where=load.addr[:bits] == n, low_bits=bits)
             normalizers.append(normalizer)
             values.append(table)
-        return _Parts(
-            gather=gather,
-            sums=sums,
-            moments=moments,
-            root=root,
-            lanes=normalizers,
-            replay=replay,
-            scatter=scatter,
-            values=values,
-            gates=gates,
-        )
+        return _Parts(gather, sums, moments, root, normalizers, replay, scatter, values, gates)
+
+    def _take_apart(
+        self, m: Module, gather: Gather, scatter: Scatter
+    ) -> tuple[Signal, Value, Signal]:
+        """Words that pass, or are taken apart: a layer's, from its first one to its last one.
+
+        Whether a layer begins, and later is open; which.
+        """
+        normalised = [n for n, name in enumerate(self._config.cells) if "norm" in CELLS[name].READS]
+        isolated, taking, layer = Signal(), Signal(), Signal(LAYER_BITS)
+        begins, setup = Signal(), Signal(SETUP - 1)
+        passes = ~isolated & ~self.i.p.cell.matches(*normalised)
+        m.d.comb += [
+            begins.eq(~isolated & self.i.valid & ~passes & self._may_begin(m)),
+            gather.open.eq(taking),
+            gather.i.valid.eq(self.i.valid),
+            gather.i.payload.eq(self.i.payload),
+            self.i.ready.eq(Mux(isolated, gather.i.ready, passes & self.o.ready)),
+            self.o.valid.eq(Mux(isolated, scatter.o.valid, passes & self.i.valid)),
+            Value.cast(self.o.payload).eq(
+                Mux(isolated, Value.cast(scatter.o.payload), Value.cast(self.i.payload))
+            ),
+            scatter.o.ready.eq(self.o.ready),
+        ]
+        goes = self.o.valid & self.o.ready & self.o.p.last & self.o.p.end
+        m.d.sync += setup.eq(Cat(begins, setup))
+        with m.If(begins):
+            m.d.sync += [isolated.eq(1), layer.eq(self.i.p.layer)]
+        with m.If(setup[-1] | gather.ends):
+            m.d.sync += taking.eq(setup[-1])
+        with m.If(isolated & goes):
+            m.d.sync += isolated.eq(0)
+        return begins, setup[-1], layer
 
     def _may_begin(self, m: Module) -> Value:
         """Whether a layer may begin: a peephole's cell states must be written."""

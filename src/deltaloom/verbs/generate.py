@@ -64,6 +64,15 @@ class Generate:
             "cycles where a step has few events (default: the largest divisor up to 8)",
         )
         parser.add_argument(
+            "--norm-lanes",
+            type=int,
+            metavar="N",
+            default=argparse.SUPPRESS,
+            help="values that an integer-only LSTM's layer normalization takes per cycle, a power "
+            "of two; more take fewer cycles where a step has few events, and eleven multipliers "
+            "each (default: 1)",
+        )
+        parser.add_argument(
             "--no-bake",
             action="store_true",
             default=argparse.SUPPRESS,
@@ -101,6 +110,7 @@ class Generate:
             network,
             **memory_options(args),
             drain_rows=checked_drain_rows(args),
+            norm_lanes=getattr(args, "norm_lanes", None),
             lane_kind=args.lanes,
             frames=args.longest,
         )

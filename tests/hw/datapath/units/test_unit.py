@@ -368,7 +368,7 @@ def test_two_stages_of_a_layer(drain_rows):
         if n in (0, 3):
             state = State(*np.zeros((2, 7), np.int64))
         cell = CELLS["gru_before"]
-        np.testing.assert_array_equal(values[n, 0], cell.middle(p, state))
+        np.testing.assert_array_equal(values[n, 0], cell.middle(p, state, Numbers()))
         state = cell.step(p, state, Numbers())
         np.testing.assert_array_equal(values[n, 1], state.h)
     np.testing.assert_array_equal(result.memory[3:10], np.stack([0 * state.h, state.h], axis=1))
