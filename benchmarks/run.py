@@ -22,6 +22,7 @@ import knee
 import lanes
 import largest
 import models
+import norm_area
 import peers
 import picks
 import sdram
@@ -52,6 +53,7 @@ FPGA: dict[str, Suite] = {
     "integer-lstm-norm": integer_lstm_area.norm_figures,
     "lane-area": lanes.area,
     "largest": largest.figures,
+    "norm-area": norm_area.figures,
 }
 LONG: dict[str, Suite] = {
     **search.SEARCHES,

@@ -171,7 +171,7 @@ def test_architecture_has_the_folders_and_their_imports():
 def test_datapath_has_a_section_for_each_folder():
     found = [p.name for p in (ROOT / "hw" / "datapath").iterdir() if (p / "__init__.py").exists()]
     headings = anchors((DOCS / "datapath.md").read_text("utf-8"))
-    assert len(found) == 7
+    assert len(found) == 8
     assert [name for name in headings if name in found] == sorted(found)
 
 

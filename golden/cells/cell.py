@@ -165,23 +165,24 @@ class Cell:
         return [] if self.bounded else real_values(self._candidates, {**vectors, **p})
 
     @property
-    def middle(self) -> Callable[[Mapping[str, Ints], State], Ints] | None:
-        """(p by gate, state before) -> the values of source "rh", where the cell makes one.
+    def middle(self) -> Callable[[Mapping[str, Ints], State, Numbers], Ints] | None:
+        """(p by gate, state before, numbers) -> the values of source "rh", where it makes one.
 
         Needs only pre-activations that "rh" does not feed.
         """
         return self._middle if "rh" in self.values else None
 
     @property
-    def float_middle(self) -> Callable[[Mapping[str, Reals], State], Reals] | None:
+    def float_middle(self) -> Callable[[Mapping[str, Reals], State, Numbers], Reals] | None:
         """The same in float64."""
         return self._float_middle if "rh" in self.values else None
 
-    def _middle(self, p: Mapping[str, Ints], state: State) -> Ints:
-        return self._source(named_inputs(p, state, Numbers()), 0, 0)[0]
+    def _middle(self, p: Mapping[str, Ints], state: State, numbers: Numbers) -> Ints:
+        inputs = named_inputs(p, state, numbers)
+        return self._source(inputs, numbers.c_exponent, numbers.vector_shift)[0]
 
-    def _float_middle(self, p: Mapping[str, Reals], state: State) -> Reals:
-        result: Reals = real_values([self.values["rh"]], named_inputs(p, state, Numbers()))[0]
+    def _float_middle(self, p: Mapping[str, Reals], state: State, numbers: Numbers) -> Reals:
+        result: Reals = real_values([self.values["rh"]], named_inputs(p, state, numbers))[0]
         return result
 
 

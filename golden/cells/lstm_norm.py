@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The LSTMs with layer normalization (Ba et al. 2016): of the gates' sums, or of both products.
-
-Golden has them; the hardware does not take means over a layer's units yet, and refuses them.
-"""
+"""The LSTMs with layer normalization (Ba et al. 2016): of the gates' sums, or of both products."""
 
 from collections.abc import Mapping
 

@@ -69,7 +69,7 @@ def narrow(cell: Cell, c_exponent: int, vector_shift: int) -> Narrow | None:
         step = _Writer(gates, {*tables}, c_exponent, vector_shift).function(states)
         source = None
         if "rh" in nodes:
-            source = _Writer(gates, {*tables}, 0, 0).function([nodes["rh"]])
+            source = _Writer(gates, {*tables}, c_exponent, vector_shift).function([nodes["rh"]])
     except _WideError:
         return None
     return Narrow(order=tuple(order), direct=len(tables), _states=step, _source=source)

@@ -234,21 +234,23 @@ class RunningLayer:
             return self._narrow.source(self._words_at(at), inputs)
         middle = self._layer.cell.middle
         assert middle is not None
-        return middle(self._named(at), State(inputs["c"], inputs["h"]))
+        return middle(self._named(at), State(inputs["c"], inputs["h"]), self._numbers(inputs))
 
     def _cell(self, at: slice, inputs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """c and h after a step."""
         if self._narrow is not None:
             *c, h = self._narrow.states(self._words_at(at), inputs)
             return (c[0] if c else self._c), h
-        layer = self._layer
-        numbers = Numbers(
-            c_exponent=layer.c_exponent,
+        before = State(inputs["c"], inputs["h"])
+        return self._layer.cell.step(self._named(at), before, self._numbers(inputs))
+
+    def _numbers(self, inputs: Mapping[str, np.ndarray]) -> Numbers:
+        return Numbers(
+            c_exponent=self._layer.c_exponent,
             vectors=self._vectors,
-            vector_shift=layer.vector_shift,
+            vector_shift=self._layer.vector_shift,
             skip=inputs.get("skip"),
         )
-        return layer.cell.step(self._named(at), State(inputs["c"], inputs["h"]), numbers)
 
     def _named(self, at: slice) -> dict[str, Ints]:
         words = self._words_at(at).astype(np.int64)

@@ -280,9 +280,10 @@ class StepModel:
         p = layer.bias.copy()
         self._add(n, "x", x, p)
         named = self._add(n, "h", self.states[graph.h_source(self.network.layers, n)].h, p)
+        numbers = layer.numbers(x)
         if layer.cell.middle is not None:
-            named = self._add(n, "rh", layer.cell.middle(named, before), p)
-        self.states[n] = layer.cell.step(named, before, layer.numbers(x))
+            named = self._add(n, "rh", layer.cell.middle(named, before, numbers), p)
+        self.states[n] = layer.cell.step(named, before, numbers)
         return self.states[n].h
 
     def _add(self, n: int, source: str, values: Ints, p: Ints) -> dict[str, Ints]:

@@ -95,11 +95,12 @@ class _Running:
         named = {gate: p[:, g] for g, gate in enumerate(cell.gates)}  # views, always up to date
         for product in self._products["h"]:
             product.add(h, p)
+        numbers = self.layer.numbers(self._x[at])
         if cell.float_middle is not None and self._rh is not None:
-            self._rh[at] = cell.float_middle(named, before)
+            self._rh[at] = cell.float_middle(named, before, numbers)
             for product in self._products["rh"]:
                 product.add(self._rh[at], p)
-        after = cell.float_step(named, before, self.layer.numbers(self._x[at]))
+        after = cell.float_step(named, before, numbers)
         self.state.c[: len(p)], self.state.h[: len(p)] = self._c[at], self._h[at] = after
         return after.h
 

@@ -9,11 +9,9 @@ from .modules import Module
 from .norm_places import is_norm
 from .tensors.directions import one
 from .tensors.layer_norm import norm_layer
+from .torchscript import BARE, LINEAR, NORM, RECURRENT
 
-__all__ = ["BARE", "LINEAR", "NORM", "RECURRENT", "with_bare_norms"]
-
-RECURRENT, LINEAR, NORM, BARE = "recurrent", "linear", "norm", "bare norm"
-"""What a program calls, one after the other; the last is a norm without parameters."""
+__all__ = ["with_bare_norms"]
 
 
 def with_bare_norms(modules: Sequence[Module], calls: Sequence[str]) -> list[Module]:

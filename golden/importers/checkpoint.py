@@ -18,7 +18,7 @@ from .candidate import with_candidate_scale
 from .chain import chain, named_order, settled
 from .configured import configured
 from .embedding import Embedding, take_embedding, with_embedding
-from .epsilons import with_epsilon_of_all, with_epsilons_in_order
+from .epsilons import norm_notes, with_epsilon_of_all, with_epsilons_in_order
 from .folding import with_norms_folded
 from .keras.check import check as check_keras
 from .keras.config import Configured, notes_of
@@ -210,7 +210,7 @@ def _with_sides(file: Path, model: FloatModel, part: Part, options: ImportOption
 def _stages_of_tensors(
     file: Path, stored: Stored, order: Sequence[str], options: ImportOptions
 ) -> tuple[list[Stage], Embedding | None, tuple[str, ...]]:
-    graph, note = stored.graph, ""
+    graph = stored.graph
     config = graph if isinstance(graph, Configured) else None
     if config is not None:
         _check_embedding(file, options)
@@ -233,11 +233,11 @@ def _stages_of_tensors(
             modules = chain(modules, ordered=stored.ordered, told=config is not None)
         if isinstance(graph, Program):
             modules = with_bare_norms(modules, graph.calls)
-        if isinstance(graph, Program) and options.norm_epsilon is None:
             modules = with_epsilons_in_order(modules, graph.epsilons)
-        elif config is None:
-            modules, note = with_epsilon_of_all(modules, options.norm_epsilon)
+        modules = with_epsilon_of_all(modules, options.norm_epsilon)
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
     stages = settled(modules, config.backwards if config else ())
-    return stages, embedding, (note,) if note else ()
+    epsilon_said, order_said = options.norm_epsilon is not None, bool(order)
+    notes = norm_notes(modules, epsilon_said=epsilon_said, order_said=order_said)
+    return stages, embedding, () if graph is not None else tuple(notes)

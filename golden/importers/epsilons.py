@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The epsilon of norms, which tensors do not tell."""
+"""The epsilon of norms, which tensors do not tell, and what is said of that."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -7,29 +7,38 @@ from functools import partial
 
 from ..cells.norm import LEAST, PREFIX
 from ..errors import UserError
-from .modules import Module
+from .modules import MOST_LISTED, Module
 from .norm_places import is_norm
 from .tensors.layer_norm import checked_epsilon, with_epsilon
 
-__all__ = ["with_epsilon_of_all", "with_epsilons_in_order"]
+__all__ = ["norm_notes", "with_epsilon_of_all", "with_epsilons_in_order"]
 
 
-def with_epsilon_of_all(
-    modules: Sequence[Module], epsilon: float | None
-) -> tuple[list[Module], str]:
-    """The modules with this epsilon in all norms, None: as they are; and a note on it, or "".
+def with_epsilon_of_all(modules: Sequence[Module], epsilon: float | None) -> list[Module]:
+    """The modules with this epsilon in all norms, None: as they are.
 
     Raises UserError where there is no norm, and for an epsilon that none has.
     """
-    found = sorted({e for module in modules for e in _found(module)})
     if epsilon is None:
-        text = " and ".join(f"{e:g}" for e in found)
-        note = f"layer normalization: epsilon is taken to be {text}; --norm-epsilon says another"
-        return list(modules), note if found else ""
-    if not found:
+        return list(modules)
+    if not any(True for module in modules for _ in _found(module)):
         raise UserError("norm epsilon: there is no layer normalization; leave --norm-epsilon out")
     checked_epsilon("norm epsilon", epsilon)
-    return [_with(module, epsilon) for module in modules], ""
+    return [_with(module, epsilon) for module in modules]
+
+
+def norm_notes(modules: Sequence[Module], *, epsilon_said: bool, order_said: bool) -> list[str]:
+    """What norms are taken to be, as tensors do not tell it, in sentences."""
+    notes = []
+    found = sorted({e for module in modules for e in _found(module)})
+    if found and not epsilon_said:
+        text = " and ".join(f"{e:g}" for e in found)
+        notes.append(f"epsilon is taken to be {text}; --norm-epsilon says another")
+    if any(map(is_norm, modules)) and not order_said:
+        order = ", ".join(module.name for module in modules[:MOST_LISTED])
+        order += f" and {len(modules) - MOST_LISTED} more" if len(modules) > MOST_LISTED else ""
+        notes.append(f"the order is taken to be {order}; --order says another")
+    return [f"layer normalization: {note}" for note in notes]
 
 
 def with_epsilons_in_order(modules: Sequence[Module], told: Sequence[float]) -> list[Module]:

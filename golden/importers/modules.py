@@ -24,7 +24,7 @@ from .tensors.sru import NO_SRU_NORM, build_sru
 
 Tensors = Mapping[str, np.ndarray]
 MOST_LISTED = 12
-"""Tensors that an error names."""
+"""Tensors that an error names, and modules that a note does."""
 
 
 @dataclass(frozen=True)
@@ -130,11 +130,13 @@ def _place(layout: Layout, name: str, tensors: Tensors) -> tuple[str, int, str, 
         return None
     if layout.kind == NORM_KIND:
         return (*place, backward) if is_norm(layout, place[0], tensors) else None
-    found = Found(*place[:2])
-    plain_names = [found.full(weight.name, layout.separator) for weight in layout.weights]
-    beside = [layout.beside(other, name) for other in plain_names]
-    if sum(other in tensors for other in beside) < _needed(layout, place[2]):
-        return None
+    needed = _needed(layout, place[2])
+    if needed:
+        found = Found(*place[:2])
+        plain_names = [found.full(weight.name, layout.separator) for weight in layout.weights]
+        beside = [layout.beside(other, name) for other in plain_names]
+        if sum(other in tensors for other in beside) < needed:
+            return None
     return (*place, backward)
 
 

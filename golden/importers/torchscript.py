@@ -20,7 +20,6 @@ import numpy as np
 from ..arithmetic import Reals
 from ..errors import UserError
 from ..models.float_model import FloatModel
-from .bare_norms import BARE, LINEAR, NORM, RECURRENT
 from .compare import outputs_of, random_sequences, softmax, verdict
 from .limits import Budget
 
@@ -32,6 +31,8 @@ _KNOWN = """
     rsqrt rsub select sigmoid sigmoid_ size slice softmax split sqrt squeeze stack std sub t tanh
     tanh_ to transpose unbind unsqueeze var view warn zeros zeros_like
 """
+RECURRENT, LINEAR, NORM, BARE = "recurrent", "linear", "norm", "bare norm"
+"""What a program calls; the last is a norm without parameters."""
 _CALLS = {
     **dict.fromkeys(("aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu"), RECURRENT),
     **dict.fromkeys(("aten::linear", "aten::addmm"), LINEAR),
@@ -59,7 +60,7 @@ class Program:
 
     @property
     def calls(self) -> list[str]:
-        """Which layers it calls, one after the other, in the words of `bare_norms`."""
+        """Which layers it calls, one after the other, by the names above."""
         graph = self.module.inlined_graph
         found = ((node, _CALLS.get(node.kind())) for node in _nodes(graph))
         return [

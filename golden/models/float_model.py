@@ -390,7 +390,8 @@ def _step(layer: FloatLayer, trace: Trace, t: int, state: State, h: Reals) -> St
     sources = {"x": trace.x[t], "h": h}
     _add(layer, sources, p)
     if cell.float_middle is not None and trace.rh is not None:
-        trace.rh[t] = cell.float_middle(dict(zip(cell.gates, p, strict=True)), state)
+        early = dict(zip(cell.gates, p, strict=True))
+        trace.rh[t] = cell.float_middle(early, state, layer.numbers(trace.x[t]))
         _add(layer, {"rh": trace.rh[t]}, p)
     named = dict(zip(cell.gates, p, strict=True))
     state = cell.float_step(named, state, layer.numbers(trace.x[t]))

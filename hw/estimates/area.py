@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from amaranth.utils import bits_for, ceil_log2
 
 from ..accelerator import windows
-from ..cells.catalogue import reads
+from ..cells.catalogue import reads, takes_turns
 from ..config import AcceleratorConfig
 from ..datapath.core import drain_queue_words
 from ..datapath.units.outputs import output_words
@@ -20,6 +20,7 @@ from ..datapath.units.words import output_word
 from ..words import FetchPass, layer_record, network_record, row_pass, sweep_record
 from . import area_datapath
 from .area_integer import statistics
+from .area_turns import turns
 from .ecp5 import Area, Part, fifo, memory, multiplexer, queue
 from .ecp5_measured import SRU_CELLS
 
@@ -76,6 +77,8 @@ def components(config: AcceleratorConfig) -> dict[str, Part]:
     }
     if reads(config.cells, "norm"):
         builders["statistics"] = statistics
+    if takes_turns(config.cells):
+        builders["turns"] = turns
     parts = {name: build(config) for name, build in builders.items()}
     others = [name for name in config.cells if name not in SRU_CELLS]
     parts |= {f"cell {name}": area_datapath.cell(config, name) for name in others}

@@ -129,10 +129,11 @@ class UnitsModel:
 
     def _take_turns(self, p: PassWork, stage: Stage) -> None:
         """A stage's units go through the cell again, in turn after turn, and leave in the last."""
+        width = self._config.cell_units
         cycles = [self._cycles(units) for units in self._kept]
         for turn in range(len(CELLS[stage.cell].TURNS)):
             last = self._free - 1
-            first = last + means_cycles(stage.cell, turn, sum(self._kept)) + AGAIN
+            first = last + means_cycles(stage.cell, turn, sum(self._kept), width) + AGAIN
             self._free = first + sum(cycles)
         load = self._free - sum(cycles)
         kept, self._kept = self._kept, []

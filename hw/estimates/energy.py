@@ -120,7 +120,10 @@ def amounts(plan: Plan, events: Sequence[Events]) -> dict[str, dict[str, float]]
             "cycles": cycles,
         },
         "cells": {
-            "multipliers": sum(units * CELLS[name].SIZE.multipliers for name, units in stages),
+            "multipliers": sum(
+                (1 + len(CELLS[name].TURNS)) * units * CELLS[name].SIZE.multipliers
+                for name, units in stages
+            ),
             "accesses": cycles * _states_access(config),
             "cycles": cycles,
         },

@@ -32,7 +32,7 @@ class Golden:
     reads_input: bool
     has_c: bool
     step: Callable[[Mapping[str, Ints], State, Numbers], State]
-    middle: Callable[[Mapping[str, Ints], State], Ints] | None
+    middle: Callable[[Mapping[str, Ints], State, Numbers], Ints] | None
 
 
 def golden_stage(cell: Cell, stage: Stage) -> Golden:
@@ -53,9 +53,11 @@ GOLDEN: Mapping[str, Golden] = {
 """What each cell of the hardware does in integers; a stage's `middle` is what it puts out."""
 
 
-def output(cell: Golden, p: Mapping[str, Ints], before: State, after: State) -> Ints:
+def output(
+    cell: Golden, p: Mapping[str, Ints], before: State, after: State, numbers: Numbers
+) -> Ints:
     """What leaves the cell unit for the encoders."""
-    return after.h if cell.middle is None else cell.middle(p, before)
+    return after.h if cell.middle is None else cell.middle(p, before, numbers)
 
 
 def check_cell(
@@ -138,7 +140,7 @@ def _golden(
         by_gate = dict(zip(cell.gates, p[at].T, strict=True))
         after = cell.step(by_gate, before, numbers)
         h[at] = after.h
-        out[at] = output(cell, by_gate, before, after)
+        out[at] = output(cell, by_gate, before, after, numbers)
         if cell.has_c:
             c[at] = after.c
     return State(c, h), out

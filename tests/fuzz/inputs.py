@@ -167,11 +167,14 @@ def integer_lstm(rng: random.Random, folder: Path) -> Words:
     """A file of LiteRT, or the network or the float network of such a one."""
     name = rng.choice(("net.tflite", "lstm", "float-lstm"))
     file, given = _changed(rng, folder, name), ["--data", str(folder / "data.npz")]
+    test = ["--test", given[1], "--thresholds", "0,8"]
     if name == "lstm":
-        return ["evaluate", file, *given]
+        return rng.choice((["evaluate", file, *given], ["sweep", file, *test]))
     output = ["-o", str(folder / "out")]
     if name == "float-lstm":
-        return ["quantize", file, *given, "--scheme", "integer-lstm", *output]
+        scheme = ["--scheme", "integer-lstm"]
+        quantize, sweep = ["quantize", file, *given, *scheme, *output], ["sweep", file, *given]
+        return rng.choice((quantize, [*sweep, *test]))
     return ["import", file, "--no-check", *output]
 
 
@@ -241,10 +244,12 @@ def scheme(rng: random.Random, folder: Path) -> Words:
 
 def options(rng: random.Random, folder: Path) -> Words:
     """Right words with odd values, and odd words."""
-    files = [str(folder / name) for name in ("net", "model", "data.npz", "no-such", ".")]
+    names = ("net", "model", "lstm", "float-lstm", "data.npz", "no-such", ".")
+    files = [str(folder / name) for name in names]
     verb = rng.choice(("evaluate", "quantize", "import", "sweep", "tune"))
     own = ["--word-bits", "--threshold", "--metric", "--weight-bits", "--path", "--clipping"]
     own += ["--json", "--report", "--candidates", "--allowed", "--frames", "--test", "--labels"]
+    own += ["--scheme", "--thresholds", "--model", "--weights", "--activations"]
     words = [verb, rng.choice(files)]
     words += ["--data", rng.choice(files)] if rng.random() < 0.8 else []
     words += ["-o", str(folder / rng.choice(("out", "out.csv", "net")))]

@@ -326,7 +326,7 @@ def test_extremes_never_leave_16_bits(kind):
         assert after.h.min() >= -32768 and after.h.max() <= 32767
         assert after.c.min() >= -32768 and after.c.max() <= 32767
         if cell.middle is not None:
-            middle = cell.middle(p, state)
+            middle = cell.middle(p, state, Numbers())
             assert middle.min() >= -32768 and middle.max() <= 32767
 
 
@@ -350,7 +350,7 @@ def test_reset_by_hand():
     """sigmoid(0) = 1/2: rshr(16384 * h, 15) rounds half up."""
     cell = CELLS["gru_before"]
     h = np.array([-32768, -3, -1, 1, 3, 32767])
-    got = cell.middle({"r": np.zeros(6, np.int64)}, State(np.zeros(6), h))
+    got = cell.middle({"r": np.zeros(6, np.int64)}, State(np.zeros(6), h), Numbers())
     assert got.tolist() == [-16384, -1, 0, 1, 2, 16384]
 
 

@@ -61,6 +61,7 @@ const found = { front: data.front.length, solutions: data.solutions.length };
 found.charts = byId.charts.children.length;
 found.svg = byId.charts.all(has("svg")).every((one) => one.namespaceURI === SVG);
 found.rows = rows().length;
+found.shades = new Set(byId.table.all(has("td", "bits")).map((one) => one.attributes.style)).size;
 found.frontDots = dots("front");
 found.otherDots = dots("dot");
 found.first = byId.scheme.value === data.front[data.knee].scheme;

@@ -5,7 +5,10 @@ import itertools
 import json
 import math
 import pickle
+import shutil
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -184,3 +187,19 @@ def test_what_a_solution_is_in_text():
     assert data["front"][-1]["scheme"] == text
     assert set(data["front"][0]["bits"]) == set(problem.paths)
     assert "--threshold lstm.0.h=" in page(found, problem, "title")
+
+
+def test_the_page_shades_thresholds_where_all_bits_are_the_same(tmp_path):
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed")
+    network, floats = lstm()
+    found, problem, _ = run(network, floats)
+    file = tmp_path / "page.html"
+    file.write_text(page(found, problem, "a search"), encoding="utf-8")
+    driver = Path(__file__).with_name("page_driver.js")
+    process = subprocess.run([node, driver, file], capture_output=True, text=True, check=False)
+    seen = json.loads(process.stdout)
+    front = plain(found, problem)["front"]
+    codes = {code for one in front for code in one["thresholds"].values()}
+    assert seen["shades"] == len(codes) > 1 and seen["rows"] == len(front)

@@ -76,7 +76,7 @@ def test_options(run, error, trained, tmp_path, more, text):
 
 def test_another_model(run, error, trained, tmp_path):
     pytest.importorskip("torch")
-    make_network([("gru", 4), ("linear", 2)], 3).save(tmp_path / "net")
+    make_network([("gru", 4), ("linear", 3)], 5).save(tmp_path / "net")
     assert run(*trained, "-o", tmp_path / "out") == 2
     assert "give the model it was quantized from" in error()
 

@@ -15,6 +15,12 @@ from deltaloom.golden.models.float_model import FloatLayer, FloatModel, FloatPat
 from deltaloom.golden.quantization.quantize import Scheme, quantize
 from deltaloom.terminal.scheme_options import read_widths
 
+AUTO = "--scheme auto: finds bits for one error and is for `deltaloom quantize`"
+GRU = (
+    "a: cell 'gru' is none that integer-only LSTMs have, these are lstm, lstm_cifg, lstm_peephole, "
+    "lstm_clip, lstm_norm, linear"
+)
+
 
 @pytest.fixture
 def files(tmp_path):
@@ -112,6 +118,10 @@ def test_widths(words, widths):
         (["--activations", "2-"], "--activations '2-': expected widths such as 2-16, 8 or 2,4,8"),
         (["--activations", "x"], "--activations 'x': expected widths such as 2-16, 8 or 2,4,8"),
         (["-o", "out.txt"], "-o out.txt: unknown format, end it in .csv or .json"),
+        (["--thresholds", "0,x"], "--thresholds '0,x': expected whole numbers, such as 0,8,16"),
+        (["--thresholds", "-1"], "threshold: -1 is not possible, it must be 0..255"),
+        (["--scheme", "auto"], f"{AUTO}; name a preset, a FILE.toml or integer-lstm"),
+        (["--scheme", "integer-lstm"], f"{GRU}, linear_relu; choose another scheme"),
     ],
 )
 def test_errors(files, capsys, options, message):

@@ -91,6 +91,20 @@ def test_chain(model, tmp_path, run, capsys):
     assert run("run", net, "--data", data, "--port", "golden") == 0
 
 
+@pytest.mark.parametrize("made", ["model", "network"])
+def test_search_and_sweep(model, tmp_path, run, made):
+    """Tokens have no threshold; a model and a network of them can be searched."""
+    file, net, data = tmp_path / "lm", tmp_path / "net", model / "data.npz"
+    assert run("import", model / "lm.npz", "-o", file) == 0
+    assert run("quantize", file, "--data", data, "-o", net) == 0
+    given = [file, "--data", data] if made == "model" else [net]
+    words = ["--thresholds", "0,20", "--evaluations", 4, "--workers", 1, "-o", tmp_path / "found"]
+    assert run("search", *given, "--tune-data", data, *words) == 0
+    front = json.loads((tmp_path / "found" / "front.json").read_text())["front"]
+    assert {one["thresholds"]["lstm.0.x"] for one in front} == {0}
+    assert run("sweep", *given, "--test", data, "--thresholds", "0,20") == 0
+
+
 def test_finetune_refuses_tokens(model, tmp_path, run, error, capsys):
     pytest.importorskip("torch")
     file, net, data = tmp_path / "lm", tmp_path / "net", model / "data.npz"

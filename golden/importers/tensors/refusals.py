@@ -12,7 +12,7 @@ _PRUNED = (
 _LEAVES = (
     (r"running_mean|running_var|num_batches_tracked", "BatchNorm"),
     (r"moving_mean|moving_variance", "BatchNormalization"),
-    (r"gamma|beta", "layer or batch normalization (those of nn.LayerNorm are weight and bias)"),
+    (r"gamma|beta", "layer or batch normalization"),
     (r"(weight|bias)_[ih][hr]_l\d+(_reverse)?_[gv]|weight_[gv]|original[01]", _NORMED),
     (r"(weight|bias)\w*_(orig|mask|u)", _PRUNED),
     (r"in_proj_(weight|bias)", "attention"),

@@ -13,8 +13,8 @@ from amaranth.lib.wiring import In, Out
 from ....golden.cells.steps import one_over
 from ...cells.base import constant_layout, over
 from ...cells.catalogue import CELLS, constant_bits
-from ...parts.pipeline import history
-from .unit_mean import Reciprocal, UnitMean, division_cycles
+from ...parts.pipeline import delay, history
+from .unit_mean import Reciprocal, UnitMean, division_cycles, sum_cycles
 
 __all__ = [
     "Means",
@@ -26,9 +26,6 @@ __all__ = [
     "settle_cycles",
     "sums_layout",
 ]
-
-MEAN_CYCLES = 1
-"""From a turn's last sum to where its division starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +100,16 @@ def settle_cycles(cell: str, turn: int) -> int:
     return CELLS[cell].SETTLES[turn]
 
 
-def means_cycles(cell: str, turn: int, units: int) -> int:
-    """Cycles from where the last of a layer's units go into a cell to `done`, in a turn of it."""
+def means_cycles(cell: str, turn: int, units: int, width: int) -> int:
+    """Cycles from where the last of a layer's units go into a cell to `done`, in a turn of it.
+
+    width: units that go into it in a cycle.
+    """
     kind = CELLS[cell]
     counts = kind.TURNS[turn]
     last = max(kind.SUM_CYCLES[n] for n in counts)
     division = max(division_cycles(one_over(units * count)[1]) for count in counts.values())
-    return last + MEAN_CYCLES + division + settle_cycles(cell, turn)
+    return last + sum_cycles(width) + division + settle_cycles(cell, turn)
 
 
 class Means(wiring.Component):
@@ -185,8 +185,7 @@ class Means(wiring.Component):
         for (cell, turn), cycle in turns.items():
             there, last = control[cycle][: self._width].any(), control[cycle][-1]
             ends = Mux(self._is(cell, turn), there & last, ends)
-        starts = Signal()
-        m.d.sync += starts.eq(ends)
+        starts = delay(m, ends, sum_cycles(self._width), "starts", reset=True)
 
         made = Signal()
         waits: list[Value] = []

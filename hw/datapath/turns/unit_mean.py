@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The mean of a value over the units of a layer."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
+from ...parts.pipeline import delay
 from ...words import MULT_BITS, SHIFT_BITS, UNIT_BITS
 
-__all__ = ["Reciprocal", "UnitMean", "division_cycles"]
+__all__ = ["Reciprocal", "UnitMean", "division_cycles", "sum_cycles"]
+
+
+def sum_cycles(width: int) -> int:
+    """Cycles from the last of the units, of which so many come at once, to where the sum holds."""
+    return 1 + ceil_log2(width)
 
 
 def division_cycles(shift: int) -> int:
@@ -85,7 +92,7 @@ class UnitMean(wiring.Component):
     value_bits, mean_bits : int
         Of the value and of its mean.
     width : int
-        Units that come in one cycle.
+        Units that come in one cycle, a power of two.
 
     Members
     -------
@@ -95,7 +102,7 @@ class UnitMean(wiring.Component):
         Which values are units'.
     values : in, `width` times signed(value_bits), the first one low
     start, runs, bit, rounds : in, 1 bit
-        Those of a `Reciprocal` that starts after the last units.
+        Those of a `Reciprocal` that starts `sum_cycles` after the last units.
     mean : out, signed(mean_bits)
         Holds with its `done`, until the next start.
     """
@@ -128,13 +135,21 @@ class UnitMean(wiring.Component):
         m = Module()
         bits = self._value_bits + UNIT_BITS
         total = Signal(signed(bits))
-        values = [
+        values: list[Value] = [
             self.values.word_select(n, self._value_bits).as_signed() for n in range(self._width)
         ]
         if self._width > 1:
             values = [Mux(self.there[n], value, 0) for n, value in enumerate(values)]
-        with m.If(self.there.any()):
-            m.d.sync += total.eq(Mux(self.first, 0, total) + sum(values[1:], values[0]))
+        # A register behind each adder: several in a row would become slow and large.
+        late = 0
+        while len(values) > 1:
+            late += 1
+            pairs = zip(values[::2], values[1::2], strict=True)
+            values = [delay(m, a + b, 1, f"sum_{late}_{n}") for n, (a, b) in enumerate(pairs)]
+        there = delay(m, self.there.any(), late, "there", reset=True)
+        first = delay(m, self.first, late, "first")
+        with m.If(there):
+            m.d.sync += total.eq(Mux(first, 0, total) + values[0].as_signed())
 
         product, added = Signal(signed(bits + 1)), Signal(signed(bits + 2))
         doubled = Mux(self.bit, Cat(0, total).as_signed(), 0)

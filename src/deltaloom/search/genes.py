@@ -220,7 +220,8 @@ class Space:
             if not gene.paths:
                 settings[gene.kind] = value
         pairs = {path: (both[0], both[1]) for path, both in bits.items()}
-        return Choice(pairs, thresholds, settings)
+        # Tokens have no threshold gene.
+        return Choice(pairs, {path: thresholds.get(path, 0) for path in pairs}, settings)
 
     def groups(self) -> list[list[int]]:
         """Places of the genes that belong together: of the same paths, or of one setting."""

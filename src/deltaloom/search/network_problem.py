@@ -8,7 +8,7 @@ from typing import Generic
 from ..golden.arithmetic import Reals
 from ..golden.data import Dataset
 from ..golden.errors import UserError
-from ..golden.evaluation.evaluate import run_dataset
+from ..golden.evaluation.evaluate import run_dataset, run_float_dataset
 from ..golden.evaluation.fidelity import check_pair
 from ..golden.evaluation.networks import AnyFloat, N
 from ..golden.integer_lstm.network import IntegerNetwork
@@ -56,7 +56,7 @@ class NetworkProblem(AnyProblem[N], Generic[N]):
 
     def exact(self, dataset: Dataset) -> list[Reals]:
         if self.model is not None:
-            return super().exact(dataset)
+            return run_float_dataset(self.model, dataset)
         return run_dataset(self.network, dataset, delta=False).real(self.network)
 
     def add_to(self, result: "hashlib._Hash") -> None:

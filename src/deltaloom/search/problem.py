@@ -104,11 +104,9 @@ class AnyProblem(ABC, Generic[N]):
     def quantize(self, choice: Choice, kept: Kept) -> N:
         """The network of a choice, without its thresholds; kept: what was made for others."""
 
+    @abstractmethod
     def exact(self, dataset: Dataset) -> list[Reals]:
         """The outputs [steps, outputs] that "nmse" is to."""
-        if self.model is None:
-            raise UserError("nmse: there is no float model; give it")
-        return run_float_dataset(self.model, dataset)
 
     @property
     def reference(self) -> str:
@@ -181,6 +179,9 @@ class Problem(AnyProblem[Network]):
         # What `skip` splits off depends on the choice only by its bits, which `kept` knows.
         scheme = choice.scheme(self.scheme)
         return quantize_with(self.model, self.statistics, scheme, kept=kept)
+
+    def exact(self, dataset: Dataset) -> list[Reals]:
+        return run_float_dataset(self.model, dataset)
 
     def add_to(self, result: "hashlib._Hash") -> None:
         add_file(result, self.model)

@@ -26,6 +26,7 @@ from ..terminal.originals import (
 from ..terminal.outputs import add_report, check_output, report_file, write_report
 from ..terminal.progress import progress_bars
 from ..terminal.scheme_options import (
+    AUTO,
     INTEGER_LSTM,
     add_method,
     method_options,
@@ -208,6 +209,11 @@ def _own(
     from ..golden.quantization.norm_ranges import balance
 
     names = [name for name in getattr(args, "scheme", []) if name != INTEGER_LSTM]
+    if AUTO in names:
+        raise UserError(
+            f"--scheme {AUTO}: finds bits for one error and is for `deltaloom quantize`; name a "
+            f"preset, a FILE.toml or {INTEGER_LSTM}"
+        )
     chosen = [(name, read_options(args, name)) for name in names]
     if widths is not None:
         plain = {name: value for name, value in vars(args).items() if name != "scheme"}

@@ -32,6 +32,7 @@ SHARE = Path(pyosys.__file__).parent / "share"
 SYNTHESIS = {"ecp5": "synth_ecp5", "ice40": "synth_ice40 -dsp", "gowin": "synth_gowin -noiopads"}
 NETWORKS = {
     "gru": ([("gru", 5), ("linear", 16)], {"weight_bits": 8}, "multiplier"),
+    "means": ([("ligru_norm_h", 5), ("linear", 16)], {"weight_bits": 8}, "multiplier"),
 }
 FRAMES = [make_frames(3, 14), make_frames(3, 10, seed=1)]
 PASSED = "PASS: 384 words of 24 frames"

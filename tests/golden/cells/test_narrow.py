@@ -62,6 +62,6 @@ def test_every_word_is_that_of_int64(kind):
             np.testing.assert_array_equal(one, other)
         if cell.middle is not None:
             source = step.source(taken(cell, step, p), inputs)
-            np.testing.assert_array_equal(source, cell.middle(saturated, state))
+            np.testing.assert_array_equal(source, cell.middle(saturated, state, Numbers()))
         for name, value in inputs.items():  # nothing is written over what it is given
             np.testing.assert_array_equal(value, before[name])

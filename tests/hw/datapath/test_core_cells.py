@@ -6,7 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from deltaloom.golden.cells import CELLS
+from deltaloom.golden.cells import CELLS, describe, registry
+from deltaloom.golden.cells.values import GATE, H, rshr, sat16, tanh
+from deltaloom.golden.engines.engine import StepModel
 from deltaloom.golden.engines.engine import run as run_golden
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.models.synthetic import make_frames, make_network, make_path
@@ -293,6 +295,33 @@ def test_states_of_a_network_without_vectors_have_words_where_others_do():
     many = tuple(name for name in HARDWARE if "_norm_" not in name)  # 32 fit at most
     config = replace(derive_config(network, word_bits=32), cells=many)
     check_core(network, sequences(network, 3, 1), config=config)
+
+
+def test_each_of_two_stages_finds_its_own_vector_in_a_units_word():
+    """And a source that is made of vectors is shifted by their exponent, in each engine."""
+    stages = ("two_a", "two_b")
+
+    @describe(x="z n", h="z", rh="n", bounded=True, candidate="n", stages=stages)
+    def two(z, n, h, v_a, v_b):
+        z_b = tanh(sat16(z + rshr(v_a * 1, GATE)))
+        return {
+            "rh": rshr(z_b * h, H),
+            "h": rshr(tanh(sat16(n + rshr(v_b * 1, GATE))) * tanh(z), H),
+        }
+
+    registry.register(two)
+    try:
+        assert {stage.vectors for stage in two.stages} == {("v_a", "v_b")}
+        network = make_network([("two", 5)], 3, threshold=2)
+        check_core(network, sequences(network, 3, 2), word_bits=32)
+        frames = make_frames(3, 4, seed=1)
+        model, (result,) = StepModel(network), run_golden(network, [frames])
+        np.testing.assert_array_equal(result.outputs, [model.step(frame) for frame in frames])
+        wide = replace(network.layers[0], vector_shift=18)  # e_v of 0
+        (other,) = run_golden(replace(network, layers=(wide,)), [frames])
+        assert (other.outputs != result.outputs).any()
+    finally:
+        registry._cells.pop("two")
 
 
 def refused(network, message):

@@ -7,7 +7,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 
 from deltaloom.golden.cells.steps import mean, one_over
-from deltaloom.hw.datapath.turns.unit_mean import Reciprocal, UnitMean, division_cycles
+from deltaloom.hw.datapath.turns.unit_mean import Reciprocal, UnitMean, division_cycles, sum_cycles
 from deltaloom.sim.testing.streams import run, set_value
 
 
@@ -45,6 +45,8 @@ def measured(layers, bits, width):
                 set_value(ctx, dut.mean.first, int(at == 0))
                 await ctx.tick()
             set_value(ctx, dut.mean.there, 0)
+            for _ in range(1, sum_cycles(width)):
+                await ctx.tick()
             set_value(ctx, dut.reciprocal.start, 1)
             waited = 0
             while not ctx.get(dut.reciprocal.done):

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Layers whose cells take means over their units, in the core: turns, stalls, sizes."""
+
+import gc
+
+import numpy as np
+import pytest
+
+from deltaloom.golden.cells import CELLS, describe, registry
+from deltaloom.golden.cells.values import GATE, H, mean, rshr, sat16, tanh
+from deltaloom.golden.models.synthetic import Shape, make_frames, make_network
+from deltaloom.hw.compiler.compile import compile_network
+from deltaloom.hw.compiler.fit import derive_config
+from deltaloom.hw.datapath.turns.means import Use, accumulators, divided_alike
+from deltaloom.hw.datapath.turns.turns import Turns
+from deltaloom.hw.datapath.units.words import cell_word
+from deltaloom.sim.testing.core import check_core
+
+
+@pytest.fixture
+def uneven():
+    """A cell in whose first turn one sum is of one value a unit, and one of three."""
+
+    @describe(x="a b", h="a", bounded=True, candidate="a", name="uneven")
+    def cell(a, b, v_a):
+        one, three = mean(a), mean(a, b, sat16(a - b))
+        again = mean(rshr(tanh(sat16(a - one)) * v_a, GATE))
+        return {"h": rshr(tanh(sat16(b - three + again)) * tanh(a), H)}
+
+    registry.register(cell)
+    yield cell
+    registry._cells.pop("uneven")
+
+
+def check(shape, *, inputs=3, lengths=(3, 2), **options):
+    network = make_network(shape, inputs, threshold=2, c_exponent=1)
+    config = derive_config(network, frames=max(lengths), **options)
+    frames = [make_frames(inputs, n, seed=n, smooth=0.6) for n in lengths]
+    check_core(network, frames, config=config, idle=0.1, stall=0.5)
+
+
+@pytest.mark.parametrize("units", [1, 2, 4])
+def test_sums_of_different_counts_in_one_turn(uneven, units):
+    assert [sorted(turn.values()) for turn in uneven.stages[0].turns] == [[1, 3], [1]]
+    assert divided_alike(accumulators(["uneven"])) == [[0], [1]]
+    check([("uneven", 7), ("uneven", 1), ("gru", 3)], word_bits=32, drain_rows=4, cell_units=units)
+
+
+def test_sums_share_a_division_where_they_are_divided_alike_in_each_turn():
+    assert divided_alike(accumulators(["lstm_norm", "linear"])) == [[0, 1, 2, 3]]
+    assert divided_alike(accumulators(["gru_norm", "gru_norm_xh"])) == [[0, 1]]
+    first = [Use(0, 0, "a", 1, 0), Use(0, 1, "b", 2, 0)]
+    assert divided_alike([first, [Use(0, 1, "c", 1, 0)], [Use(0, 0, "d", 1, 0)]]) == [[0, 2], [1]]
+
+
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        ([("layer_norm", 1)], {"word_bits": 32}),
+        ([("layer_norm", 37), ("ligru", 3), ("layer_norm", 2)], {"word_bits": 64, "cell_units": 4}),
+        ([("ligru_norm_h", 13), ("gru_norm", 5)], {"word_bits": 64, "cell_units": 2}),
+        pytest.param(
+            [("lstm_norm_xh_c", 33), ("lstm_norm", 129)],
+            {"word_bits": 64, "cell_units": 4, "output_elements": 4},
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_layers_of_any_size(shape, options):
+    check(shape, **options)
+
+
+def test_both_directions_and_first_states():
+    shape = [Shape(kind="gru_norm", units=5, both=True), Shape(kind="layer_norm", units=10)]
+    shape += [Shape(kind="lstm_norm_all", units=3, initial=True)]
+    check(shape, word_bits=32)
+
+
+def test_a_layers_epsilon_must_be_one_number():
+    network = make_network([("ligru_norm", 5)], 3)
+    network.layers[0].vectors["epsilon_x"][2] += 1
+    with pytest.raises(Exception, match=r"ligru_norm0: epsilon_x is -?\d+\.\.-?\d+ over the units"):
+        compile_network(network, derive_config(network, word_bits=32))
+
+
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+def test_the_gap_is_checked():
+    word = cell_word(4, cells=("layer_norm",), state_depth=4)
+    with pytest.raises(ValueError, match="gap must be at least 3, got 2"):
+        Turns(cells=("layer_norm",), unit=word, slots=1, depth=4, gap=2)
+    gc.collect()  # it is never elaborated
+
+
+def test_every_cell_with_means_says_so():
+    for cell in CELLS.values():
+        assert cell.takes_means == bool(cell.stages[0].turns)
+        assert np.all([count > 0 for turn in cell.stages[0].turns for count in turn.values()])
