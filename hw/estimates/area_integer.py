@@ -24,7 +24,7 @@ LOOKUP = Area(luts=100, flip_flops=83)
 """A table of every word, without its multiplier and its block RAMs."""
 FLOATS = Area(luts=150, flip_flops=190)
 """A rescaler that rounds as float32 does, too."""
-NORM = Area(luts=1850, flip_flops=260, multipliers=1)
+NORM = Area(luts=1900, flip_flops=320, multipliers=1)
 """The layer normalisation but for its lanes and its memories."""
 NORM_LANE = Area(luts=120, flip_flops=150, multipliers=3)
 """A lane of it but for its rescalers."""
