@@ -15,12 +15,13 @@ import numpy as np
 from ..arithmetic import Ints, Reals
 from ..data import Dataset
 from ..errors import UserError
+from ..models.float_model import FloatModel
 from ..quantization.calibration import Progress, ignore_progress
 from .arithmetic import away_from_zero, clamp
 from .constants import F32
 from .float_engine import Range, Ranges, observe
 from .float_layers import FloatLinear, FloatLstm
-from .float_network import FloatNetwork
+from .float_network import FloatNetwork, floats_of
 from .layers import LEAST_CELL, MOST_CELL, Affine, IntegerLinear, IntegerLstm, Layer
 from .network import IntegerNetwork
 
@@ -31,18 +32,20 @@ NORM_UNIT = F32(2.0**-10)
 
 
 def quantize(
-    network: FloatNetwork,
+    model: FloatModel | FloatNetwork,
     calibration: Dataset,
     progress: Progress = ignore_progress,
     *,
     rows: bool = True,
     corrected: bool = False,
 ) -> IntegerNetwork:
-    """The integer network, with the ranges that the float one has on `calibration`, and its label
-    names where the network has none.
+    """The integer network, with the ranges that the model has on `calibration`, and its label
+    names where the model has none.
 
-    rows, corrected: see `quantize_with`. Raises UserError where data and network do not fit.
+    rows, corrected: see `quantize_with`. Raises UserError where data and model do not fit, or for
+    a layer that integer-only LSTMs do not have.
     """
+    network = floats_of(model)
     ranges = observe(network, calibration, progress)
     found = quantize_with(network, ranges, rows=rows, corrected=corrected)
     fits = not found.labels and len(calibration.label_names) == found.outputs
