@@ -141,6 +141,11 @@ def test_links(page):
     assert broken_links(ROOT / page) == []
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_nothing_is_still_to_be_written(page):
+    assert placeholders((ROOT / page).read_text("utf-8")) == []
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])
 def test_named_files(page):
     assert missing_files((ROOT / page).read_text("utf-8")) == []
