@@ -46,6 +46,20 @@ def test_sums_of_different_counts_in_one_turn(uneven, units):
     check([("uneven", 7), ("uneven", 1), ("gru", 3)], word_bits=32, drain_rows=4, cell_units=units)
 
 
+def test_an_epsilon_with_its_exponent_and_no_other_vector():
+    """The unit's word has no vector, and the shift that goes with them all the same."""
+
+    @describe(x="a", bounded=True, name="scaled")
+    def scaled(a, epsilon_a):
+        return {"h": tanh(sat16(a - mean(a) + rshr(epsilon_a * 1, GATE)))}
+
+    registry.register(scaled)
+    try:
+        check([("scaled", 5), ("gru", 3)], word_bits=32)
+    finally:
+        registry._cells.pop("scaled")
+
+
 def test_sums_share_a_division_where_they_are_divided_alike_in_each_turn():
     assert divided_alike(accumulators(["lstm_norm", "linear"])) == [[0, 1, 2, 3]]
     assert divided_alike(accumulators(["gru_norm", "gru_norm_xh"])) == [[0, 1]]
