@@ -12,7 +12,7 @@ from ..arithmetic import Reals
 from ..data import Dataset
 from ..engines.packed import Packing
 from ..errors import UserError
-from ..quantization.calibration import Progress, ignore_progress
+from ..quantization.calibration import Progress, check_calibration, ignore_progress
 from .float_layers import FloatAny, FloatLinear, FloatLstm, FloatStep, float_step
 from .float_network import FloatNetwork
 from .float_states import FloatState, first_float_state, first_reals
@@ -163,9 +163,7 @@ def observe(
 
     LiteRT's own calibrator goes on from sequence to sequence unless it is reset before each.
     """
-    data.check_width(network.inputs)
-    if not data.frames:
-        raise UserError("calibration data: no frames; give some typical sequences")
+    check_calibration(data, network.inputs)
     ranges = tuple(
         Ranges(gates=tuple(Range() for _ in layer.gates))
         if isinstance(layer, FloatLstm) and layer.norm is not None
