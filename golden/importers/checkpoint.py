@@ -238,6 +238,5 @@ def _stages_of_tensors(
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
     stages = settled(modules, config.backwards if config else ())
-    epsilon_said, order_said = options.norm_epsilon is not None, bool(order)
-    notes = norm_notes(modules, epsilon_said=epsilon_said, order_said=order_said)
+    notes = norm_notes(modules, epsilon=options.norm_epsilon, order_said=bool(order))
     return stages, embedding, () if graph is not None else tuple(notes)

@@ -184,7 +184,7 @@ def test_equals_its_source(form, how, load):
         (note,) = model.notes
         assert note.startswith("equals PyTorch")
         return
-    epsilon, order = (note.removeprefix("layer normalization: ") for note in model.notes)
+    *_, epsilon, order = (note.removeprefix("layer normalization: ") for note in model.notes)
     assert epsilon == "epsilon is taken to be 1e-05; --norm-epsilon says another"
     assert order.startswith("the order is taken to be ")
 
@@ -197,6 +197,35 @@ def test_a_program_tells_each_epsilon(load):
     told = [v for layer in model.layers for v in layer.vectors.items()]
     found = [float(v[0]) + LEAST for name, v in told if name == "epsilon_y"]
     np.testing.assert_allclose(found, [1e-3, 0.02], rtol=1e-4)
+
+
+LOOK_ALIKES = {
+    "GroupNorm": lambda: nn.GroupNorm(3, UNITS),
+    "BatchNorm": lambda: nn.BatchNorm1d(UNITS, track_running_stats=False),
+    "LayerNorm": norm,
+}
+
+
+@pytest.mark.parametrize("kind", LOOK_ALIKES)
+def test_what_looks_like_a_layer_norm_is_said_to_be_taken_for_one(kind, load):
+    made = LOOK_ALIKES[kind]
+    network = Chain(rnn=recurrent("LSTM"), n1=made(), rnn2=recurrent("GRU", UNITS), n2=made())
+    notes = load(network).notes
+    assert notes[0] == (
+        "layer normalization: n1, n2 are taken to be LayerNorm; GroupNorm, and BatchNorm without "
+        "running statistics, have the same tensors and would give other outputs"
+    )
+    named = Chain(rnn=recurrent("LSTM"), layer_norm=made())
+    assert "taken to be LayerNorm" not in "".join(load(named).notes)
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 1e-30])
+def test_an_epsilon_below_the_least_is_said_to_be_that(epsilon, load):
+    network = made("between and after")
+    notes = load(network, norm_epsilon=epsilon).notes
+    text = f"layer normalization: epsilon is taken to be 6e-08, not {epsilon:g}: the least there is"
+    assert notes[0] == text
+    assert "epsilon" not in "".join(load(network, norm_epsilon=6e-8).notes)
 
 
 def test_epsilon_of_a_state_dict_is_said(load, refused_line):
