@@ -22,7 +22,7 @@ from .epsilons import norm_notes, with_epsilon_of_all, with_epsilons_in_order
 from .folding import with_norms_folded
 from .keras.check import check as check_keras
 from .keras.config import Configured, notes_of
-from .modules import find_modules, with_nonlinearity
+from .modules import Module, find_modules, with_nonlinearity
 from .onnx.graph import SUFFIX as ONNX_SUFFIX
 from .onnx.graph import Part, read_part
 from .options import NOTHING_SAID, ImportOptions
@@ -207,6 +207,17 @@ def _with_sides(file: Path, model: FloatModel, part: Part, options: ImportOption
     return Imported(model, before, after, tuple(part.where()), notes)
 
 
+def _chained(modules: list[Module], *, ordered: bool) -> list[Module]:
+    """The modules in order. Raises UserError where there is none, or they are parts of a cell."""
+    try:
+        found = chain(modules, ordered=ordered)
+    except UserError:
+        check_cells(modules, chained=False)
+        raise
+    check_cells(found, chained=True)
+    return found
+
+
 def _stages_of_tensors(
     file: Path, stored: Stored, order: Sequence[str], options: ImportOptions
 ) -> tuple[list[Stage], Embedding | None, tuple[str, ...]]:
@@ -221,7 +232,6 @@ def _stages_of_tensors(
         if config is None:
             tensors, embedding = take_embedding(options.wanted(stored.arrays), options)
             modules = find_modules(tensors, options)
-            check_cells(modules)
             modules = [with_nonlinearity(module, said) for module in modules]
         else:
             modules, embedding = configured(config, stored.arrays, options)
@@ -229,8 +239,10 @@ def _stages_of_tensors(
             modules = with_recurrent_norm(modules)
         if order:
             modules = named_order(modules, order)
+        elif config is not None:
+            modules = chain(modules, ordered=stored.ordered, told=True)
         else:
-            modules = chain(modules, ordered=stored.ordered, told=config is not None)
+            modules = _chained(modules, ordered=stored.ordered)
         if isinstance(graph, Program):
             modules = with_bare_norms(modules, graph.calls)
             modules = with_epsilons_in_order(modules, graph.epsilons)

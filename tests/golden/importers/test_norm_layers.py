@@ -199,6 +199,41 @@ def test_a_program_tells_each_epsilon(load):
     np.testing.assert_allclose(found, [1e-3, 0.02], rtol=1e-4)
 
 
+def around(kind):
+    """Linear layers before and behind a recurrent one, as wide as a cell's matrices."""
+    return Chain(
+        fc_in=nn.Linear(INPUTS, 2 * UNITS),
+        ln=norm(2 * UNITS),
+        rnn=recurrent(kind, 2 * UNITS),
+        fc_out=nn.Linear(UNITS, 2 * UNITS),
+    )
+
+
+@pytest.mark.parametrize("order", [(), ("fc_in", "ln", "rnn", "fc_out")])
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_linear_layers_around_a_recurrent_one_are_no_cell(kind, order, load):
+    torch.manual_seed(1)
+    network = around(kind).eval()
+    model = load(network, order=order)
+    assert [layer.kind for layer in model.layers] == ["layer_norm", kind.lower(), "linear"]
+    assert_equal(model, network)
+
+
+def test_an_order_says_that_layers_are_no_cell(load, refused_line):
+    torch.manual_seed(1)
+    network = Chain(
+        rnn=recurrent("LSTM"),
+        ln=norm(),
+        a=nn.Linear(UNITS, 2 * UNITS),
+        b=nn.Linear(2 * UNITS, UNITS),
+        c=nn.Linear(UNITS, 2 * UNITS),
+    ).eval()
+    line = refused_line(load, network)
+    assert line.startswith("a (9 -> 18) and c (9 -> 18) stand beside ln, as in a recurrent cell")
+    assert line.endswith("layers one after the other, say so with --order FIRST,SECOND,...")
+    assert_equal(load(network, order=("rnn", "ln", "a", "b", "c")), network)
+
+
 LOOK_ALIKES = {
     "GroupNorm": lambda: nn.GroupNorm(3, UNITS),
     "BatchNorm": lambda: nn.BatchNorm1d(UNITS, track_running_stats=False),
