@@ -32,9 +32,9 @@ from .tensors.files import KERAS, Stored, read_tensors
 from .tensors.sru import without_input_skip
 from .tflite.read import SUFFIX as TFLITE_SUFFIX
 from .tflite.read import read_tflite
-from .torchscript import Program
+from .torchscript import Program, check_operations
 from .torchscript import check as check_program
-from .unknown_cells import check_cells
+from .unknown_cells import check_cells, has_normed_cell
 
 __all__ = ["ImportOptions", "Imported", "import_checkpoint", "read_checkpoint"]
 
@@ -232,6 +232,8 @@ def _stages_of_tensors(
         if config is None:
             tensors, embedding = take_embedding(options.wanted(stored.arrays), options)
             modules = find_modules(tensors, options)
+            if isinstance(graph, Program):
+                check_operations(graph, cells=any(map(has_normed_cell, modules)))
             modules = [with_nonlinearity(module, said) for module in modules]
         else:
             modules, embedding = configured(config, stored.arrays, options)

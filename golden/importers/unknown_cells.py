@@ -8,7 +8,7 @@ from ..errors import UserError
 from .modules import Module
 from .norm_places import is_norm
 
-__all__ = ["check_cells"]
+__all__ = ["check_cells", "has_normed_cell"]
 
 _GATES = (2, 3, 4)
 """How many times its units a cell's matrices may have as rows."""
@@ -60,6 +60,12 @@ def _between_recurrent(modules: Sequence[Module], parent: str) -> list[list[Modu
         else:
             parts[-1].append(module)
     return parts
+
+
+def has_normed_cell(module: Module) -> bool:
+    """Whether one of its layers is a recurrent cell with layer normalization."""
+    layers = [layer for stage in module.stages for layer in stage.layers]
+    return any(layer.cell.state and layer.cell.norms for layer in layers)
 
 
 def _has_state(module: Module) -> bool:
