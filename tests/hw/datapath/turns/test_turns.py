@@ -5,7 +5,8 @@ import gc
 
 import pytest
 
-from deltaloom.golden.cells import CELLS
+from deltaloom.golden.cells import CELLS, describe, registry
+from deltaloom.golden.cells.values import GATE, mean, rshr, sat16, tanh
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.models.synthetic import Shape, make_frames, make_network
 from deltaloom.hw.compiler.compile import compile_network
