@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import storage
 from ..arithmetic import Reals
+from ..cells.norm import LEAST, PREFIX
 from ..checks import check
 from ..errors import UserError
 from ..models import graph
@@ -173,6 +174,10 @@ def _lstm(layer: FloatLayer, projection: FloatLayer | None) -> FloatLstm:
             for what in ("gain", "bias")
         )
         given["norm"] = given["norm"].astype(np.float64)
+        given["epsilons"] = tuple(
+            max(float(layer.vectors[f"{PREFIX}{gate}"].max()), 0.0) + LEAST
+            for gate in layer.cell.gates
+        )
     return FloatLstm(
         name=layer.name,
         gates=layer.cell.gates,
