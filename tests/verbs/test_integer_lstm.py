@@ -281,6 +281,9 @@ def test_finetuning_refuses_by_name(run):
         "verbs but `deltaloom quantize` and `finetune` take it: choose its thresholds with "
         "`deltaloom tune`, or quantize the float model with another scheme\n"
     )
+    run("quantize model --data data.npz -o own")
+    code, _, err = run("finetune own --model net --data data.npz --tune-data data.npz -o out")
+    assert code == 2 and "--model: net holds an integer-only LSTM network, a float model" in err
 
 
 def test_sweep_beside_our_own_arithmetic(run, place):

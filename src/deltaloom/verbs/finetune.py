@@ -104,6 +104,7 @@ class Finetune:
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.data import Dataset
         from ..golden.evaluation.metrics import metric_of
+        from ..golden.evaluation.networks import check_float
         from ..golden.models.float_model import FloatModel
         from ..golden.models.network import Network
         from ..training.options import Options, check_torch
@@ -117,7 +118,9 @@ class Finetune:
         check_torch()
         from ..training.finetune import finetune, threads
 
-        network, model = Network.load(args.network), FloatModel.load(args.model)
+        network = Network.load(args.network)
+        check_float("--model", args.model)
+        model = FloatModel.load(args.model)
         data, tuning = Dataset.load(args.data), Dataset.load(args.tune_data)
         metric = next(iter(read_metrics(args)), None) or metric_of(tuning)
         with _progress(metric.title) as show, threads(args.threads):
