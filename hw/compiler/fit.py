@@ -55,7 +55,7 @@ def derive_config(
     ----------
     word_bits: None picks 256, and two words of the chip where the weights are in an SDRAM
     drain_rows: None picks the largest divisor of the lanes up to 8
-    norm_lanes: None picks as many as cell_units, where gates are normalised
+    norm_lanes: None picks as many as cell_units, where gates are normalised; elsewhere it is None
     frames: the longest sequence, for networks with backward layers
     near_bytes: of weights that are on the chip though the others are in an SDRAM, in whole
         words: at least one, or none
@@ -86,6 +86,11 @@ def derive_config(
     cells = tuple(dict.fromkeys(stage.cell for one in outlines for stage in one.stages))
     if norm_lanes is None:
         norm_lanes = cell_units if reads(cells, "norm") else 1
+    elif not reads(cells, "norm"):
+        raise UserError(
+            f"norm_lanes: {norm_lanes} is not possible, it is for integer-only LSTMs with layer "
+            "normalization; leave it out"
+        )
     # What a plan depends on; the sizes, which it leads to, follow.
     shape = AcceleratorConfig(
         word_bits=bits,
