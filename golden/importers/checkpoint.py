@@ -22,7 +22,7 @@ from .epsilons import norm_notes, with_epsilon_of_all, with_epsilons_in_order
 from .folding import with_norms_folded
 from .keras.check import check as check_keras
 from .keras.config import Configured, notes_of
-from .modules import find_modules, with_nonlinearity
+from .modules import Module, find_modules, with_nonlinearity
 from .onnx.graph import SUFFIX as ONNX_SUFFIX
 from .onnx.graph import Part, read_part
 from .options import NOTHING_SAID, ImportOptions
@@ -32,9 +32,9 @@ from .tensors.files import KERAS, Stored, read_tensors
 from .tensors.sru import without_input_skip
 from .tflite.read import SUFFIX as TFLITE_SUFFIX
 from .tflite.read import read_tflite
-from .torchscript import Program
+from .torchscript import Program, check_operations
 from .torchscript import check as check_program
-from .unknown_cells import check_cells
+from .unknown_cells import check_cells, has_normed_cell
 
 __all__ = ["ImportOptions", "Imported", "import_checkpoint", "read_checkpoint"]
 
@@ -207,6 +207,17 @@ def _with_sides(file: Path, model: FloatModel, part: Part, options: ImportOption
     return Imported(model, before, after, tuple(part.where()), notes)
 
 
+def _chained(modules: list[Module], *, ordered: bool) -> list[Module]:
+    """The modules in order. Raises UserError where there is none, or they are parts of a cell."""
+    try:
+        found = chain(modules, ordered=ordered)
+    except UserError:
+        check_cells(modules, chained=False)
+        raise
+    check_cells(found, chained=True)
+    return found
+
+
 def _stages_of_tensors(
     file: Path, stored: Stored, order: Sequence[str], options: ImportOptions
 ) -> tuple[list[Stage], Embedding | None, tuple[str, ...]]:
@@ -221,7 +232,8 @@ def _stages_of_tensors(
         if config is None:
             tensors, embedding = take_embedding(options.wanted(stored.arrays), options)
             modules = find_modules(tensors, options)
-            check_cells(modules)
+            if isinstance(graph, Program):
+                check_operations(graph, cells=any(map(has_normed_cell, modules)))
             modules = [with_nonlinearity(module, said) for module in modules]
         else:
             modules, embedding = configured(config, stored.arrays, options)
@@ -229,8 +241,10 @@ def _stages_of_tensors(
             modules = with_recurrent_norm(modules)
         if order:
             modules = named_order(modules, order)
+        elif config is not None:
+            modules = chain(modules, ordered=stored.ordered, told=True)
         else:
-            modules = chain(modules, ordered=stored.ordered, told=config is not None)
+            modules = _chained(modules, ordered=stored.ordered)
         if isinstance(graph, Program):
             modules = with_bare_norms(modules, graph.calls)
             modules = with_epsilons_in_order(modules, graph.epsilons)
@@ -238,6 +252,5 @@ def _stages_of_tensors(
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
     stages = settled(modules, config.backwards if config else ())
-    epsilon_said, order_said = options.norm_epsilon is not None, bool(order)
-    notes = norm_notes(modules, epsilon_said=epsilon_said, order_said=order_said)
+    notes = norm_notes(modules, epsilon=options.norm_epsilon, order_said=bool(order))
     return stages, embedding, () if graph is not None else tuple(notes)

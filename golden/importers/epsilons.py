@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The epsilon of norms, which tensors do not tell, and what is said of that."""
+"""The epsilon of norms, which tensors do not tell, and what is said of norms that were taken."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -9,7 +9,7 @@ from ..cells.norm import LEAST, PREFIX
 from ..errors import UserError
 from .modules import MOST_LISTED, Module
 from .norm_places import is_norm
-from .tensors.layer_norm import checked_epsilon, with_epsilon
+from .tensors.layer_norm import checked_epsilon, names_layer_norm, with_epsilon
 
 __all__ = ["norm_notes", "with_epsilon_of_all", "with_epsilons_in_order"]
 
@@ -27,18 +27,35 @@ def with_epsilon_of_all(modules: Sequence[Module], epsilon: float | None) -> lis
     return [_with(module, epsilon) for module in modules]
 
 
-def norm_notes(modules: Sequence[Module], *, epsilon_said: bool, order_said: bool) -> list[str]:
-    """What norms are taken to be, as tensors do not tell it, in sentences."""
+def norm_notes(modules: Sequence[Module], *, epsilon: float | None, order_said: bool) -> list[str]:
+    """What norms are taken to be, as tensors do not tell it, in sentences.
+
+    epsilon: that was said, or None.
+    """
     notes = []
+    unsure = [module.name for module in modules if is_norm(module)]
+    unsure = [name for name in unsure if not names_layer_norm(name)]
+    if unsure:
+        verb = "is" if len(unsure) == 1 else "are"
+        notes.append(
+            f"{_listed(unsure)} {verb} taken to be LayerNorm; GroupNorm, and BatchNorm without "
+            "running statistics, have the same tensors and would give other outputs"
+        )
     found = sorted({e for module in modules for e in _found(module)})
-    if found and not epsilon_said:
+    if found and epsilon is None:
         text = " and ".join(f"{e:g}" for e in found)
         notes.append(f"epsilon is taken to be {text}; --norm-epsilon says another")
+    if epsilon is not None and epsilon < LEAST:
+        notes.append(f"epsilon is taken to be {LEAST:.2g}, not {epsilon:g}: the least there is")
     if any(map(is_norm, modules)) and not order_said:
-        order = ", ".join(module.name for module in modules[:MOST_LISTED])
-        order += f" and {len(modules) - MOST_LISTED} more" if len(modules) > MOST_LISTED else ""
+        order = _listed([module.name for module in modules])
         notes.append(f"the order is taken to be {order}; --order says another")
     return [f"layer normalization: {note}" for note in notes]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return ", ".join(names[:MOST_LISTED]) + more
 
 
 def with_epsilons_in_order(modules: Sequence[Module], told: Sequence[float]) -> list[Module]:

@@ -10,7 +10,7 @@ import importlib
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,11 @@ _KNOWN = """
     Bool Int Float ScalarImplicit __contains__ __getitem__ __is__ __isnot__ __not__ add add_ addmm
     append cat chunk clone contiguous detach dim div dropout dropout_ embedding eq expand flatten
     format ge gru gt hardsigmoid hardsigmoid_ layer_norm le len linear list log_softmax lstm lt
-    matmul mean mm mul mul_ ne neg numel permute pow relu relu_ reshape reverse rnn_relu rnn_tanh
-    rsqrt rsub select sigmoid sigmoid_ size slice softmax split sqrt squeeze stack std sub t tanh
-    tanh_ to transpose unbind unsqueeze var view warn zeros zeros_like
+    matmul mm mul ne numel permute relu relu_ reshape rnn_relu rnn_tanh select sigmoid sigmoid_ size
+    slice softmax squeeze stack sub t tanh tanh_ to transpose unsqueeze view warn zeros zeros_like
 """
+_OF_CELLS = "mean mul_ neg pow reverse rsqrt rsub split sqrt std unbind var"
+"""Of cells with layer normalization that are written out, and of loops over their steps."""
 RECURRENT, LINEAR, NORM, BARE = "recurrent", "linear", "norm", "bare norm"
 """What a program calls; the last is a norm without parameters."""
 _CALLS = {
@@ -38,7 +39,7 @@ _CALLS = {
     **dict.fromkeys(("aten::linear", "aten::addmm"), LINEAR),
     "aten::layer_norm": NORM,
 }
-_ATEN = frozenset(_KNOWN.split())
+_ATEN, _ATEN_OF_CELLS = frozenset(_KNOWN.split()), frozenset(_OF_CELLS.split())
 _UNSAFE = ("prim::PythonOp", "prim::fork", "prim::rpc_async", "prim::rpc_sync", "prim::rpc_remote")
 
 
@@ -88,7 +89,10 @@ def is_program(file: Path) -> bool:
 
 
 def read_program(file: Path, budget: Budget) -> tuple[dict[str, np.ndarray], Program]:
-    """The weights by name, and the program. Raises UserError for one that does other things."""
+    """The weights by name, and the program. Raises UserError for one that does other things.
+
+    What cells with layer normalization do is taken here; see `check_operations`.
+    """
     torch = importlib.import_module("torch")
     try:
         _check_sources(file, budget)
@@ -101,14 +105,24 @@ def read_program(file: Path, budget: Budget) -> tuple[dict[str, np.ndarray], Pro
     except Exception as error:  # torch's own errors have no common base
         line = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"not a whole TorchScript file ({line}); save it anew") from error
-    other = sorted(name for name in operations if not _is_known(name))
+    program = Program(torch, module, operations)
+    check_operations(program, cells=True)
+    return weights, program
+
+
+def check_operations(program: Program, *, cells: bool) -> None:
+    """Raise UserError, which names them, for operations that layers do not have.
+
+    cells: whether there are cells with layer normalization, which are written out.
+    """
+    known = _ATEN | _ATEN_OF_CELLS if cells else _ATEN
+    other = sorted(name for name in program.operations if not _is_known(name, known))
     if other:
         raise UserError(
             f"a TorchScript program with {', '.join(other)}, which is not run; export it to ONNX, "
             "where a part can be chosen, or save its weights alone: "
             "torch.save(torch.jit.load(FILE).state_dict(), NEW)"
         )
-    return weights, Program(torch, module, operations)
 
 
 def _check_sources(file: Path, budget: Budget) -> None:
@@ -136,9 +150,9 @@ def _nodes(graph: Any) -> Iterator[Any]:
             yield from _nodes(block)
 
 
-def _is_known(name: str) -> bool:
+def _is_known(name: str, known: Collection[str]) -> bool:
     space, _, operation = name.partition("::")
-    return (space == "aten" and operation in _ATEN) or (space == "prim" and name not in _UNSAFE)
+    return (space == "aten" and operation in known) or (space == "prim" and name not in _UNSAFE)
 
 
 def check(model: FloatModel, program: Program) -> str:

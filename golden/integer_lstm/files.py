@@ -113,6 +113,8 @@ def _layer(
             entry[name] = Affine(float(scale), zero)
     if "gates" in entry:
         entry["gates"] = stored_texts("gates", entry["gates"])
+    if "epsilons" in entry:
+        entry["epsilons"] = tuple(map(float, entry["epsilons"]))
     read = _real if kind.__name__.startswith("Float") else _codes
     if "initial" in entry:
         names = stored_texts("initial", entry["initial"])

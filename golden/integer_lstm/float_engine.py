@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The float network over many sequences at once, and the ranges that calibration takes of it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -12,8 +13,8 @@ from ..arithmetic import Reals
 from ..data import Dataset
 from ..engines.packed import Packing
 from ..errors import UserError
-from ..quantization.calibration import Progress, ignore_progress
-from .float_layers import FloatAny, FloatLinear, FloatLstm, FloatStep, float_step
+from ..quantization.calibration import Progress, check_calibration, ignore_progress
+from .float_layers import EPSILON, FloatAny, FloatLinear, FloatLstm, FloatStep, float_step
 from .float_network import FloatNetwork
 from .float_states import FloatState, first_float_state, first_reals
 
@@ -64,6 +65,31 @@ class Range:
     def reach(self) -> float:
         """The largest magnitude."""
         return max(abs(self.low), abs(self.high))
+
+
+@dataclass(slots=True)
+class GateRange(Range):
+    """A range of a gate's sums before their normalisation, and what LiteRT's epsilon would change.
+
+    epsilon: the network's own.
+    """
+
+    epsilon: float = EPSILON
+    lost: float = 0.0
+    kept: float = 0.0
+
+    def see(self, what: str, values: np.ndarray) -> None:
+        """values: [n, N], a frame a row."""
+        Range.see(self, what, values)
+        variance = values.var(axis=1)
+        kept = np.sqrt(variance / (variance + self.epsilon))
+        self.lost += float(np.square(np.sqrt(variance / (variance + EPSILON)) - kept).sum())
+        self.kept += float(np.square(kept).sum())
+
+    @property
+    def loss(self) -> float:
+        """How far normalised values would be off, over their own size; root mean squares."""
+        return math.sqrt(self.lost / self.kept) if self.kept else 0.0
 
 
 @dataclass(slots=True)
@@ -156,6 +182,11 @@ def _see(layer: FloatLstm, seen: Observer, step: FloatStep) -> None:
         each.see(f"{layer.name} gate {layer.gates[g]}", step.sums[:, g])
 
 
+def _gate_ranges(layer: FloatLstm) -> tuple[GateRange, ...]:
+    epsilons = layer.epsilons or (EPSILON,) * len(layer.gates)
+    return tuple(GateRange(epsilon=epsilon) for epsilon in epsilons)
+
+
 def observe(
     network: FloatNetwork, data: Dataset, progress: Progress = ignore_progress
 ) -> tuple[Ranges, ...]:
@@ -163,11 +194,9 @@ def observe(
 
     LiteRT's own calibrator goes on from sequence to sequence unless it is reset before each.
     """
-    data.check_width(network.inputs)
-    if not data.frames:
-        raise UserError("calibration data: no frames; give some typical sequences")
+    check_calibration(data, network.inputs)
     ranges = tuple(
-        Ranges(gates=tuple(Range() for _ in layer.gates))
+        Ranges(gates=_gate_ranges(layer))
         if isinstance(layer, FloatLstm) and layer.norm is not None
         else Ranges()
         for layer in network.layers

@@ -18,7 +18,7 @@ from .layers import ACTIVATIONS, check_clip
 from .shape import COUPLED, GATES, LstmShape
 
 EPSILON = 1e-8
-"""What is added to a variance, as in LiteRT."""
+"""What is added to a variance, as in LiteRT, where a layer says nothing else."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +31,7 @@ class FloatLstm(LstmShape):
     weights, recurrent: [G, N, inputs], [G, N, K]. bias: [G, N].
     peephole: [P, N] of the gates i, f, o that there are; or None.
     norm: [G, N], the factors of the normalised gates; or None.
+    epsilons: [G], what is added to the variances of the gates; none: `EPSILON`.
     projection, projection_bias: [K, N] and [K]; or None.
     cell_clip, projection_clip: 0 for none.
     initial: "c" [N] and "h" [K] before a sequence's first step; none: 0.
@@ -43,6 +44,7 @@ class FloatLstm(LstmShape):
     bias: Reals
     peephole: Reals | None = None
     norm: Reals | None = None
+    epsilons: tuple[float, ...] = ()
     projection: Reals | None = None
     projection_bias: Reals | None = None
     cell_clip: float = 0.0
@@ -61,6 +63,12 @@ class FloatLstm(LstmShape):
         check(f"{self.name} outputs", outputs, whole, f"{self.cells}, without a projection")
         orphan = self.projection is None and self.projection_bias is not None
         check(f"{self.name} projection bias", "some", not orphan, "none without a projection")
+        count = len(self.epsilons)
+        fits = count == 0 or (self.norm is not None and count == len(self.gates))
+        check(f"{self.name} epsilons", count, fits, "none, or with a norm one for each gate")
+        for epsilon in self.epsilons:
+            known = 0 <= epsilon < np.inf
+            check(f"{self.name} epsilon", epsilon, known, "0 or more, and finite")
         for what, values, shape in (
             ("weights", self.weights, (*wide, self.inputs)),
             ("recurrent weights", self.recurrent, (*wide, outputs)),
@@ -167,7 +175,8 @@ def _gate(layer: FloatLstm, name: str, p: Reals, c: Reals) -> Reals:
     if layer.norm is None:
         return v
     d = v - v.mean(axis=1, keepdims=True)
-    v = d / np.sqrt(np.mean(d * d, axis=1, keepdims=True) + EPSILON)
+    epsilon = layer.epsilons[at] if layer.epsilons else EPSILON
+    v = d / np.sqrt(np.mean(d * d, axis=1, keepdims=True) + epsilon)
     v = v * layer.norm[at] + layer.bias[at]
     return v
 

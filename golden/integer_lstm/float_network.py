@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import storage
 from ..arithmetic import Reals
+from ..cells.norm import LEAST, PREFIX
 from ..checks import check
 from ..errors import UserError
 from ..models import graph
@@ -80,6 +81,11 @@ class FloatNetwork:
         found = files.load(file, KIND, "deltaloom import", _CELLS)
         with reading(file):
             return cls(**found)
+
+
+def floats_of(model: FloatModel | FloatNetwork) -> FloatNetwork:
+    """A float model of either kind as integer-only LSTMs are made of it; raises as `from_model`."""
+    return model if isinstance(model, FloatNetwork) else from_model(model)
 
 
 def from_model(model: FloatModel) -> FloatNetwork:
@@ -168,6 +174,10 @@ def _lstm(layer: FloatLayer, projection: FloatLayer | None) -> FloatLstm:
             for what in ("gain", "bias")
         )
         given["norm"] = given["norm"].astype(np.float64)
+        given["epsilons"] = tuple(
+            max(float(layer.vectors[f"{PREFIX}{gate}"].max()), 0.0) + LEAST
+            for gate in layer.cell.gates
+        )
     return FloatLstm(
         name=layer.name,
         gates=layer.cell.gates,

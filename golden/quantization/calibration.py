@@ -56,13 +56,21 @@ class LayerStatistics:
 Statistics = tuple[LayerStatistics, ...]
 
 
+def check_calibration(data: Dataset, inputs: int, *, tokens: bool = False) -> None:
+    """Raise UserError for frames that a model of `inputs` does not take, and where there are none.
+
+    tokens: whether the model's frames are indices.
+    """
+    data.check_width(inputs, tokens=tokens)
+    if not data.frames:
+        raise UserError("calibration data: no frames; give some typical sequences")
+
+
 def observe(
     model: FloatModel, calibration: Dataset, progress: Progress = ignore_progress
 ) -> Statistics:
     """Statistics of each layer over the frames of `calibration`; labels are not needed."""
-    calibration.check_width(model.inputs, tokens=model.tokens)
-    if not calibration.frames:
-        raise UserError("calibration data: no frames; give some typical sequences")
+    check_calibration(calibration, model.inputs, tokens=model.tokens)
     rng = np.random.default_rng(0)
     sources = [("x", "h", "rh") if layer.cell.middle else ("x", "h") for layer in model.layers]
     kept: list[dict[str, list[Reals]]] = [{name: [] for name in names} for names in sources]

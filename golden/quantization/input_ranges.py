@@ -18,6 +18,7 @@ from ..arithmetic import Reals
 from ..data import Dataset
 from ..models import graph
 from ..models.float_model import FloatLayer, FloatModel
+from .calibration import check_calibration
 from .clipping import find_clip, step_size, to_codes
 from .exponents import MARGIN
 
@@ -46,8 +47,10 @@ def balance_inputs(model: FloatModel, calibration: Dataset, rule: str = "auto") 
         the products with frames then lose less at 8 bits. A model that has scales already, or that
         adds its frames to an output (an SRU without projection reads them by element, not by
         matrix), or whose frames are tokens, stays as it is.
+
+    Raises UserError for data of another width, and for data without frames.
     """
-    calibration.check_width(model.inputs, tokens=model.tokens)
+    check_calibration(calibration, model.inputs, tokens=model.tokens)
     if rule == "none" or model.input_scale is not None or model.tokens or _adds_frames(model):
         return model
     scales = feature_scales(calibration)

@@ -134,6 +134,16 @@ def test_wrong_data(files, tmp_path, capsys):
     assert "none.npz: no such file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("more", [[], ["--scheme", "auto", "--target-error", "-9"]])
+def test_data_without_frames(files, tmp_path, capsys, more):
+    none = {"features": np.zeros((0, 3), np.float32), "lengths": np.zeros(0, np.int64)}
+    np.savez(tmp_path / "none.npz", **none)
+    assert run(files[0], tmp_path / "none.npz", "-o", tmp_path / "net", *more) == 2
+    error = capsys.readouterr().err
+    assert error == "deltaloom: calibration data: no frames; give some typical sequences\n"
+    assert not (tmp_path / "net").exists()
+
+
 @pytest.fixture
 def gru(tmp_path):
     """MODEL and D: GRU layers a.0 and a.1 of 3 units on 2 inputs, and ten frames."""

@@ -231,3 +231,11 @@ def test_beacons_that_cannot_be(run, error, files, tmp_path):
         assert run(*words((model, calibration, given), tmp_path / "out", *more)) == 2
         assert error().startswith(text)
     assert not (tmp_path / "out" / "evaluations.jsonl").exists()
+
+
+def test_calibration_data_without_frames(files, tmp_path, capsys):
+    none = {"features": np.zeros((0, 4), np.float32), "lengths": np.zeros(0, np.int64)}
+    np.savez(tmp_path / "none.npz", **none)
+    assert cli.main(words((files[0], tmp_path / "none.npz", files[2]), tmp_path / "out")) == 2
+    error = capsys.readouterr().err
+    assert error == "deltaloom: calibration data: no frames; give some typical sequences\n"

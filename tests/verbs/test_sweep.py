@@ -132,3 +132,12 @@ def test_errors(files, capsys, options, message):
 def test_without_labels(files, capsys):
     assert run((files[0], files[1], files[1])) == 2
     assert "no frame is scored; an error needs labelled data" in capsys.readouterr().err
+
+
+def test_calibration_data_without_frames(files, tmp_path, capsys):
+    none = {"features": np.zeros((0, 2), np.float32), "lengths": np.zeros(0, np.int64)}
+    np.savez(tmp_path / "none.npz", **none)
+    given = (files[0], tmp_path / "none.npz", files[2])
+    assert run(given, "--weights", "8", "--activations", "8") == 2
+    error = capsys.readouterr().err
+    assert error == "deltaloom: calibration data: no frames; give some typical sequences\n"

@@ -73,12 +73,17 @@ class Parts:
             self.scope.graph.check_form(node)
         if node.op_type == "ReduceMean":
             self._check_mean(node, rank)
-        of = self._of(node)
+        of = self.of(node)
         names = list(node.input)[:1] if node.op_type == "ReduceMean" else node.input
         able = known and all(
             name == of or name in self.found or name in self.scope.constants for name in names
         )
-        made = _made(node.op_type, of, [self._term(name) for name in names]) if able else None
+        terms = [self._term(name) for name in names] if able else []
+        made = _made(node.op_type, of, terms) if able else None
+        if made is not None and not _alike(terms):
+            raise UserError(
+                f"{title(node)}: joins parts of a norm with unlike gains or epsilons; {_RULE}"
+            )
         if made is None:
             raise UserError(
                 f"{title(node)}: is no part of a norm that is known; {_RULE}: export with opset "
@@ -87,7 +92,7 @@ class Parts:
         self.found[node.output[0]] = made
         return made
 
-    def _of(self, node: Any) -> str:
+    def of(self, node: Any) -> str:
         """The value whose norm it is."""
         return next(
             (self.found[name].of for name in node.input if name in self.found), input_of(node, 0)
@@ -137,8 +142,20 @@ def _made(kind: str, of: str, terms: Sequence[Term]) -> Part | None:
     made = _STEPS.get(step)
     if made is None:
         return None
-    # of two parts, the one with epsilon and a gain comes last
+    # of two parts, the one with epsilon and a gain comes last; where both have them, see `_alike`
     return replace(parts[-1], what=made) if parts else Part(of, made)
+
+
+def _alike(terms: Sequence[Term]) -> bool:
+    """Whether parts over a root, of which a sum is made, have the same gain and epsilon."""
+    parts = [t for t in terms if isinstance(t, Part) and t.what in ("scaled", "shift", "rest")]
+    gains = [np.ones(1) if part.gain is None else part.gain for part in parts]
+    try:
+        rows = np.broadcast_arrays(*gains)
+    except ValueError:
+        return False
+    same = all(np.array_equal(row, rows[0], equal_nan=True) for row in rows)
+    return same and len({part.epsilon for part in parts}) < 2
 
 
 def _is(numbers: np.ndarray, value: float) -> bool:

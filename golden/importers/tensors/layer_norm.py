@@ -43,9 +43,23 @@ def is_norm(layout: Layout, prefix: str, tensors: Mapping[str, np.ndarray]) -> b
     gain, offset = there(prefix, layout.gains[0].name), there(prefix, layout.offsets[0].name)
     if layout.separator == "/":
         return gain is not None or offset is not None
-    if gain is None or gain.ndim != 1:
+    if gain is None:  # an offset alone is a norm's that is not whole, or a linear layer's
+        return offset is not None and offset.ndim == 1 and _names_norm(prefix)
+    if gain.ndim != 1:
         return False
     return offset is not None or bool(_SURE.fullmatch(prefix.lower()))
+
+
+def names_layer_norm(name: str) -> bool:
+    """Whether a module is called after layer normalization: `ln1`, `layer_norm`, `LayerNorm_0`."""
+    known = re.fullmatch(r".*layer_?norm.*", name.lower()) or _SURE.fullmatch(name.lower())
+    return known is not None
+
+
+def _names_norm(prefix: str) -> bool:
+    """Whether a module is called after any norm, or stands in a list of them: `norms.0`."""
+    own = re.sub(r"(\.\d+)+$", "", prefix.lower()).rpartition(".")[2]
+    return "norm" in own or names_layer_norm(prefix)
 
 
 def norm_layer(

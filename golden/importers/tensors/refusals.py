@@ -22,9 +22,9 @@ _LEAVES = (
 )
 _EMBEDDING = {"emb", "embed", "embedding", "embeddings"}
 _MODULES = (
-    (r".*batch_?norm.*|bn0?", "BatchNorm"),
+    (r".*batch_?norm.*|bn\d*", "BatchNorm"),
     (r".*rms_?norm.*|rms", "RMS normalization, which no layer here does: only LayerNorm is"),
-    (r".*(group|instance)_?norm.*|gn", "a norm over groups or time, which no layer here does"),
+    (r".*(group|instance)_?norm.*|gn\d*", "a norm over groups or time, which no layer here does"),
     (r".*layer_?norm.*|ln0?(_\w+)?", "layer normalization"),
     (r"criterion|.*loss(_fn|_fun|_function)?|.*metrics?", "a loss or a metric, to no layer"),
 )

@@ -220,7 +220,7 @@ def test_a_norm_of_the_embedding_is_in_its_table(tmp_path, keep):
     found = read(tmp_path, normed, keep_embedding=keep)
     assert [layer.kind for layer in found.model.layers] == [a.kind for a in wanted.layers]
     np.testing.assert_allclose(outputs(found.model), outputs(wanted), rtol=0, atol=1e-6)
-    assert found.notes[2].startswith(
+    assert found.notes[3].startswith(
         "norm: a norm of the embedding, in its table; embedding.weight"
     )
 

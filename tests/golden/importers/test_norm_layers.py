@@ -184,7 +184,7 @@ def test_equals_its_source(form, how, load):
         (note,) = model.notes
         assert note.startswith("equals PyTorch")
         return
-    epsilon, order = (note.removeprefix("layer normalization: ") for note in model.notes)
+    *_, epsilon, order = (note.removeprefix("layer normalization: ") for note in model.notes)
     assert epsilon == "epsilon is taken to be 1e-05; --norm-epsilon says another"
     assert order.startswith("the order is taken to be ")
 
@@ -197,6 +197,70 @@ def test_a_program_tells_each_epsilon(load):
     told = [v for layer in model.layers for v in layer.vectors.items()]
     found = [float(v[0]) + LEAST for name, v in told if name == "epsilon_y"]
     np.testing.assert_allclose(found, [1e-3, 0.02], rtol=1e-4)
+
+
+def around(kind):
+    """Linear layers before and behind a recurrent one, as wide as a cell's matrices."""
+    return Chain(
+        fc_in=nn.Linear(INPUTS, 2 * UNITS),
+        ln=norm(2 * UNITS),
+        rnn=recurrent(kind, 2 * UNITS),
+        fc_out=nn.Linear(UNITS, 2 * UNITS),
+    )
+
+
+@pytest.mark.parametrize("order", [(), ("fc_in", "ln", "rnn", "fc_out")])
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_linear_layers_around_a_recurrent_one_are_no_cell(kind, order, load):
+    torch.manual_seed(1)
+    network = around(kind).eval()
+    model = load(network, order=order)
+    assert [layer.kind for layer in model.layers] == ["layer_norm", kind.lower(), "linear"]
+    assert_equal(model, network)
+
+
+def test_an_order_says_that_layers_are_no_cell(load, refused_line):
+    torch.manual_seed(1)
+    network = Chain(
+        rnn=recurrent("LSTM"),
+        ln=norm(),
+        a=nn.Linear(UNITS, 2 * UNITS),
+        b=nn.Linear(2 * UNITS, UNITS),
+        c=nn.Linear(UNITS, 2 * UNITS),
+    ).eval()
+    line = refused_line(load, network)
+    assert line.startswith("a (9 -> 18) and c (9 -> 18) stand beside ln, as in a recurrent cell")
+    assert line.endswith("layers one after the other, say so with --order FIRST,SECOND,...")
+    assert_equal(load(network, order=("rnn", "ln", "a", "b", "c")), network)
+
+
+LOOK_ALIKES = {
+    "GroupNorm": lambda: nn.GroupNorm(3, UNITS),
+    "BatchNorm": lambda: nn.BatchNorm1d(UNITS, track_running_stats=False),
+    "LayerNorm": norm,
+}
+
+
+@pytest.mark.parametrize("kind", LOOK_ALIKES)
+def test_what_looks_like_a_layer_norm_is_said_to_be_taken_for_one(kind, load):
+    made = LOOK_ALIKES[kind]
+    network = Chain(rnn=recurrent("LSTM"), n1=made(), rnn2=recurrent("GRU", UNITS), n2=made())
+    notes = load(network).notes
+    assert notes[0] == (
+        "layer normalization: n1, n2 are taken to be LayerNorm; GroupNorm, and BatchNorm without "
+        "running statistics, have the same tensors and would give other outputs"
+    )
+    named = Chain(rnn=recurrent("LSTM"), layer_norm=made())
+    assert "taken to be LayerNorm" not in "".join(load(named).notes)
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 1e-30])
+def test_an_epsilon_below_the_least_is_said_to_be_that(epsilon, load):
+    network = made("between and after")
+    notes = load(network, norm_epsilon=epsilon).notes
+    text = f"layer normalization: epsilon is taken to be 6e-08, not {epsilon:g}: the least there is"
+    assert notes[0] == text
+    assert "epsilon" not in "".join(load(network, norm_epsilon=6e-8).notes)
 
 
 def test_epsilon_of_a_state_dict_is_said(load, refused_line):

@@ -29,7 +29,24 @@ WRONG = {
         {"norm__weight": (9, 2), "norm__bias": (9, 2)},
         "norm.bias [9, 2] belongs to a norm over several axes: only over the last one, the units",
     ),
-    "an offset alone": ({"norm__bias": (9,)}, "norm.weight is missing; PyTorch nn.Linear has it"),
+    **{
+        f"an offset alone, {name}": (
+            {f"{name}.bias": (9,)},
+            f"{name}.weight is missing; PyTorch nn.LayerNorm has it, shape [units], beside",
+        )
+        for name in ("norm", "ln1", "block.post_norm", "layer_norms.0", "norms.1")
+    },
+    "a linear layer's offset alone": (
+        {"fc__bias": (9,)},
+        "fc.weight is missing; PyTorch nn.Linear has it, shape [units, inputs], beside fc.bias",
+    ),
+    **{
+        f"a norm called {name}": (
+            {f"{name}.weight": (9,), f"{name}.bias": (9,)},
+            f"{name}.weight [9] belongs to {what}",
+        )
+        for name, what in (("bn1", "BatchNorm"), ("gn2", "a norm over groups or time"))
+    },
     "a gain alone": (
         {"norm__weight": (9,)},
         "norm.weight [9] belongs to LayerNorm without a bias,",

@@ -84,3 +84,29 @@ def test_what_the_weights_do_not_tell(load):
     assert "it has linear, lstm, relu); export it to ONNX, whose graph is followed" in line
     model = load(net, "trace", check=False)
     assert model.notes == ("not checked against what else the file holds (--no-check)",)
+
+
+class Function(torch.nn.Module):
+    def __init__(self, name):
+        super().__init__()
+        self.name = name
+
+    def forward(self, x):
+        return {
+            "pow": lambda: x.pow(2),
+            "neg": lambda: -x,
+            "rsub": lambda: 1 - x,
+            "sqrt": lambda: x.sqrt(),
+            "mean": lambda: x - x.mean(-1, keepdim=True),
+            "split": lambda: torch.cat(x.split(1, -1), -1),
+            "unbind": lambda: torch.stack(x.unbind(-1), -1),
+        }[self.name]()
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize("name", ["pow", "neg", "rsub", "sqrt", "mean", "split", "unbind"])
+def test_what_only_normed_cells_do_is_refused_elsewhere(load, name, check):
+    with pytest.raises(UserError) as caught:
+        load(Net(end=Function(name), batch_first=True), "trace", check=check)
+    line = str(caught.value).partition("net.pt: ")[2]
+    assert line.startswith(f"a TorchScript program with aten::{name}, which is not run; export it")

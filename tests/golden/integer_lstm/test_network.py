@@ -208,15 +208,18 @@ def test_initial_states_with_a_projection():
     np.testing.assert_allclose(run_float(from_model(model), sequences), expected, atol=1e-9)
 
 
-def test_layer_norm_of_each_gate_becomes_litert_s(make_model):
-    """But for epsilon, which is 1e-8 there."""
+def test_layer_norm_of_each_gate_becomes_litert_s(make_model, tmp_path):
+    """Its epsilon stays the model's, also in a file."""
     model = make_model([("lstm_norm", 7), ("linear", 3)], 4)
     layer = replace(model.layers[0], bias=np.zeros_like(model.layers[0].bias))
     model = replace(model, layers=(layer, model.layers[1]))
     sequences = make_frames(4, [9, 5])
     expected = run_float_batch(model, sequences)
     for one, other in zip(run_float(from_model(model), sequences), expected, strict=True):
-        np.testing.assert_allclose(one, other, rtol=0, atol=2e-3)
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-9)
+    from_model(model).save(tmp_path / "floats")
+    epsilons = FloatNetwork.load(tmp_path / "floats").layers[0].epsilons
+    assert epsilons == from_model(model).layers[0].epsilons == pytest.approx((1e-5,) * 4)
     biased = replace(layer, bias=np.ones_like(layer.bias))
     with pytest.raises(UserError, match="has a bias before its layer normalization"):
         from_model(replace(model, layers=(biased, model.layers[1])))

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deltaloom.golden.cells.norm import LEAST
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.integer_lstm.engine import run
-from deltaloom.golden.integer_lstm.float_engine import Range, Ranges, observe
+from deltaloom.golden.integer_lstm.float_engine import Range, Ranges, observe, run_float_states
+from deltaloom.golden.integer_lstm.float_network import from_model
 from deltaloom.golden.integer_lstm.layers import Affine
 from deltaloom.golden.integer_lstm.recipe import asymmetric, cell_log2, quantize, symmetric
 from deltaloom.golden.integer_lstm.synthetic import make_frames, make_lstm_network
@@ -108,3 +110,62 @@ def test_names_of_outputs_come_from_the_data():
 def test_a_range_refuses_what_is_not_finite():
     with pytest.raises(UserError, match="c: the float network's are NaN or infinite"):
         Ranges().c.see("c", np.array([1.0, np.nan]))
+
+
+@pytest.fixture
+def normed(make_model):
+    """An `lstm_norm` of [4 -> 6] with an epsilon of gate f, and data on which variances are 1."""
+
+    def make(epsilon):
+        model = make_model([("lstm_norm", 6)], 4)
+        layer = model.layers[0]
+        vectors = layer.vectors | {"epsilon_f": np.full(6, epsilon - LEAST, np.float32)}
+        layer = replace(layer, bias=np.zeros_like(layer.bias), vectors=vectors)
+        return from_model(replace(model, layers=(layer,)))
+
+    return make
+
+
+def variances(floats, data):
+    """Of gate f, frame by frame, from the engine's own sums."""
+    seen = []
+
+    class Seer:
+        def see(self, what, values):
+            seen.append(values.var(axis=1))
+
+    class Nothing:
+        def see(self, what, values):
+            pass
+
+    gates = [Nothing(), Seer(), Nothing(), Nothing()]
+    observer = Ranges(*(Nothing() for _ in range(4)), gates=gates)
+    run_float_states(floats, data.features, observers=[observer])
+    return np.concatenate(seen)
+
+
+def test_an_epsilon_that_is_much_of_a_variance_is_said_or_refused(normed):
+    data = Dataset(tuple(make_frames(4, [30, 12])))
+    assert quantize(normed(1e-5), data).notes == ()
+    size = float(np.median(variances(normed(1e-5), data)))
+    floats = normed(0.1 * size)
+    found = variances(floats, data)
+    off = np.sqrt(found / (found + 1e-8)) - np.sqrt(found / (found + floats.layers[0].epsilons[1]))
+    size_of = np.sqrt(np.mean(found / (found + floats.layers[0].epsilons[1])))
+    (note,) = quantize(floats, data).notes
+    percent = 100 * np.sqrt(np.mean(off**2)) / size_of
+    assert note.startswith(f"lstm_norm0 gate f: epsilon {0.1 * size:.3g} is not small beside the")
+    assert f"normalised values are off by {percent:.3g} %; other schemes have epsilon" in note
+    with pytest.raises(UserError) as caught:
+        quantize(normed(size), data)
+    line = str(caught.value)
+    assert line.startswith(f"lstm_norm0 gate f: epsilon {size:.3g} is not small")
+    assert line.endswith(
+        "at most 10 % are taken; choose another scheme, whose arithmetic has epsilon, or train "
+        "with a smaller one"
+    )
+
+
+def test_frames_that_stand_still_lose_nothing(normed):
+    """With x and h of 0 a variance is 0, whatever epsilon is."""
+    assert quantize(normed(0.5), Dataset((np.zeros((1, 4), np.float32),))).notes == ()

@@ -189,3 +189,10 @@ def test_bad_scales_are_refused(unlike, bad):
 def test_an_unknown_rule_is_refused():
     with pytest.raises(UserError, match="input scale: 'some' is not possible, it must be one of"):
         Scheme(input_scale="some")
+
+
+@pytest.mark.parametrize("rule", ["auto", "feature", "none"])
+@pytest.mark.parametrize("lengths", [[], [0, 0]])
+def test_no_frames(make_model, make_dataset, lengths, rule):
+    with pytest.raises(UserError, match="calibration data: no frames; give some typical sequences"):
+        balance_inputs(make_model([("lstm", 4)], 5), make_dataset(5, lengths), rule)

@@ -45,6 +45,8 @@ VARIANCE = """
 """
 CENTRED = f"{VARIANCE} s = Sqrt (p)\n"
 KERAS = f"{CENTRED} i = Reciprocal (s)\n g = Mul (i, gain)\n a = Mul (x, g)\n b = Mul (m, g)\n"
+JOINED = "n = Sub (a, b)"
+ROOT_OF_HALF = "w = Add (v, half)\n t = Sqrt (w)\n k = Reciprocal (t)\n"
 
 FORMS = {
     "a node": "n = LayerNormalization (x, gain, offset)",
@@ -64,6 +66,8 @@ FORMS = {
     "a power below 0": f"{VARIANCE} i = Pow (p, minus_half)\n n = Mul (d, i)",
     "Keras's parts": f"{KERAS} r = Sub (offset, b)\n n = Add (a, r)",
     "Keras's parts without offset": f"{KERAS} n = Sub (a, b)",
+    "Keras's parts with one gain of 1 on both sides": f"{CENTRED} i = Reciprocal (s)\n"
+    "k = Div (one, s)\n a = Mul (x, k)\n b = Mul (m, i)\n n = Sub (a, b)",
     "scales on both sides": "w = Mul (x, gain)\n u = LayerNormalization (w, gain)\n"
     "t = Mul (u, offset)\n n = Add (t, gain)",
     "a linear layer before it": "l = MatMul (x, matrix)\n w = Add (l, offset)\n"
@@ -167,6 +171,18 @@ WRONG = {
     "the mean of another value": (
         "w = Mul (x, two)\n m = ReduceMean <axes=[-1]> (w)\n n = Sub (x, m)",
         "Sub node 'n': is no part of a norm that is known; ",
+    ),
+    "a mean times another gain": (
+        f"{KERAS.replace('(m, g)', '(m, k)').replace('g =', 'k = Mul (i, two) g =')} {JOINED}",
+        "Sub node 'n': joins parts of a norm with unlike gains or epsilons; only layer norm",
+    ),
+    "a mean without the gain": (
+        f"{KERAS.replace('Mul (m, g)', 'Mul (m, i)')} r = Sub (offset, b)\n n = Add (a, r)",
+        "Add node 'n': joins parts of a norm with unlike gains or epsilons; ",
+    ),
+    "a mean over another root": (
+        f"{CENTRED} {ROOT_OF_HALF} i = Reciprocal (s)\n a = Mul (x, i)\n b = Mul (m, k)\n {JOINED}",
+        "Sub node 'n': joins parts of a norm with unlike gains or epsilons; ",
     ),
     "another power": (
         f"{CENTRED.replace('Pow (d, two)', 'Pow (d, half)')} n = Div (d, s)",

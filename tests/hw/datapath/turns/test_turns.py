@@ -5,7 +5,8 @@ import gc
 
 import pytest
 
-from deltaloom.golden.cells import CELLS
+from deltaloom.golden.cells import CELLS, describe, registry
+from deltaloom.golden.cells.values import GATE, mean, rshr, sat16, tanh
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.models.synthetic import Shape, make_frames, make_network
 from deltaloom.hw.compiler.compile import compile_network
@@ -29,6 +30,20 @@ def test_sums_of_different_counts_in_one_turn(uneven, units):
     assert [sorted(turn.values()) for turn in uneven.stages[0].turns] == [[1, 3], [1]]
     assert divided_alike(accumulators(["uneven"])) == [[0], [1]]
     check([("uneven", 7), ("uneven", 1), ("gru", 3)], word_bits=32, drain_rows=4, cell_units=units)
+
+
+def test_an_epsilon_with_its_exponent_and_no_other_vector():
+    """The unit's word has no vector, and the shift that goes with them all the same."""
+
+    @describe(x="a", bounded=True, name="scaled")
+    def scaled(a, epsilon_a):
+        return {"h": tanh(sat16(a - mean(a) + rshr(epsilon_a * 1, GATE)))}
+
+    registry.register(scaled)
+    try:
+        check([("scaled", 5), ("gru", 3)], word_bits=32)
+    finally:
+        registry._cells.pop("scaled")
 
 
 def test_sums_share_a_division_where_they_are_divided_alike_in_each_turn():
