@@ -15,7 +15,7 @@ from speech import DATA
 from deltaloom.golden.arithmetic import Ints
 from deltaloom.golden.data import Dataset
 from deltaloom.golden.evaluation.evaluate import evaluate
-from deltaloom.golden.evaluation.sweep import Candidate, of_widths, sweep_networks
+from deltaloom.golden.evaluation.sweep import of_network, of_widths, sweep_networks
 from deltaloom.golden.evaluation.trials import Trials
 from deltaloom.golden.evaluation.tuning import tune
 from deltaloom.golden.importers.checkpoint import import_checkpoint
@@ -181,7 +181,7 @@ def _beside_ours(
     """One threshold for all paths, in our own arithmetic at 8 bits and integer-only."""
     statistics = observe(model, Dataset.load(DATA / "calibration.npz"))
     candidates = [
-        Candidate(lambda: network, "integer-only"),
+        of_network("integer-only", network),
         *of_widths(model, statistics, [8], [8]),
     ]
     for point in sweep_networks(candidates, data, thresholds=THRESHOLDS).points:

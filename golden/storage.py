@@ -83,8 +83,12 @@ def refuse_lstm(name: str, model: object, wanted: str) -> None:
 
 def _wrong_kind(found: str, wanted: str, way_out: str) -> str:
     """What is there and what is wanted; way_out: of kinds that all verbs take alike."""
-    article = "an" if found.startswith(tuple("aeiou")) else "a"
-    return f"{article} {found}, a {wanted} is wanted; {_WAYS_OUT.get(found, way_out)}"
+    return f"{a(found)}, a {wanted} is wanted; {_WAYS_OUT.get(found, way_out)}"
+
+
+def a(kind: str) -> str:
+    """A kind of files with its article."""
+    return f"{'an' if kind.startswith(tuple('aeiou')) else 'a'} {kind}"
 
 
 def kind_of(file: AnyPath) -> str:

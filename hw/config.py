@@ -9,6 +9,7 @@ from amaranth.lib import data
 from ..golden.arithmetic import WIDTHS
 from ..golden.delta import DELTA_MODES, EXACT
 from ..golden.errors import UserError
+from ..golden.integer_lstm.cells import find_stage
 from ..golden.models.network import MAX_SHIFT
 from .cells.catalogue import CELLS, reads, slots_of
 from .parts.arithmetic import MAX_VALUE_BITS
@@ -20,6 +21,7 @@ from .words import (
     FEATURES,
     FIXED,
     INPUT_KINDS,
+    INTEGER_LSTM,
     LANE_KINDS,
     LAYER_BITS,
     LIST_BITS,
@@ -240,7 +242,11 @@ class AcceleratorConfig:
         rule = f"at most {most_cells} kinds"
         _check("cells", len(self.cells), len(self.cells) <= most_cells, rule)
         for cell in self.cells:
-            _check("cells", cell, cell in CELLS, f"of {', '.join(CELLS)}")
+            integer = find_stage(cell) is not None
+            _check("cells", cell, integer or cell in CELLS, f"of {', '.join(CELLS)}")
+            own = INTEGER_LSTM if integer else FIXED
+            rule = f"a cell of the arithmetic {self.arithmetic}, not of {own}"
+            _check("cells", cell, own == self.arithmetic, rule)
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, int) and not isinstance(value, bool):

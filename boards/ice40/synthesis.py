@@ -10,7 +10,9 @@ half of the cycle in which it is looked at; what a rising edge writes, the next 
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from ...golden.errors import UserError
 from ..family.netlist import SynthesizedDesign
 from ..nextpnr.yosys import reading, run_yosys
 from ..tools.process import Progress, silent
@@ -27,6 +29,11 @@ _FEW_CONTROLS = (
 """Eight logic cells of a tile share an enable and a reset. Flip-flops with one of their own, or
 almost, leave cells of their tile empty, until a device that is nearly full cannot be placed. Their
 enable and reset go into the LUT in front, which most of them have free."""
+
+_KEEP_PRODUCTS = "setattr -set keep 1 w:*product_*"
+"""Of `Rescale`, whose low product is added to the top one: yosys 0.70 packs that sum into the top
+one's multiplier, and then may lose the low product, when it packs its register into another. That
+is rare, and registers outside take logic cells, so that this is for designs where it has."""
 
 _MODULE = re.compile(r"^module .*?^end$", re.MULTILINE | re.DOTALL)
 _SIZE = re.compile(r"^  memory width (\d+) size (\d+) (\S+)$", re.MULTILINE)
@@ -115,11 +122,35 @@ def _connection(cell: str, pin: str) -> str:
     return found[1]
 
 
-def _script(source: str, top: str) -> str:
+class LostAddendError(UserError):
+    """Yosys has lost what a multiplier adds."""
+
+
+def _script(source: str, top: str, *, keeps: bool) -> str:
     # -dff takes five times as long for a hundredth of the logic cells
     synth = f"synth_ice40 -dsp -top {top}"
-    steps = [f"{synth} -run begin:map_ffs", _FEW_CONTROLS, f"{synth} -run map_ffs:"]
+    steps = [
+        f"{synth} -run begin:coarse",
+        *([_KEEP_PRODUCTS] if keeps else []),
+        f"{synth} -run coarse:map_ffs",
+        _FEW_CONTROLS,
+        f"{synth} -run map_ffs:",
+    ]
     return "\n".join([*reading(source, top), *steps])
+
+
+def check_addends(module: dict[str, Any]) -> None:
+    """Raise LostAddendError where a multiplier adds what is not connected."""
+    for name, cell in module["cells"].items():
+        if cell["type"] != "SB_MAC16":
+            continue
+        for half, pin in (("TOP", "C"), ("BOT", "D")):
+            adds = int(cell["parameters"][f"{half}ADDSUB_UPPERINPUT"], 2) == 1
+            if adds and set(cell["connections"][pin]) <= {"x"}:
+                raise LostAddendError(
+                    f"{name}: yosys has lost what this multiplier adds, and the bitstream would be "
+                    "wrong; use another weight word (--word-bits) or board, and please report it"
+                )
 
 
 def synthesize(rtlil: str, *, top: str, workdir: Path, progress: Progress = silent) -> Netlist:
@@ -127,11 +158,20 @@ def synthesize(rtlil: str, *, top: str, workdir: Path, progress: Progress = sile
 
     Raises UserError when there is no Yosys, or when it failed; the line names the log.
     """
-    return run_yosys(
-        Netlist,
-        read_late(rtlil),
-        top=top,
-        workdir=workdir,
-        scripts=lambda name: {"yosys": _script(name, top)},
-        progress=progress,
-    )
+
+    def run(*, keeps: bool) -> Netlist:
+        return run_yosys(
+            Netlist,
+            read_late(rtlil),
+            top=top,
+            workdir=workdir,
+            scripts=lambda name: {"yosys": _script(name, top, keeps=keeps)},
+            improve=check_addends,
+            improvements="addends checked",
+            progress=progress,
+        )
+
+    try:
+        return run(keeps=False)
+    except LostAddendError:
+        return run(keeps=True)

@@ -26,6 +26,8 @@ __all__ = ["Cell", "describe"]
 MOST_GATES = 4
 MOST_NORMED_GATES = 8
 """Of a cell with means, which may take its products apart."""
+RESERVED = ("mean_", "sum_", "layer_", "c_exponent", "vector_shift")
+"""What the names of gates and vectors must not begin with."""
 STATES = {"c": C, "h": H}
 
 
@@ -223,7 +225,7 @@ def describe(
         gates = [each for each in parameters if each in fed]
         others = [each for each in parameters if each not in fed and each not in ("c", "h", "skip")]
         given = {each: Value("input", attr=each, line=place) for each in parameters}
-        _check(place, feeds, gates, candidate)
+        _check(place, feeds, gates, candidate, parameters)
         values = function(**given)
         own = dict(formats or {})
         cell = Cell(
@@ -247,8 +249,18 @@ def describe(
 
 
 def _check(
-    place: str, feeds: Mapping[str, tuple[str, ...]], gates: list[str], candidate: str
+    place: str,
+    feeds: Mapping[str, tuple[str, ...]],
+    gates: list[str],
+    candidate: str,
+    parameters: list[str],
 ) -> None:
+    for name in parameters:
+        if name.startswith(RESERVED):
+            raise UserError(
+                f"{place}: parameter {name}, the hardware has names that begin with "
+                f"{', '.join(RESERVED)}; choose another"
+            )
     fed = {gate for each in feeds.values() for gate in each}
     if missing := sorted(fed - {*gates}):
         raise UserError(f"{place}: the paths feed {', '.join(missing)}, no parameter has that name")

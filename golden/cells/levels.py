@@ -9,6 +9,7 @@ yet is wrong, and nobody takes it; the next turn reads as "mean_n" what has beco
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from ..errors import UserError
 from .graph import Node, walk
 from .stages import Stage, constants_of
 
@@ -24,6 +25,14 @@ def with_means(
         below = max((levels[id(arg)] for arg in node.args), default=0)
         levels[id(node)] = below + (node.op == "mean")
     means = [node for node in walk(nodes.values()) if node.op == "mean"]
+    constants = constants_of(vectors)
+    for node in means:
+        inputs = {str(each.attr) for each in walk(node.args) if each.op == "input"}
+        under = any(each.op == "mean" for each in walk(node.args))
+        if inputs <= {*constants} and not under:
+            raise UserError(
+                f"{node.line}: a mean of what is the same for all units; leave mean out"
+            )
     made: dict[int, Node] = {}  # what is computed, or read, in the place of a node
     for n, node in enumerate(means):
         made[id(node)] = replace(node, op="input", args=(), attr=f"mean_{n}")
@@ -38,7 +47,6 @@ def with_means(
         {n: counts[n] for n, node in enumerate(means) if levels[id(node)] == level + 1}
         for level in range(max(levels.values()))
     )
-    constants = constants_of(vectors)
     return Stage(
         name=name,
         gates=tuple(gates),

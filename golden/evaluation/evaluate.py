@@ -14,7 +14,7 @@ from ..integer_lstm.network import IntegerNetwork
 from ..models import graph
 from ..models.network import path_name
 from ..quantization.calibration import Progress, ignore_progress
-from .fidelity import Fidelity, check_pair, compare
+from .fidelity import Fidelity, compare
 from .metrics import Metric, metric_of
 from .networks import (
     AnyFloat,
@@ -26,6 +26,7 @@ from .networks import (
     run_settings,
 )
 from .operations import DENSE_STEPS, eliminated, eliminated_as_published, eliminated_in_path
+from .pairs import check_pair
 from .result import Errors, Evaluation
 
 WORD_BITS = 256

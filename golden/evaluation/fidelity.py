@@ -10,9 +10,8 @@ import numpy as np
 from ..arithmetic import Reals
 from ..data import Dataset
 from ..errors import UserError
-from .networks import AnyFloat, AnyNetwork
 
-__all__ = ["Fidelity", "OutputError", "check_pair", "compare"]
+__all__ = ["Fidelity", "OutputError", "compare"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +100,6 @@ def compare(
         worst_sequence=dataset.sequence_name(worst),
         worst_nmse=by_sequence[worst],
     )
-
-
-def check_pair(network: AnyNetwork, model: AnyFloat) -> None:
-    """Raise UserError unless the network may be of this model: as many inputs and outputs."""
-    if (model.inputs, model.outputs) != (network.inputs, network.outputs):
-        raise UserError(
-            f"model: {model.inputs} inputs and {model.outputs} outputs, the network has "
-            f"{network.inputs} and {network.outputs}; give the model it was quantized from"
-        )
 
 
 def _decibels(noise: float, power: float) -> float:

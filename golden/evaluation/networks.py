@@ -57,6 +57,16 @@ def load_float(file: AnyPlace) -> AnyFloat:
     return FloatNetwork.load(file) if network else FloatModel.load(file)
 
 
+def check_float(name: str, file: AnyPlace) -> None:
+    """Raise UserError where the file of the argument `name` holds a network, no float model."""
+    kind = storage.kind_of(file)
+    if kind in (network_file.KIND, storage.INTEGER_LSTM):
+        raise UserError(
+            f"{name}: {file} holds {storage.a(kind)}, a float model is wanted; name the one that "
+            "networks are quantized from"
+        )
+
+
 def load_any(file: AnyPlace) -> AnyFloat | AnyNetwork:
     """A float model or a network of either kind from its file.
 
@@ -127,8 +137,13 @@ def needs_sequences(network: AnyNetwork) -> bool:
     return isinstance(network, Network) and any(layer.backward for layer in network.layers)
 
 
-def paths_by_layer(network: AnyNetwork) -> list[tuple[str, ...]]:
-    """Names of the paths of each layer."""
+def paths_by_layer(network: AnyNetwork | FloatModel) -> list[tuple[str, ...]]:
+    """Names of the paths of each layer; of a float model, those that `quantize` leaves whole."""
+    if isinstance(network, FloatModel):
+        return [
+            tuple(f"{layer.name}.{layer.at(path)}" for path in layer.paths)
+            for layer in network.layers
+        ]
     if isinstance(network, IntegerNetwork):
         return [
             tuple(f"{layer.name}.{source}" for source in layer.sources) for layer in network.layers

@@ -16,13 +16,22 @@ from ..quantization.calibration import Progress, Statistics, ignore_progress
 from ..quantization.quantize import quantize_with
 from ..quantization.scheme import Scheme
 from .evaluate import run_dataset_settings, run_float_dataset, size_bits
-from .fidelity import check_pair
 from .metrics import Metric, metric_of
 from .networks import AnyFloat, AnyNetwork, activation_bits
 from .operations import eliminated
+from .pairs import check_pair
 from .thresholds import scaled_thresholds
 
-__all__ = ["Candidate", "Sweep", "SweepPoint", "of_scheme", "of_widths", "sweep", "sweep_networks"]
+__all__ = [
+    "Candidate",
+    "Sweep",
+    "SweepPoint",
+    "of_network",
+    "of_scheme",
+    "of_widths",
+    "sweep",
+    "sweep_networks",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +60,11 @@ class SweepPoint:
     @property
     def name(self) -> str:
         """The network's, without its threshold."""
-        return self.scheme or f"W{self.weight_bits} A{self.activation_bits}"
+        return _name(self.scheme, self.weight_bits, self.activation_bits)
+
+
+def _name(scheme: str, weight_bits: int | None, activation_bits: int | None) -> str:
+    return scheme or f"W{weight_bits} A{activation_bits}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +85,24 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A network to be swept: as `SweepPoint` has it, and what makes it."""
+    """A network to be swept.
+
+    Members
+    -------
+    make: what makes it.
+    source: the network itself, or what it is made of: of as many inputs and outputs.
+    scheme, bits: as `SweepPoint` has them; without bits, those that the network has.
+    """
 
     make: Callable[[], AnyNetwork]
+    source: AnyNetwork | AnyFloat
     scheme: str = ""
     bits: tuple[int | None, int | None] = (None, None)
+
+    @property
+    def name(self) -> str:
+        """As `SweepPoint.name`."""
+        return _name(self.scheme, *self.bits)
 
 
 def of_widths(
@@ -93,12 +119,17 @@ def of_widths(
     for weights in weight_bits:
         for activations in activation_bits:
             own = replace(scheme, weight_bits=weights, activation_bits=activations)
-            yield Candidate(_quantizes(model, statistics, own), "", (weights, activations))
+            yield Candidate(_quantizes(model, statistics, own), model, bits=(weights, activations))
 
 
 def of_scheme(name: str, model: FloatModel, statistics: Statistics, scheme: Scheme) -> Candidate:
     """The network of a scheme, called `name`."""
-    return Candidate(_quantizes(model, statistics, scheme), name)
+    return Candidate(_quantizes(model, statistics, scheme), model, name)
+
+
+def of_network(name: str, network: AnyNetwork) -> Candidate:
+    """A network that is there already, called `name`."""
+    return Candidate(lambda: network, network, name)
 
 
 def _quantizes(
@@ -154,18 +185,25 @@ def sweep_networks(
     thresholds: of all paths, in 8-bit codes; of other widths the same part of the range.
     keep_input: the input frames' threshold stays 0, as that of tokens does.
     metric, progress: as in `sweep`.
+
+    Raises UserError, before anything runs, where two networks have one name, or one has other
+    inputs or outputs than the model.
     """
     metric, candidates = metric or metric_of(dataset), list(candidates)
     if not (candidates and thresholds):
         raise UserError("sweep: nothing to try; name at least one network and one threshold")
+    names = [candidate.name for candidate in candidates]
+    for candidate in candidates:
+        if names.count(candidate.name) > 1:
+            raise UserError(f"sweep: {candidate.name} is there twice; leave one of them out")
+        if model is not None:
+            check_pair(candidate.source, model)
     float_error = None
     if model is not None:
         float_error = metric(dataset, run_float_dataset(model, dataset, progress))
     points: list[SweepPoint] = []
     for n, candidate in enumerate(candidates):
         network = candidate.make()
-        if model is not None:
-            check_pair(network, model)
         settings = [scaled_thresholds(network, t, keep_input=keep_input) for t in thresholds]
         found = run_dataset_settings(network, dataset, settings)
         bits = candidate.bits if any(candidate.bits) else _bits(network)

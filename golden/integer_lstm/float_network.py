@@ -83,6 +83,11 @@ class FloatNetwork:
             return cls(**found)
 
 
+def floats_of(model: FloatModel | FloatNetwork) -> FloatNetwork:
+    """A float model of either kind as integer-only LSTMs are made of it; raises as `from_model`."""
+    return model if isinstance(model, FloatNetwork) else from_model(model)
+
+
 def from_model(model: FloatModel) -> FloatNetwork:
     """The same network. Raises UserError, which names the layer, for one that integer-only LSTMs
     do not have.

@@ -15,12 +15,13 @@ import numpy as np
 from ..arithmetic import Ints, Reals
 from ..data import Dataset
 from ..errors import UserError
+from ..models.float_model import FloatModel
 from ..quantization.calibration import Progress, ignore_progress
 from .arithmetic import away_from_zero, clamp
 from .constants import F32
 from .float_engine import GateRange, Range, Ranges, observe
 from .float_layers import FloatLinear, FloatLstm
-from .float_network import FloatNetwork
+from .float_network import FloatNetwork, floats_of
 from .layers import LEAST_CELL, MOST_CELL, Affine, IntegerLinear, IntegerLstm, Layer
 from .network import IntegerNetwork
 
@@ -34,19 +35,21 @@ that is said. int8 alone costs 1 to 3 % of the outputs."""
 
 
 def quantize(
-    network: FloatNetwork,
+    model: FloatModel | FloatNetwork,
     calibration: Dataset,
     progress: Progress = ignore_progress,
     *,
     rows: bool = True,
     corrected: bool = False,
 ) -> IntegerNetwork:
-    """The integer network, with the ranges that the float one has on `calibration`, and its label
-    names where the network has none.
+    """The integer network, with the ranges that the model has on `calibration`, and its label
+    names where the model has none.
 
-    rows, corrected: see `quantize_with`. Raises UserError where data and network do not fit, and
-    where a norm's epsilon, which there is none of in LiteRT, is much of a variance.
+    rows, corrected: see `quantize_with`. Raises UserError where data and model do not fit, for a
+    layer that integer-only LSTMs do not have, and where a norm's epsilon, which there is none of in
+    LiteRT, is much of a variance.
     """
+    network = floats_of(model)
     ranges = observe(network, calibration, progress)
     notes = _epsilon_notes(network, ranges)
     found = quantize_with(network, ranges, rows=rows, corrected=corrected)

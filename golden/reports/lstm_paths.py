@@ -18,7 +18,7 @@ from ..integer_lstm.network import IntegerNetwork
 from ..quantization.rounding import Moments
 from .paths import CodedPath, PathReport
 
-__all__ = ["FRAMES", "coded_lstm_paths", "describe_lstm", "same_layers"]
+__all__ = ["FRAMES", "coded_lstm_paths", "describe_lstm"]
 
 FRAMES = 1 << 13
 """About how many frames of a data set are run."""
@@ -49,18 +49,6 @@ class _Values:
     m: _Kept = field(default_factory=_Kept)
     c: _Dropped = field(default_factory=_Dropped)
     gates: tuple[_Dropped, ...] = ()
-
-
-def same_layers(network: IntegerNetwork, floats: FloatNetwork) -> bool:
-    """Whether the layers can be compared one by one."""
-    shapes = [
-        [
-            (layer.name, layer.weights.shape, getattr(layer, "projection", None) is None)
-            for layer in each.layers
-        ]
-        for each in (network, floats)
-    ]
-    return shapes[0] == shapes[1]
 
 
 def describe_lstm(

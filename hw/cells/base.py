@@ -78,8 +78,9 @@ class Cell(wiring.Component):
     GATES : int
         How many pre-activations a unit has, at most 4; with means at most 8.
     READS : set of str
-        What the cell reads besides p, of "c", "h", "vectors", "skip" and "constants". What it does
-        not read is not connected (c, h) or not there (vectors with vector_shift, skip, constants).
+        What the cell reads besides p, of "c", "h", "vectors", "vector_shift", "skip" and
+        "constants". What it does not read is not connected (c, h) or not there (the others, but
+        that vector_shift is where there are vectors).
         "norm": p is normalised over the layer's units; "norm_c": and sees c before that.
     VECTORS : tuple of str
         The vectors' names, where it reads them.
@@ -158,10 +159,8 @@ class Cell(wiring.Component):
     out: Signal
 
     def __init__(self) -> None:
-        vectors = {
-            "vectors": In(vector_layout(self.VECTORS)),
-            "vector_shift": In(unsigned(VECTOR_SHIFT_BITS)),
-        }
+        vectors = {"vectors": In(vector_layout(self.VECTORS))}
+        shift = {"vector_shift": In(unsigned(VECTOR_SHIFT_BITS))}
         skip = {"skip": In(signed(16))}
         constants = {"constants": In(constant_layout(self.CONSTANTS))}
         super().__init__(
@@ -171,6 +170,7 @@ class Cell(wiring.Component):
                 "c": In(signed(16)),
                 "h": In(signed(16)),
                 **(vectors if "vectors" in self.READS else {}),
+                **(shift if self.READS & {"vectors", "vector_shift"} else {}),
                 **(skip if "skip" in self.READS else {}),
                 **(constants if self.CONSTANTS else {}),
                 "c_next": Out(signed(16)),

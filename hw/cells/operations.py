@@ -55,6 +55,14 @@ class Op:
     exact: bool = True
 
     @property
+    def steady(self) -> bool:
+        """Whether the result is the same for all units of a layer."""
+        if self.kind == "source":
+            return self.name.startswith(STEADY)
+        args = [arg.op for arg in self.args if arg.op]
+        return bool(args) and all(op.steady for op in args)
+
+    @property
     def last(self) -> int:
         """Cycles to the value that a row of registers still has to take, where there is one."""
         return self.latency - (self.kind not in ("source", *COMPONENTS))
@@ -85,9 +93,9 @@ class _Lowering:
     def __init__(self, stage: Stage) -> None:
         self._most = stage.most_c_exponent
         self._constants = stage.constants
-        self._roots = _steady_roots(stage)
-        power = max((root.args[0].args[1].high for root in self._roots.values()), default=0)
-        self._root_cycles = roots_cycles(len(self._roots), power)
+        normals = [node for node in walk(stage.outputs.values()) if node.op == "normal"]
+        power = max((node.args[1].high for node in normals), default=0)
+        self._root_cycles = roots_cycles(len(normals), power)
         self._ready = dict.fromkeys(stage.gates, 0) | {"skip": SKIP_LATENCY}
         self._ops: dict[object, Op] = {}
         self._found: dict[Op, int] = {}
@@ -114,7 +122,7 @@ class _Lowering:
         match node.op:
             case "input":
                 return self._source(str(node.attr), node.bits)
-            case "table" if id(node) in self._roots:
+            case "table" if node.args[0].op == "normal" and self._steady(node.args[0].args[0]):
                 args = (self.whole(node.args[0].args[0]),)
                 return Op("root", args, node.bits, self._root_cycles, node=node)
             case "table":
@@ -131,7 +139,7 @@ class _Lowering:
                 return self._sum(node, node.bits)
             case "rshr" | "scale":
                 return Op("round", (self._doubled(node),), node.bits, 1, node=node, wide=node.bits)
-            case "log4" if any(node is root.args[0].args[1] for root in self._roots.values()):
+            case "log4" if self._steady(node.args[0]):
                 args = (self.whole(node.args[0]),)
                 return Op("power", args, node.bits, self._root_cycles, node=node)
             case "log4":
@@ -150,6 +158,11 @@ class _Lowering:
             return Op("round", args, node.bits, 1, node=node, wide=inner.bits, exact=exact)
         args = (self.whole(inner),)
         return Op("clip", args, node.bits, 1, node=node, wide=inner.bits)
+
+    def _steady(self, node: Node) -> bool:
+        """Whether a value is the same for all units."""
+        op = self.whole(node).op
+        return op is not None and op.steady
 
     def _own(self, node: Node) -> Op:
         args = [self.whole(arg) for arg in node.args]
@@ -234,19 +247,6 @@ class _Lowering:
     def _amount(self, name: str, bits: int) -> Op:
         self._ready[name] = 0
         return self._source(name, bits)
-
-
-def _steady_roots(stage: Stage) -> dict[int, Node]:
-    """The lookups of inverse roots of what is the same for all units, by their ids."""
-    nodes = [*walk(stage.outputs.values())]
-    steady: set[int] = set()
-    for node in nodes:
-        name = str(node.attr)
-        own = node.op == "input" and (name in stage.constants or name.startswith("mean_"))
-        if node.op == "const" or own or (node.args and all(id(a) in steady for a in node.args)):
-            steady.add(id(node))
-    tables = [node for node in nodes if node.op == "table" and node.args[0].op == "normal"]
-    return {id(node): node for node in tables if id(node) in steady}
 
 
 def most_power(ops: Iterable[Op]) -> int:

@@ -34,14 +34,16 @@ def picture(stage: Stage) -> str:
     for name, ref in plan.outputs.items():
         if ref.op is not None:
             kept[ref.op] = max(kept[ref.op], plan.holds(name))
-    rows = [f"{'cycle':16}" + "".join(str(n % 10) for n in range(plan.latency + 1))]
+    # What is made between two turns may take longer than a unit.
+    end = max(plan.latency, *plan.settles(stage.turns), 0)
+    rows = [f"{'cycle':16}" + "".join(str(n % 10) for n in range(end + 1))]
     for op, start in plan.start.items():
         ready = start + op.latency
         if op.kind == "source":
             line = " " * ready + "." * (kept[op] - ready)
         else:
             line = " " * start + "=" * op.latency + "." * (kept[op] - ready)
-        rows.append(f"{op.name or op.kind:16}{line[: plan.latency + 1]}".rstrip())
+        rows.append(f"{op.name or op.kind:16}{line[: end + 1]}".rstrip())
     return "\n".join(rows)
 
 

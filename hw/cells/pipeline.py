@@ -58,6 +58,8 @@ def pipeline(stage: Stage) -> type[Pipeline]:
     nodes = {str(node.attr): node for node in walk(stage.outputs.values()) if node.op == "input"}
     numbers = sorted(n for turn in stage.turns for n in turn)
     shifts = any(op.name == "c_exponent" for op in plan.start)
+    if any(op.name == "vector_shift" for op in plan.start):
+        reads |= {"vector_shift"}
     attributes: dict[str, Any] = {
         "__doc__": f"The stage {stage.name!r}: {plan.size.multipliers} multipliers, "
         f"{plan.size.tables} block RAMs.",

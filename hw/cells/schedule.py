@@ -18,7 +18,7 @@ from functools import cache
 from ...golden.arithmetic import Ints
 from ...golden.integer_lstm.cells import Lookup
 from ..parts.rescale_twice import rescale_multipliers
-from .base import CONSTANT, CONSTANT_LATENCY, STATE_LATENCY, STEADY
+from .base import CONSTANT, CONSTANT_LATENCY, STATE_LATENCY
 from .lookup import corrected
 from .operations import Op, Ref, most_power
 from .roots import roots_registers
@@ -124,18 +124,15 @@ class _Search:
             if ref.op:
                 visit(ref.op)
         self.ops = [*order]
-        self.steady: set[Op] = set()
+        self.steady = {op for op in self.ops if op.steady}
         # Those of them that come of constants alone, which the layer's first unit has to wait for;
         # the means are later.
         self.of_constants: set[Op] = set()
         for op in self.ops:
-            source = op.kind == "source"
-            args = [arg.op for arg in op.args if arg.op]
-            if (source and op.name.startswith(STEADY)) or (args and self.steady.issuperset(args)):
-                self.steady.add(op)
-                constant = op.name.startswith(CONSTANT) if source else None
-                if self.of_constants.issuperset(args) if constant is None else constant:
-                    self.of_constants.add(op)
+            args = {arg.op for arg in op.args if arg.op}
+            own = op.name.startswith(CONSTANT) if op.kind == "source" else args <= self.of_constants
+            if op in self.steady and own:
+                self.of_constants.add(op)
         self.users: dict[Op, list[Op]] = {op: [] for op in self.ops}
         for op in self.ops:
             for arg in op.args:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from math import ceil, sqrt
 
 from ...golden.errors import UserError
-from ..cells.catalogue import CELLS, reads
+from ..cells.catalogue import CELLS, reads, takes_turns
 from ..compiler.plan import Plan
 from ..config import AcceleratorConfig
+from ..datapath.turns.turns import kept_gates, kept_groups
 from ..parts.memory import BANK_WORDS
 from ..words import FIXED, UNIT_BITS, RowParameters
 from .cycle_machine import Events
@@ -87,7 +88,11 @@ def _check_covered(config: AcceleratorConfig) -> None:
 
 
 def amounts(plan: Plan, events: Sequence[Events]) -> dict[str, dict[str, float]]:
-    """How much of what takes energy each component does in a mean frame of these sequences."""
+    """How much of what takes energy each component does in a mean frame of these sequences.
+
+    Of a cell that takes turns all multipliers count for each unit in each turn, those too that work
+    once between two turns for all units: the cell's class does not say how many these are.
+    """
     config = plan.config
     estimate = estimate_plan(plan, events)
     steps = len(estimate.ends)
@@ -124,7 +129,7 @@ def amounts(plan: Plan, events: Sequence[Events]) -> dict[str, dict[str, float]]
                 (1 + len(CELLS[name].TURNS)) * units * CELLS[name].SIZE.multipliers
                 for name, units in stages
             ),
-            "accesses": cycles * _states_access(config),
+            "accesses": cycles * _states_access(config) + _turns_accesses(config, stages),
             "cycles": cycles,
         },
         "encoders": {
@@ -156,6 +161,22 @@ def _states_access(config: AcceleratorConfig) -> float:
     """Of all memories of states, which are read in every cycle."""
     depth = ceil(config.states / config.cell_units)
     return config.cell_units * (1 + reads(config.cells, "c")) * _access(depth, 16)
+
+
+def _turns_accesses(config: AcceleratorConfig, stages: Sequence[tuple[str, int]]) -> float:
+    """Of the gates of units whose cell takes turns: written in the first, read in each other.
+
+    stages: cell and units of each
+    """
+    if not takes_turns(config.cells):
+        return 0.0
+    groups = kept_groups(config.turn_units, config.cell_units)
+    words = sum(
+        (1 + len(CELLS[name].TURNS)) * ceil(units / config.cell_units)
+        for name, units in stages
+        if CELLS[name].TURNS
+    )
+    return words * _access(groups, 16 * kept_gates(config.cells) * config.cell_units)
 
 
 def _lists_access(config: AcceleratorConfig) -> float:

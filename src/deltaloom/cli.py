@@ -2,6 +2,7 @@
 """The command line: parses, hands over to a verb, turns errors into one line and exit code 2."""
 
 import argparse
+import difflib
 import gc
 import os
 import signal
@@ -40,6 +41,14 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **options)  # type: ignore[arg-type]
         self.register("type", Path, _path)
+
+    def refuse(self, words: Sequence[str]) -> NoReturn:
+        """Raise UserError for words that are no arguments, with names that are much like them."""
+        text = f"unrecognized arguments: {' '.join(words)}"
+        names = [word.partition("=")[0] for word in words if word.startswith("-")]
+        near = [difflib.get_close_matches(name, self._option_string_actions, 1) for name in names]
+        found = dict.fromkeys(name for each in near for name in each)
+        self.error(text + (f"; there is {' and '.join(found)}" if found else ""))
 
     def error(self, message: str) -> NoReturn:
         text = message.removeprefix("argument ")
@@ -91,7 +100,7 @@ def make_parser(names: Iterable[str] = VERBS) -> argparse.ArgumentParser:
             help="print nothing but an error (default: tables, warnings and progress)",
         )
         add_json(sub)
-        sub.set_defaults(run=verb.run)
+        sub.set_defaults(run=verb.run, parser=sub)
     return parser
 
 
@@ -119,7 +128,9 @@ def _run(words: Sequence[str]) -> int:
         with _terminable():
             try:
                 _check_streams()
-                args = make_parser(wanted).parse_args(words)
+                args, others = make_parser(wanted).parse_known_args(words)
+                if others:
+                    args.parser.refuse(others)
                 if args.cells is not None:
                     from .golden.cells import load_cells  # NumPy, after `main`
 

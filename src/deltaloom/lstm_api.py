@@ -9,7 +9,6 @@ from .golden.evaluation.networks import AnyFloat
 from .golden.importers.options import ImportOptions
 from .golden.importers.tflite.read import read_tflite
 from .golden.integer_lstm.export import to_tflite
-from .golden.integer_lstm.float_network import FloatNetwork, from_model
 from .golden.integer_lstm.network import IntegerNetwork
 from .golden.integer_lstm.recipe import quantize
 from .golden.quantization.calibration import Progress, ignore_progress
@@ -47,8 +46,7 @@ def quantize_integer_lstm(
     calibration: typical sequences, which set the scales; labels are not needed.
     corrected: without what LiteRT does amiss; then it is not equal to it.
     """
-    floats = model if isinstance(model, FloatNetwork) else from_model(model)
-    return quantize(floats, calibration, progress, corrected=corrected)
+    return quantize(model, calibration, progress, corrected=corrected)
 
 
 def export_tflite(network: IntegerNetwork, file: AnyPath) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import deltaloom as dl
-from deltaloom.golden.evaluation.sweep import Candidate, of_widths, sweep_networks
+from deltaloom.golden.evaluation.sweep import of_network, of_widths, sweep_networks
 from deltaloom.golden.quantization.calibration import observe
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +74,7 @@ def test_thresholds_beside_our_own_arithmetic(speech):
     model, network, test, calibration = speech
     candidates = [
         *of_widths(model, observe(model, calibration), [8], [8]),
-        Candidate(lambda: network, "integer-only"),
+        of_network("integer-only", network),
     ]
     (row,) = [r for r in rows("threshold | W8/A8") if r["threshold"] == "8"]
     points = sweep_networks(candidates, test, thresholds=[8]).points

@@ -4,6 +4,7 @@ import pytest
 from deltaloom.golden.errors import UserError
 from deltaloom.hw.cells.catalogue import CELLS
 from deltaloom.hw.config import AcceleratorConfig, divisor_up_to
+from deltaloom.hw.words import FIXED, INTEGER_LSTM
 
 
 @pytest.mark.parametrize("weight_bits", [2, 4, 8, 16])
@@ -56,6 +57,21 @@ def test_errors_name_the_field_and_the_rule(field, value, rule):
     assert text.startswith(field)
     assert rule in text
     assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("cells", "arithmetic", "other"),
+    [
+        (("integer_lstm_norm_c3", "layer_norm"), FIXED, "integer_lstm_norm_c3"),
+        (("layer_norm", "integer_linear"), FIXED, "integer_linear"),
+        (("integer_linear", "gru"), INTEGER_LSTM, "gru"),
+    ],
+)
+def test_cells_are_of_the_arithmetic(cells, arithmetic, other):
+    (owner,) = {FIXED, INTEGER_LSTM} - {arithmetic}
+    rule = f"it must be a cell of the arithmetic {arithmetic}, not of {owner}"
+    with pytest.raises(UserError, match=f"^cells: '{other}' is not possible, {rule}$"):
+        AcceleratorConfig(cells=cells, arithmetic=arithmetic)
 
 
 def test_a_group_of_more_words_than_the_program_can_count_is_refused():

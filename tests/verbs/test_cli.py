@@ -85,7 +85,7 @@ QUANTIZE = ["quantize", "m", "--data", "d", "-o", "n"]
         (["import"], ["arguments are required: ", "-o", "`deltaloom import --help`"]),
         (
             ["import", "a", "-o", "b", "--nothing"],
-            ["unrecognized arguments: --nothing", "`deltaloom --help`"],
+            ["unrecognized arguments: --nothing; `deltaloom import --help`"],
         ),
         ([*SIMULATE, "--sim", "foo"], ["--sim: invalid choice: 'foo' (choose from ", "verilator"]),
         (
@@ -94,7 +94,18 @@ QUANTIZE = ["quantize", "m", "--data", "d", "-o", "n"]
         ),
         ([*QUANTIZE, "--weight-bits", "1"], ["--weight-bits", ": invalid choice: 1 (choose", "16"]),
         ([*SIMULATE, "--sim"], ["--sim: expected one argument; `deltaloom simulate --help`"]),
-        ([*SIMULATE, "two\nlines"], ["unrecognized arguments: two lines"]),
+        ([*SIMULATE, "two\nlines"], ["unrecognized arguments: two lines; `deltaloom simulate "]),
+        (
+            [*QUANTIZE, "--weights", "4", "--activations=8"],
+            [
+                "unrecognized arguments: --weights 4 --activations=8; there is --weight-bits",
+                " and --activation-bits; `deltaloom quantize --help` tells what there is\n",
+            ],
+        ),
+        (
+            ["sweep", "m", "--test", "t", "--weight-bits", "4"],
+            ["arguments: --weight-bits 4; there is --weights; `deltaloom sweep --help`"],
+        ),
     ],
 )
 def test_wrong_usage_is_one_line(words, parts, capsys):

@@ -319,6 +319,37 @@ def test_sweep_of_float_networks_and_of_networks(run, place):
     assert code == 2 and "8-bit: floats holds a float LSTM network, which no cell covers" in err
 
 
+def test_options_of_a_method_are_for_what_is_beside_the_integer_lstm(run, place):
+    for more in ("--weights 8", "--scheme 4-bit"):
+        assert run(f"{SWEEP} {more} --clipping max")[0] == 0
+
+
+@pytest.mark.parametrize("verb", ["evaluate net --data", "sweep net --test", "tune net --data"])
+def test_a_network_is_no_float_model(run, verb):
+    run(QUANTIZE)
+    code, _, err = run(f"{verb} data.npz --model net")
+    wanted = "--model: net holds an integer-only LSTM network, a float model is wanted; name the"
+    assert code == 2 and wanted in err and err.count("\n") == 1
+
+
+def test_a_model_of_other_layers_is_told(place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    make_lstm_network("plain", (4, 7), classes=3).save(place / "other")
+    cli.main(QUANTIZE.split())
+    line = (
+        "warning: the layers are not the model's: lstm.0 (lstm, plain, 6 cells, 4 inputs, 6 "
+        "outputs), the model's lstm.0 (lstm, plain, 7 cells, 4 inputs, 7 outputs); linear.0 "
+        "(linear, 6 inputs, 3 outputs), the model's linear.0 (linear, 7 inputs, 3 outputs); give "
+        "the model that the network was quantized from\n"
+    )
+    search = "search net --evaluations 4 --workers 1 -o found --tune-data"
+    for verb in ("evaluate net --data", "sweep net --test", "tune net --data", search):
+        for model, count in (("other", 1), ("model", 0)):
+            capsys.readouterr()
+            assert cli.main([*verb.split(), "data.npz", "--model", model, "--json", "j"]) == 0
+            assert capsys.readouterr().err.count(line) == count
+
+
 def test_search(run, place):
     """The same of a float model, of a float network and of a network beside its model."""
     options = "--tune-data data.npz --thresholds 0,9,30 --evaluations 30 --workers 1"
@@ -358,6 +389,14 @@ SEARCH = "search net --tune-data data.npz -o found"
         ("--scheme integer-lstm", "--scheme: net is quantized already; leave it out"),
         ("--objective nmse --objective energy", "objective energy: the energy model does not have"),
         ("--vary skip=none,all", "skip: cannot vary, the network is quantized already"),
+        ("--vary lanes=shift_add,multiplier", "lanes: 'shift_add' is not possible for an integer"),
+        ("--lanes shift_add", "lanes: 'shift_add' is not possible for an integer-only LSTM, it"),
+        ("--objective error --objective size", "objective size: is the same for all candidates"),
+        (
+            "--objective error --objective luts",
+            "objective luts: is the same for all candidates, the network's bits do not vary, nor",
+        ),
+        ("--model net", "--model: net holds an integer-only LSTM network, a float model is wanted"),
     ],
 )
 def test_searches_of_a_network_that_are_none(run, words, text):
@@ -366,6 +405,9 @@ def test_searches_of_a_network_that_are_none(run, words, text):
     run(QUANTIZE)
     code, _, err = run(f"{SEARCH} {words}")
     assert code == 2 and text in err and err.count("\n") == 1
+
+
+SWEEP = "sweep model --data data.npz --test data.npz --scheme integer-lstm"
 
 
 @pytest.mark.parametrize(
@@ -386,6 +428,14 @@ def test_searches_of_a_network_that_are_none(run, words, text):
         ("import normed.tflite -o normed.tflite", "is the checkpoint itself; name another file"),
         ("import gone.tflite -o net", "gone.tflite: no such file"),
         ("sweep model --test data.npz", "--data: is missing; model is a float model"),
+        (f"{SWEEP} --clipping max", "--clipping: --scheme integer-lstm settles it; leave it out"),
+        (f"{SWEEP} --method gptq", "--method: --scheme integer-lstm settles it; leave it out"),
+        (
+            f"{SWEEP.replace('model', 'normed')} --skip none",
+            "--skip: --scheme integer-lstm settles it",
+        ),
+        (f"{SWEEP} --scheme integer-lstm", "--scheme integer-lstm: is given twice; leave one"),
+        (f"{SWEEP} --scheme 8-bit --scheme 8-bit", "--scheme 8-bit: is given twice; leave one of"),
         (
             "search model --tune-data data.npz -o found",
             "--data: is missing; model is a float model",

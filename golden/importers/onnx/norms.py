@@ -73,7 +73,7 @@ class Parts:
             self.scope.graph.check_form(node)
         if node.op_type == "ReduceMean":
             self._check_mean(node, rank)
-        of = self._of(node)
+        of = self.of(node)
         names = list(node.input)[:1] if node.op_type == "ReduceMean" else node.input
         able = known and all(
             name == of or name in self.found or name in self.scope.constants for name in names
@@ -92,7 +92,7 @@ class Parts:
         self.found[node.output[0]] = made
         return made
 
-    def _of(self, node: Any) -> str:
+    def of(self, node: Any) -> str:
         """The value whose norm it is."""
         return next(
             (self.found[name].of for name in node.input if name in self.found), input_of(node, 0)

@@ -260,11 +260,7 @@ class Trace:
 
     def _of_parts(self, node: Any) -> Flow | None:
         """The flow of a norm that comes together in a node; None for a part of one."""
-        of = next(
-            (self.parts.found[name].of for name in node.input if name in self.parts.found),
-            input_of(node, 0),
-        )
-        flow = self.flows[of]
+        flow = self.flows[self.parts.of(node)]
         part = self.parts.part(node, len(flow.axes))
         if part.what != "norm":
             return None

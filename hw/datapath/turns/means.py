@@ -14,12 +14,14 @@ from ....golden.cells.steps import one_over
 from ...cells.base import constant_layout, over
 from ...cells.catalogue import CELLS, constant_bits
 from ...parts.pipeline import delay, history
+from ...words import MULT_BITS, SHIFT_BITS
 from .unit_mean import Reciprocal, UnitMean, division_cycles, sum_cycles
 
 __all__ = [
     "Means",
     "accumulators",
     "divided_alike",
+    "last_sum",
     "means_cycles",
     "means_layout",
     "most_turns",
@@ -75,10 +77,13 @@ def accumulators(cells: Sequence[str]) -> list[list[Use]]:
     return uses
 
 
-def divided_alike(every: Sequence[Sequence[Use]]) -> list[list[int]]:
-    """Indices of accumulators whose sums are divided by the same number in each turn."""
+def divided_alike(accumulating: Sequence[Sequence[Use]]) -> list[list[int]]:
+    """Indices of accumulators whose sums are divided by the same number in each turn.
+
+    accumulating: the uses of each, as of `accumulators`.
+    """
     groups: list[tuple[list[int], dict[tuple[int, int], int]]] = []
-    for n, uses in enumerate(every):
+    for n, uses in enumerate(accumulating):
         counts = {(use.cell, use.turn): use.count for use in uses}
         for group, others in groups:
             if all(others.get(turn, count) == count for turn, count in counts.items()):
@@ -95,6 +100,12 @@ def most_turns(cells: Sequence[str]) -> int:
     return 1 + max(len(CELLS[name].TURNS) for name in cells)
 
 
+def last_sum(cell: str, turn: int) -> int:
+    """Cycles from a unit's pre-activations to the last of its values that the turn sums."""
+    kind = CELLS[cell]
+    return max(kind.SUM_CYCLES[n] for n in kind.TURNS[turn])
+
+
 def settle_cycles(cell: str, turn: int) -> int:
     """Cycles from the turn's last mean until what comes of means alone holds."""
     return CELLS[cell].SETTLES[turn]
@@ -105,11 +116,9 @@ def means_cycles(cell: str, turn: int, units: int, width: int) -> int:
 
     width: units that go into it in a cycle.
     """
-    kind = CELLS[cell]
-    counts = kind.TURNS[turn]
-    last = max(kind.SUM_CYCLES[n] for n in counts)
-    division = max(division_cycles(one_over(units * count)[1]) for count in counts.values())
-    return last + sum_cycles(width) + division + settle_cycles(cell, turn)
+    counts = CELLS[cell].TURNS[turn].values()
+    division = max(division_cycles(one_over(units * count)[1]) for count in counts)
+    return last_sum(cell, turn) + sum_cycles(width) + division + settle_cycles(cell, turn)
 
 
 class Means(wiring.Component):
@@ -140,8 +149,9 @@ class Means(wiring.Component):
         Each of them in its own cycle, `Cell.SUM_CYCLES`.
     means : out, `means_layout(cells)`
     done : out, 1 bit
-        The means of the turn hold, and what comes of them is settled; low from the cycle after its
-        first units on until then.
+        The means of the turn hold from the next cycle on, and what comes of them is settled when
+        the next turn's first unit, which is `turns.AGAIN` cycles later, takes it; low from the
+        cycle after the turn's first units on until then.
     """
 
     there: Signal
@@ -172,15 +182,16 @@ class Means(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        every = accumulators(self._cells)
-        latest = max(use.cycle for uses in every for use in uses)
+        accumulating = accumulators(self._cells)
+        turns = {
+            (index, turn): last_sum(name, turn)
+            for index, name in enumerate(self._cells)
+            for turn in range(len(CELLS[name].TURNS))
+        }
+        latest = max(turns.values())
         control = history(m, Cat(self.there, self.first, self.last), latest, "units", reset=True)
 
         # The turn's last sums are there when the latest of them is; then its divisions start.
-        turns = {(use.cell, use.turn): use.cycle for uses in every for use in uses}
-        for uses in every:
-            for use in uses:
-                turns[use.cell, use.turn] = max(turns[use.cell, use.turn], use.cycle)
         ends: Value = Const(0)
         for (cell, turn), cycle in turns.items():
             there, last = control[cycle][: self._width].any(), control[cycle][-1]
@@ -189,9 +200,9 @@ class Means(wiring.Component):
 
         made = Signal()
         waits: list[Value] = []
-        for n, group in enumerate(divided_alike(every)):
+        for n, group in enumerate(divided_alike(accumulating)):
             m.submodules[f"reciprocal_{n}"] = reciprocal = Reciprocal()
-            uses = [use for accumulator in group for use in every[accumulator]]
+            uses = [use for accumulator in group for use in accumulating[accumulator]]
             mult, shift = self._over(uses)
             m.d.comb += [
                 reciprocal.start.eq(starts),
@@ -199,7 +210,7 @@ class Means(wiring.Component):
                 reciprocal.shift.eq(shift),
             ]
             for accumulator in group:
-                self._accumulator(m, accumulator, every[accumulator], control, reciprocal)
+                self._accumulator(m, accumulator, accumulating[accumulator], control, reciprocal)
             waits.append(reciprocal.runs)
         settles = {key: settle_cycles(self._cells[key[0]], key[1]) for key in turns}
         left = Signal(range(max(settles.values()) + 1))
@@ -228,19 +239,21 @@ class Means(wiring.Component):
         return chosen
 
     def _over(self, uses: Sequence[Use]) -> tuple[Value, Value]:
-        """mult and shift of the turn's division."""
-        found: dict[tuple[int, int], Use] = {(use.cell, use.count): use for use in uses}
-        if len(found) == 1:
-            uses = [*found.values()]
-        both = []
-        for which in range(2):
-            values = []
-            for use in uses:
-                layout = constant_layout(CELLS[self._cells[use.cell]].CONSTANTS)
-                word: Any = layout(self.constants[: layout.size])
-                values.append(Value.cast(word[over(use.count)[which]]))
-            both.append(self._chosen(uses, values))
-        return both[0], both[1]
+        """mult and shift of the turn's division, each pair of constants in one place of a choice;
+        any where it is the turn of none of the uses."""
+        turns: dict[tuple[int, int], set[int]] = {}  # of the cell and count
+        for use in uses:
+            turns.setdefault((use.cell, use.count), set()).add(use.turn)
+        both: Value | None = None
+        for (cell, count), taken in turns.items():
+            layout = constant_layout(CELLS[self._cells[cell]].CONSTANTS)
+            word: Any = layout(self.constants[: layout.size])
+            mult, shift = (Value.cast(word[name]) for name in over(count))
+            pair = Cat(mult[:MULT_BITS], shift[:SHIFT_BITS])
+            here = Cat(*(self._is(cell, turn) for turn in sorted(taken))).any()
+            both = pair if both is None else Mux(here, pair, both)
+        assert both is not None
+        return both[:MULT_BITS], both[MULT_BITS:]
 
     def _accumulator(
         self,

@@ -13,7 +13,7 @@ from ...cells.catalogue import CELLS
 from ...parts.memory import block_ram
 from .means import most_turns
 
-__all__ = ["TURN_CYCLES", "Turns"]
+__all__ = ["AGAIN", "TURN_CYCLES", "Turns", "kept_gates", "kept_groups"]
 
 TURN_CYCLES = 1
 """From where a unit comes to where it goes on: a register behind the choice."""
@@ -22,8 +22,15 @@ AGAIN = 3
 """Cycles from a turn's means to where its first unit goes on again: the turn begins, the unit is
 read, chosen."""
 
-STARTS = 2
-"""Cycles from where a turn's last units go on to the first in which its means can be done."""
+
+def kept_gates(cells: Sequence[str]) -> int:
+    """Most gates of a unit that is kept: of the cells that take turns."""
+    return max(CELLS[name].GATES for name in cells if CELLS[name].TURNS)
+
+
+def kept_groups(units: int, width: int) -> int:
+    """Words of the memory of the units' gates, each of `width` units; units: most of a layer."""
+    return max(2, -(-units // width))
 
 
 class Turns(wiring.Component):
@@ -56,7 +63,8 @@ class Turns(wiring.Component):
     i_running, i_mask, i_p, i_unit : in
         As they leave `Collect`, with a gap of `gap` cycles between layers.
     stall : in, 1 bit
-        No units of a later turn go on, three cycles later.
+        No units of a cell's last turn go on, two cycles later; those of turns before it put nothing
+        out, and go on.
     hold : out, 1 bit
         No unit-word of the next layer may begin to run in the next cycle.
     running, mask, p, unit : out
@@ -68,7 +76,8 @@ class Turns(wiring.Component):
     final : out, 1 bit
         It is the cell's last one, whose results are right; high for cells that take one turn.
     done : in, 1 bit
-        The means of this turn hold; looked at from `STARTS` cycles after its last units on.
+        The means of this turn hold when its next one begins; looked at from the cycle after its
+        last units go on.
     """
 
     i_running: Signal
@@ -125,7 +134,7 @@ class Turns(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        groups = max(2, -(-self._depth // self._width))  # of units that go on together
+        groups = kept_groups(self._depth, self._width)
         at, ends = Signal(range(groups)), Signal(range(groups))
         base: Any = Signal(self.i_unit.shape(), reset_less=True)
         tail = Signal(self._width)
@@ -140,24 +149,21 @@ class Turns(wiring.Component):
             begins.eq(keeps & (at == 0)),
             kept.en.eq(keeps),
         ]
-        waits, starts = Signal(), Signal(STARTS - 1)  # for the turn's means; before that
-        runs = Signal()  # a later turn
+        waits, runs = Signal(), Signal()  # for the turn's means; a later turn
         turn = Signal.like(self.turn)
         finals = Array(Const(len(CELLS[name].TURNS)) for name in self._cells)
         final = Signal()
         m.d.comb += [final.eq(turn == finals[base.cell]), self.cell.eq(base.cell)]
-        m.d.sync += starts.eq(starts << 1)
         with m.If(keeps):
             m.d.sync += at.eq(at + 1)
             with m.If(self.i_unit.end):
-                m.d.sync += [at.eq(0), ends.eq(at), tail.eq(self.i_mask)]
-                m.d.sync += [self.hold.eq(1), starts.eq(1)]
+                m.d.sync += [at.eq(0), ends.eq(at), tail.eq(self.i_mask), self.hold.eq(1)]
         with m.If(begins):
             m.d.sync += [base.eq(self.i_unit), turn.eq(0)]
 
         # Later turns: read, then hand on.
         reads, ended, first = Signal(), Signal(), Signal()
-        m.d.comb += reads.eq(runs & ~self.stall)
+        m.d.comb += reads.eq(runs & ~(self.stall & final))
         there, was_first, was_last = Signal(), Signal(), Signal()
         m.d.comb += [ended.eq(at == ends), first.eq(at == 0)]
         m.d.sync += [
@@ -165,7 +171,7 @@ class Turns(wiring.Component):
             was_first.eq(first),
             was_last.eq(ended),
         ]
-        with m.If(starts[-1]):
+        with m.If(self.last & ~self.final):
             m.d.sync += waits.eq(1)
         with m.If(waits & self.done):
             m.d.sync += [waits.eq(0), runs.eq(1), turn.eq(turn + 1)]
@@ -174,11 +180,8 @@ class Turns(wiring.Component):
             with m.If(ended):
                 m.d.sync += [at.eq(0), runs.eq(0)]
         left = Signal(range(self._gap))  # cycles until the next layer may begin
-        with m.If(there & was_last):
-            with m.If(final):
-                m.d.sync += left.eq(self._gap - 2)
-            with m.Else():
-                m.d.sync += starts.eq(1)
+        with m.If(there & was_last & final):
+            m.d.sync += left.eq(self._gap - 2)
         with m.If(left != 0):
             m.d.sync += left.eq(left - 1)
         with m.If(left == 1):
@@ -213,7 +216,7 @@ class Turns(wiring.Component):
 
     def _memory(self, m: Module, groups: int, at: Signal) -> tuple[Any, Any]:
         """The memory of the units' gates: its write port, and what was read a cycle before."""
-        gates = max(CELLS[name].GATES for name in self._cells if CELLS[name].TURNS)
+        gates = kept_gates(self._cells)
         layout = ArrayLayout(ArrayLayout(signed(16), gates), self._width)
         m.submodules.memory = memory = block_ram(layout.size, depth=groups, force=True)
         write, read = memory.write_port(), memory.read_port()

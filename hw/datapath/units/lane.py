@@ -173,7 +173,7 @@ class CellLane(wiring.Component):
                 for what, value in inputs.items()
                 if what in cell.READS
             ]
-            if "vectors" in cell.READS:
+            if cell.READS & {"vectors", "vector_shift"}:
                 m.d.comb += cell.vector_shift.eq(self.unit.vector_shift)
             for n in cell.MEANS:
                 mean, total = getattr(cell, f"mean_{n}"), getattr(cell, f"sum_{n}")

@@ -52,12 +52,13 @@ class CellUnit(wiring.Component):
     Every unit writes its state, those of a stateless cell too (c = 0, h = output).
 
     The units of a layer whose cell reads means over them go through it several times, see `Turns`:
-    all but the last time they leave their share of the means only. The next layer's wait.
+    all but the last time they leave their share of the means only. The next layer's wait meanwhile,
+    which keeps the order in which layers leave.
 
     LATENCY: `unit_latency` cycles from the last word of a unit-word to its first unit, up to
     drain_rows - 1 more behind another unit-word; of a cell that takes turns, see `Means`.
     THROUGHPUT: a unit-word takes max(its words, its count / width) cycles, and its count / width
-    in each further turn.
+    in each further turn; before each of these are `means_cycles` + `AGAIN` - 1 idle ones.
 
     Parameters
     ----------
@@ -94,7 +95,8 @@ class CellUnit(wiring.Component):
     o : out, stream of `cell_output(width)`, always ready
         Units, in the order in which they came.
     stall : in, 1 bit
-        No unit-word begins to run in the next cycle.
+        No unit-word begins to run in the next cycle; of a cell that takes turns, no units of the
+        last turn go on two cycles later, in the middle of a layer, too.
     host_addr : in, range(state_depth)
     host_data : out, 32 bits
         {c[31:16], h[15:0]} of the state memory word that host_addr named a cycle before;

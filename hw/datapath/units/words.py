@@ -30,7 +30,7 @@ def cell_word(drain_rows: int, *, cells: Sequence[str], state_depth: int) -> Str
     layer : passed on.
     begin, end : this unit-word is the layer's first, its last.
 
-    Only where one of the cells reads vectors:
+    Only where one of the cells reads vectors, or constants with their exponent:
 
     vector_shift : right shift from vector times c to the pre-activations' format.
 
@@ -60,7 +60,7 @@ def cell_word(drain_rows: int, *, cells: Sequence[str], state_depth: int) -> Str
             "layer": unsigned(LAYER_BITS),
             "begin": unsigned(1),
             "end": unsigned(1),
-            **(vectors if reads(cells, "vectors") else {}),
+            **(vectors if reads(cells, "vectors") or reads(cells, "vector_shift") else {}),
             **(skip if reads(cells, "skip") else {}),
         }
     )

@@ -39,7 +39,7 @@ class Dask:
         except (OSError, ValueError, TimeoutError) as error:
             raise UserError(f"--dask {address}: no scheduler answers there ({error})") from error
         self._digest = problem.digest
-        self._client.register_plugin(_AnyProblem(problem.digest, problem, cells))
+        self._client.register_plugin(_Problem(problem.digest, problem, cells))
 
     def __enter__(self) -> "Dask":
         return self
@@ -64,7 +64,7 @@ class Dask:
             raise UserError(f"--dask: the cluster lost its workers ({error})") from error
 
 
-class _AnyProblem(WorkerPlugin):  # type: ignore[misc]
+class _Problem(WorkerPlugin):  # type: ignore[misc]
     """Puts a problem into a worker's memory when it starts."""
 
     def __init__(self, digest: str, problem: AnyProblem, cells: Path | None) -> None:

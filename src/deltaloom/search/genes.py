@@ -20,6 +20,7 @@ from ..golden.evaluation.networks import (
     paths_by_layer,
 )
 from ..golden.evaluation.thresholds import LADDER, MOST_THRESHOLD, scaled
+from ..golden.integer_lstm.network import IntegerNetwork
 from ..golden.models.float_model import FloatModel
 from ..golden.quantization.scheme import Bits, Scheme, check_bits
 
@@ -128,7 +129,7 @@ class Space:
                 check_bits(f" of {what}", (bits, bits))
         found: list[Gene] = []
         tokens = _token_paths(model)
-        for paths in _groups(_paths_by_layer(model), share):
+        for paths in _groups(paths_by_layer(model), share):
             if tied:
                 found.append(Gene("bits", paths, _rising(weights)))
             else:
@@ -153,6 +154,7 @@ class Space:
         """
         if "skip" in (settings or {}):
             raise UserError("skip: cannot vary, the network is quantized already; leave it out")
+        check_lanes(network, (settings or {}).get("lanes", ()))
         paths: dict[str, AnyPath] = dict(network.paths())
         found = []
         for group in _groups(paths_by_layer(network), share):
@@ -231,10 +233,14 @@ class Space:
         return [*found.values()]
 
 
-def _paths_by_layer(model: FloatModel) -> list[tuple[str, ...]]:
-    return [
-        tuple(f"{layer.name}.{layer.at(path)}" for path in layer.paths) for layer in model.layers
-    ]
+def check_lanes(network: AnyNetwork, lanes: Iterable[str]) -> None:
+    """Raise UserError for lanes that the hardware of such a network does not have."""
+    for kind in lanes:
+        if isinstance(network, IntegerNetwork) and kind != "multiplier":
+            raise UserError(
+                f"lanes: {kind!r} is not possible for an integer-only LSTM, it must be "
+                "'multiplier'; leave it out"
+            )
 
 
 def _groups(layers: Sequence[tuple[str, ...]], share: str) -> list[tuple[str, ...]]:

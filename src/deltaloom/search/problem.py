@@ -26,6 +26,7 @@ from ..golden.evaluation.networks import (
     AnyNetwork,
     N,
     Outcome,
+    paths_by_layer,
     real_outputs,
     run_settings,
 )
@@ -171,9 +172,7 @@ class Problem(AnyProblem[Network]):
 
     @property
     def paths(self) -> tuple[str, ...]:
-        return tuple(
-            f"{layer.name}.{layer.at(path)}" for layer in self.model.layers for path in layer.paths
-        )
+        return tuple(name for names in paths_by_layer(self.model) for name in names)
 
     def quantize(self, choice: Choice, kept: Kept) -> Network:
         # What `skip` splits off depends on the choice only by its bits, which `kept` knows.

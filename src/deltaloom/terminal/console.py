@@ -21,3 +21,11 @@ def stdout() -> "Console":
     if not console.is_terminal and not os.environ.get("COLUMNS"):
         console.width = WIDE
     return console
+
+
+def print_warning(text: str) -> None:
+    """A line of standard error that begins with "warning: "."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    Console(stderr=True).print(f"warning: {escape(text)}", soft_wrap=True, highlight=False)

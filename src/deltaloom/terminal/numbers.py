@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from .console import print_warning
 from .tables import print_table
 
 if TYPE_CHECKING:
@@ -45,12 +46,13 @@ def print_numbers(
 ) -> Numbers:
     """Run some of the data, and print what saturates.
 
+    model: what the network was quantized from; a warning tells where it cannot be that.
     reports: of the paths; without them, they are made where the float model is at hand.
     """
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
+    from ..golden.evaluation.pairs import pair_warnings
     from ..golden.evaluation.saturation import saturation
     from ..golden.reports.pairs import coded_pair
     from ..golden.reports.warnings import warnings_of
@@ -67,6 +69,8 @@ def print_numbers(
         table.add_row(*map(escape, row))
     print_table(table)
     warnings = warnings_of(network, found, reports)
+    if model is not None:
+        warnings = (*pair_warnings(network, model), *warnings)
     for warning in warnings:
-        Console(stderr=True).print(f"warning: {escape(warning)}", soft_wrap=True, highlight=False)
+        print_warning(warning)
     return Numbers(found, warnings)

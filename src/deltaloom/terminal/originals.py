@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from ..golden.errors import UserError
+from .console import print_warning
 from .scheme_options import INTEGER_LSTM
 
 if TYPE_CHECKING:
     from ..golden.data import Dataset
-    from ..golden.evaluation.networks import AnyFloat
-    from ..golden.integer_lstm.network import IntegerNetwork
-    from ..golden.quantization.calibration import Progress
+    from ..golden.evaluation.networks import AnyFloat, AnyNetwork
 
 
 def add_model_or_network(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +56,33 @@ def read_calibration(args: argparse.Namespace) -> "Dataset":
     return Dataset.load(args.data)
 
 
+def read_reference(args: argparse.Namespace, name: str = "model") -> "AnyFloat | None":
+    """The float model that `--model` names, the argument `name`; None without one.
+
+    Raises UserError where the file holds anything else.
+    """
+    from ..golden.evaluation.networks import check_float, load_float
+
+    if name not in args:
+        return None
+    file = getattr(args, name)
+    check_float("--model", file)
+    return load_float(file)
+
+
+def warn_of_pair(network: "AnyNetwork", model: "AnyFloat | None") -> None:
+    """Print a warning where the network's layers are not the model's.
+
+    Raises UserError where the inputs or the outputs are not even as many.
+    """
+    from ..golden.evaluation.pairs import check_pair, pair_warnings
+
+    if model is not None:
+        check_pair(network, model)
+        for line in pair_warnings(network, model):
+            print_warning(line)
+
+
 def refuse_reference(args: argparse.Namespace) -> None:
     """Raise UserError for `--model` beside a float model."""
     if "beside" in args:
@@ -73,15 +99,6 @@ def refuse_calibration(args: argparse.Namespace, *names: str) -> None:
 def refuse_quantized(args: argparse.Namespace, option: str) -> NoReturn:
     """Raise UserError: an option of what is quantized already."""
     raise UserError(f"{option}: {args.model} is quantized already; leave it out")
-
-
-def integer_lstm_of(model: "AnyFloat", data: "Dataset", progress: "Progress") -> "IntegerNetwork":
-    """The integer-only LSTM of a float model of either kind."""
-    from ..golden.integer_lstm.float_network import FloatNetwork, from_model
-    from ..golden.integer_lstm.recipe import quantize
-
-    floats = model if isinstance(model, FloatNetwork) else from_model(model)
-    return quantize(floats, data, progress)
 
 
 def refuse_float_network(args: argparse.Namespace, name: str) -> NoReturn:

@@ -156,10 +156,17 @@ def add_method(parser: argparse.ArgumentParser, name: str = "--method") -> None:
 
 def refuse_options(args: argparse.Namespace, scheme: str) -> None:
     """Raise UserError where an option is given besides a scheme that has none."""
-    names = ("weight-bits", "activation-bits", "clipping", "activation-clipping", *CHOICES)
-    for name in (*names, "method", "path", "target-error", "tune-data", "metric", "fold"):
+    refuse_method(args, scheme)
+    names = ("weight-bits", "activation-bits", "path", "target-error", "tune-data")
+    for name in (*names, "metric", "fold"):
         if name.replace("-", "_") in args:
             raise UserError(f"--{name}: --scheme {scheme} settles it; leave it out")
+
+
+def refuse_method(args: argparse.Namespace, scheme: str) -> None:
+    """Raise UserError where one of `add_method` is given besides a scheme that has none."""
+    for option in method_options(args):
+        raise UserError(f"{option}: --scheme {scheme} settles it; leave it out")
 
 
 def method_options(args: argparse.Namespace) -> list[str]:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from ..golden.errors import UserError
 from .options import read_metrics
 from .originals import (
-    integer_lstm_of,
     read_calibration,
+    read_reference,
     refuse_calibration,
     refuse_reference,
+    warn_of_pair,
 )
 from .progress import progress_bars
 from .scheme_options import method_options, read_options, read_widths
@@ -91,12 +92,12 @@ def _of_network(
     metric: "Metric",
 ) -> tuple["AnyProblem", "Space", "Goals"]:
     """A network that is quantized already, or is made once; its thresholds vary."""
-    from ..golden.evaluation.networks import load_float
     from ..golden.integer_lstm.network import IntegerNetwork
+    from ..golden.integer_lstm.recipe import quantize
     from ..golden.models.network import Network
     from ..search.genes import Space
     from ..search.goals import DENSE, FLOAT
-    from ..search.network_problem import NetworkProblem
+    from ..search.network_problem import NetworkProblem, check_objectives
 
     names = [f"--{n}" for n in ("weights", "activations", "beacons") if n in args]
     for name in (*names, *(["--tied"] if args.tied else []), *method_options(args)):
@@ -108,11 +109,12 @@ def _of_network(
     network: AnyNetwork
     if isinstance(given, (Network, IntegerNetwork)):
         refuse_calibration(args, "data", "scheme")
-        network, model = given, load_float(args.beside) if "beside" in args else None
+        network, model = given, read_reference(args, "beside")
+        warn_of_pair(network, model)
     else:
         refuse_reference(args)
         with progress_bars() as progress:
-            network = integer_lstm_of(given, read_calibration(args), progress)
+            network = quantize(given, read_calibration(args), progress)
         model = given
     goals = _goals(args, metric, NETWORK_OBJECTIVES, DENSE if model is None else FLOAT)
     text = getattr(args, "thresholds", None)
@@ -122,6 +124,7 @@ def _of_network(
         share=args.share,
         settings=dict(map(read_setting, getattr(args, "vary", []))),
     )
+    check_objectives(goals, space)
     problem = NetworkProblem(
         network=network,
         model=model,

@@ -22,6 +22,7 @@ from ..terminal.options import (
     read_metrics,
     set_thresholds,
 )
+from ..terminal.originals import read_reference
 from ..terminal.outputs import add_report, report_file, write_report
 from ..terminal.progress import progress_bars
 from ..terminal.tables import print_table
@@ -65,14 +66,14 @@ class Evaluate:
 
         from ..golden.data import Dataset
         from ..golden.evaluation.evaluate import evaluate
-        from ..golden.evaluation.networks import load_float, load_network
+        from ..golden.evaluation.networks import load_network
         from ..golden.reports.sections import evaluate_sections
         from ..golden.reports.totals import totals_section
 
         inputs = [args.network, args.data, *([args.model] if "model" in args else [])]
         page = report_file(args, None, *inputs)
         network = set_thresholds(load_network(args.network), getattr(args, "threshold", []))
-        model = load_float(args.model) if "model" in args else None
+        model = read_reference(args)
         metrics = read_metrics(args)
         data = Dataset.load(args.data)
         with progress_bars() as progress:

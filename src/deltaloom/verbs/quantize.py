@@ -148,7 +148,6 @@ def _quantize_lstm(args: argparse.Namespace) -> None:
     from ..golden.evaluation.networks import load_float
     from ..golden.evaluation.thresholds import uniform_thresholds
     from ..golden.integer_lstm.export import to_tflite
-    from ..golden.integer_lstm.float_network import FloatNetwork, from_model
     from ..golden.integer_lstm.recipe import quantize
     from ..golden.reports.lstm_sections import lstm_layers_section
     from ..golden.reports.pairs import coded_pair
@@ -163,10 +162,9 @@ def _quantize_lstm(args: argparse.Namespace) -> None:
     model = load_float(args.model)
     data = Dataset.load(args.data)
     with progress_bars() as progress:
-        floats = model if isinstance(model, FloatNetwork) else from_model(model)
-        network = quantize(floats, data, progress, corrected=args.corrected)
+        network = quantize(model, data, progress, corrected=args.corrected)
         network = uniform_thresholds(network, args.threshold)
-        paths = coded_pair(network, floats, data)
+        paths = coded_pair(network, model, data)
     content = None if tflite is None else to_tflite(network)
     reports = [path.report() for path in paths]
     with together():

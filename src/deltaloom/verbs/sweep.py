@@ -4,7 +4,6 @@
 import argparse
 from collections.abc import Iterator
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +15,13 @@ from ..terminal.options import add_metrics, read_metrics
 from ..terminal.originals import (
     add_calibration,
     add_model_or_network,
-    integer_lstm_of,
     read_calibration,
+    read_reference,
     refuse_calibration,
     refuse_float_network,
     refuse_quantized,
     refuse_reference,
+    warn_of_pair,
 )
 from ..terminal.outputs import add_report, check_output, report_file, write_report
 from ..terminal.progress import progress_bars
@@ -32,13 +32,14 @@ from ..terminal.scheme_options import (
     method_options,
     read_options,
     read_widths,
+    refuse_method,
 )
 from ..terminal.search_options import read_numbers
 from ..terminal.tables import print_table
 
 if TYPE_CHECKING:
     from ..golden.data import Dataset
-    from ..golden.evaluation.networks import AnyFloat, AnyNetwork
+    from ..golden.evaluation.networks import AnyFloat
     from ..golden.evaluation.sweep import Candidate, SweepPoint
     from ..golden.evaluation.sweep import Sweep as Result
     from ..golden.models.float_model import FloatModel
@@ -109,8 +110,8 @@ class Sweep:
 
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.data import Dataset
-        from ..golden.evaluation.networks import load_any, load_float
-        from ..golden.evaluation.sweep import Candidate, sweep_networks
+        from ..golden.evaluation.networks import load_any
+        from ..golden.evaluation.sweep import of_network, sweep_networks
         from ..golden.integer_lstm.network import IntegerNetwork
         from ..golden.models.network import Network
         from ..golden.reports.scheme_sections import sweep_sections
@@ -133,9 +134,10 @@ class Sweep:
                 refuse_calibration(args, "data", "weights", "activations", "scheme")
                 for option in method_options(args):
                     refuse_quantized(args, option)
-                model = load_float(args.beside) if "beside" in args else None
+                model = read_reference(args, "beside")
+                warn_of_pair(given, model)
                 name = INTEGER_LSTM if isinstance(given, IntegerNetwork) else args.model.stem
-                candidates = [Candidate(partial(_same, given), name)]
+                candidates = [of_network(name, given)]
             else:
                 refuse_reference(args)
                 model = given
@@ -158,10 +160,6 @@ class Sweep:
             write_document(args, _plain(result))
 
 
-def _same(network: "AnyNetwork") -> "AnyNetwork":
-    return network
-
-
 def _widths(args: argparse.Namespace) -> tuple[list[int], list[int]] | None:
     """Of weights and of activations; None where schemes alone are swept."""
     names = ("weights", "activations")
@@ -178,11 +176,17 @@ def _candidates(
     progress: "Progress",
 ) -> "Iterator[Candidate]":
     """What is made of a float model."""
-    from ..golden.evaluation.sweep import Candidate
+    from ..golden.evaluation.sweep import of_network
     from ..golden.integer_lstm.float_network import FloatNetwork
+    from ..golden.integer_lstm.recipe import quantize
 
     data = read_calibration(args)
     schemes = getattr(args, "scheme", [])
+    for name in schemes:
+        if schemes.count(name) > 1:
+            raise UserError(f"--scheme {name}: is given twice; leave one of them out")
+    if isinstance(model, FloatNetwork) or (widths is None and {*schemes} == {INTEGER_LSTM}):
+        refuse_method(args, INTEGER_LSTM)
     if isinstance(model, FloatNetwork):
         others = [name for name in schemes if name != INTEGER_LSTM]
         others += [f"--{name}" for name in ("weights", "activations") if name in args]
@@ -192,8 +196,7 @@ def _candidates(
     else:
         yield from _own(args, model, data, widths, progress)
     if INTEGER_LSTM in schemes:
-        network = integer_lstm_of(model, data, progress)
-        yield Candidate(partial(_same, network), INTEGER_LSTM)
+        yield of_network(INTEGER_LSTM, quantize(model, data, progress))
 
 
 def _own(

@@ -14,6 +14,7 @@ from ..terminal.document import write_document, write_json
 from ..terminal.fidelity import print_fidelity
 from ..terminal.numbers import print_numbers
 from ..terminal.options import add_data, add_metrics, add_network, read_metrics
+from ..terminal.originals import read_reference
 from ..terminal.outputs import (
     add_report,
     beside,
@@ -101,7 +102,7 @@ class Tune:
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.data import Dataset
         from ..golden.evaluation.evaluate import fidelity, scored_data
-        from ..golden.evaluation.networks import activation_bits, load_float, load_network
+        from ..golden.evaluation.networks import activation_bits, load_network
         from ..golden.evaluation.trials import Trials
         from ..golden.evaluation.tuning import tune
         from ..golden.reports.sections import tune_sections
@@ -112,7 +113,7 @@ class Tune:
         check_output(output, *inputs)
         page = report_file(args, output, *inputs)
         network = load_network(args.network)
-        model = load_float(args.model) if "model" in args else None
+        model = read_reference(args)
         data = scored_data(network, Dataset.load(args.data), model)
         metric = next(iter(read_metrics(args)), None)
         if not (data.scored or metric):

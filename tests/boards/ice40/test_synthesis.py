@@ -11,8 +11,9 @@ from amaranth.hdl import Module
 from amaranth.lib import memory
 
 from deltaloom.boards.ice40.spram import SpramStore
-from deltaloom.boards.ice40.synthesis import read_late, synthesize
+from deltaloom.boards.ice40.synthesis import check_addends, read_late, synthesize
 from deltaloom.boards.icebreaker import BOARDS
+from deltaloom.golden.errors import UserError
 
 
 def ram(depth: int, width: int, *, domain: str = "comb") -> str:
@@ -28,6 +29,18 @@ def port(text: str, kind: str) -> str:
     found = re.search(rf"cell \$mem{kind}_v2.*?^  end$", text, re.DOTALL | re.MULTILINE)
     assert found is not None
     return found[0]
+
+
+def test_an_addend_that_yosys_has_lost_is_seen() -> None:
+    """As its ice40_dsp left one in a design with two rows: both halves add what is x."""
+    adds = {f"{half}ADDSUB_UPPERINPUT": "1" for half in ("TOP", "BOT")}
+    cell: Any = {"type": "SB_MAC16", "parameters": adds, "connections": {"C": [7], "D": [8, "x"]}}
+    check_addends({"cells": {"sum": cell}})
+    cell["connections"]["C"] = ["x"] * 16
+    with pytest.raises(UserError, match="sum: yosys has lost what this multiplier adds"):
+        check_addends({"cells": {"sum": cell}})
+    cell["parameters"]["TOPADDSUB_UPPERINPUT"] = "0"
+    check_addends({"cells": {"sum": cell}})
 
 
 def test_larger_memories_are_read_at_the_falling_edge() -> None:

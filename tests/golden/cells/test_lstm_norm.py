@@ -117,6 +117,16 @@ WRONG = {
         lambda n: {"h": tanh(sat16(over_root(n, mean(rshr(n * n, Format(13))) + 1, GATE)))},
         r"over_root of 12 fraction bits and 13 fraction bits in 12 fraction bits: all must be",
     ),
+    "a mean of a constant": (
+        {"x": "n", "bounded": True},
+        lambda n, epsilon_n: {"h": tanh(sat16(n - mean(rshr(epsilon_n * 1, GATE)) + mean(n)))},
+        "a mean of what is the same for all units; leave mean out",
+    ),
+    "a name of the hardware's": (
+        {"x": "n", "bounded": True},
+        lambda n, mean_v: {"h": tanh(sat16(n + rshr(mean_v * 1, GATE)))},
+        "parameter mean_v, the hardware has names that begin with mean_, sum_, layer_",
+    ),
     "a mean of what is too wide": (
         {"x": "n", "bounded": True},
         lambda n, h: {"h": sat16(rshr(mean(rshr(n * h, Format(40))), UNIT))},

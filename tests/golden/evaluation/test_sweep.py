@@ -12,7 +12,7 @@ from deltaloom.golden.errors import UserError
 from deltaloom.golden.evaluation.evaluate import error, run_dataset, size_bits
 from deltaloom.golden.evaluation.operations import eliminated
 from deltaloom.golden.evaluation.sweep import (
-    Candidate,
+    of_network,
     of_scheme,
     of_widths,
     sweep,
@@ -79,7 +79,7 @@ def test_each_threshold_of_each_network(make_model, make_dataset):
     data = make_dataset(4, [40, 30], classes=3)
     statistics = observe(model, data)
     lstm = quantize_lstm(from_model(model), data)
-    candidates = [*of_widths(model, statistics, [8], [4, 8]), Candidate(lambda: lstm, "integer")]
+    candidates = [*of_widths(model, statistics, [8], [4, 8]), of_network("integer", lstm)]
     result = sweep_networks(candidates, data, model, thresholds=[0, 20], keep_input=True)
     assert [(p.name, p.threshold) for p in result.points] == [
         (name, threshold) for name in ("W8 A4", "W8 A8", "integer") for threshold in (0, 20)
@@ -118,6 +118,20 @@ def test_sweeps_of_nothing(make_model, make_dataset):
         sweep_networks(candidates, data, thresholds=[])
     with pytest.raises(UserError, match=r"^threshold: 256 is not possible, it must be 0\.\.255"):
         sweep_networks(candidates, data, thresholds=[256])
+    with pytest.raises(UserError, match=r"^sweep: W8 A8 is there twice; leave one of them out"):
+        sweep_networks([*candidates, *candidates], data)
     other = make_model([("lstm", 5)], 3)
     with pytest.raises(UserError, match=r"^model: 3 inputs and 5 outputs, the network has 3 and 4"):
         sweep_networks(candidates, replace(data, labels=(data.labels[0] % 4,)), other)
+
+
+def test_every_network_is_checked_before_anything_runs(make_model, make_dataset):
+    model, data = make_model([("lstm", 4)], 3), make_dataset(3, [9], classes=4)
+    fits = quantize_with(model, observe(model, data), Scheme())
+    other = make_model([("lstm", 5)], 3)
+    wide = quantize_with(other, observe(other, data), Scheme())
+    ran = []
+    candidates = [of_network("fits", fits), of_network("wide", wide)]
+    with pytest.raises(UserError, match=r"^model: 3 inputs and 4 outputs, the network has 3 and 5"):
+        sweep_networks(candidates, data, model, progress=lambda what, part: ran.append(what))
+    assert not ran

@@ -20,6 +20,7 @@ from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.config import AcceleratorConfig
 from deltaloom.hw.datapath.units.unit import CellUnit
 from deltaloom.hw.estimates.area import components, estimate_area
+from deltaloom.hw.estimates.area_turns import means
 from deltaloom.hw.estimates.ecp5 import Area, memory, rescaler
 from deltaloom.hw.estimates.ecp5_measured import MEASURED
 
@@ -103,6 +104,61 @@ def test_integer_only_lstms_against_yosys(variant):
     assert estimate.luts == pytest.approx(luts, rel=MOST)
     assert estimate.flip_flops == pytest.approx(flip_flops, rel=MOST)
     assert ("statistics" in estimate.components) == (variant == "all")
+
+
+# `Means` alone on 2026-11-30: LUT4s, flip-flops by cells and units a cycle.
+MEANS = {
+    ("lstm_norm", 1): (626, 611),
+    ("lstm_norm", 4): (1422, 1047),
+    ("lstm_norm", 8): (2570, 1630),
+    ("layer_norm", 1): (194, 179),
+    ("layer_norm", 4): (399, 297),
+    ("lstm_norm_xh_c", 1): (493, 436),
+    ("lstm_norm_xh_c", 4): (1181, 730),
+}
+
+
+@pytest.mark.parametrize(("cell", "units"), MEANS)
+def test_means_over_units_against_yosys(cell, units):
+    found = means(AcceleratorConfig(cells=(cell,), cell_units=units))
+    luts, flip_flops = MEANS[cell, units]
+    assert found.luts == pytest.approx(luts, rel=MOST)
+    assert found.flip_flops == pytest.approx(flip_flops, rel=0.02)
+    assert (found.multipliers, found.block_rams) == (0, 0)
+
+
+@pytest.mark.parametrize(("units", "luts", "flip_flops"), [(1, 277, 267), (4, 546, 435)])
+def test_means_with_two_divisions_against_yosys(uneven, units, luts, flip_flops):
+    found = means(AcceleratorConfig(cells=("uneven",), cell_units=units))
+    assert found.luts == pytest.approx(luts, rel=MOST)
+    assert found.flip_flops == pytest.approx(flip_flops, rel=0.02)
+
+
+# gru_norm of 5 units and 3 classes behind 3 inputs with 32-bit words, by cell units; lstm_norm
+# 40 -> 128 -> 128 by `make bench-fpga ARGS=norm-area`; both on 2026-11-30.
+TURNS = {
+    "gru_norm 1": (7007, 10154, 26, 23),
+    "gru_norm 4": (18888, 28288, 89, 48),
+    "lstm_norm": (10428, 11754, 48, 167),
+}
+
+
+@pytest.mark.parametrize("name", TURNS)
+def test_cells_that_take_turns_against_yosys(name):
+    kind, *units = name.split()
+    if units:
+        network = make_network([(kind, 5), ("linear", 3)], 3, seed=1)
+        config = derive_config(network, word_bits=32, cell_units=int(*units))
+    else:
+        config = stack((kind, 128), (kind, 128), ("linear", 39))
+    luts, flip_flops, multipliers, block_rams = TURNS[name]
+    estimate = estimate_area(config)
+    assert estimate.multipliers == multipliers
+    # The whole network was in the netlist of the third, which spares it one.
+    assert estimate.block_rams == block_rams + (not units)
+    # Of the LUTs of four gru_norm cells too many are counted.
+    assert estimate.luts == pytest.approx(luts, rel=0.16 if units == ["4"] else MOST)
+    assert estimate.flip_flops == pytest.approx(flip_flops, rel=0.05)
 
 
 NORM = {1: (3230, 1634, 12, 4), 2: (4014, 2287, 23, 5)}

@@ -47,6 +47,7 @@ def measure(network, config, smooth):
     return check_core(network, frames, config=config), frames
 
 
+SLOW = pytest.mark.slow
 CASES = [
     ([("gru", 16)], 30, {"word_bits": 64}),
     ([("gru", 16)], 0, {"word_bits": 32, "drain_rows": 1}),
@@ -68,6 +69,23 @@ CASES = [
         [("gru_before", 9)],
         5,
         {"word_bits": 64, "cell_units": 2, "input_elements": 4, "output_elements": 1},
+    ),
+    # Cells that take turns.
+    ([("layer_norm", 9)], 10, {"word_bits": 64}),
+    pytest.param([("lstm_norm", 16), ("lstm_norm", 7)], 10, {"word_bits": 32}, marks=SLOW),
+    ([("gru_norm", 1), ("linear", 5)], 10, {"word_bits": 64}),
+    pytest.param([("lstm_norm_xh_c", 13)], 10, {"word_bits": 64, "cell_units": 2}, marks=SLOW),
+    pytest.param(
+        [("ligru_norm_h", 21), ("gru", 9), ("ligru_norm", 37)],
+        10,
+        {"word_bits": 64, "cell_units": 4},
+        marks=SLOW,
+    ),
+    pytest.param(
+        [("gru_norm_xh", 13), ("ligru", 6)],
+        10,
+        {"word_bits": 64, "cell_units": 4, "input_elements": 2, "output_elements": 4},
+        marks=SLOW,
     ),
 ]
 

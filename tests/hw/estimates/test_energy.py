@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The energy model against netlists that were measured, and what it does not cover."""
 
+from math import sqrt
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from deltaloom.golden.quantization.quantize import Scheme, quantize
 from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.compiler.plan import Plan
 from deltaloom.hw.estimates.cycles import dense_events
-from deltaloom.hw.estimates.energy import CORNER, estimate_energy
+from deltaloom.hw.estimates.energy import CORNER, amounts, estimate_energy
 from deltaloom.hw.estimates.energy_measured import MEASURED
 from deltaloom.sim.testing.cut import cut
 
@@ -67,6 +68,15 @@ def test_fewer_events_and_fewer_bits_cost_less():
         costs = [every.parts[part] for every, _ in found]
         assert costs == sorted(costs, reverse=True)
     assert [few.total for _, few in found] == sorted((few.total for _, few in found), reverse=True)
+
+
+def test_gates_of_units_are_written_in_the_first_turn_and_read_in_each_other():
+    network = make_network([("layer_norm", 300), ("linear", 3)], 40)
+    plan = planned(network, word_bits=64, cell_units=2)
+    found = amounts(plan, [dense_events(network, 2)])["cells"]
+    states = 2 * 16 * sqrt(16 * plan.config.states / 2)  # two banks, read in every cycle
+    gates = 2 * 16 * sqrt(2 * 16 * 150)  # two units' only gate in a word
+    assert found["accesses"] == pytest.approx(found["cycles"] * states + 3 * 150 * gates)
 
 
 @pytest.mark.parametrize(

@@ -3,33 +3,19 @@
 
 import gc
 
-import numpy as np
 import pytest
 
 from deltaloom.golden.cells import CELLS, describe, registry
-from deltaloom.golden.cells.values import GATE, H, mean, rshr, sat16, tanh
+from deltaloom.golden.cells.values import GATE, mean, rshr, sat16, tanh
+from deltaloom.golden.errors import UserError
 from deltaloom.golden.models.synthetic import Shape, make_frames, make_network
 from deltaloom.hw.compiler.compile import compile_network
 from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.datapath.turns.means import Use, accumulators, divided_alike
-from deltaloom.hw.datapath.turns.turns import Turns
+from deltaloom.hw.datapath.turns.turns import AGAIN, TURN_CYCLES, Turns
 from deltaloom.hw.datapath.units.words import cell_word
 from deltaloom.sim.testing.core import check_core
-
-
-@pytest.fixture
-def uneven():
-    """A cell in whose first turn one sum is of one value a unit, and one of three."""
-
-    @describe(x="a b", h="a", bounded=True, candidate="a", name="uneven")
-    def cell(a, b, v_a):
-        one, three = mean(a), mean(a, b, sat16(a - b))
-        again = mean(rshr(tanh(sat16(a - one)) * v_a, GATE))
-        return {"h": rshr(tanh(sat16(b - three + again)) * tanh(a), H)}
-
-    registry.register(cell)
-    yield cell
-    registry._cells.pop("uneven")
+from deltaloom.sim.testing.streams import run, set_value
 
 
 def check(shape, *, inputs=3, lengths=(3, 2), **options):
@@ -44,6 +30,20 @@ def test_sums_of_different_counts_in_one_turn(uneven, units):
     assert [sorted(turn.values()) for turn in uneven.stages[0].turns] == [[1, 3], [1]]
     assert divided_alike(accumulators(["uneven"])) == [[0], [1]]
     check([("uneven", 7), ("uneven", 1), ("gru", 3)], word_bits=32, drain_rows=4, cell_units=units)
+
+
+def test_an_epsilon_with_its_exponent_and_no_other_vector():
+    """The unit's word has no vector, and the shift that goes with them all the same."""
+
+    @describe(x="a", bounded=True, name="scaled")
+    def scaled(a, epsilon_a):
+        return {"h": tanh(sat16(a - mean(a) + rshr(epsilon_a * 1, GATE)))}
+
+    registry.register(scaled)
+    try:
+        check([("scaled", 5), ("gru", 3)], word_bits=32)
+    finally:
+        registry._cells.pop("scaled")
 
 
 def test_sums_share_a_division_where_they_are_divided_alike_in_each_turn():
@@ -79,8 +79,34 @@ def test_both_directions_and_first_states():
 def test_a_layers_epsilon_must_be_one_number():
     network = make_network([("ligru_norm", 5)], 3)
     network.layers[0].vectors["epsilon_x"][2] += 1
-    with pytest.raises(Exception, match=r"ligru_norm0: epsilon_x is -?\d+\.\.-?\d+ over the units"):
+    with pytest.raises(UserError, match=r"ligru_norm0: epsilon_x is -?\d+\.\.-?\d+ over the units"):
         compile_network(network, derive_config(network, word_bits=32))
+
+
+def test_only_the_last_turn_is_stalled():
+    """It is when units leave the cells; the stall takes two cycles to the units that go on."""
+    word = cell_word(4, cells=("layer_norm",), state_depth=4)
+    dut = Turns(cells=("layer_norm",), unit=word, slots=1, depth=4, gap=3)
+    found, units, stalled = [], 3, 40
+
+    async def bench(ctx):
+        set_value(ctx, dut.done, 1)
+        set_value(ctx, dut.i_mask, 1)
+        for cycle in range(stalled + 12):
+            set_value(ctx, dut.i_running, int(cycle < units))
+            set_value(ctx, dut.i_unit.end, int(cycle == units - 1))
+            set_value(ctx, dut.stall, int(cycle < stalled))
+            if ctx.get(dut.running):
+                found.append((cycle, ctx.get(dut.turn), ctx.get(dut.first), ctx.get(dut.last)))
+            await ctx.tick()
+
+    run(dut, bench, cycles=100)
+    starts = [TURN_CYCLES, TURN_CYCLES + units + AGAIN, stalled + 2]
+    assert found == [
+        (start + n, turn, int(n == 0), int(n == units - 1))
+        for turn, start in enumerate(starts)
+        for n in range(units)
+    ]
 
 
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
@@ -92,6 +118,10 @@ def test_the_gap_is_checked():
 
 
 def test_every_cell_with_means_says_so():
+    turned = {name for name, cell in CELLS.items() if cell.takes_means}
+    assert turned == {"layer_norm"} | {name for name in CELLS if "_norm" in name}
     for cell in CELLS.values():
-        assert cell.takes_means == bool(cell.stages[0].turns)
-        assert np.all([count > 0 for turn in cell.stages[0].turns for count in turn.values()])
+        turns = cell.stages[0].turns
+        assert bool(turns) == (cell.name in turned)
+        assert all(turn for turn in turns)
+        assert all(count > 0 for turn in turns for count in turn.values())
