@@ -17,7 +17,7 @@ TABLES = [
     [[cell.strip() for cell in row.strip("|\n").split("|")] for row in table.splitlines()]
     for table in re.findall(r"(?:^\|.*\n)+", TEXT, re.MULTILINE)
 ]
-COMMANDS = re.findall(r"^    deltaloom (.*)$", TEXT, re.MULTILINE)
+COMMANDS = re.findall(r"^    deltaloom (.*)$", TEXT.replace("\\\n", " "), re.MULTILINE)
 
 
 def table(heading):
