@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 
 import deltaloom as dl
 from deltaloom.golden.integer_lstm.synthetic import make_lstm_network
+from deltaloom.golden.models.synthetic import make_network
 
 INPUTS, UNITS, CLASSES = 4, 5, 3
 
@@ -79,6 +80,16 @@ def test_the_whole_chain(checkpoint, tmp_path):
     assert 0 < estimate.cycles_per_step < estimate.cycles_per_step_dense
     assert estimate.luts > 1000 and f"{estimate.luts:,}" in str(estimate)
     assert estimate.energy_nj > 10 and estimate.energy_corner in str(estimate)
+
+
+def test_where_every_element_changes_the_cycles_are_the_dense_ones():
+    """Of the same sequences, their starts included."""
+    network = make_network([("linear", CLASSES)], INPUTS)
+    rng = np.random.default_rng(0)
+    signs = [rng.choice([-1.0, 1.0], INPUTS) * (-1.0) ** np.arange(n)[:, None] for n in (5, 3)]
+    found = dl.estimate(network, dl.Dataset(tuple(x.astype(np.float32) for x in signs)))
+    assert found.cycles_per_step == found.cycles_per_step_dense
+    assert found.cycles_per_step_dense != dl.estimate(network).cycles_per_step_dense
 
 
 def test_an_evaluation_is_a_table(network, data, model, capsys):

@@ -18,6 +18,7 @@ _NAMED = re.compile(
     r"`((?:(?:golden|hw|boards|sim|src|tests|docs|benchmarks|examples)/[\w./-]*[\w-]\.\w+)"
     r"|(?:[A-Z]+\.md|Makefile|pyproject\.toml))`"
 )
+_PLACEHOLDER = re.compile(r"\b(?:AREATABLE|TODO|FIXME|XXX|TBD)\b|<<<<<<<|>>>>>>>")
 _MAKE = re.compile(r"(?:`|^    )make ([a-z-]+)", re.MULTILINE)
 
 
@@ -62,6 +63,11 @@ def missing_files(text):
     return [name for name in _NAMED.findall(text) if not (ROOT / name).exists()]
 
 
+def placeholders(text):
+    """Words that stand for what is still to be written, and marks of a merge."""
+    return _PLACEHOLDER.findall(text)
+
+
 def quotes(text):
     """The Python blocks of a page that begin with a file's name: (file, the pieces between ...)."""
     for indent, block in re.findall(
@@ -104,6 +110,10 @@ def test_broken_links_and_missing_files_are_seen(tmp_path):
     assert missing_files("`hw/words.py` `hw/gone.py` `NOWHERE.md`") == ["hw/gone.py", "NOWHERE.md"]
 
 
+def test_placeholders_are_seen():
+    assert placeholders("TODO: a\nAREATABLE\n<<<<<<< b, XXXL") == ["TODO", "AREATABLE", "<<<<<<<"]
+
+
 def test_wrong_quotes_are_seen(tmp_path):
     (tmp_path / "a.py").write_text("def f(x):\n    y = x\n    z = y\n    return z\n")
     block = "   ```python\n   # a.py\n   def f(x):\n       ...\n       return {}\n   ```\n"
@@ -129,6 +139,11 @@ def test_pages_were_found():
 @pytest.mark.parametrize("page", PAGES)
 def test_links(page):
     assert broken_links(ROOT / page) == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_nothing_is_still_to_be_written(page):
+    assert placeholders((ROOT / page).read_text("utf-8")) == []
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])

@@ -44,8 +44,14 @@ def is_real(name: str) -> bool:
     return name.endswith("scale")
 
 
-def save(file: AnyPath, kind: str, network: Layered, type_of: Callable[[str], np.dtype]) -> None:
-    """Write a network; type_of: of an array's name, what it is stored as."""
+def save(
+    file: AnyPath,
+    kind: str,
+    network: Layered,
+    type_of: Callable[[str], np.dtype],
+    **more: object,
+) -> None:
+    """Write a network; type_of: of an array's name, what it is stored as; more: of the header."""
     tensors = {
         f"layers.{n}.{name}": array.astype(type_of(name))
         for n, layer in enumerate(network.layers)
@@ -56,18 +62,21 @@ def save(file: AnyPath, kind: str, network: Layered, type_of: Callable[[str], np
         "labels": list(network.labels),
         "origin": network.origin,
         "notes": list(network.notes),
+        **more,
     }
     storage.save(file, kind, tensors, header)
 
 
-def load(file: AnyPath, kind: str, made_by: str, cells: Sequence[type]) -> dict[str, Any]:
-    """The fields of a network that `save` wrote; cells: its layers' classes.
+def load(
+    file: AnyPath, kind: str, made_by: str, cells: Sequence[type]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fields of a network that `save` wrote, and the file's header; cells: its layers' classes.
 
     Raises UserError where the file is anything else.
     """
     tensors, header = storage.load(file, kind, made_by=made_by)
     with reading(file):
-        return {
+        found = {
             "layers": tuple(
                 _layer(dict(entry), cells, tensors, f"layers.{n}.")
                 for n, entry in enumerate(header["layers"])
@@ -76,6 +85,7 @@ def load(file: AnyPath, kind: str, made_by: str, cells: Sequence[type]) -> dict[
             "origin": str(header["origin"]),
             "notes": stored_texts("notes", header["notes"]),
         }
+        return found, header
 
 
 def _cell(kind: type) -> str:

@@ -78,7 +78,7 @@ class FloatNetwork:
     @classmethod
     def load(cls, file: AnyPath) -> "FloatNetwork":
         """Read a network that `save` wrote. Raises UserError where the file is anything else."""
-        found = files.load(file, KIND, "deltaloom import", _CELLS)
+        found, _ = files.load(file, KIND, "deltaloom import", _CELLS)
         with reading(file):
             return cls(**found)
 

@@ -35,6 +35,8 @@ class IntegerNetwork:
     labels: names of the outputs, or empty.
     origin: the checkpoint's name, for reports; it does not count for equality.
     notes: how it was made, in sentences.
+    calibrated: whether its ranges are of data that it was quantized with here; False: they are
+        an imported file's. Like origin and notes, it does not count for equality.
 
     Raises UserError where a layer does not take what the one before puts out, or where scales are
     too far apart for its arithmetic.
@@ -45,6 +47,7 @@ class IntegerNetwork:
     labels: tuple[str, ...] = ()
     origin: str = field(default="", compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
+    calibrated: bool = field(default=True, compare=False)
 
     def __post_init__(self) -> None:
         check("layers", len(self.layers), len(self.layers) > 0, "at least one layer")
@@ -143,14 +146,15 @@ class IntegerNetwork:
 
     def save(self, file: AnyPath) -> None:
         """Write the network to one safetensors file."""
-        files.save(file, KIND, self, _stored_type)
+        files.save(file, KIND, self, _stored_type, calibrated=self.calibrated)
 
     @classmethod
     def load(cls, file: AnyPath) -> "IntegerNetwork":
         """Read a network that `save` wrote. Raises UserError where the file is anything else."""
-        found = files.load(file, KIND, MADE_BY, _CELLS)
+        found, header = files.load(file, KIND, MADE_BY, _CELLS)
         with reading(file):
-            return cls(**found)
+            # older files do not tell
+            return cls(**found, calibrated=bool(header.get("calibrated", True)))
 
 
 def _bits(name: str) -> int:

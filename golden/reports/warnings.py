@@ -24,6 +24,9 @@ MOST_SATURATED = 0.5
 ALWAYS = 99.0
 """Percent of the steps in which a unit is at an end: it says the same in all of them."""
 MOST_NAMES = 4
+FARTHER = "quantize with --data that reach as far"
+ENDS = "the file's ranges end there"
+"""Of a network that was imported as it is: there is nothing to quantize."""
 
 
 def warnings_of(
@@ -36,17 +39,22 @@ def warnings_of(
     """
     if isinstance(network, IntegerNetwork):
         return _of_integers(network, found, reports)
-    return (*_of_products(network, reports), *_of_features(network, found), *_of_layers(found))
+    return (
+        *_of_products(network, reports),
+        *_of_features(network, found),
+        *_of_layers(found, FARTHER),
+    )
 
 
 def _of_integers(
     network: IntegerNetwork, found: Saturation, reports: Sequence[PathReport]
 ) -> tuple[str, ...]:
     """Of an integer-only LSTM, whose bits are what they are."""
-    mirrored = _mirrored(network, found)
+    mirrored, own = _mirrored(network, found), network.calibrated
+    mend = "; quantize with --corrected where LiteRT's bits are not needed" * own
     lines = [
-        f"{name}: {_percent(layer.h)} of what is projected saturates, as LiteRT mirrors its range; "
-        "quantize with --corrected where LiteRT's bits are not needed"
+        f"{name}: {_percent(layer.h)} of what is projected saturates, as LiteRT mirrors its range"
+        f"{mend}"
         for name, layer in mirrored.items()
     ]
     few = [
@@ -62,19 +70,20 @@ def _of_integers(
     small = np.flatnonzero((found.reach > 0) & (found.reach < network.x.scale))
     if small.size:
         name = next(network.paths())[0]
+        mend = ", or quantize with another scheme and --input-scale feature" * own
         lines.append(
             f"input features {_numbers(small)}: less than one code of {name} on this data; scale "
-            "the features alike, or quantize with another scheme and --input-scale feature"
+            f"the features alike{mend}"
         )
     over = np.flatnonzero(found.features > MOST_SATURATED)
     if over.size:
         low, high = network.x.real(np.array([-128, 127]))
         lines.append(
             f"input features {_numbers(over)}: {_percent(found.features[over])} of their words "
-            f"saturate at {low:.3g} and {high:.3g}; quantize with --data that reach as far"
+            f"saturate at {low:.3g} and {high:.3g}; {FARTHER if own else ENDS}"
         )
     others = tuple(layer for layer in found.layers if layer.name not in mirrored)
-    return (*lines, *_of_layers(replace(found, layers=others)))
+    return (*lines, *_of_layers(replace(found, layers=others), FARTHER if own else ENDS))
 
 
 def _mirrored(network: IntegerNetwork, found: Saturation) -> dict[str, LayerSaturation]:
@@ -129,25 +138,23 @@ def _of_features(network: Network, found: Saturation) -> Iterable[str]:
         yield (
             f"input features {_numbers(over)}: {_percent(found.features[over])} of their words "
             f"saturate at {end:g}{' times their scale' * (network.input_scale is not None)}; "
-            "quantize with --data that reach as far"
+            f"{FARTHER}"
         )
 
 
-def _of_layers(found: Saturation) -> Iterable[str]:
-    """Units that stand at an end, and layers that are often there."""
+def _of_layers(found: Saturation, mend: str) -> Iterable[str]:
+    """Units that stand at an end, and layers that are often there; mend: what to do."""
+    scaled = mend + ", or scale the model down" * (mend == FARTHER)
     for layer in found.layers:
         for what, share in (("c", layer.c), ("h", layer.h)):
             stuck = np.flatnonzero(share > ALWAYS)
             if stuck.size:
                 yield (
                     f"{layer.name}: {what} of units {_numbers(stuck)} saturates in all steps; "
-                    "quantize with --data that reach as far, or scale the model down"
+                    f"{scaled}"
                 )
         if layer.h.mean() > MOST_SATURATED:
-            yield (
-                f"{layer.name}: {_percent(layer.h)} of the outputs saturate; quantize with --data "
-                "that reach as far"
-            )
+            yield (f"{layer.name}: {_percent(layer.h)} of the outputs saturate; {mend}")
 
 
 def _frame_paths(network: Network) -> dict[str, float]:

@@ -61,7 +61,7 @@ def estimate_energy(plan: Plan, events: Sequence[Events]) -> EnergyEstimate:
 
     Raises UserError for accelerators unlike those that were measured.
     """
-    _check_covered(plan.config)
+    check_covered(plan.config)
     found = amounts(plan, events)
     parts, clock = {}, 0.0
     for part, counts in found.items():
@@ -76,8 +76,8 @@ def estimate_energy(plan: Plan, events: Sequence[Events]) -> EnergyEstimate:
     )
 
 
-def _check_covered(config: AcceleratorConfig) -> None:
-    """UserError for what no netlist was measured of."""
+def check_covered(config: AcceleratorConfig) -> None:
+    """Raise UserError for accelerators of which no netlist was measured."""
     way_out = "is not in the energy model; let build --asic measure the netlist"
     if config.arithmetic != FIXED:
         raise UserError(f"arithmetic: {config.arithmetic} {way_out}")

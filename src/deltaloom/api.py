@@ -273,8 +273,9 @@ class Estimate:
 
     Members
     -------
-    cycles_per_step_dense: clock cycles of a frame in which every element changes; None where the
-        estimate does not cover the accelerator.
+    cycles_per_step_dense: clock cycles of a frame in which every element changes: of an average one
+        of the data's sequences, or without data of one after many such; None where the estimate
+        does not cover the accelerator.
     cycles_per_step: of an average frame of the data; None without data, or likewise.
     energy_nj, energy_corner: of the same frame in standard cells, and the library and corner that
         this is of (docs/asic.md); None and "" likewise.
@@ -332,13 +333,16 @@ def estimate(
 
     config = _accelerator(network, word_bits, lanes, longest)
     plan, cycles, energy = Plan.of(network, config), None, None
-    if data is not None:
+    if data is None:
+        dense = estimates.dense_plan_cycles(plan)
+    else:
         events = estimates.data_events(network, data)
+        dense = estimates.event_cycles(plan, estimates.dense_as(plan, events))
         cycles = estimates.event_cycles(plan, events)
         energy = estimates.event_energy(plan, events)
     area = estimate_area(config)
     return Estimate(
-        cycles_per_step_dense=estimates.dense_plan_cycles(plan),
+        cycles_per_step_dense=dense,
         cycles_per_step=cycles,
         luts=area.luts,
         flip_flops=area.flip_flops,

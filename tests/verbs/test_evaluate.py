@@ -24,7 +24,7 @@ from deltaloom.golden.reports.warnings import warnings_of
 from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.compiler.plan import Plan
 from deltaloom.hw.estimates.area import estimate_area
-from deltaloom.hw.estimates.cycles import estimate_cycles
+from deltaloom.hw.estimates.cycles import dense_events, estimate_cycles
 from deltaloom.hw.estimates.energy import estimate_energy
 from deltaloom.terminal import options
 from deltaloom.terminal.boards import boards_json
@@ -109,6 +109,9 @@ def test_numbers(files, tmp_path, capsys):
     assert f"{library}, {value(text, 'its corner')}" == energy["corner"]
     area = estimate_area(config)
     assert estimated[0]["delta"] == estimate.cycles_per_step < estimated[0]["dense"]
+    dense = [dense_events(network, len(x)) for x in frames]  # sequences' starts included
+    assert estimated[0]["dense"] == estimate_cycles(network, config, dense).cycles_per_step
+    assert energy["dense"] == 1e9 * estimate_energy(Plan.of(network, config), dense).total
     fields = ("luts", "flip_flops", "multipliers", "block_rams")
     assert estimated[1] == {name: getattr(area, name) for name in fields}
     numbers = f"{area.luts:,}, {area.flip_flops:,}"

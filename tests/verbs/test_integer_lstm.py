@@ -105,6 +105,7 @@ def test_what_quantize_wrote_is_imported_again(run, place):
     assert "not checked against LiteRT (--no-check)" in out
     assert "an integer-only LSTM network, " in out
     again = dl.load(place / "again")
+    assert not again.calibrated and dl.load(place / "net").calibrated
     assert again.labels == ("no", "yes", "maybe")
     x = np.random.default_rng(0).integers(-128, 128, (9, 4))
     own = run_golden(IntegerNetwork.load(place / "net"), [x]).outputs
@@ -170,7 +171,8 @@ def test_evaluate_with_other_thresholds_and_a_report(run, place):
     numbers = json.loads((place / "out.json").read_text())
     assert numbers["thresholds"] == {"lstm.0.x": 0, "lstm.0.h": 9, "linear.0.x": 2}
     network = IntegerNetwork.load(place / "net")
-    area = dl.estimate(network)
+    area = dl.estimate(network, Dataset.load(place / "data.npz"))
+    assert "arithmetic: integer-lstm is not in the energy model; let build --asic measure" in out
     assert numbers["estimated_area"]["luts"] == area.luts
     assert numbers["estimated_cycles_per_step"]["dense"] == area.cycles_per_step_dense
     assert numbers["boards"]["ulx3s_85f"]["fits"] and numbers["estimated_energy_nj"] is None

@@ -108,5 +108,7 @@ def _network(
             "whole network, or none of it"
         )
     if integers:
-        return IntegerNetwork(layers=tuple(integers), labels=labels, origin=origin)
+        return IntegerNetwork(
+            layers=tuple(integers), labels=labels, origin=origin, calibrated=False
+        )
     return FloatNetwork(layers=tuple(floats), labels=labels, origin=origin)

@@ -52,25 +52,38 @@ def planned(network: "AnyNetwork", word_bits: int) -> "Plan | str":
 
 
 def estimated_cycles(plan: "Plan", events: "Sequence[Events]") -> tuple[float, float] | None:
-    """Cycles per step, dense and with these events; None where the estimate does not cover it."""
-    dense, delta = dense_plan_cycles(plan), event_cycles(plan, events)
+    """Cycles per step, with every element in each step of these sequences and with these events;
+    None where the estimate does not cover it.
+    """
+    dense, delta = (event_cycles(plan, each) for each in (dense_as(plan, events), events))
     return None if dense is None or delta is None else (dense, delta)
+
+
+def dense_as(plan: "Plan", events: "Sequence[Events]") -> "list[Events]":
+    """The events of as many sequences, each as long, where every element changes in each step."""
+    from ..hw.estimates.cycles import dense_events
+
+    lengths = [len(next(iter(each.values()))) for each in events]
+    return [dense_events(plan.network, steps) for steps in lengths]
 
 
 def estimated_energy(
     plan: "Plan", events: "Sequence[Events]"
 ) -> "tuple[float, EnergyEstimate] | None":
     """Energy of a frame in standard cells: dense, J, and with these events; None as for cycles."""
-    from ..hw.estimates.cycles import dense_events
+    dense, delta = (event_energy(plan, each) for each in (dense_as(plan, events), events))
+    return None if dense is None or delta is None else (dense.total, delta)
 
-    def dense(steps: int) -> float:
-        found = event_energy(plan, [dense_events(plan.network, steps)])
-        return 0.0 if found is None else steps * found.total
 
-    delta = event_energy(plan, events)
-    if delta is None:
-        return None
-    return (dense(2 * DENSE_STEPS) - dense(DENSE_STEPS)) / DENSE_STEPS, delta
+def without_energy(plan: "Plan") -> str:
+    """Why there is no `estimated_energy`, in words; "" where there is."""
+    from ..hw.estimates.energy import check_covered
+
+    try:
+        check_covered(plan.config)
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 def event_energy(plan: "Plan", events: "Sequence[Events]") -> "EnergyEstimate | None":

@@ -11,7 +11,13 @@ from ..golden.writing import together
 from ..terminal.boards import boards_json, boards_section, print_boards
 from ..terminal.console import stdout
 from ..terminal.document import write_document
-from ..terminal.estimates import data_events, estimated_cycles, estimated_energy, planned
+from ..terminal.estimates import (
+    data_events,
+    estimated_cycles,
+    estimated_energy,
+    planned,
+    without_energy,
+)
 from ..terminal.fidelity import print_outputs
 from ..terminal.numbers import print_numbers
 from ..terminal.options import (
@@ -92,6 +98,7 @@ class Evaluate:
             hardware = Hardware(
                 cycles=estimated_cycles(plan, events),
                 energy=estimated_energy(plan, events),
+                without_energy=without_energy(plan),
                 area=estimate_area(plan.config),
             )
         with together():
@@ -110,7 +117,9 @@ class Evaluate:
                     row = ("none for this network", hardware.missing)
                     sections.insert(1, totals_section("Hardware", [row]))
                 if fits:
-                    sections.insert(1, boards_section(fits, hardware.rows(evaluation)))
+                    sections.insert(
+                        1, boards_section(fits, hardware.rows(evaluation) + hardware.gaps())
+                    )
                 write_report(page, "evaluate", sections, *inputs)
 
 
@@ -121,14 +130,16 @@ class Hardware:
     Members
     -------
     missing: why there is no hardware, or "".
-    cycles: per step, dense and with the data's events.
-    energy: of a frame in standard cells, dense, J, and with the data's events.
+    cycles: per step of the data's first frames, dense and with their events.
+    energy: of a frame in standard cells, dense, J, and with the same events.
+    without_energy: why there is no energy, in words; or "".
     area: of an ECP5.
     """
 
     missing: str = ""
     cycles: tuple[float, float] | None = None
     energy: "tuple[float, EnergyEstimate] | None" = None
+    without_energy: str = ""
     area: "AreaEstimate | None" = None
 
     def plain(self) -> dict[str, object]:
@@ -157,7 +168,7 @@ class Hardware:
         rows, words = [], f"{evaluation.word_bits}-bit words"
         if self.cycles is not None:
             what = f"estimated cycles per step, {words}"
-            rows.append((f"{what}, dense", f"{self.cycles[0]:,.0f}"))
+            rows.append((f"{what}, dense", f"{self.cycles[0]:,.1f}"))
             rows.append((f"{what}, delta", f"{self.cycles[1]:,.1f}"))
         if self.energy is not None:
             dense, delta = self.energy
@@ -177,6 +188,11 @@ class Hardware:
                 ("estimated multipliers, block RAMs (ECP5)", blocks),
             ]
         return rows
+
+    def gaps(self) -> list[tuple[str, str]]:
+        """What is not estimated, and why, where the rest is."""
+        why = self.without_energy
+        return [("estimated energy per step", f"none, {why}")] if why else []
 
 
 def _print(evaluation: "Evaluation", network: "AnyNetwork", hardware: Hardware) -> None:
@@ -213,5 +229,7 @@ def _print(evaluation: "Evaluation", network: "AnyNetwork", hardware: Hardware) 
     for row in evaluation.rows() + hardware.rows(evaluation):
         totals.add_row(*map(escape, row))
     print_table(totals)
+    for what, why in hardware.gaps():
+        stdout().print(f"{what}: {why}", highlight=False, markup=False)
     if "delta" in evaluation.fidelity:
         print_outputs(evaluation.fidelity["delta"])

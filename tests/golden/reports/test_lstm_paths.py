@@ -15,7 +15,7 @@ from deltaloom.golden.integer_lstm.synthetic import make_frames, make_lstm_netwo
 from deltaloom.golden.models.synthetic import make_network
 from deltaloom.golden.reports.lstm_paths import describe_lstm
 from deltaloom.golden.reports.pairs import coded_pair
-from deltaloom.golden.reports.warnings import warnings_of
+from deltaloom.golden.reports.warnings import ENDS, warnings_of
 
 DATA = Dataset(tuple(make_frames(4, [60, 40, 9])))
 
@@ -99,3 +99,16 @@ def test_warnings_of_features_and_products():
     assert (
         lines[2].startswith("input features 3: ") and "quantize with --data that reach" in lines[2]
     )
+
+
+def test_there_is_nothing_to_quantize_of_an_imported_file():
+    """Neither --data nor another option mends what its ranges cut."""
+    network, _ = made("projection")
+    scale = np.array([1, 1, 1e-4, 90], np.float32)
+    data = Dataset(tuple(x * scale for x in DATA.features))
+    found = saturation(network, data)
+    assert sum("quantize with" in line for line in warnings_of(network, found)) > 3
+    lines = warnings_of(replace(network, calibrated=False), found)
+    assert not any("quantize" in line for line in lines)
+    assert any(line.startswith("input features 3:") and line.endswith(ENDS) for line in lines)
+    assert any(line.endswith("LiteRT mirrors its range") for line in lines)
