@@ -247,6 +247,8 @@ class AcceleratorConfig:
             own = INTEGER_LSTM if integer else FIXED
             rule = f"a cell of the arithmetic {self.arithmetic}, not of {own}"
             _check("cells", cell, own == self.arithmetic, rule)
+        lanes, counts = self.norm_lanes, self.norm_lane_counts
+        _check("norm_lanes", lanes, lanes in counts, f"one of {', '.join(map(str, counts))}")
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, int) and not isinstance(value, bool):
@@ -265,12 +267,6 @@ class AcceleratorConfig:
         good = -LEAST_NORM_SHIFT <= low <= high <= MOST_NORM_SHIFT
         rule = f"within -{LEAST_NORM_SHIFT}..{MOST_NORM_SHIFT}"
         _check("norm_shifts", (low, high), good, rule)
-        lanes, most = self.norm_lanes, self.unit_word
-        if reads(self.cells, "norm_c"):
-            most = min(most, self.cell_units)
-        good = 0 < lanes <= most and lanes & (lanes - 1) == 0 and self.unit_word % lanes == 0
-        rule = f"a power of two up to {most} that divides the {self.unit_word} units of a unit-word"
-        _check("norm_lanes", lanes, good, rule)
         floats = self.float_shifts
         rule = f"two in order within 25..{MOST_TOTAL_SHIFT}, or none"
         good = floats == () or (len(floats) == 2 and 25 <= floats[0] <= floats[1])
@@ -379,6 +375,13 @@ class AcceleratorConfig:
     def unit_word(self) -> int:
         """Units of a unit-word: rows that are rescaled together, drained as `cell_units` words."""
         return self.drain_rows * self.cell_units
+
+    @property
+    def norm_lane_counts(self) -> list[int]:
+        """What `norm_lanes` may be."""
+        most = self.cell_units if reads(self.cells, "norm_c") else self.unit_word
+        powers = (1 << n for n in range(most.bit_length()))
+        return [lanes for lanes in powers if self.unit_word % lanes == 0]
 
     @property
     def chunk_words(self) -> int:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The turns of a cell that takes means over a layer's units: one more than means depend on means.
+"""The turns of a cell that takes means over a layer's units: one more than the longest chain of means
+that wait for each other.
 
 All are one stage. In each turn all units go through it, and it computes all that it can: as "sum_n"
 the values whose mean is the nth, and what the cell leaves. What a mean goes into that is not known

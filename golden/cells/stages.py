@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cell's turns over the units of a layer: a source made in the middle of a step splits it in two.
+"""A cell's stages, each over all units of a layer: a source made in the middle of a step makes two.
 
 The first stage takes the gates that the source does not feed, and leaves the state as it is but for
 c, which keeps the one value that the second stage needs of it.
@@ -25,7 +25,8 @@ ALIKE = "epsilon_"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Stage:
-    """One turn over all units of a layer.
+    """What is done with all units of a layer before anything else: in one turn, or in several where
+    it takes means over them.
 
     name: the cell's own where it has one stage. gates: those that it takes. outputs: what it leaves
     of "c", "h" and, where the next stage has a source of it, "out"; and, as "sum_n", the values

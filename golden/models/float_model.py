@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ..arithmetic import Reals
 from ..cells import CELLS, Cell, Numbers, State
+from ..cells.norm import PREFIX
 from ..checks import check_input_scale, stored_texts
 from ..errors import UserError
 from ..frames import checked_frames
@@ -193,8 +194,19 @@ class FloatLayer:
 
     @property
     def parameters(self) -> int:
-        """How many weights, scales, biases, vector elements and initial values there are."""
-        return sum(int(array.size) for array in (*self.arrays.values(), *self.initial.values()))
+        """How many weights, scales, biases, vector elements and initial values there are.
+
+        Without what nobody trained: epsilons, and a norm's own matrix of 1 and bias of 0.
+        """
+        arrays = {**self.arrays, **self.initial}
+        return sum(int(array.size) for name, array in arrays.items() if not self._is_given(name))
+
+    def _is_given(self, name: str) -> bool:
+        """Whether an array of `arrays` holds what follows from the cell."""
+        if self.kind != "layer_norm" or name.startswith("vectors."):
+            return name.startswith(f"vectors.{PREFIX}")
+        weights = self.paths[0].weights[0]
+        return not self.bias.any() and np.array_equal(weights, np.eye(*weights.shape))
 
     def at(self, path: FloatPath) -> str:
         """The path's name in this layer: its source, and its gates where there are several."""

@@ -132,6 +132,17 @@ def least_c_exponent(layer: FloatLayer) -> int:
     return next(able, MAX_EXPONENT)
 
 
+def needed_epsilon(vectors: Mapping[str, np.ndarray], c_exponent: int) -> float:
+    """The epsilon of a layer's norm of c, from its integers; 0 without one."""
+    words = vectors.get(f"{PREFIX}c")
+    return 0.0 if words is None else (int(words.max()) + 1) * LEAST / c_factor(c_exponent)
+
+
+def most_epsilon(c_exponent: int) -> float:
+    """Of a norm of c in this format, what its word holds."""
+    return MOST_EPSILON / c_factor(c_exponent)
+
+
 def quantize_vectors(layer: FloatLayer, c_exponent: int) -> dict[str, Any]:
     """The layer's `vectors`, all with the smallest exponent that holds them, and `vector_shift`.
 

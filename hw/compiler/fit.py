@@ -13,13 +13,14 @@ from ...golden.errors import UserError
 from ...golden.models.layers import TOKEN_EVENTS
 from ...golden.models.layers import Layer as FixedLayer
 from ...golden.models.layers import Path as FixedPath
+from ...golden.quantization.cell_formats import most_epsilon, needed_epsilon
 from ..cells.catalogue import CELLS, reads
 from ..config import MAX_GROUP_WORDS, AcceleratorConfig, divisor_up_to
 from ..datapath.rows.stages import UNSHIFTED
 from ..sdram_chips import BLOCK_RAM, CHIPS
 from ..words import FEATURES, INTEGER_LSTM, TOKENS, UNIT_BITS
 from . import integer_lstm
-from .networks import AnyNetwork, Network, Path
+from .networks import AnyNetwork, Layer, Network, Path
 from .pack import weight_digits
 from .plan import Outline, Plan
 
@@ -55,7 +56,7 @@ def derive_config(
     ----------
     word_bits: None picks 256, and two words of the chip where the weights are in an SDRAM
     drain_rows: None picks the largest divisor of the lanes up to 8
-    norm_lanes: None picks as many as cell_units, where gates are normalised
+    norm_lanes: None picks as many as cell_units, where gates are normalised; elsewhere it is None
     frames: the longest sequence, for networks with backward layers
     near_bytes: of weights that are on the chip though the others are in an SDRAM, in whole
         words: at least one, or none
@@ -86,6 +87,11 @@ def derive_config(
     cells = tuple(dict.fromkeys(stage.cell for one in outlines for stage in one.stages))
     if norm_lanes is None:
         norm_lanes = cell_units if reads(cells, "norm") else 1
+    elif not reads(cells, "norm"):
+        raise UserError(
+            f"norm_lanes: {norm_lanes} is not possible, it is for integer-only LSTMs with layer "
+            "normalization; leave it out"
+        )
     # What a plan depends on; the sizes, which it leads to, follow.
     shape = AcceleratorConfig(
         word_bits=bits,
@@ -352,13 +358,24 @@ def _check_layers(plan: Plan) -> None:
         if layer.cell.has_c and layer.c_exponent > most:
             raise UserError(
                 f"{layer.name}: c exponent {layer.c_exponent}, the hardware takes 0.."
-                f"{most}; quantize with other data, or scale the model down"
+                f"{most}; {_smaller_c(layer, most)}"
             )
     if layers[0].cell.reads_input:
         raise UserError(
             f"{layers[0].name}: cell {layers[0].kind!r} cannot be the first layer, "
             "the hardware keeps no frames to read; use 'sru4' with a diagonal gate s, or 'sru0'"
         )
+
+
+def _smaller_c(layer: Layer, most: int) -> str:
+    """How to come to a c exponent of at most `most`."""
+    epsilon, held = needed_epsilon(layer.vectors, layer.c_exponent), most_epsilon(most)
+    if epsilon <= held:
+        return "quantize with other data, or scale the model down"
+    return (
+        f"the epsilon {epsilon:g} of its norm of c asks for it: train with one below {held:.4g}, "
+        "or, if it was not trained with this one, import it anew without --norm-epsilon"
+    )
 
 
 def _check_sequences(plan: Plan) -> None:

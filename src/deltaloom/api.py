@@ -197,7 +197,8 @@ def generate(
     lanes: "multiplier", or "shift_add" for lanes without multipliers.
     longest: frames of the longest sequence, which only a network with backward layers keeps.
     drain_rows: rows rescaled per cycle, a divisor of the lanes; None: the largest up to 8.
-    norm_lanes: values that an integer-only LSTM's layer normalization takes per cycle; None: one.
+    norm_lanes: values that an integer-only LSTM's layer normalization takes per cycle; None: one,
+        and nothing else is possible where there is none.
     baked: the Verilog's memories hold the network; otherwise it is loaded over AXI4-Lite.
     integration: also files for FuseSoC, Edalize, LiteX and PYNQ, and the registers as C header,
         SystemRDL and SVD.

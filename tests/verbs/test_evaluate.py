@@ -74,7 +74,7 @@ def test_numbers(files, tmp_path, capsys):
         "reach": list(found.reach),
     }
     assert written.pop("warnings") == [*warnings_of(network, found)]
-    assert written == asdict(expected) | {"boards": boards_json(fits)}
+    assert written == asdict(expected) | {"boards": boards_json(fits), "no_hardware": None}
     text = capsys.readouterr().out
     for fit in fits:  # before everything else
         numbers = [f"{used:,} of {there:,}" for used, there in fit.resources.values()]
@@ -127,7 +127,28 @@ def test_numbers(files, tmp_path, capsys):
 def test_cycles_without_amaranth(files, capsys, monkeypatch):
     monkeypatch.setattr("deltaloom.terminal.estimates.find_spec", lambda name: None)
     assert run(*files) == 0
-    assert "estimated" not in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "estimated" not in out
+    assert out.endswith(
+        "\nno hardware: Amaranth is not installed; pip install deltaloom brings it\n"
+    )
+
+
+def test_why_there_is_no_hardware(files, tmp_path, capsys):
+    """A note, in the JSON file and on the page, too; the rest is there."""
+    network = Network.load(files[0])
+    layer = replace(network.layers[0], c_exponent=8)
+    replace(network, layers=(layer, network.layers[1])).save(tmp_path / "wide")
+    page = ["--json", tmp_path / "out.json", "--report", tmp_path / "page.html"]
+    assert run(tmp_path / "wide", files[1], *page) == 0
+    out = capsys.readouterr().out
+    why = "lstm0: c exponent 8, the hardware takes 0..7; quantize with other data, or scale the "
+    (line,) = [line for line in out.splitlines() if line.startswith("no hardware: ")]
+    assert line.startswith(f"no hardware: {why}") and "estimated" not in out
+    assert value(out, "frames (sequences)") == "30 (2)"
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert written["no_hardware"].startswith(why) and written["estimated_area"] is None
+    assert why in (tmp_path / "page.html").read_text()
 
 
 def test_float_model(files, tmp_path, capsys):

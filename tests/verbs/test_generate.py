@@ -37,6 +37,7 @@ def test_generate_without_the_image(files, tmp_path, run):
     ("words", "message"),
     [
         (["--word-bits", 20], "word_bits: 20 is not possible, it must be a multiple of"),
+        (["--norm-lanes", 1], "--norm-lanes: 1 is not possible, it is for integer-only LSTMs with"),
         (["--drain-rows", 3, "--word-bits", 64], "drain_rows: 3 is not possible, it must be a di"),
         (["--drain-rows", 0], "drain rows: 0 is not possible, it must be at least 1"),
     ],

@@ -228,9 +228,19 @@ def test_generate_with_several_normalised_values_a_cycle(run, place):
     for folder, lanes in (("rtl", 2), ("api", 4)):
         manifest = json.loads((place / folder / "manifest.json").read_text())
         assert manifest["config"]["norm_lanes"] == lanes
-    code, _, err = run("generate net -o no --word-bits 32 --norm-lanes 3")
+    for lanes in (0, 3, 16):
+        code, _, err = run(f"generate net -o no --word-bits 32 --norm-lanes {lanes}")
+        line = f"--norm-lanes: {lanes} is not possible, it must be one of 1, 2, 4\n"
+        assert (code, err) == (2, f"deltaloom: {line}")
+
+
+def test_generate_refuses_norm_lanes_where_nothing_is_normalised(run, place):
+    data = Dataset.load(place / "data.npz")
+    quantize(make_lstm_network("plain", (4, 6)), data).save(place / "net")
+    code, _, err = run("generate net -o no --word-bits 32 --norm-lanes 2")
     assert code == 2
-    assert "norm_lanes: 3 is not possible, it must be a power of two up to 4 that divides" in err
+    assert "--norm-lanes: 2 is not possible, it is for integer-only LSTMs with layer norm" in err
+    assert "leave it out" in err
 
 
 @pytest.mark.slow

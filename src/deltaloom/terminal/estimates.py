@@ -34,20 +34,20 @@ def data_events(network: "AnyNetwork", data: "Dataset") -> "list[Events]":
     return [result.events for result in run_words(network, frames)]
 
 
-def planned(network: "AnyNetwork", word_bits: int) -> "Plan | None":
-    """The network's plan on the accelerator that it would get; None where there is no hardware for
-    it, or Amaranth is not installed.
+def planned(network: "AnyNetwork", word_bits: int) -> "Plan | str":
+    """The network's plan on the accelerator that it would get; where there is no hardware for it,
+    or Amaranth is not installed, why.
     """
     if find_spec("amaranth") is None:
-        return None
+        return "Amaranth is not installed; pip install deltaloom brings it"
     from ..hw.compiler.fit import check_fits, derive_config
     from ..hw.compiler.plan import Plan
 
     try:
         plan = Plan.of(network, derive_config(network, word_bits=word_bits))
         check_fits(plan)
-    except UserError:
-        return None
+    except UserError as error:
+        return str(error)
     return plan
 
 

@@ -68,10 +68,13 @@ class Evaluate:
         add_report(parser)
 
     def run(self, args: argparse.Namespace) -> None:
+        from rich.markup import escape
+
         from ..golden.data import Dataset
         from ..golden.evaluation.evaluate import evaluate
         from ..golden.evaluation.networks import load_network
         from ..golden.reports.sections import evaluate_sections
+        from ..golden.reports.totals import totals_section
 
         inputs = [args.network, args.data, *([args.model] if "model" in args else [])]
         page = report_file(args, None, *inputs)
@@ -84,7 +87,9 @@ class Evaluate:
         fits: Sequence[BoardFit] = ()
         hardware = Hardware()
         plan = planned(network, args.word_bits)
-        if plan is not None:
+        if isinstance(plan, str):
+            hardware = Hardware(missing=plan)
+        else:
             from ..boards.flow.fits import fit_boards
             from ..hw.estimates.area import estimate_area
 
@@ -101,11 +106,16 @@ class Evaluate:
                 print_boards(fits)
             numbers = print_numbers(network, data, model)
             _print(evaluation, network, hardware)
+            if hardware.missing:
+                stdout().print(escape(f"no hardware: {hardware.missing}"), soft_wrap=True)
             estimates = {"boards": boards_json(fits), **hardware.plain()}
             write_document(args, asdict(evaluation) | estimates | numbers.plain())
             if page is not None:
                 sections = evaluate_sections(network, evaluation, data, model)
                 sections.insert(1, numbers.section())
+                if hardware.missing:
+                    row = ("none for this network", hardware.missing)
+                    sections.insert(1, totals_section("Hardware", [row]))
                 if fits:
                     sections.insert(
                         1, boards_section(fits, hardware.rows(evaluation) + hardware.gaps())
@@ -119,12 +129,14 @@ class Hardware:
 
     Members
     -------
+    missing: why there is no hardware, or "".
     cycles: per step of the data's first frames, dense and with their events.
     energy: of a frame in standard cells, dense, J, and with the same events.
     without_energy: why there is no energy, in words; or "".
     area: of an ECP5.
     """
 
+    missing: str = ""
     cycles: tuple[float, float] | None = None
     energy: "tuple[float, EnergyEstimate] | None" = None
     without_energy: str = ""
@@ -144,6 +156,7 @@ class Hardware:
                 "clock": 1e9 * delta.clock,
             }
         return {
+            "no_hardware": self.missing or None,
             "estimated_cycles_per_step": self.cycles
             and dict(zip(("dense", "delta"), self.cycles, strict=True)),
             "estimated_energy_nj": energy,

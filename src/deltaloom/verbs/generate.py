@@ -99,21 +99,13 @@ class Generate:
 
     def run(self, args: argparse.Namespace) -> None:
         from ..golden.evaluation.networks import load_network
-        from ..hw.compiler.fit import derive_config
         from ..hw.generate import check_name, generate
         from ..sim.lint import waivers
 
         check_name(args.name)
         check_folder("-o", args.output)
         network = load_network(args.network)
-        config = derive_config(
-            network,
-            **memory_options(args),
-            drain_rows=checked_drain_rows(args),
-            norm_lanes=getattr(args, "norm_lanes", None),
-            lane_kind=args.lanes,
-            frames=args.longest,
-        )
+        config = _config(args, network)
         benches = _testbench(args, network, config)
         with progress_bars() as progress:
             progress("Verilog", 0)
@@ -130,6 +122,26 @@ class Generate:
         if benches:
             _print_commands(args.name, design)
         write_document(args, _plain(network, config, design) | _commands(args.name, benches))
+
+
+def _config(args: argparse.Namespace, network: "AnyNetwork") -> "AcceleratorConfig":
+    """The smallest accelerator that holds the network."""
+    from ..hw.compiler.fit import derive_config
+
+    try:
+        return derive_config(
+            network,
+            **memory_options(args),
+            drain_rows=checked_drain_rows(args),
+            norm_lanes=getattr(args, "norm_lanes", None),
+            lane_kind=args.lanes,
+            frames=args.longest,
+        )
+    except UserError as error:
+        field, option = "norm_lanes:", "--norm-lanes:"
+        if not str(error).startswith(field):
+            raise
+        raise UserError(option + str(error).removeprefix(field)) from None
 
 
 def _testbench(

@@ -234,6 +234,19 @@ def test_an_order_says_that_layers_are_no_cell(load, refused_line):
     assert_equal(load(network, order=("rnn", "ln", "a", "b", "c")), network)
 
 
+def test_parameters_are_those_of_the_source(load):
+    """Epsilons, and the matrix of a norm of its own, count in no file; a linear layer's does."""
+    network = Chain(norm=norm(INPUTS), fc=nn.Linear(INPUTS, 3), ln=norm(3), out=nn.Linear(3, 2))
+    model = load(network)
+    assert [layer.kind for layer in model.layers] == ["layer_norm", "layer_norm", "linear"]
+    counts = [layer.parameters for layer in model.layers]
+    assert counts == [2 * INPUTS, (INPUTS + 1) * 3 + 2 * 3, (3 + 1) * 2]
+    assert model.parameters == sum(values.numel() for values in network.parameters())
+    gains = {f"ln_{gate}.weight": torch.ones(7) for gate in "ifgo"}
+    cell = load({"weight_ih": torch.ones(28, 5), "weight_hh": torch.ones(28, 7)} | gains)
+    assert cell.parameters == 28 * (5 + 7) + 3 * 28  # gains, offsets and biases
+
+
 LOOK_ALIKES = {
     "GroupNorm": lambda: nn.GroupNorm(3, UNITS),
     "BatchNorm": lambda: nn.BatchNorm1d(UNITS, track_running_stats=False),

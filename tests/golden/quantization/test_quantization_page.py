@@ -17,8 +17,7 @@ TABLES = [
     [[cell.strip() for cell in row.strip("|\n").split("|")] for row in table.splitlines()]
     for table in re.findall(r"(?:^\|.*\n)+", TEXT, re.MULTILINE)
 ]
-# a line that ends in a backslash goes on in the next one
-COMMANDS = re.findall(r"^    deltaloom (.*)$", re.sub(r"\\\n *", "", TEXT), re.MULTILINE)
+COMMANDS = re.findall(r"^    deltaloom (.*)$", TEXT.replace("\\\n", " "), re.MULTILINE)
 
 
 def table(heading):

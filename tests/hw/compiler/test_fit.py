@@ -9,6 +9,7 @@ import pytest
 
 from deltaloom.golden.errors import UserError
 from deltaloom.golden.models.synthetic import make_network
+from deltaloom.golden.quantization.cell_formats import c_factor
 from deltaloom.hw.compiler.compile import compile_network
 from deltaloom.hw.compiler.fit import derive_config
 from deltaloom.hw.compiler.pack import weight_digits
@@ -91,6 +92,22 @@ def test_a_c_exponent_that_the_cell_cannot_hold_is_refused():
     network = make_network([("lstm", 2)], 2)
     network = replace(network, layers=(replace(network.layers[0], c_exponent=8),))
     refused(network, derive_config(network), r"lstm0: c exponent 8, the hardware takes 0\.\.7")
+
+
+@pytest.mark.parametrize("kind", ["lstm_norm_xh_c", "lstm_norm_xh_out"])
+def test_a_c_exponent_that_an_epsilon_asks_for_has_a_way_out_of_its_own(kind):
+    network = make_network([(kind, 2)], 2)
+    layer = network.layers[0]
+    for exponent, epsilon, way_out in (
+        (8, 0.5, "the epsilon 0.5 of its norm of c asks for it: train with one below 0.5, or, if"),
+        (8, 1e-3, "quantize with other data, or scale the model down"),
+    ):
+        word = round(epsilon * 2**24 * c_factor(exponent)) - 1
+        vectors = layer.vectors | {"epsilon_c": np.full(2, word)}
+        changed = replace(layer, c_exponent=exponent, vectors=vectors)
+        changed = replace(network, layers=(changed,))
+        text = rf"{layer.name}: c exponent 8, the hardware takes 0\.\.7; {way_out}"
+        refused(changed, derive_config(changed), text)
 
 
 def test_more_columns_than_an_event_can_name_are_refused():
