@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The turns of a cell that takes means over a layer's units.
 
-There is one more than the longest chain of means that wait for each other. All are one stage: in each
-turn all units go through it, and it computes all that it can, as "sum_n" the values whose mean is the
-nth, and what the cell leaves. What a mean goes into that is not known yet is wrong, and nobody takes
-it; the next turn reads as "mean_n" what has become known.
+There is one more than the longest chain of means that wait for each other. All are one stage: in
+each turn all units go through it, and it computes all that it can, as "sum_n" the values whose mean
+is the nth, and what the cell leaves. What a mean goes into that is not known yet is wrong, and
+nobody takes it; the next turn reads as "mean_n" what has become known.
 """
 
 from collections.abc import Mapping, Sequence
