@@ -29,8 +29,7 @@ def with_means(
     constants = constants_of(vectors)
     for node in means:
         inputs = {str(each.attr) for each in walk(node.args) if each.op == "input"}
-        under = any(each.op == "mean" for each in walk(node.args))
-        if inputs <= {*constants} and not under:
+        if inputs <= {*constants}:
             raise UserError(
                 f"{node.line}: a mean of what is the same for all units; leave mean out"
             )

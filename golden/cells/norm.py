@@ -17,7 +17,7 @@ from .cell import Cell
 from .stages import ALIKE
 from .values import GATE, Format, V, Value, mean, over_root, relu, reread, rshr, sat16
 
-__all__ = ["EPSILON", "LEAST", "PREFIX", "SQUARE", "epsilons", "gained", "normalized"]
+__all__ = ["EPSILON", "LEAST", "SQUARE", "epsilons", "gained", "normalized"]
 
 EPSILON = 1e-5
 """What is added to a variance, as in PyTorch."""
@@ -25,8 +25,6 @@ SQUARE = Format(2 * GATE.fraction)
 """Of a variance."""
 LEAST = 2.0**-SQUARE.fraction
 """What is added besides the vector: a root's argument is positive, whatever that holds."""
-PREFIX = ALIKE
-"""What the names of such vectors begin with; their integers are in the format of a variance."""
 
 
 def normalized(epsilon: Value, *values: Value) -> list[Value]:
@@ -58,4 +56,4 @@ def epsilons(
 ) -> dict[str, npt.NDArray[np.float32]]:
     """The vectors [units] of a cell whose norms all have this epsilon."""
     vector = np.full(units, epsilon - LEAST, np.float32)
-    return {f"{PREFIX}{name}": vector for name in cell.norms}
+    return {f"{ALIKE}{name}": vector for name in cell.norms}

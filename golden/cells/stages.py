@@ -20,7 +20,8 @@ from .steps import Integers
 __all__ = ["ALIKE", "Stage", "constants_of", "split"]
 
 ALIKE = "epsilon_"
-"""What the names of vectors begin with that are the same for all units."""
+"""What the names of vectors begin with that are the same for all units: what norms add to a
+variance, with integers in its format."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

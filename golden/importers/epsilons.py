@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from ..cells.norm import LEAST, PREFIX
+from ..cells.norm import LEAST
+from ..cells.stages import ALIKE
 from ..errors import UserError
 from .modules import MOST_LISTED, Module
 from .norm_places import is_norm
@@ -73,7 +74,7 @@ def _found(module: Module) -> Iterator[float]:
     for stage in module.stages:
         for layer in stage.layers:
             for name in layer.cell.norms:
-                yield float(layer.vectors[f"{PREFIX}{name}"].max()) + LEAST
+                yield float(layer.vectors[f"{ALIKE}{name}"].max()) + LEAST
 
 
 def _with(module: Module, epsilon: float) -> Module:

@@ -9,7 +9,8 @@ import numpy as np
 
 from .. import storage
 from ..arithmetic import Reals
-from ..cells.norm import LEAST, PREFIX
+from ..cells.norm import LEAST
+from ..cells.stages import ALIKE
 from ..checks import check
 from ..errors import UserError
 from ..models import graph
@@ -175,7 +176,7 @@ def _lstm(layer: FloatLayer, projection: FloatLayer | None) -> FloatLstm:
         )
         given["norm"] = given["norm"].astype(np.float64)
         given["epsilons"] = tuple(
-            max(float(layer.vectors[f"{PREFIX}{gate}"].max()), 0.0) + LEAST
+            max(float(layer.vectors[f"{ALIKE}{gate}"].max()), 0.0) + LEAST
             for gate in layer.cell.gates
         )
     return FloatLstm(

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ..arithmetic import Reals
 from ..cells import CELLS, Cell, Numbers, State
-from ..cells.norm import PREFIX
+from ..cells.stages import ALIKE
 from ..checks import check_input_scale, stored_texts
 from ..errors import UserError
 from ..frames import checked_frames
@@ -204,7 +204,7 @@ class FloatLayer:
     def _is_given(self, name: str) -> bool:
         """Whether an array of `arrays` holds what follows from the cell."""
         if self.kind != "layer_norm" or name.startswith("vectors."):
-            return name.startswith(f"vectors.{PREFIX}")
+            return name.startswith(f"vectors.{ALIKE}")
         weights = self.paths[0].weights[0]
         return not self.bias.any() and np.array_equal(weights, np.eye(*weights.shape))
 

@@ -16,7 +16,8 @@ import numpy as np
 from ..arithmetic import from_fixed, sat16, to_fixed
 from ..cells import Q3_12, Numbers, State
 from ..cells.graph import MOST_WIDE
-from ..cells.norm import LEAST, PREFIX
+from ..cells.norm import LEAST
+from ..cells.stages import ALIKE
 from ..data import Dataset
 from ..engines.float_engine import run_float_batch
 from ..engines.packed import Packing
@@ -124,7 +125,7 @@ def least_c_exponent(layer: FloatLayer) -> int:
 
     Below it the norm would have a smaller epsilon, and scale up a c whose variance is small.
     """
-    vector = layer.vectors.get(f"{PREFIX}c")
+    vector = layer.vectors.get(f"{ALIKE}c")
     if vector is None:
         return 0
     epsilon = float(vector.max()) + LEAST
@@ -134,7 +135,7 @@ def least_c_exponent(layer: FloatLayer) -> int:
 
 def needed_epsilon(vectors: Mapping[str, np.ndarray], c_exponent: int) -> float:
     """The epsilon of a layer's norm of c, from its integers; 0 without one."""
-    words = vectors.get(f"{PREFIX}c")
+    words = vectors.get(f"{ALIKE}c")
     return 0.0 if words is None else (int(words.max()) + 1) * LEAST / c_factor(c_exponent)
 
 
@@ -150,7 +151,7 @@ def quantize_vectors(layer: FloatLayer, c_exponent: int) -> dict[str, Any]:
     """
     if not layer.vectors:
         return {}
-    epsilons = {name: v for name, v in layer.vectors.items() if name.startswith(PREFIX)}
+    epsilons = {name: v for name, v in layer.vectors.items() if name.startswith(ALIKE)}
     own = {name: v for name, v in layer.vectors.items() if name not in epsilons}
     names = ", ".join(own)
     largest = max(float(np.abs(v).max(initial=0)) for v in own.values())
@@ -163,7 +164,7 @@ def quantize_vectors(layer: FloatLayer, c_exponent: int) -> dict[str, Any]:
         )
     vectors = {name: to_fixed(vector, e) for name, vector in own.items()}
     for name, vector in epsilons.items():
-        factor = c_factor(c_exponent) if name == f"{PREFIX}c" else 1.0
+        factor = c_factor(c_exponent) if name == f"{ALIKE}c" else 1.0
         whole = (vector.astype(np.float64) + LEAST) * (factor / LEAST)  # LEAST is added after it
         vectors[name] = sat16(np.maximum(np.floor(whole - 1 + 0.5), 0).astype(np.int64))
     return {"vectors": vectors, "vector_shift": shift}

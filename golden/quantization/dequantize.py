@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..cells.norm import PREFIX
+from ..cells.stages import ALIKE
 from ..models.float_model import FloatLayer, FloatModel
 from ..models.layers import Layer
 from ..models.network import Network
@@ -44,6 +44,6 @@ def _layer(real: FloatLayer, layer: Layer) -> FloatLayer:
     exponents = np.array(layer.gate_exponents)[:, None]
     fraction = VECTOR_SHIFT - layer.vector_shift - layer.c_exponent - 15
     vectors = {n: (v * 2.0**fraction).astype(np.float32) for n, v in layer.vectors.items()}
-    vectors |= {n: v for n, v in real.vectors.items() if n.startswith(PREFIX)}
+    vectors |= {n: v for n, v in real.vectors.items() if n.startswith(ALIKE)}
     bias = (layer.bias * 2.0 ** (exponents - 15)).astype(np.float32)
     return replace(real, paths=tuple(paths), bias=bias, vectors=vectors)

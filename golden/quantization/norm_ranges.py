@@ -13,7 +13,8 @@ import numpy as np
 
 from ..arithmetic import Reals
 from ..cells import Q3_12
-from ..cells.norm import LEAST, PREFIX
+from ..cells.norm import LEAST
+from ..cells.stages import ALIKE
 from ..data import Dataset
 from ..engines.float_engine import run_float_batch
 from ..models import graph
@@ -55,9 +56,9 @@ def _powers(layer: FloatLayer, own: Layer) -> dict[str, int]:
     for name, gates in layer.cell.norms.items():
         if gates == ("c",):
             continue
-        word = int(own.vectors[f"{PREFIX}{name}"].max())
+        word = int(own.vectors[f"{ALIKE}{name}"].max())
         if 0 < word < 32767:
-            epsilon = float(layer.vectors[f"{PREFIX}{name}"].max()) + LEAST
+            epsilon = float(layer.vectors[f"{ALIKE}{name}"].max()) + LEAST
             found[name] = int(np.round(np.log2((word + 1) * LEAST / epsilon) / 2))
         else:
             found[name] = _power_of_weights(layer, own, gates)
@@ -117,7 +118,7 @@ def _sizes(layer: FloatLayer, trace: Trace) -> Iterator[tuple[str, float]]:
 
 
 def _scaled(layer: FloatLayer, reach: Mapping[str, float]) -> FloatLayer:
-    epsilons = {name: float(layer.vectors[f"{PREFIX}{name}"].max()) + LEAST for name in reach}
+    epsilons = {name: float(layer.vectors[f"{ALIKE}{name}"].max()) + LEAST for name in reach}
     return _with_powers(layer, {n: _power(size, epsilons[n]) for n, size in reach.items()})
 
 
@@ -128,9 +129,9 @@ def _with_powers(layer: FloatLayer, powers: Mapping[str, int]) -> FloatLayer:
     for name, power in powers.items():
         if layer.cell.norms[name] == ("c",):
             continue
-        epsilon = vectors[f"{PREFIX}{name}"].astype(np.float64) + LEAST
+        epsilon = vectors[f"{ALIKE}{name}"].astype(np.float64) + LEAST
         rows[[layer.cell.gates.index(gate) for gate in layer.cell.norms[name]]] = 2.0**power
-        vectors[f"{PREFIX}{name}"] = (epsilon * 4.0**power - LEAST).astype(np.float32)
+        vectors[f"{ALIKE}{name}"] = (epsilon * 4.0**power - LEAST).astype(np.float32)
     if (rows == 1).all():
         return layer
     paths = tuple(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..golden.arithmetic import Ints, code_range
 from ..golden.cells import State
-from ..golden.cells.norm import PREFIX
+from ..golden.cells.stages import ALIKE
 from ..golden.errors import UserError
 from ..golden.models import graph
 from ..golden.models.float_model import FloatLayer, FloatModel
@@ -141,7 +141,7 @@ class LayerParameters(nn.Module):
         self.vectors = nn.ParameterDict(
             {
                 name: nn.Parameter(
-                    _floats(v) * self._vector_unit, requires_grad=not name.startswith(PREFIX)
+                    _floats(v) * self._vector_unit, requires_grad=not name.startswith(ALIKE)
                 )
                 for name, v in layer.vectors.items()
             }

@@ -6,7 +6,8 @@ import pytest
 
 from deltaloom.golden.arithmetic import from_fixed, to_fixed
 from deltaloom.golden.cells import CELLS, Numbers, State
-from deltaloom.golden.cells.norm import LEAST, PREFIX, epsilons
+from deltaloom.golden.cells.norm import LEAST, epsilons
+from deltaloom.golden.cells.stages import ALIKE
 from deltaloom.golden.engines.engine import run
 from deltaloom.golden.models.layers import exponents_of
 from deltaloom.golden.models.synthetic import make_frames, make_network
@@ -20,7 +21,7 @@ def numbers(cell, rng):
     vectors = {n: rng.normal(size=UNITS) * 0.4 + n.startswith("gain") for n in cell.vectors}
     vectors |= epsilons(cell, UNITS)
     words = {name: to_fixed(v, E_V) for name, v in vectors.items()}
-    words |= {n: np.round(v / LEAST).astype(int) for n, v in vectors.items() if PREFIX in n}
+    words |= {n: np.round(v / LEAST).astype(int) for n, v in vectors.items() if ALIKE in n}
     e_c = E_C if cell.has_c else 0
     real = Numbers(vectors=vectors)
     return real, Numbers(c_exponent=e_c, vectors=words, vector_shift=18 - E_V - e_c)
@@ -75,7 +76,7 @@ def test_a_power_of_two_in_what_is_normalized_changes_nothing_but_roundings(kind
     vectors = dict(integer.vectors)
     for name in cell.norms:
         if name != "c":
-            vectors[f"{PREFIX}{name}"] = 4 * (vectors[f"{PREFIX}{name}"] + 1) - 1
+            vectors[f"{ALIKE}{name}"] = 4 * (vectors[f"{ALIKE}{name}"] + 1) - 1
     other = Numbers(
         c_exponent=integer.c_exponent, vectors=vectors, vector_shift=integer.vector_shift
     )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from deltaloom.golden.cells import CELLS
-from deltaloom.golden.cells.norm import PREFIX
+from deltaloom.golden.cells.stages import ALIKE
 from deltaloom.golden.importers import checkpoint, modules
 from deltaloom.golden.importers.tensors.layout import NORM_KIND, Layout, Tensor
 from deltaloom.golden.importers.tensors.layouts import LAYOUTS, ONNX_LAYOUTS, SUPPORTED
@@ -22,7 +22,7 @@ def test_layouts_agree_with_the_cells(layout):
     assert sorted(fed) == sorted((s, g) for s, gates in cell.feeds.items() for g in gates)
     assert {g for t in layout.biases for g in t.gates} <= set(cell.gates)
     vectors = (*layout.vectors, *layout.gains, *layout.offsets)
-    read = {v for v in cell.vectors if not v.startswith(PREFIX)}
+    read = {v for v in cell.vectors if not v.startswith(ALIKE)}
     assert {v for t in vectors for v in t.gates} == read
     assert {g for norm in layout.norms for g in norm.gates} <= set(cell.feeds["x"])
     assert not any(t.source for t in (*layout.biases, *vectors))
